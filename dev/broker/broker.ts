@@ -1,0 +1,225 @@
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import rhea from 'rhea';
+import type { Connection, Container, EventContext } from 'rhea';
+import type { QueueDefinition } from '../../shared/bus/queues.ts';
+import { Alarm } from './alarm.ts';
+import { LinkDesk } from './attach.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { MAX_MESSAGE_BYTES } from './inbound-link.ts';
+import { readJournal } from './journal-file.ts';
+import { Journal } from './journal.ts';
+import { Queue, type QueueHost } from './queue.ts';
+import { decodeRecord, type JournalRecord } from './records.ts';
+import { replayRecords } from './restore.ts';
+import { corkWrites, keepMessagesEncoded } from './rhea-gaps.ts';
+import type { SasKey } from './sas.ts';
+
+const HOST = '127.0.0.1'; // a development broker is for its own machine
+
+// Large enough that a batch takes a few frames only; Service Bus itself uses this size.
+const MAX_FRAME_BYTES = 65_536;
+
+// How long a stopping broker waits for clients to take note before it hangs up on them.
+const FAREWELL_MS = 250;
+
+export interface BrokerOptions {
+  readonly host?: '127.0.0.1';
+  /** 0 for any free port. */
+  readonly port: number;
+  /** Where the journal lives, made if missing; null keeps everything in memory. One broker at a time may use it. */
+  readonly dataDir: string | null;
+  readonly sas: SasKey;
+  readonly queues: readonly QueueDefinition[];
+}
+
+/** What a queue holds. `active` includes locked messages, as Service Bus counts. */
+export interface QueueCounts {
+  readonly active: number;
+  readonly deadLettered: number;
+  readonly scheduled: number;
+  readonly deferred: number;
+  /** Messages of the queue itself (not its dead letters) that a receiver holds. */
+  readonly locked: number;
+}
+
+export interface Broker {
+  readonly port: number;
+  /** For `ServiceBusClient`; holds the key. */
+  readonly connectionString: string;
+  /** By the names in the definitions. */
+  queueCounts(): Record<string, QueueCounts>;
+  /** Hangs up on all clients and closes the journal; what was acknowledged is on disk. May be called again. */
+  stop(): Promise<void>;
+}
+
+// What the journal holds of a queue that is no longer defined is kept, in case its definition comes back.
+function undefinedQueue(name: string): QueueDefinition {
+  const forever = Number.MAX_SAFE_INTEGER;
+  return {
+    name,
+    maxDeliveryCount: forever,
+    lockDurationMs: forever,
+    duplicateDetectionWindowMs: forever,
+    defaultTtlMs: null,
+  };
+}
+
+function* decodeRecords(dataDir: string): Generator<JournalRecord> {
+  for (const bytes of readJournal(dataDir)) yield decodeRecord(bytes);
+}
+
+/** The queues that the journal knows and those newly defined, with what the journal holds; keyed by name in lower case. */
+function restoreQueues(
+  dataDir: string | null,
+  definitions: readonly QueueDefinition[],
+  host: QueueHost,
+): Map<string, Queue> {
+  const restored = replayRecords(dataDir === null ? [] : decodeRecords(dataDir));
+  const byName = new Map(definitions.map((definition) => [definition.name, definition]));
+  const ids = new Map(restored.ids);
+  for (const { name } of definitions) if (!ids.has(name)) ids.set(name, 1 + Math.max(0, ...ids.values()));
+  const queues = new Map<string, Queue>();
+  for (const [name, id] of ids) {
+    const queue = new Queue(id, byName.get(name) ?? undefinedQueue(name), host);
+    const state = restored.queues.get(id);
+    if (state !== undefined) queue.restore(state);
+    queues.set(name.toLowerCase(), queue);
+  }
+  return queues;
+}
+
+function countQueue(queue: Queue): QueueCounts {
+  const { active, scheduled, deferred, locked } = queue.main.counts;
+  return {
+    active,
+    deadLettered: queue.dead.counts.active + queue.dead.counts.deferred,
+    scheduled,
+    deferred,
+    locked,
+  };
+}
+
+/** Wires rhea's events. Without a handler for each of the failures, a faulty peer would end the process. */
+function createContainer(desk: LinkDesk, connections: Set<Connection>): Container {
+  const container = rhea.create_container();
+  const forget = ({ connection }: EventContext): void => {
+    connections.delete(connection);
+    desk.closeConnection(connection);
+  };
+  container.on('connection_open', ({ connection }: EventContext) => {
+    connections.add(connection);
+    corkWrites(connection);
+  });
+  container.on('session_open', ({ session }: EventContext) => {
+    if (session !== undefined) keepMessagesEncoded(session);
+  });
+  container.on('sender_open', (context: EventContext) => {
+    desk.openSender(context);
+  });
+  container.on('receiver_open', (context: EventContext) => {
+    desk.openReceiver(context);
+  });
+  for (const event of ['connection_close', 'connection_error', 'disconnected']) container.on(event, forget);
+  const closures = [
+    'session_close',
+    'session_error',
+    'sender_close',
+    'sender_error',
+    'receiver_close',
+    'receiver_error',
+  ];
+  // What is to be done at a link's end is done by listeners of the link itself; a peer's nonsense only ends its connection.
+  for (const event of [...closures, 'protocol_error', 'error']) container.on(event, () => undefined);
+  return container;
+}
+
+async function hangUp(connections: ReadonlySet<Connection>, sockets: ReadonlySet<Socket>): Promise<void> {
+  for (const connection of connections) {
+    connection.close({ condition: 'amqp:connection:forced', description: 'The broker is stopping.' });
+  }
+  const closed = Promise.all([...sockets].map((socket) => once(socket, 'close')));
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise((resolve) => {
+    timer = setTimeout(resolve, FAREWELL_MS);
+  });
+  await Promise.race([closed, patience]);
+  clearTimeout(timer);
+  for (const socket of sockets) socket.destroy();
+}
+
+/**
+ * Starts a Service Bus for development: queues over AMQP, for the real SDK. Everything acknowledged survives the
+ * process, however it ends (a power cut apart). Rejects when the port is taken or the journal is damaged.
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { dataDir, sas, queues: definitions } = options;
+  const now = (): number => Date.now();
+  // While the queues are restored there is no journal yet, and needs to be none: it begins with a snapshot of them.
+  const parts: { journal?: Journal; dispatcher?: Dispatcher } = {};
+  const alarm = new Alarm(now, () => {
+    let next = Infinity;
+    for (const queue of queues.values()) next = Math.min(next, queue.runDeadlines());
+    return next;
+  });
+  const queues = restoreQueues(dataDir, definitions, {
+    now,
+    append: (record) => parts.journal?.append(record),
+    wakeAt: (atMs) => {
+      alarm.wakeAt(atMs);
+    },
+    ready: (entity) => parts.dispatcher?.wake(entity),
+  });
+  const journal = new Journal(dataDir, function* () {
+    for (const queue of queues.values()) yield* queue.snapshot();
+  });
+  const dispatcher = new Dispatcher(journal);
+  Object.assign(parts, { journal, dispatcher });
+
+  const connections = new Set<Connection>();
+  const sockets = new Set<Socket>();
+  const served = new Map(definitions.map(({ name }) => [name.toLowerCase(), queueNamed(queues, name)]));
+  const container = createContainer(
+    new LinkDesk({ queues: served, journal, dispatcher, sas, now }),
+    connections,
+  );
+  const server = container.listen({
+    host: options.host ?? HOST,
+    port: options.port,
+    tcp_no_delay: true,
+    max_frame_size: MAX_FRAME_BYTES,
+    sender_options: { treat_modified_as_released: false } as object,
+    receiver_options: { autoaccept: false, max_message_size: MAX_MESSAGE_BYTES },
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  let stopping: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    alarm.stop();
+    server.close();
+    await hangUp(connections, sockets);
+    journal.close();
+  };
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    connectionString: `Endpoint=sb://${HOST}:${String(port)};SharedAccessKeyName=${sas.keyName};SharedAccessKey=${sas.key};UseDevelopmentEmulator=true;`,
+    queueCounts: () =>
+      Object.fromEntries(definitions.map(({ name }) => [name, countQueue(queueNamed(queues, name))])),
+    stop: () => (stopping ??= stop()),
+  };
+}
+
+function queueNamed(queues: ReadonlyMap<string, Queue>, name: string): Queue {
+  const queue = queues.get(name.toLowerCase());
+  if (queue === undefined) throw new Error(`no queue is called ${name}`);
+  return queue;
+}

@@ -1,0 +1,93 @@
+import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { crc32 } from 'node:zlib';
+
+const FRAME_BYTES = 8; // length and CRC-32 of the record that follows
+const CHUNK_BYTES = 1024 * 1024; // far larger than most records, small beside the broker's memory
+const MAX_RECORD_BYTES = 16 * 1024 * 1024; // no message is near it: a greater length is garbage
+
+/** The names in the data directory. */
+export function journalPaths(dataDir: string): { current: string; next: string } {
+  return { current: path.join(dataDir, 'journal'), next: path.join(dataDir, 'journal.next') };
+}
+
+/** The bytes that stand for a record in the file. */
+export function frameRecord(record: Buffer): Buffer {
+  const framed = Buffer.allocUnsafe(FRAME_BYTES + record.length);
+  framed.writeUInt32BE(record.length, 0);
+  framed.writeUInt32BE(crc32(record), 4);
+  record.copy(framed, FRAME_BYTES);
+  return framed;
+}
+
+/** Writes all of it, into the operating system's cache: it outlives the process, not a power cut. Throws if it cannot. */
+export function writeFully(fd: number, bytes: Buffer): void {
+  for (let offset = 0; offset < bytes.length;) offset += writeSync(fd, bytes, offset);
+}
+
+/** Puts the finished file, flushed to the disk, in the current one's place. */
+export function replaceJournal(dataDir: string, nextFd: number): void {
+  const { current, next } = journalPaths(dataDir);
+  fsyncSync(nextFd);
+  renameSync(next, current);
+  const directory = openSync(dataDir, 'r');
+  fsyncSync(directory);
+  closeSync(directory);
+}
+
+function openIfPresent(file: string): number | null {
+  try {
+    return openSync(file, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+function readFrame(buffer: Buffer, offset: number): Buffer | 'incomplete' | 'damaged' {
+  const present = buffer.length - offset;
+  if (present < FRAME_BYTES) return 'incomplete';
+  const length = buffer.readUInt32BE(offset);
+  if (length === 0 || length > MAX_RECORD_BYTES) return 'damaged';
+  if (present < FRAME_BYTES + length) return 'incomplete';
+  const record = buffer.subarray(offset + FRAME_BYTES, offset + FRAME_BYTES + length);
+  return crc32(record) === buffer.readUInt32BE(offset + 4) ? record : 'damaged';
+}
+
+/**
+ * The records of the journal in order; none when there is no journal. A record that was cut off at the file's end is
+ * what a killed process leaves of a write that nobody was told of, and is left out. Throws on any other damage, rather
+ * than dropping what comes after it. Also removes what an unfinished compaction left.
+ */
+export function* readJournal(dataDir: string): Generator<Buffer> {
+  const { current, next } = journalPaths(dataDir);
+  rmSync(next, { force: true });
+  const fd = openIfPresent(current);
+  if (fd === null) return;
+  try {
+    let buffer = Buffer.alloc(0);
+    let offset = 0;
+    let fileOffset = 0; // of the buffer's start
+    for (;;) {
+      const frame = readFrame(buffer, offset);
+      if (frame === 'damaged') {
+        throw new Error(
+          `${current} is damaged at byte ${String(fileOffset + offset)}; move it away to start empty`,
+        );
+      }
+      if (frame !== 'incomplete') {
+        yield frame;
+        offset += FRAME_BYTES + frame.length;
+        continue;
+      }
+      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+      const read = readSync(fd, chunk, 0, CHUNK_BYTES, null);
+      if (read === 0) return;
+      buffer = Buffer.concat([buffer.subarray(offset), chunk.subarray(0, read)]);
+      fileOffset += offset;
+      offset = 0;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}

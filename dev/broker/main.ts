@@ -1,0 +1,46 @@
+import { parseArgs } from 'node:util';
+import { QUEUES } from '../../shared/bus/queues.ts';
+import { startBroker } from './broker.ts';
+
+const USAGE =
+  'usage: COMPLY_BROKER_KEY_NAME=… COMPLY_BROKER_KEY=… main.ts --port <0 for any> [--data <folder>]';
+
+interface Settings {
+  readonly port: number;
+  readonly dataDir: string | null;
+  readonly sas: { readonly keyName: string; readonly key: string };
+}
+
+/** Throws with the usage when something is missing. The key comes by environment: arguments are for all to see. */
+function readSettings(): Settings {
+  const { values } = parseArgs({ options: { port: { type: 'string' }, data: { type: 'string' } } });
+  const keyName = process.env['COMPLY_BROKER_KEY_NAME'];
+  const key = process.env['COMPLY_BROKER_KEY'];
+  const port = Number(values.port);
+  if (values.port === undefined || !Number.isInteger(port) || !keyName || !key) throw new Error(USAGE);
+  return { port, dataDir: values.data ?? null, sas: { keyName, key } };
+}
+
+/** Starts the broker, tells the parent (or the terminal) where it is, and stops it when told to or left alone. */
+async function main(): Promise<void> {
+  const broker = await startBroker({ ...readSettings(), queues: QUEUES });
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    void broker.stop().then(() => process.exit(0));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('disconnect', stop);
+  if (process.send === undefined) {
+    process.stdout.write(`Service Bus broker for development on 127.0.0.1:${String(broker.port)}\n`);
+  } else {
+    process.send({ type: 'ready', port: broker.port, connectionString: broker.connectionString });
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,294 @@
+import { randomUUID } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { createAdminHandler } from './admin.ts';
+import { loadApp, type LoadedApp } from './app-loader.ts';
+import type { RpcInvocationRequest } from './core-types.ts';
+import { functionLogThreshold, readHostConfig, type HostConfig } from './host-config.ts';
+import { describeError, isLogged, logToConsole, type HostLog } from './host-log.ts';
+import { readFunction, type HostedFunction, type TriggerKind } from './hosted-function.ts';
+import { startHttpTrigger } from './http-trigger.ts';
+import { createInvoker, runAppHooks, withTimeout, type FunctionLog, type Invoker } from './invocation.ts';
+import { createRouteTable } from './route-table.ts';
+import { createManualMessageRequest } from './service-bus-message.ts';
+import { startServiceBusTrigger } from './service-bus-trigger.ts';
+import { applySettings, readLocalSettings, resolveConnection } from './settings.ts';
+import { openTimerStatusStore, type TimerStatusStore } from './timer-status.ts';
+import { createTimerRequest, startTimerTrigger, type RunningTrigger } from './timer-trigger.ts';
+
+/** Core Tools' port. */
+const DEFAULT_PORT = 7071;
+
+/** How long a stop waits for what is under way. */
+const STOP_GRACE_MS = 10_000;
+
+/** How to run an app. */
+export interface FunctionsHostOptions {
+  /** Where the app's package.json and host.json are. */
+  readonly appDir: string;
+  /** The port wanted; the next free one is taken if it is not to be had, and 0 means any. Default 7071. */
+  readonly port?: number;
+  /** Where timers keep when they last ran. Default `.local/host` in the app directory. */
+  readonly stateDir?: string;
+  /** A `local.settings.json`; what the environment has goes before it. */
+  readonly settingsFile?: string;
+  /** App settings that go before the environment, until the host stops. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Triggers that get nothing from outside; their functions can still be run by hand. */
+  readonly disable?: { readonly kinds?: readonly TriggerKind[]; readonly names?: readonly string[] };
+  /** Logs every invocation. */
+  readonly verbose?: boolean;
+  /** Where log lines go; the console if not given. */
+  readonly log?: HostLog;
+}
+
+/** What a function is, for those outside the host. */
+export interface FunctionInfo {
+  readonly name: string;
+  /** As Azure names it: `httpTrigger`, `serviceBusTrigger`, `timerTrigger`. */
+  readonly type: string;
+  /** Of HTTP functions: the route with its prefix, without a slash before it. */
+  readonly route?: string;
+  readonly methods?: readonly string[];
+  readonly disabled: boolean;
+}
+
+/** An app that runs. */
+export interface FunctionsHost {
+  readonly port: number;
+  readonly functions: readonly FunctionInfo[];
+  /**
+   * Runs a function by hand and waits for its end. `input` is the body of one message, or of a POST; timers have none.
+   * Rejects when there is no such function, or with what its handler throws.
+   */
+  invoke(name: string, input?: string): Promise<void>;
+  /** Ends it: no new work, what is under way is finished (within 10 s), then the app's `appTerminate` hooks. */
+  stop(): Promise<void>;
+}
+
+function toInfo(fn: HostedFunction): FunctionInfo {
+  const { name, type, disabled } = fn;
+  return fn.kind === 'http'
+    ? { name, type, disabled, route: fn.route, methods: fn.methods }
+    : { name, type, disabled };
+}
+
+function createManualRequest(
+  fn: HostedFunction,
+  input: string,
+  store: TimerStatusStore,
+  port: number,
+): RpcInvocationRequest {
+  switch (fn.kind) {
+    case 'serviceBus':
+      return createManualMessageRequest(fn, input);
+    case 'timer':
+      return createTimerRequest(fn, store.read(fn.name), false);
+    case 'other':
+      return { invocationId: randomUUID(), inputData: [{ name: fn.bindingName, data: { string: input } }] };
+    case 'http': {
+      const http = {
+        url: `http://127.0.0.1:${port}/${fn.route}`,
+        method: fn.methods.includes('POST') ? 'POST' : (fn.methods[0] ?? 'POST'),
+        headers: { 'content-type': 'application/json' },
+        query: {},
+        params: {},
+        body: { bytes: Buffer.from(input) },
+      };
+      return { invocationId: randomUUID(), inputData: [{ name: fn.bindingName, data: { http } }] };
+    }
+    default:
+      return fn satisfies never;
+  }
+}
+
+/** Reads every registration; the faults of all are reported together. */
+function readFunctions(
+  app: LoadedApp,
+  config: HostConfig,
+  options: FunctionsHostOptions,
+  log: HostLog,
+): HostedFunction[] {
+  const { kinds = [], names = [] } = options.disable ?? {};
+  const isDisabled = (name: string, kind: HostedFunction['kind']): boolean =>
+    names.includes(name) || (kinds as readonly string[]).includes(kind);
+  const faults: unknown[] = [];
+  const functions: HostedFunction[] = [];
+  for (const registered of app.registry.functions.values()) {
+    try {
+      const fn = readFunction(registered, config, isDisabled);
+      functions.push(fn);
+      if (registered.metadata.retryOptions) {
+        log({
+          level: 'warning',
+          source: fn.name,
+          message: 'Its retry options are ignored by the local functions host.',
+        });
+      }
+      if (fn.kind === 'other') {
+        log({
+          level: 'warning',
+          source: fn.name,
+          message: `No ${fn.type} runs here: it can only be run by hand.`,
+        });
+      }
+    } catch (error) {
+      faults.push(error);
+    }
+  }
+  const [first] = faults;
+  if (faults.length === 1 && first !== undefined) throw first;
+  if (faults.length > 1) throw new Error(faults.map((fault) => describeError(fault)).join('\n'));
+  return functions;
+}
+
+function startTriggers(
+  functions: readonly HostedFunction[],
+  invoke: Invoker,
+  config: HostConfig,
+  shared: { store: TimerStatusStore; verbose: boolean; log: HostLog },
+): RunningTrigger[] {
+  const { functionTimeoutMs } = config;
+  const triggers: RunningTrigger[] = [];
+  for (const fn of functions) {
+    if (fn.disabled) continue;
+    if (fn.kind === 'timer') triggers.push(startTimerTrigger({ fn, invoke, functionTimeoutMs, ...shared }));
+    if (fn.kind === 'serviceBus') {
+      const connectionString = resolveConnection(fn.connection, `Function "${fn.name}"`);
+      const { verbose, log } = shared;
+      const own = { fn, connectionString, config: config.serviceBus };
+      triggers.push(startServiceBusTrigger({ ...own, invoke, functionTimeoutMs, verbose, log }));
+    }
+  }
+  return triggers;
+}
+
+function createFunctionLog(config: HostConfig, verbose: boolean, log: HostLog): FunctionLog {
+  const thresholds = new Map<string, ReturnType<typeof functionLogThreshold>>();
+  return (name, level, category, message) => {
+    let threshold = thresholds.get(name);
+    if (!threshold) thresholds.set(name, (threshold = functionLogThreshold(config, name)));
+    // The library's own lines tell nothing that a reader of the app's log wants, unless something is wrong.
+    const lowest = category === 'user' || verbose ? threshold : 'warning';
+    if (isLogged(level, lowest)) log({ level, source: name, message });
+  };
+}
+
+/** Waits for all, but no longer than the grace time. */
+async function stopAll(triggers: readonly RunningTrigger[], log: HostLog): Promise<void> {
+  try {
+    await withTimeout(Promise.all(triggers.map((trigger) => trigger.stop())), STOP_GRACE_MS);
+  } catch (error) {
+    log({
+      level: 'warning',
+      source: 'Host',
+      message: `Stopped before all was done: ${describeError(error)}`,
+    });
+  }
+}
+
+/** The settings of `options` and of its file, and the port they name. */
+function prepareSettings(options: FunctionsHostOptions): { port: number; undo: () => void } {
+  const undoOwn = applySettings({ ...options.settings }, true);
+  if (options.settingsFile === undefined) return { port: options.port ?? DEFAULT_PORT, undo: undoOwn };
+  const file = readLocalSettings(options.settingsFile);
+  const undoFile = applySettings(file.values, false);
+  return {
+    port: options.port ?? file.localHttpPort ?? DEFAULT_PORT,
+    undo() {
+      undoFile();
+      undoOwn();
+    },
+  };
+}
+
+async function startWithSettings(
+  options: FunctionsHostOptions,
+  port: number,
+  undoSettings: () => void,
+): Promise<FunctionsHost> {
+  const appDir = resolve(options.appDir);
+  const log = options.log ?? logToConsole;
+  const verbose = options.verbose ?? false;
+  const config = readHostConfig(appDir);
+  const writeLog = createFunctionLog(config, verbose, log);
+  const app = await loadApp(appDir, (level, category, message) => writeLog('Host', level, category, message));
+  const functions = readFunctions(app, config, options, log);
+  const served = functions.filter((fn) => fn.kind === 'http').filter((fn) => !fn.disabled);
+  const routes = createRouteTable(
+    served.map((fn) => ({ template: fn.route, methods: fn.methods, target: fn })),
+  );
+  const invoke = createInvoker(app.registry, app.model, writeLog);
+  const store = openTimerStatusStore(options.stateDir ?? join(appDir, '.local', 'host'));
+  const { functionTimeoutMs } = config;
+  let baseUrl = '';
+  const run = (fn: HostedFunction, input: string): Promise<unknown> =>
+    withTimeout(invoke(fn, createManualRequest(fn, input, store, http.port)), functionTimeoutMs);
+
+  await runAppHooks(app.registry, 'appStart', appDir);
+  const admin = createAdminHandler({ functions, run, baseUrl: () => baseUrl, log });
+  const http = await startHttpTrigger({ routes, admin, invoke, functionTimeoutMs, verbose, log }, port);
+  baseUrl = `http://127.0.0.1:${http.port}`;
+  const triggers: RunningTrigger[] = [{ stop: () => http.stop(STOP_GRACE_MS) }];
+
+  async function stopOnce(): Promise<void> {
+    await stopAll(triggers, log);
+    try {
+      await runAppHooks(app.registry, 'appTerminate', appDir);
+    } catch (error) {
+      log({
+        level: 'error',
+        source: 'Host',
+        message: `An appTerminate hook failed: ${describeError(error)}`,
+      });
+    }
+    undoSettings();
+  }
+
+  try {
+    triggers.push(...startTriggers(functions, invoke, config, { store, verbose, log }));
+  } catch (error) {
+    await stopOnce();
+    throw error;
+  }
+  let stopped: Promise<void> | undefined;
+  return {
+    port: http.port,
+    functions: functions.map(toInfo),
+    async invoke(name, input = '') {
+      const fn = functions.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
+      if (!fn) throw new Error(`There is no function "${name}".`);
+      await run(fn, input);
+    },
+    stop: () => (stopped ??= stopOnce()),
+  };
+}
+
+/**
+ * Loads an Azure Functions app into this process and runs its HTTP, Service Bus and timer functions, giving it the core
+ * API that Azure's Node worker gives, so that the registrations, the conversions and the handlers are those of Azure.
+ *
+ * Rejects, with nothing left running, when host.json or a registration is wrong, a connection is not set, or the app
+ * throws while it loads (with that error).
+ */
+export async function startFunctionsHost(options: FunctionsHostOptions): Promise<FunctionsHost> {
+  const { port, undo } = prepareSettings(options);
+  try {
+    return await startWithSettings(options, port, undo);
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
+/** The list that Core Tools prints at start: HTTP functions with their addresses, then the others. */
+export function listFunctions(host: Pick<FunctionsHost, 'functions' | 'port'>): string[] {
+  const lines = host.functions.map((fn) => {
+    const what =
+      fn.route === undefined
+        ? fn.type
+        : `[${fn.methods?.join(',') ?? ''}] http://127.0.0.1:${host.port}/${fn.route}`;
+    return { http: fn.route !== undefined, text: `${fn.name}: ${what}${fn.disabled ? ' (disabled)' : ''}` };
+  });
+  lines.sort((a, b) => Number(b.http) - Number(a.http) || (a.text < b.text ? -1 : 1));
+  return lines.map((line) => line.text);
+}

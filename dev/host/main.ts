@@ -1,0 +1,75 @@
+/**
+ * The functions host as a process: `main.ts --app DIR [--port N] [--state DIR] [--settings FILE] [--verbose]`.
+ * As a child with an IPC channel it sends `{ type: 'ready', port, functions }`, and ends with its parent.
+ */
+import { parseArgs } from 'node:util';
+import { describeError } from './host-log.ts';
+import { listFunctions, startFunctionsHost, type FunctionsHost, type FunctionsHostOptions } from './host.ts';
+
+/** Above the host's own grace time: reached only when a stop hangs. */
+const STOP_LIMIT_MS = 20_000;
+
+const IMPATIENCE_MS = 1_000;
+
+function readArguments(): FunctionsHostOptions {
+  const { values } = parseArgs({
+    options: {
+      app: { type: 'string', default: '.' },
+      port: { type: 'string' },
+      state: { type: 'string' },
+      settings: { type: 'string' },
+      verbose: { type: 'boolean', default: false },
+    },
+  });
+  const port = values.port === undefined ? undefined : Number(values.port);
+  if (port !== undefined && (!Number.isInteger(port) || port < 0 || port > 65_535)) {
+    throw new Error(`--port ${values.port ?? ''} is no port.`);
+  }
+  return {
+    appDir: values.app,
+    verbose: values.verbose,
+    ...(port === undefined ? {} : { port }),
+    ...(values.state === undefined ? {} : { stateDir: values.state }),
+    ...(values.settings === undefined ? {} : { settingsFile: values.settings }),
+  };
+}
+
+/**
+ * Ends the process when asked to. A terminal's Ctrl-C reaches this process and its parent, which then asks as well, so
+ * only a second Ctrl-C some time later is impatience. The app's open handles hold nothing up, as in Azure's worker.
+ */
+function stopWhenTold(host: FunctionsHost): void {
+  let askedAt: number | undefined;
+  const stop = (signal?: NodeJS.Signals): void => {
+    if (askedAt !== undefined) {
+      if (signal === 'SIGINT' && Date.now() - askedAt > IMPATIENCE_MS) process.exit(130);
+      return;
+    }
+    askedAt = Date.now();
+    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref();
+    host.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`${describeError(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('disconnect', () => stop());
+}
+
+try {
+  const host = await startFunctionsHost(readArguments());
+  stopWhenTold(host);
+  process.stdout.write(
+    `\nFunctions:\n\n${listFunctions(host)
+      .map((line) => `        ${line}\n\n`)
+      .join('')}`,
+  );
+  process.send?.({ type: 'ready', port: host.port, functions: host.functions });
+} catch (error) {
+  process.stderr.write(`The functions host could not start.\n${describeError(error)}\n`);
+  process.exit(1);
+}

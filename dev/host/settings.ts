@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+const LocalSettings = z.looseObject({
+  Values: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  Host: z.looseObject({ LocalHttpPort: z.number().int().min(0).max(65535).optional() }).default({}),
+});
+
+/** What a `local.settings.json` says. */
+export interface LocalSettingsFile {
+  readonly values: Record<string, string>;
+  readonly localHttpPort: number | undefined;
+}
+
+/** Reads a `local.settings.json`. Throws when it is missing, is not JSON or has another shape. */
+export function readLocalSettings(file: string): LocalSettingsFile {
+  const parsed = LocalSettings.parse(JSON.parse(readFileSync(file, 'utf8')));
+  const values = Object.entries(parsed.Values).map(([name, value]) => [name, String(value)] as const);
+  return { values: Object.fromEntries(values), localHttpPort: parsed.Host.LocalHttpPort };
+}
+
+/**
+ * Puts settings into the environment of this process, where the app reads them, and returns what undoes it.
+ * `override` false keeps what the environment already has.
+ */
+export function applySettings(values: Record<string, string>, override: boolean): () => void {
+  const before = new Map<string, string | undefined>();
+  for (const [name, value] of Object.entries(values)) {
+    if (!override && process.env[name] !== undefined) continue;
+    before.set(name, process.env[name]);
+    process.env[name] = value;
+  }
+  return () => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  };
+}
+
+/** An app setting by name; names ignore case, as in Azure. */
+export function readSetting(name: string): string | undefined {
+  const exact = process.env[name];
+  if (exact !== undefined) return exact;
+  const wanted = name.toLowerCase();
+  const found = Object.keys(process.env).find((key) => key.toLowerCase() === wanted);
+  return found === undefined ? undefined : process.env[found];
+}
+
+/** Replaces each `%NAME%` by that app setting. Throws, naming `what`, when one is not set. */
+export function resolveSettings(text: string, what: string): string {
+  return text.replace(/%([^%]+)%/g, (_whole, name: string) => {
+    const value = readSetting(name);
+    if (value === undefined) throw new Error(`${what}: '%${name}%' does not resolve to an app setting.`);
+    return value;
+  });
+}
+
+/**
+ * The connection string that a binding's `connection` names: the setting `AzureWebJobs<name>`, else `<name>`. Throws,
+ * naming `what`, when neither is set.
+ */
+export function resolveConnection(name: string, what: string): string {
+  const value = readSetting(`AzureWebJobs${name}`) ?? readSetting(name);
+  if (!value) throw new Error(`${what}: no app setting '${name}' holds its connection string.`);
+  return value;
+}
+
+/** Whether `AzureWebJobs.<name>.Disabled` (or the spelling with underscores, for shells) is true or 1. */
+export function isDisabledBySetting(functionName: string): boolean {
+  const value =
+    readSetting(`AzureWebJobs.${functionName}.Disabled`) ??
+    readSetting(`AzureWebJobs_${functionName}_Disabled`) ??
+    '';
+  return value === '1' || value.toLowerCase() === 'true';
+}

@@ -1,0 +1,52 @@
+import pg from 'pg';
+
+const CONNECT_TIMEOUT_MS = 15_000;
+
+/** Runs `work` on one connection of its own and closes it, whatever happens. */
+export async function withConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'comply-migrate',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // A connection that breaks between two statements says so on the next one; without a listener it ends the process.
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** The same server and credentials, another database. */
+export function withDatabase(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${encodeURIComponent(database)}`;
+  return changed.toString();
+}
+
+/** The database that a connection string names. */
+export function readDatabaseName(url: string): string {
+  const name = decodeURIComponent(new URL(url).pathname.slice(1));
+  if (name === '') {
+    throw new Error('the connection string names no database');
+  }
+  return name;
+}
+
+// "comply" as a number: any constant does, as long as every migrator takes the same.
+const LOCK_KEY = 0x63_6f_6d_70_6c_79;
+
+/**
+ * Runs `work` while no other migrator works on the same database. Locks are a database's own, so work on the whole
+ * server is locked through the one database that every migrator of that server goes to.
+ */
+export async function withMigrationLock<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
+  await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);
+  try {
+    return await work();
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [LOCK_KEY]);
+  }
+}

@@ -1,0 +1,48 @@
+import { DATABASES, findMigrationsFolder } from './databases.ts';
+import type { DatabaseName } from './databases.ts';
+import { checkDatabase, migrateDatabase } from './migrate-database.ts';
+
+const USAGE = `usage: npm run migrate [-- --check]
+
+Brings the three databases up to this build's migrations, or with --check only tells what they lack.
+Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
+(to make roles and databases) or of a member of comply_owner (when those are there). Connect to the server
+itself, not through a pooler. A password may come from PGPASSWORD instead.`;
+
+function readUrls(): Record<DatabaseName, string> | undefined {
+  const { MIGRATE_CORE_URL: core, MIGRATE_BILLING_URL: billing, MIGRATE_ANALYTICS_URL: analytics } = process.env;
+  return core && billing && analytics ? { core, billing, analytics } : undefined;
+}
+
+async function migrateOne(database: DatabaseName, url: string): Promise<void> {
+  const applied = await migrateDatabase(url, findMigrationsFolder(database), database);
+  const what = applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`;
+  process.stdout.write(`${database}: ${what}\n`);
+}
+
+async function checkOne(database: DatabaseName, url: string): Promise<void> {
+  const pending = await checkDatabase(url, findMigrationsFolder(database), database);
+  if (pending.length > 0) {
+    process.exitCode = 1;
+  }
+  const what = pending.length === 0 ? 'up to date' : `lacks ${pending.join(', ')}`;
+  process.stdout.write(`${database}: ${what}\n`);
+}
+
+async function main(args: string[]): Promise<void> {
+  const check = args.includes('--check');
+  const urls = readUrls();
+  if (urls === undefined || args.some((arg) => arg !== '--check')) {
+    process.stderr.write(`${USAGE}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  for (const database of DATABASES) {
+    await (check ? checkOne : migrateOne)(database, urls[database]);
+  }
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

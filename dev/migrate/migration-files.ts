@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+
+/** A migration as it lies in its folder. */
+export interface MigrationFile {
+  /** The file's name without `.sql`. */
+  name: string;
+  text: string;
+  /** SHA-256 of the text, in hex; the same whichever line ends a checkout has. */
+  sha256: string;
+}
+
+const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/;
+
+/** Reads one migration file. */
+export function readMigrationFile(file: string): MigrationFile {
+  const text = readFileSync(file, 'utf8').replaceAll('\r\n', '\n');
+  return { name: path.basename(file, '.sql'), text, sha256: createHash('sha256').update(text).digest('hex') };
+}
+
+/**
+ * Reads a folder of migrations in order. Throws unless they are named `NNNN_words.sql` and numbered 1, 2, 3 …
+ * without a gap or a double, as two branches that were merged would leave.
+ */
+export function readMigrationFolder(folder: string): MigrationFile[] {
+  const names = readdirSync(folder).sort();
+  return names.map((fileName, index) => {
+    const number = FILE_NAME.exec(fileName)?.[1];
+    if (number === undefined) {
+      throw new Error(`${path.join(folder, fileName)}: a migration is named NNNN_what_it_does.sql`);
+    }
+    if (Number(number) !== index + 1) {
+      throw new Error(`${path.join(folder, fileName)}: expected number ${index + 1} here`);
+    }
+    return readMigrationFile(path.join(folder, fileName));
+  });
+}

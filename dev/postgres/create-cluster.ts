@@ -1,0 +1,48 @@
+import { randomBytes } from 'node:crypto';
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { PostgresBinaries } from './binaries.ts';
+import { runOnce } from './run-as.ts';
+import type { RunAs } from './run-as.ts';
+
+/** The superuser of a local server. */
+export const ADMIN_USER = 'postgres';
+
+/**
+ * Makes a new, empty data directory. It appears under its name only when it is whole, so that a start that was
+ * killed half-way leaves nothing that a later start would take for data. Text sorts by code point, the same on
+ * every machine; passwords are checked by SCRAM on every connection.
+ */
+export async function createCluster(
+  binaries: PostgresBinaries,
+  account: RunAs,
+  dataDir: string,
+  password: string,
+  durable: boolean,
+): Promise<void> {
+  const unfinished = `${dataDir}.new`;
+  const passwordFile = `${dataDir}.pw-${randomBytes(6).toString('hex')}`;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700, recursive: true });
+  account.own(unfinished);
+  try {
+    writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+    account.own(passwordFile);
+    await runOnce(account, binaries.initdb, [
+      `--pgdata=${unfinished}`,
+      `--username=${ADMIN_USER}`,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale=C',
+      '--locale-provider=builtin',
+      '--builtin-locale=C.UTF-8',
+      '--no-instructions',
+      ...(durable ? [] : ['--no-sync']),
+    ]);
+    chmodSync(unfinished, 0o700);
+    renameSync(unfinished, dataDir);
+  } finally {
+    rmSync(passwordFile, { force: true });
+    rmSync(unfinished, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,59 @@
+import { readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readCommandLine, readProcessIdentity, signalIfSame } from '../stack/processes/process-identity.ts';
+
+const PID_LINE = 0;
+const STATUS_LINE = 7;
+const POLL_MS = 20;
+const FAST_SHUTDOWN_MS = 5_000;
+const IMMEDIATE_SHUTDOWN_MS = 3_000;
+
+function readLines(dataDir: string): string[] | undefined {
+  try {
+    return readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether the server with this pid says, in its own pid file, that it accepts connections. */
+export function isServerReady(dataDir: string, pid: number): boolean {
+  const lines = readLines(dataDir);
+  return Number(lines?.[PID_LINE]) === pid && (lines?.[STATUS_LINE] ?? '').trim() === 'ready';
+}
+
+async function waitUntilGone(pid: number, identity: string, timeoutMs: number): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  while (readProcessIdentity(pid) === identity) {
+    if (Date.now() > deadline) {
+      return false;
+    }
+    await delay(POLL_MS);
+  }
+  return true;
+}
+
+/**
+ * Makes way for a new server on this data: ends a server that a killed stack left running on it, and removes a pid
+ * file whose number now belongs to another process, over which PostgreSQL would refuse to start.
+ */
+export async function clearStaleServer(dataDir: string): Promise<void> {
+  const pid = Number(readLines(dataDir)?.[PID_LINE]);
+  if (!Number.isInteger(pid) || pid <= 0) {
+    return;
+  }
+  const identity = readProcessIdentity(pid);
+  const command = readCommandLine(pid) ?? '';
+  if (identity !== undefined && command.includes('postgres') && command.includes(dataDir)) {
+    signalIfSame(pid, identity, 'SIGINT');
+    if (!(await waitUntilGone(pid, identity, FAST_SHUTDOWN_MS))) {
+      signalIfSame(pid, identity, 'SIGQUIT');
+      if (!(await waitUntilGone(pid, identity, IMMEDIATE_SHUTDOWN_MS))) {
+        signalIfSame(pid, identity, 'SIGKILL');
+      }
+    }
+    return;
+  }
+  rmSync(path.join(dataDir, 'postmaster.pid'), { force: true });
+}

@@ -1,0 +1,184 @@
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findFreePort } from '../stack/processes/free-port.ts';
+import { endChild, startManagedProcess } from '../stack/processes/managed-process.ts';
+import type { ManagedProcess } from '../stack/processes/managed-process.ts';
+import { spawnGuarded } from '../stack/processes/spawn-guarded.ts';
+import { findPostgresBinaries, readDataVersion } from './binaries.ts';
+import type { PostgresBinaries } from './binaries.ts';
+import { ADMIN_USER, createCluster } from './create-cluster.ts';
+import { clearStaleServer, isServerReady } from './pid-file.ts';
+import { chooseAccount } from './run-as.ts';
+import type { RunAs } from './run-as.ts';
+
+const BINARY_MAJOR = '18';
+const READY_POLL_MS = 10;
+const READY_TIMEOUT_MS = 60_000; // crash recovery of a large write-ahead log takes this long at worst
+const ORPHANS_TIMEOUT_MS = 10_000; // back ends of a killed server notice within a second or so
+
+const SETTINGS = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '200',
+  shared_buffers: '256MB',
+  effective_cache_size: '1GB',
+  maintenance_work_mem: '64MB',
+  wal_buffers: '16MB',
+  checkpoint_completion_target: '0.9',
+  default_statistics_target: '100',
+  jit: 'off', // as on Azure Database for PostgreSQL: short statements lose by it
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+};
+
+// Throw-away data: nothing is worth waiting for the disk, and cloning a database writes less.
+const THROW_AWAY_SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  wal_level: 'minimal',
+  max_wal_senders: '0',
+  shared_buffers: '128MB',
+  io_method: 'sync',
+};
+
+/** Where and how a server runs. */
+export interface PostgresOptions {
+  /** Absolute path; made when missing. Its parent is made too. */
+  dataDir: string;
+  logFile: string;
+  /** Of the superuser `postgres`; given to the server when its data directory is made. */
+  password: string;
+  /** Tried first; another free one is taken when it is in use. */
+  port?: number | undefined;
+  /** False for throw-away data: faster, and lost when the machine (not the process) goes down. */
+  durable: boolean;
+  /** Start the server again when it ends unasked. */
+  restart?: boolean;
+  onEvent?: ((text: string) => void) | undefined;
+}
+
+/** A running PostgreSQL server on the loopback interface. */
+export interface PostgresServer {
+  readonly port: number;
+  readonly process: ManagedProcess<{ port: number }>;
+  /** Connection string of the superuser. */
+  adminUrl(database?: string): string;
+  /** `fast` ends every session in good order; `immediate` is a crash that recovery has to mend. */
+  stop(mode?: 'fast' | 'immediate'): Promise<void>;
+  /** SIGKILL; the server stays down until `start`. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port and data. */
+  start(): Promise<void>;
+}
+
+/** Why a launch failed, from what the server wrote into its log since `from` (a byte offset). */
+function readLogTail(logFile: string, from: number): string {
+  return readFileSync(logFile).subarray(from).toString('utf8');
+}
+
+async function waitUntilReady(child: ChildProcess, dataDir: string): Promise<boolean> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  while (child.pid === undefined || !isServerReady(dataDir, child.pid)) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      return false;
+    }
+    if (Date.now() > deadline) {
+      await endChild(child, 'SIGQUIT');
+      return false;
+    }
+    await delay(READY_POLL_MS);
+  }
+  return true;
+}
+
+async function spawnServer(
+  binaries: PostgresBinaries,
+  account: RunAs,
+  options: PostgresOptions,
+  port: number,
+): Promise<ChildProcess> {
+  const settings = { ...SETTINGS, ...(options.durable ? {} : THROW_AWAY_SETTINGS) };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const { command, args, uid, gid } = account.wrap(binaries.postgres, [
+    '-D',
+    options.dataDir,
+    '-p',
+    String(port),
+    ...flags,
+  ]);
+  const log = openSync(options.logFile, 'a', 0o600);
+  try {
+    return await spawnGuarded(
+      command,
+      args,
+      {
+        cwd: '/',
+        stdio: ['ignore', log, log],
+        ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
+      },
+      'SIGINT',
+    );
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function launchServer(
+  binaries: PostgresBinaries,
+  account: RunAs,
+  options: PostgresOptions,
+  port: number,
+): Promise<{ child: ChildProcess; ready: { port: number } }> {
+  await clearStaleServer(options.dataDir);
+  const deadline = Date.now() + ORPHANS_TIMEOUT_MS;
+  for (;;) {
+    const logStart = existsSync(options.logFile) ? statSync(options.logFile).size : 0;
+    const child = await spawnServer(binaries, account, options, port);
+    if (await waitUntilReady(child, options.dataDir)) {
+      return { child, ready: { port } };
+    }
+    const log = readLogTail(options.logFile, logStart);
+    // Sessions of a killed server still hold its shared memory for a moment.
+    if (!/pre-existing shared memory block|lock file "postmaster.pid"/.test(log) || Date.now() > deadline) {
+      throw new Error(`PostgreSQL did not start:\n${log.trim()}`);
+    }
+    await delay(100);
+  }
+}
+
+/**
+ * Starts PostgreSQL on 127.0.0.1, making its data first when there is none. Works as root and as an ordinary
+ * user, after a crash, and after a start that was killed. Throws with the server's own words when it cannot.
+ */
+export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
+  const binaries = findPostgresBinaries();
+  mkdirSync(path.dirname(options.dataDir), { recursive: true });
+  const account = chooseAccount(binaries.postgres, options.dataDir);
+  const version = readDataVersion(options.dataDir);
+  if (version === undefined) {
+    await createCluster(binaries, account, options.dataDir, options.password, options.durable);
+  } else if (version !== BINARY_MAJOR) {
+    throw new Error(`${options.dataDir} was made by PostgreSQL ${version}, and this is ${BINARY_MAJOR}: start with --fresh`);
+  }
+  await clearStaleServer(options.dataDir);
+  const port = await findFreePort(options.port);
+  const managed = await startManagedProcess({
+    name: 'PostgreSQL',
+    launch: () => launchServer(binaries, account, options, port),
+    stopSignal: 'SIGINT',
+    restart: options.restart ?? false,
+    onEvent: options.onEvent,
+  });
+  return {
+    port,
+    process: managed,
+    adminUrl: (database = ADMIN_USER) =>
+      `postgres://${ADMIN_USER}:${encodeURIComponent(options.password)}@127.0.0.1:${port}/${encodeURIComponent(database)}`,
+    stop: (mode = 'fast') => managed.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT'),
+    kill: () => managed.kill(),
+    start: () => managed.start(),
+  };
+}

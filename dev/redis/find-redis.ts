@@ -1,0 +1,43 @@
+import { accessSync, constants } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+/** What `npm start` says when there is no Redis. */
+export const NO_REDIS =
+  'no Redis found (REDIS_URL, or redis-server or valkey-server on the PATH): running uncached. ' +
+  'On Debian: node dev/redis/install.ts';
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The Redis-speaking server on the PATH, as an absolute path: `redis-server`, else `valkey-server`. */
+export function findRedisServer(): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  return ['redis-server', 'valkey-server']
+    .flatMap((name) => folders.map((folder) => path.join(folder, name)))
+    .find(isExecutable);
+}
+
+interface RedisBinaryModule {
+  default: { getPath(): Promise<string> };
+}
+
+/**
+ * The server that `redis-memory-server` holds, if a developer has installed that package. It is no dependency: it
+ * builds or downloads a server when it is installed, which many machines may not.
+ */
+export async function findRedisMemoryServer(): Promise<string | undefined> {
+  try {
+    const require = createRequire(import.meta.url);
+    const binary = require('redis-memory-server/lib/util/RedisBinary') as RedisBinaryModule;
+    return await binary.default.getPath();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,20 @@
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { findTypeScriptNode } from './processes/node-command.ts';
+
+/** The folder of the app: the repository, where host.json and package.json lie and dist/ is made. */
+export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Builds dist/main.js as `npm run build` does and returns the app's folder. Throws with the builder's words. */
+export async function buildApp(): Promise<string> {
+  const run = promisify(execFile);
+  try {
+    await run(findTypeScriptNode(), [path.join(APP_FOLDER, 'build.ts')], { cwd: APP_FOLDER });
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    throw new Error(`the app does not build:\n${stderr ?? String(error)}`, { cause: error });
+  }
+  return APP_FOLDER;
+}

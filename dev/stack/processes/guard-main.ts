@@ -1,0 +1,42 @@
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { GuardMessage, GuardedProcess } from './guard.ts';
+import { readProcessIdentity, signalIfSame } from './process-identity.ts';
+
+// Started by guard.ts. Its standard input ends when the process that started it is gone, for whatever reason.
+
+const GRACE_MS = 8_000; // longer than a database's fast shutdown takes; what still lives then is killed
+const POLL_MS = 50;
+
+const guarded = new Map<number, GuardedProcess>();
+
+function livesStill(entry: GuardedProcess): boolean {
+  return readProcessIdentity(entry.pid) === entry.identity;
+}
+
+async function endAll(entries: GuardedProcess[]): Promise<void> {
+  for (const entry of entries) {
+    signalIfSame(entry.pid, entry.identity, entry.signal);
+  }
+  const deadline = Date.now() + GRACE_MS;
+  while (entries.some(livesStill) && Date.now() < deadline) {
+    await delay(POLL_MS);
+  }
+  for (const entry of entries) {
+    signalIfSame(entry.pid, entry.identity, 'SIGKILL');
+  }
+}
+
+const lines = createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  // The other end of this pipe is guard.ts and nothing else.
+  const message = JSON.parse(line) as GuardMessage;
+  if ('add' in message) {
+    guarded.set(message.add.pid, message.add);
+  } else {
+    guarded.delete(message.remove);
+  }
+});
+lines.on('close', () => {
+  void endAll([...guarded.values()]);
+});

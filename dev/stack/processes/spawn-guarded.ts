@@ -1,0 +1,25 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { guardProcess } from './guard.ts';
+
+/**
+ * Starts a process that cannot outlive this one (see guard.ts) and that a Ctrl-C in the terminal does not reach:
+ * it is a session of its own, and whoever started it ends it, in its order. Throws when it cannot be started.
+ */
+export async function spawnGuarded(
+  command: string,
+  args: string[],
+  options: SpawnOptions,
+  stopSignal: NodeJS.Signals,
+): Promise<ChildProcess> {
+  const child = spawn(command, args, { ...options, detached: true });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', reject);
+  });
+  if (child.pid !== undefined) {
+    const release = guardProcess(child.pid, stopSignal);
+    child.once('exit', release);
+  }
+  return child;
+}

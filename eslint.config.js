@@ -1,0 +1,67 @@
+import tseslint from 'typescript-eslint';
+
+/** One way for imports: functions -> shared/<domain> -> shared/<platform part>; nothing in shared/ knows dev/ or tests/. */
+const noDevNorTests = { group: ['**/dev/**', '**/tests/**', '**/bench/**', '**/functions/**'], message: 'shared/ stands alone.' };
+const noFunctionsLibrary = {
+  name: '@azure/functions',
+  message: 'Only shared/http/endpoint.ts, the queue and timer wrappers and functions/ register with Azure.',
+  allowTypeImports: true,
+};
+const noPool = {
+  group: ['**/db/databases.ts', '**/db/databases'],
+  message: 'Take the tenant-bound handle; crossing tenants goes through services.jobs, with a written reason.',
+  allowTypeImports: true,
+};
+const noEnvironment = {
+  selector: "MemberExpression[object.name='process'][property.name='env']",
+  message: 'Settings are read in shared/config, once.',
+};
+const noDefaultExport = { selector: 'ExportDefaultDeclaration', message: 'Named exports can be found by grep.' };
+
+export default tseslint.config(
+  { ignores: ['dist/', '.local/', 'node_modules/', 'coverage/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [...tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-non-null-assertion': 'error',
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'separate-type-imports' }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'max-lines': ['warn', { max: 400, skipBlankLines: true, skipComments: true }],
+      'no-restricted-syntax': ['error', noDefaultExport],
+    },
+  },
+  {
+    files: ['shared/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', noDefaultExport, noEnvironment],
+      '@typescript-eslint/no-restricted-imports': ['error', { patterns: [noDevNorTests], paths: [noFunctionsLibrary] }],
+    },
+  },
+  {
+    files: ['functions/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', noDefaultExport, noEnvironment],
+      '@typescript-eslint/no-restricted-imports': ['error', { patterns: [noPool, { ...noDevNorTests, group: ['**/dev/**', '**/tests/**', '**/bench/**'] }] }],
+    },
+  },
+  {
+    files: ['shared/config/settings.ts', 'shared/http/endpoint.ts', 'shared/jobs/timer-trigger.ts', 'shared/bus/queue-trigger.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', noDefaultExport],
+      '@typescript-eslint/no-restricted-imports': ['error', { patterns: [noDevNorTests] }],
+    },
+  },
+  {
+    files: ['**/*.test.ts', 'tests/**/*.ts'],
+    rules: { 'max-lines': 'off', '@typescript-eslint/no-restricted-imports': 'off' },
+  },
+  { files: ['*.config.ts'], rules: { 'no-restricted-syntax': 'off' } },
+);

@@ -1,0 +1,4 @@
+import './http/mappings.ts';
+import { registerFallback } from '../shared/http/endpoint.ts';
+
+registerFallback();

@@ -1,0 +1,80 @@
+/** What a key may do; a route needs exactly one of these. */
+export const PERMISSIONS = [
+  'orchestrations:write',
+  'orchestrations:read',
+  'mappings:write',
+  'mappings:read',
+  'records:read',
+  'records:read_source',
+  'analyses:write',
+  'analyses:read',
+  'metrics:write',
+  'metrics:read',
+  'config:write',
+  'config:read',
+  'tenant_config:write',
+  'retention:write',
+  'retention:read',
+  'lineage:read',
+  'audit:read',
+  'usage:read',
+  'api_keys:manage',
+  'platform:operate',
+] as const;
+
+/** One permission. */
+export type Permission = (typeof PERMISSIONS)[number];
+
+const READS: readonly Permission[] = [
+  'orchestrations:read',
+  'mappings:read',
+  'records:read',
+  'analyses:read',
+  'metrics:read',
+  'config:read',
+  'retention:read',
+  'lineage:read',
+  'audit:read',
+  'usage:read',
+];
+
+const WRITES: readonly Permission[] = [
+  'orchestrations:write',
+  'mappings:write',
+  'analyses:write',
+  'metrics:write',
+  'config:write',
+];
+
+/**
+ * The sets that keys are usually made with. `writer`: a service that records. `reader`: everything but sources.
+ * `owner`: a tenant's whole self. `operator`: the platform's.
+ */
+export const PERMISSION_SETS = {
+  reader: READS,
+  writer: [...READS, ...WRITES],
+  owner: [
+    ...READS,
+    ...WRITES,
+    'records:read_source',
+    'tenant_config:write',
+    'retention:write',
+    'api_keys:manage',
+  ],
+  operator: [
+    ...READS,
+    ...WRITES,
+    'tenant_config:write',
+    'retention:write',
+    'api_keys:manage',
+    'platform:operate',
+  ],
+} as const satisfies Record<string, readonly Permission[]>;
+
+const KNOWN: ReadonlySet<string> = new Set(PERMISSIONS);
+
+/** The permissions of a stored list that this build knows; an unknown name grants nothing. */
+export function knownPermissions(stored: unknown): ReadonlySet<Permission> {
+  if (!Array.isArray(stored)) return new Set();
+  return new Set(stored.filter((name): name is Permission => typeof name === 'string' && KNOWN.has(name)));
+}

@@ -1,0 +1,124 @@
+import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
+import type { Settings } from '../config/settings.ts';
+
+/** The containers of the reference's storage layout, by what they keep. */
+export const CONTAINERS = {
+  records: 'mapper-outputs',
+  models: 'models',
+} as const;
+
+/** Access tiers in the order in which a blob cools. */
+export type AccessTier = 'Hot' | 'Cool' | 'Cold' | 'Archive';
+
+/** What became of a deletion. */
+export type DeleteOutcome = 'deleted' | 'absent' | 'immutable';
+
+function statusOf(error: unknown): number | undefined {
+  const status: unknown =
+    typeof error === 'object' && error !== null ? Reflect.get(error, 'statusCode') : undefined;
+  return typeof status === 'number' ? status : undefined;
+}
+
+/** Azure Blob Storage, opened on first use. */
+export class BlobStore {
+  readonly #settings: Settings;
+  #service: Promise<BlobServiceClient> | undefined;
+  readonly #containers = new Map<string, Promise<ContainerClient>>();
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  async #open(): Promise<BlobServiceClient> {
+    const { BlobServiceClient: Client } = await import('@azure/storage-blob');
+    const options = { retryOptions: { maxTries: 2, tryTimeoutInMs: 10_000, retryDelayInMs: 200 } };
+    if (this.#settings.BLOB_CONNECTION !== undefined)
+      return Client.fromConnectionString(this.#settings.BLOB_CONNECTION, options);
+    const { DefaultAzureCredential } = await import('@azure/identity');
+    return new Client(
+      this.#settings.BLOB_CONNECTION__blobServiceUri ?? '',
+      new DefaultAzureCredential(),
+      options,
+    );
+  }
+
+  /** The service client, for a health probe. */
+  service(): Promise<BlobServiceClient> {
+    this.#service ??= this.#open();
+    return this.#service;
+  }
+
+  async #container(name: string): Promise<ContainerClient> {
+    let container = this.#containers.get(name);
+    if (container === undefined) {
+      container = this.service().then(async (service) => {
+        const client = service.getContainerClient(name);
+        await client.createIfNotExists();
+        return client;
+      });
+      // A failure is not remembered: the next use tries again.
+      container.catch(() => this.#containers.delete(name));
+      this.#containers.set(name, container);
+    }
+    return container;
+  }
+
+  /** Writes a new blob; never overwrites. Answers whether it was written (`false`: it was there already), and its URL. */
+  async create(
+    containerName: string,
+    blobName: string,
+    content: Uint8Array,
+    metadata: Readonly<Record<string, string>>,
+    contentType = 'application/json',
+  ): Promise<{ written: boolean; url: string }> {
+    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+    try {
+      await blob.uploadData(content, {
+        conditions: { ifNoneMatch: '*' },
+        metadata,
+        blobHTTPHeaders: { blobContentType: contentType },
+      });
+      return { written: true, url: blob.url };
+    } catch (error) {
+      // 409 BlobAlreadyExists; 412 when a concurrent writer won.
+      if (statusOf(error) === 409 || statusOf(error) === 412) return { written: false, url: blob.url };
+      throw error;
+    }
+  }
+
+  /** A blob's bytes; undefined if there is none. */
+  async read(containerName: string, blobName: string): Promise<Buffer | undefined> {
+    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+    try {
+      return await blob.downloadToBuffer();
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Moves a blob to a tier; false if it is gone. */
+  async setTier(containerName: string, blobName: string, tier: AccessTier): Promise<boolean> {
+    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+    try {
+      await blob.setAccessTier(tier);
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
+  }
+
+  /** Deletes a blob. Under immutability the service answers 409: later, then. */
+  async delete(containerName: string, blobName: string): Promise<DeleteOutcome> {
+    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+    try {
+      await blob.delete();
+      return 'deleted';
+    } catch (error) {
+      if (statusOf(error) === 404) return 'absent';
+      if (statusOf(error) === 409) return 'immutable';
+      throw error;
+    }
+  }
+}

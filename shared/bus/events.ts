@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { newId } from '../ids/ids.ts';
+
+/** Where this service's own events come from (CloudEvents `source`). */
+export const EVENT_SOURCE = '/comply-ai/backend';
+
+export const USAGE_RECORDED = 'com.comply-ai.usage.recorded.v1';
+export const AUDIT_RECORDED = 'com.comply-ai.audit.recorded.v1';
+export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
+
+const text = (max: number) => z.string().min(1).max(max);
+const tenantId = text(63);
+
+/** What a usage event says: that a tenant used something. */
+export const usageData = z.object({
+  tenant_id: tenantId,
+  user_id: z.string().max(255).optional(),
+  subscription_id: z.uuid().optional(),
+  usage_type: text(100).describe('api_calls, storage_gb, detector_runs, analysis_runs, or a producer’s own.'),
+  usage_amount: z.number().nonnegative().max(1e9),
+  usage_unit: text(50).default('count'),
+  resource_type: text(100).optional(),
+  resource_id: text(255).optional(),
+  reservation_id: z
+    .uuid()
+    .optional()
+    .describe('What was admitted at the door for it; set by this service alone.'),
+});
+export type UsageData = z.output<typeof usageData>;
+
+/** What an audit event says: who did what to what. Never content. */
+export const auditData = z.object({
+  tenant_id: tenantId,
+  user_id: z.string().max(255).nullish(),
+  actor: z.string().max(255).nullish().describe('The key or service that acted.'),
+  action: text(255),
+  resource_type: text(255),
+  resource_id: z.string().max(255).nullish(),
+  outcome: z.enum(['success', 'denied', 'failure']).default('success'),
+  details: z.record(z.string(), z.unknown()).default({}),
+  ip_address: z.union([z.ipv4(), z.ipv6()]).nullish(),
+  user_agent: z.string().max(1000).nullish(),
+  trace_id: z.string().max(64).nullish(),
+});
+export type AuditData = z.output<typeof auditData>;
+
+/** A record to be written to its blob. */
+export const archiveData = z.object({ tenant_id: tenantId, record_id: z.uuid() });
+export type ArchiveData = z.output<typeof archiveData>;
+
+/** The envelope (CloudEvents 1.0, structured JSON); extension attributes are allowed. Identity is `source` + `id`. */
+export const cloudEvent = z.looseObject({
+  specversion: z.literal('1.0'),
+  id: text(255),
+  source: text(255),
+  type: text(255),
+  time: z.iso.datetime({ offset: true }),
+  datacontenttype: z.literal('application/json').optional(),
+  data: z.unknown(),
+});
+
+/** A CloudEvent of ours, ready to publish. */
+export interface CloudEvent<T = unknown> {
+  readonly specversion: '1.0';
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly time: string;
+  readonly datacontenttype: 'application/json';
+  readonly data: T;
+}
+
+/** Builds an event of this service. */
+export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
+  return {
+    specversion: '1.0',
+    id: newId(at),
+    source: EVENT_SOURCE,
+    type,
+    time: at.toISOString(),
+    datacontenttype: 'application/json',
+    data,
+  };
+}
+
+/** The queue that takes events of a type; undefined for a type that none takes. */
+export function queueOf(type: string): string | undefined {
+  switch (type) {
+    case USAGE_RECORDED:
+      return 'usage-events';
+    case AUDIT_RECORDED:
+      return 'audit-events';
+    case ARCHIVE_REQUESTED:
+      return 'archive-records';
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+import { circuitBreaker, ConsecutiveBreaker, handleAll, type CircuitBreakerPolicy } from 'cockatiel';
+import type { Redis } from 'ioredis';
+import type { z } from 'zod';
+import { errorFields, log } from '../log/log.ts';
+
+/** A cache that has not answered by then is slower than the database it spares. */
+const COMMAND_TIMEOUT_MS = 40;
+const CONNECT_TIMEOUT_MS = 500;
+/** So many failures in a row open the breaker; while it is open nobody waits for Redis. */
+const FAILURES_TO_OPEN = 3;
+/** After this an open breaker lets one command try again. */
+const HALF_OPEN_AFTER_MS = 2_000;
+
+/** What Redis answers, or undefined when it is absent, slow or gone. */
+type Answer<T> = T | undefined;
+
+/**
+ * Redis as a cache: never a claim, never the only copy. Every call answers quickly; with Redis gone it answers
+ * undefined, at once while the breaker is open.
+ */
+export class Cache {
+  readonly #url: string | undefined;
+  readonly #prefix: string;
+  readonly #breaker: CircuitBreakerPolicy;
+  #client: Promise<Redis> | undefined;
+
+  constructor(url: string | undefined, prefix: string) {
+    this.#url = url;
+    this.#prefix = prefix;
+    this.#breaker = circuitBreaker(handleAll, {
+      halfOpenAfter: HALF_OPEN_AFTER_MS,
+      breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
+    });
+    this.#breaker.onBreak(() => log.warn('redis-breaker-open'));
+    this.#breaker.onReset(() => log.info('redis-breaker-closed'));
+  }
+
+  /** Whether a Redis is configured at all. */
+  get configured(): boolean {
+    return this.#url !== undefined;
+  }
+
+  /** The connected client for libraries that speak Redis themselves (the rate limiter); undefined without one. */
+  async client(): Promise<Redis | undefined> {
+    if (this.#url === undefined) return undefined;
+    this.#client ??= this.#connect(this.#url);
+    return this.#client;
+  }
+
+  async #connect(url: string): Promise<Redis> {
+    const { Redis: RedisClient } = await import('ioredis');
+    const client = new RedisClient(url, {
+      keyPrefix: this.#prefix,
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: true,
+      enableAutoPipelining: true,
+      retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
+    });
+    // Without a listener a lost connection would end the process; what it means is said once, by the breaker.
+    client.on('error', () => undefined);
+    return client;
+  }
+
+  /** Runs one Redis operation behind the breaker. */
+  async attempt<T>(operation: (client: Redis) => Promise<T>): Promise<Answer<T>> {
+    if (this.#url === undefined) return undefined;
+    const client = await this.client();
+    if (client === undefined) return undefined;
+    try {
+      return await this.#breaker.execute(() => operation(client));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A cached value that still fits its schema; undefined otherwise. */
+  async read<S extends z.ZodType>(key: string, schema: S): Promise<Answer<z.output<S>>> {
+    const text = await this.attempt((client) => client.get(key));
+    if (text === undefined || text === null) return undefined;
+    try {
+      const parsed = schema.safeParse(JSON.parse(text));
+      return parsed.success ? parsed.data : undefined;
+    } catch (error) {
+      log.warn('cache-value-unreadable', errorFields(error));
+      return undefined;
+    }
+  }
+
+  /** Keeps a value for some seconds. */
+  async write(key: string, value: unknown, ttlSeconds: number): Promise<void> {
+    await this.attempt((client) => client.set(key, JSON.stringify(value), 'EX', ttlSeconds));
+  }
+
+  /** Forgets keys. */
+  async drop(...keys: readonly string[]): Promise<void> {
+    if (keys.length > 0) await this.attempt((client) => client.del(...keys));
+  }
+
+  /** Round trip in ms, or undefined if Redis does not answer. Goes past the breaker: it is how its end is seen. */
+  async ping(): Promise<number | undefined> {
+    const client = await this.client();
+    if (client === undefined) return undefined;
+    const start = performance.now();
+    try {
+      await client.ping();
+      return performance.now() - start;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Ends the connection. */
+  async close(): Promise<void> {
+    const client = await this.#client;
+    client?.disconnect();
+  }
+}

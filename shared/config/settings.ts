@@ -1,0 +1,112 @@
+import { z } from 'zod';
+
+const url = (scheme: RegExp) => z.string().regex(scheme);
+const postgresUrl = url(/^postgres(ql)?:\/\//);
+const positive = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+
+/** A JSON object of key versions: `{"<version>": "<32 bytes, base64>"}`; the last one listed seals new data keys. */
+const keyVersions = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be JSON: {"<version>": "<32 bytes, base64>"}' });
+      return z.NEVER;
+    }
+  })
+  .pipe(
+    z
+      .record(z.string().min(1), z.base64())
+      .refine((keys) => Object.keys(keys).length > 0, { message: 'must name at least one key version' })
+      .refine((keys) => Object.values(keys).every((key) => Buffer.from(key, 'base64').length === 32), {
+        message: 'each key must be 32 bytes, base64',
+      }),
+  );
+
+/**
+ * Every setting of the app, read from the environment once. The names are those of `local.settings.sample.json`
+ * and of the Function App's settings; a test holds the sample to this schema.
+ */
+export const settingsSchema = z
+  .object({
+    DEPLOYMENT_ENVIRONMENT: z.enum(['local', 'dev', 'stage', 'prod']),
+    CORE_DATABASE_URL: postgresUrl,
+    BILLING_DATABASE_URL: postgresUrl,
+    ANALYTICS_DATABASE_URL: postgresUrl,
+    CORE_JOBS_DATABASE_URL: postgresUrl,
+    BILLING_JOBS_DATABASE_URL: postgresUrl,
+    ANALYTICS_JOBS_DATABASE_URL: postgresUrl,
+    DATABASE_POOL_MAX: positive(16),
+    DATABASE_JOBS_POOL_MAX: positive(6),
+    /** False behind PgBouncer in transaction mode unless `max_prepared_statements` is set there. */
+    DATABASE_PREPARE: z.stringbool().default(true),
+    /** 'entra': connect with a managed identity's token instead of the URL's password. */
+    DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
+    SERVICE_BUS_CONNECTION: z.string().min(1).optional(),
+    /** The form that the trigger's identity-based connection uses; the app itself reads it when there is no connection string. */
+    SERVICE_BUS_CONNECTION__fullyQualifiedNamespace: z.string().min(1).optional(),
+    BLOB_CONNECTION: z.string().min(1).optional(),
+    BLOB_CONNECTION__blobServiceUri: z.url().optional(),
+    REDIS_URL: url(/^rediss?:\/\//).optional(),
+    REDIS_KEY_PREFIX: z.string().default(''),
+    API_KEY_PEPPER: z.string().min(32),
+    KEY_VAULT_URL: z.url().optional(),
+    KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
+    KEY_ENCRYPTION_KEYS: keyVersions.optional(),
+    AZURE_REGION: z.string().default('eastus'),
+    AZURE_RESOURCE_GROUP: z.string().default('comply-ai-rg'),
+    AZURE_SUBSCRIPTION_ID: z.string().optional(),
+  })
+  .superRefine(oneKeySource)
+  .superRefine(oneServiceBus)
+  .superRefine(oneBlobAccount);
+
+/** The parsed settings. */
+export type Settings = z.output<typeof settingsSchema>;
+
+type Check<T> = (value: T, context: z.RefinementCtx) => void;
+
+function exactlyOne(names: readonly string[]): Check<Record<string, unknown>> {
+  return (value, context) => {
+    const given = names.filter((name) => value[name] !== undefined);
+    if (given.length !== 1) {
+      context.addIssue({
+        code: 'custom',
+        path: [names[0] ?? ''],
+        message: `set exactly one of ${names.join(', ')}`,
+      });
+    }
+  };
+}
+
+function oneKeySource(value: Record<string, unknown>, context: z.RefinementCtx): void {
+  exactlyOne(['KEY_ENCRYPTION_KEYS', 'KEY_VAULT_URL'])(value, context);
+}
+
+function oneServiceBus(value: Record<string, unknown>, context: z.RefinementCtx): void {
+  exactlyOne(['SERVICE_BUS_CONNECTION', 'SERVICE_BUS_CONNECTION__fullyQualifiedNamespace'])(value, context);
+}
+
+function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx): void {
+  exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
+}
+
+/** The environment does not describe a working app; the message lists every fault, and no value. */
+export class SettingsError extends Error {
+  override name = 'SettingsError';
+}
+
+/**
+ * Reads and checks the settings. Empty values count as unset, since an app setting cannot be absent in every tool.
+ * @throws SettingsError with all faults at once.
+ */
+export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = settingsSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  throw new SettingsError(`The app's settings are not complete:\n${faults.join('\n')}`);
+}

@@ -1,0 +1,117 @@
+import postgres from 'postgres';
+import type { Settings } from '../config/settings.ts';
+
+/** Seconds until a connection attempt is given up: a dead server must be a clear 503 within two seconds. */
+const CONNECT_TIMEOUT_S = 1;
+/** Seconds that an idle connection is kept. */
+const IDLE_TIMEOUT_S = 60;
+/** Longer than any statement of a request needs; a timer's batches set their own. */
+const STATEMENT_TIMEOUT_MS = 10_000;
+
+/** The type parsers that all pools share, so that nothing is lost between a row and a reply. */
+const types = {
+  /** timestamptz as RFC 3339 text with the microseconds that a Date would lose. */
+  timestamp: {
+    to: 1184,
+    from: [1184],
+    serialize: (value: string | Date): string => (value instanceof Date ? value.toISOString() : value),
+    parse: (text: string): string => `${text.slice(0, 10)}T${text.slice(11).replace(/\+00$/, 'Z')}`,
+  },
+  date: {
+    to: 1082,
+    from: [1082],
+    serialize: (value: string): string => value,
+    parse: (text: string): string => text,
+  },
+  /** int8: all of ours count rows, bytes or minor units and stay far below 2^53. */
+  bigint: {
+    to: 20,
+    from: [20],
+    serialize: (value: number): string => value.toString(),
+    parse: (text: string): number => Number(text),
+  },
+};
+
+/** A pool of connections to one database as one role. */
+export type Pool = postgres.Sql<{ timestamp: string; date: string; bigint: number }>;
+/** A connection inside a transaction. */
+export type Transaction = postgres.TransactionSql<{ timestamp: string; date: string; bigint: number }>;
+
+/** How a pool is opened. */
+export interface PoolOptions {
+  readonly url: string;
+  readonly max: number;
+  readonly applicationName: string;
+  readonly prepare: boolean;
+  /** Called for each new connection; a managed identity's token. */
+  readonly password?: () => Promise<string>;
+}
+
+/** Opens a pool lazily: no connection is made before the first statement. */
+export function openPool(options: PoolOptions): Pool {
+  return postgres(options.url, {
+    max: options.max,
+    connect_timeout: CONNECT_TIMEOUT_S,
+    idle_timeout: IDLE_TIMEOUT_S,
+    // Azure moves servers: a connection is not kept for ever. Half an hour, spread by the driver.
+    max_lifetime: 30 * 60,
+    backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, 1),
+    prepare: options.prepare,
+    fetch_types: false,
+    types,
+    onnotice: () => undefined,
+    connection: {
+      application_name: options.applicationName,
+      TimeZone: 'UTC',
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: 2 * STATEMENT_TIMEOUT_MS,
+    },
+    ...(options.password === undefined ? {} : { password: options.password }),
+  });
+}
+
+/** The pools of one database: `app` for requests (tenant-bound), `jobs` for what crosses tenants. */
+export interface DatabasePools {
+  readonly app: Pool;
+  readonly jobs: Pool;
+}
+
+/** The three databases. No query and no transaction spans two of them. */
+export interface Databases {
+  readonly core: DatabasePools;
+  readonly billing: DatabasePools;
+  readonly analytics: DatabasePools;
+  close(): Promise<void>;
+}
+
+/** Opens all pools of the settings, none of them connected yet. */
+export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
+  const open = (name: string, url: string, max: number): Pool =>
+    openPool({
+      url,
+      max,
+      applicationName: `comply-ai:${name}`,
+      prepare: settings.DATABASE_PREPARE,
+      ...(password === undefined ? {} : { password }),
+    });
+  const pair = (name: string, app: string, jobs: string): DatabasePools => ({
+    app: open(name, app, settings.DATABASE_POOL_MAX),
+    jobs: open(`${name}-jobs`, jobs, settings.DATABASE_JOBS_POOL_MAX),
+  });
+  const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_JOBS_DATABASE_URL);
+  const billing = pair('billing', settings.BILLING_DATABASE_URL, settings.BILLING_JOBS_DATABASE_URL);
+  const analytics = pair('analytics', settings.ANALYTICS_DATABASE_URL, settings.ANALYTICS_JOBS_DATABASE_URL);
+  return {
+    core,
+    billing,
+    analytics,
+    async close() {
+      await Promise.all(
+        [core, billing, analytics].flatMap(({ app, jobs }) => [
+          app.end({ timeout: 5 }),
+          jobs.end({ timeout: 5 }),
+        ]),
+      );
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import type { Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
+
+/** The last row of a page: its time as text with microseconds, and its id, which breaks ties. */
+export interface Position {
+  readonly at: string;
+  readonly id: string;
+}
+
+/** What a page was asked for with. */
+export interface PageRequest {
+  readonly limit: number;
+  readonly descending: boolean;
+  readonly after: Position | undefined;
+}
+
+/** A condition of a list: SQL with `?` where its value goes. Column names are the code's own, never a client's. */
+export interface Condition {
+  readonly sql: string;
+  readonly value: Parameter;
+}
+
+/** Builds a condition, or nothing for a filter that was not given. */
+export function when(sql: string, value: Parameter | undefined): readonly Condition[] {
+  return value === undefined ? [] : [{ sql, value }];
+}
+
+/** A list to read page by page: keyset on (time, id), never an offset. */
+export interface KeysetList {
+  readonly table: string;
+  readonly columns: string;
+  /** The time column and the id column that the order is made of; the index is (tenant_id, time, id). */
+  readonly timeColumn: string;
+  readonly idColumn: string;
+  /** The id's type, for the comparison. */
+  readonly idType: 'uuid' | 'text';
+  readonly conditions: readonly Condition[];
+  /** The wall's first line; false for a platform's table, which has no tenant. */
+  readonly tenantColumn?: 'tenant_id' | null;
+}
+
+/** Numbers the `?` of a text from `$first` on. */
+export function numbered(sql: string, first: number): string {
+  let next = first;
+  return sql.replaceAll('?', () => `$${next++}`);
+}
+
+/** The text and parameters of one page (one row more than asked, to know whether there is a next). */
+export function pageStatement(
+  list: KeysetList,
+  page: PageRequest,
+): { text: string; parameters: Parameter[] } {
+  const parameters: Parameter[] = [];
+  const bind = (sql: string, ...values: readonly Parameter[]): string => {
+    const text = numbered(sql, parameters.length + 2);
+    parameters.push(...values);
+    return text;
+  };
+  const conditions = list.conditions.map((condition) => bind(condition.sql, condition.value));
+  if (list.tenantColumn !== null) conditions.unshift('tenant_id = scope.tenant_id');
+  if (page.after !== undefined) {
+    const than = page.descending ? '<' : '>';
+    conditions.push(
+      bind(
+        `(${list.timeColumn}, ${list.idColumn}) ${than} (?::timestamptz, ?::${list.idType})`,
+        page.after.at,
+        page.after.id,
+      ),
+    );
+  }
+  const direction = page.descending ? 'desc' : 'asc';
+  const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
+  const text = `select page.* from scope, lateral (
+      select ${list.columns} from ${list.table} ${where}
+       order by ${list.timeColumn} ${direction}, ${list.idColumn} ${direction} ${bind('limit ?', page.limit + 1)}) page
+     order by page.${list.timeColumn} ${direction}, page.${list.idColumn} ${direction}`;
+  return { text, parameters };
+}
+
+/** Reads one page. */
+export function readKeyset<Row extends Record<string, unknown>>(
+  tenant: TenantDatabase,
+  list: KeysetList,
+  page: PageRequest,
+  options: StatementOptions = {},
+): Promise<Row[]> {
+  const { text, parameters } = pageStatement(list, page);
+  return tenant.statement<Row>(text, parameters, options);
+}

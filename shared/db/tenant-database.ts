@@ -1,0 +1,167 @@
+import type { Pool, Transaction } from './databases.ts';
+
+/** What may be bound to a placeholder. Objects and arrays for jsonb go through `json`. */
+export type Parameter =
+  string | number | boolean | null | Date | Uint8Array | JsonParameter | readonly string[];
+
+/** A value to bind as jsonb. */
+export class JsonParameter {
+  readonly value: unknown;
+  constructor(value: unknown) {
+    this.value = value;
+  }
+}
+
+/** Marks a value to be bound as jsonb; without it an array would be bound as a PostgreSQL array. */
+export function json(value: unknown): JsonParameter {
+  return new JsonParameter(value);
+}
+
+/** How one statement is sent. */
+export interface StatementOptions {
+  /**
+   * False sends an unnamed statement, planned with its values: for range reads of partitioned tables, which would
+   * lock every partition under a generic plan.
+   */
+  readonly prepare?: boolean;
+}
+
+/** An array as PostgreSQL reads it; the driver would have to ask the server for array types on each connection. */
+function arrayLiteral(items: readonly string[]): string {
+  return `{${items.map((item) => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
+}
+
+type Row = Record<string, unknown>;
+type Executor = Pool | Transaction;
+
+// The driver declares `any`-typed rows and a narrower parameter type than it takes; this is the one place that bridges.
+async function execute<T extends Row>(
+  executor: Executor,
+  text: string,
+  parameters: readonly Parameter[],
+  options: StatementOptions,
+): Promise<T[]> {
+  const bound = parameters.map((parameter) => {
+    if (parameter instanceof JsonParameter) return executor.json(parameter.value as never);
+    return Array.isArray(parameter) ? arrayLiteral(parameter as readonly string[]) : parameter;
+  });
+  const rows = await executor.unsafe<T[]>(text, bound as never[], { prepare: options.prepare ?? true });
+  return [...rows];
+}
+
+/**
+ * A transaction bound to one tenant: every statement in it runs under that tenant's row security. Handed out by
+ * {@link TenantDatabase.transaction} and dead once it ends.
+ */
+export class TenantTransaction {
+  readonly tenantId: string;
+  readonly #transaction: Transaction;
+  constructor(tenantId: string, transaction: Transaction) {
+    this.tenantId = tenantId;
+    this.#transaction = transaction;
+  }
+
+  /** Runs one statement; the caller names the tenant in it too (`$n` of its own). */
+  query<T extends Row = Row>(
+    text: string,
+    parameters: readonly Parameter[] = [],
+    options: StatementOptions = {},
+  ): Promise<T[]> {
+    return execute<T>(this.#transaction, text, parameters, options);
+  }
+}
+
+/**
+ * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
+ */
+export class TenantDatabase {
+  readonly tenantId: string;
+  readonly #pool: Pool;
+  constructor(tenantId: string, pool: Pool) {
+    this.tenantId = tenantId;
+    this.#pool = pool;
+  }
+
+  /**
+   * Runs one statement in one round trip. The text continues a WITH clause whose first member, `scope`, sets the
+   * tenant and yields `scope.tenant_id`: whatever takes the id from there cannot run before the setting is made.
+   * `$1` is the tenant; the caller's parameters begin at `$2`.
+   *
+   *     tenant.statement(`select r.* from scope, lateral (
+   *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2) r`, [id])
+   *     tenant.statement(`, added as (insert … select scope.tenant_id, … from scope returning …) select * from added`, […])
+   */
+  statement<T extends Row = Row>(
+    text: string,
+    parameters: readonly Parameter[] = [],
+    options: StatementOptions = {},
+  ): Promise<T[]> {
+    return execute<T>(
+      this.#pool,
+      `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`,
+      [this.tenantId, ...parameters],
+      options,
+    );
+  }
+
+  /** Runs several statements in one transaction under the tenant's row security; a throw rolls back. */
+  async transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
+    const result = await this.#pool.begin(async (transaction) => {
+      // Not awaited on its own: the driver pipelines it before the first statement of `run`.
+      const scope = execute(
+        transaction,
+        `select set_config('app.current_tenant_id', $1, true)`,
+        [this.tenantId],
+        {},
+      );
+      const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
+      return { value };
+    });
+    return result.value;
+  }
+}
+
+/**
+ * One database across tenants, for timers, queue writers and authentication: the jobs role, which row security lets in
+ * by explicit policies. The linter keeps it out of `functions/http`.
+ */
+export class JobsDatabase {
+  readonly #pool: Pool;
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  /** Runs one statement. */
+  query<T extends Row = Row>(
+    text: string,
+    parameters: readonly Parameter[] = [],
+    options: StatementOptions = {},
+  ): Promise<T[]> {
+    return execute<T>(this.#pool, text, parameters, options);
+  }
+
+  /** Runs several statements in one transaction; a throw rolls back. */
+  async transaction<T>(run: (transaction: JobsTransaction) => Promise<T>): Promise<T> {
+    const result = await this.#pool.begin(async (transaction) => ({
+      value: await run(new JobsTransaction(transaction)),
+    }));
+    return result.value;
+  }
+}
+
+/** A transaction of the jobs role. */
+export class JobsTransaction {
+  readonly #transaction: Transaction;
+  constructor(transaction: Transaction) {
+    this.#transaction = transaction;
+  }
+
+  /** Runs one statement. */
+  query<T extends Row = Row>(
+    text: string,
+    parameters: readonly Parameter[] = [],
+    options: StatementOptions = {},
+  ): Promise<T[]> {
+    return execute<T>(this.#transaction, text, parameters, options);
+  }
+}

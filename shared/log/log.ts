@@ -1,0 +1,39 @@
+/** What a log line may carry: names, counts, ids. Never a body, never content. */
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+type Level = 'info' | 'warn' | 'error';
+
+function write(level: Level, event: string, fields: LogFields): void {
+  const line = JSON.stringify({ level, event, ...fields });
+  if (level === 'info') console.info(line);
+  else if (level === 'warn') console.warn(line);
+  else console.error(line);
+}
+
+/**
+ * The app's log: one JSON line an event, on the console, which the Functions host forwards. `event` is a stable
+ * kebab-case name to search for.
+ */
+export const log = {
+  info: (event: string, fields: LogFields = {}): void => write('info', event, fields),
+  warn: (event: string, fields: LogFields = {}): void => write('warn', event, fields),
+  error: (event: string, fields: LogFields = {}): void => write('error', event, fields),
+};
+
+/**
+ * What may be said of an error in a log: its name, its code and where it came from. The message is left out on
+ * purpose, since databases and parsers quote what they were given.
+ */
+export function errorFields(error: unknown): LogFields {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const frames = (error.stack ?? '').split('\n').filter((line) => line.trimStart().startsWith('at '));
+  return {
+    error: error.name,
+    code,
+    at: frames
+      .slice(0, 4)
+      .map((line) => line.trim())
+      .join(' < '),
+  };
+}

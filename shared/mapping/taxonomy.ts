@@ -1,0 +1,47 @@
+import type { JobsDatabase } from '../db/tenant-database.ts';
+import type { Fault } from '../http/problem.ts';
+
+/** A new label is known everywhere within this time; where it was written, at once. */
+const TTL_MS = 30_000;
+
+/** A label of the canonical taxonomy. */
+export interface TaxonomyLabel {
+  readonly category: string;
+  readonly severity: string;
+}
+
+let known: { labels: ReadonlyMap<string, TaxonomyLabel>; until: number; database: JobsDatabase } | undefined;
+
+/** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
+export async function knownLabels(database: JobsDatabase): Promise<ReadonlyMap<string, TaxonomyLabel>> {
+  if (known !== undefined && known.database === database && known.until > Date.now()) return known.labels;
+  const rows = await database.query<{ label: string; category: string; severity: string }>(
+    `select label, category, severity from taxonomy_labels where is_active order by taxonomy_version`,
+  );
+  const labels = new Map(rows.map((row) => [row.label, { category: row.category, severity: row.severity }]));
+  known = { labels, until: Date.now() + TTL_MS, database };
+  return labels;
+}
+
+/** To be called after the taxonomy was changed. */
+export function forgetLabels(): void {
+  known = undefined;
+}
+
+/** What is wrong with a mapper's labels: each that is not known, each score of a label that is not known. */
+export function labelFaults(
+  labels: ReadonlyMap<string, TaxonomyLabel>,
+  response: { readonly taxonomy: readonly string[]; readonly scores: Readonly<Record<string, number>> },
+  root: string,
+): Fault[] {
+  const detail = 'is not a label of the taxonomy';
+  const pointer = (label: string): string => label.replaceAll('~', '~0').replaceAll('/', '~1');
+  return [
+    ...response.taxonomy.flatMap((label, n) =>
+      labels.has(label) ? [] : [{ pointer: `${root}/taxonomy/${n}`, detail }],
+    ),
+    ...Object.keys(response.scores).flatMap((label) =>
+      labels.has(label) ? [] : [{ pointer: `${root}/scores/${pointer(label)}`, detail }],
+    ),
+  ];
+}

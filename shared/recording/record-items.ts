@@ -1,0 +1,217 @@
+import { admit, isMeteredAtDoor, release } from '../billing/admission.ts';
+import type { CloudEvent } from '../bus/events.ts';
+import { faultOf } from '../db/errors.ts';
+import { newId } from '../ids/ids.ts';
+import type { Call, IdempotencyClaim } from '../http/call.ts';
+import {
+  CLAIM_COLUMNS,
+  CLAIM_SQL,
+  findAnswers,
+  IDEMPOTENCY_TTL_MS,
+  replay,
+  stillRunning,
+} from '../http/idempotency.ts';
+import { problemOf } from '../http/answer-problem.ts';
+import { Problem } from '../http/problem.ts';
+import type { Reply } from '../http/reply.ts';
+import { auditEvent, usageEvent, type AuditNote, type Used } from '../http/audit.ts';
+
+/** How a kind of thing is recorded: the hot write's SQL. */
+export interface Recording {
+  /** The route whose idempotency keys these are: a batch's items share it with the single route. */
+  readonly route: string;
+  /** The row's own columns, as a `json_to_recordset` column list. */
+  readonly columns: string;
+  /** Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`; `$3` is now. */
+  readonly inserts: string;
+}
+
+/** One thing to record, its answer already known. */
+export interface Item {
+  readonly requestId: string;
+  readonly claim: IdempotencyClaim | null;
+  readonly row: Readonly<Record<string, unknown>>;
+  readonly reply: Reply;
+  readonly audit: AuditNote;
+  readonly usage: readonly Used[];
+  readonly events: readonly CloudEvent[];
+}
+
+/** What became of an item. */
+export type ItemOutcome =
+  | { readonly outcome: 'created'; readonly reply: Reply }
+  | { readonly outcome: 'duplicate'; readonly reply: Reply }
+  | { readonly outcome: 'refused'; readonly problem: Problem };
+
+/**
+ * Records items in one statement: tenant, idempotency, rows and outbox together. None of them spoils another: where the
+ * database refuses one, they are recorded one by one. Answers in the order given, after the commit.
+ * @throws only what concerns them all: the database is away.
+ */
+export async function recordItems(
+  call: Call,
+  recording: Recording,
+  items: readonly Item[],
+): Promise<ItemOutcome[]> {
+  const outcomes = new Map<Item, ItemOutcome>();
+  const firstByKey = new Map<string, Item>();
+  const distinct = items.filter((item) => {
+    if (item.claim === null) return true;
+    if (firstByKey.has(item.claim.key)) return false;
+    firstByKey.set(item.claim.key, item);
+    return true;
+  });
+  const refused = await admit(
+    call,
+    distinct.map((item) => ({ reservationId: item.requestId, usage: item.usage })),
+  );
+  const admitted = distinct.filter((item) => !refused.has(item.requestId));
+  try {
+    for (const [item, outcome] of await recordAdmitted(call, recording, admitted))
+      outcomes.set(item, outcome);
+  } finally {
+    const unused = admitted.filter((item) => outcomes.get(item)?.outcome !== 'created');
+    await release(
+      call,
+      unused.map((item) => item.requestId),
+    );
+  }
+  const unanswered = distinct.filter((item) => !outcomes.has(item));
+  await answerFromStore(call, recording.route, unanswered, refused, outcomes);
+  return items.map((item) => outcomes.get(item) ?? repeated(item, firstByKey, outcomes));
+}
+
+/** An item whose key an earlier item of the same batch has. */
+function repeated(
+  item: Item,
+  firstByKey: ReadonlyMap<string, Item>,
+  outcomes: ReadonlyMap<Item, ItemOutcome>,
+): ItemOutcome {
+  const first = item.claim === null ? undefined : firstByKey.get(item.claim.key);
+  const outcome = first === undefined ? undefined : outcomes.get(first);
+  if (first === undefined || outcome === undefined)
+    return { outcome: 'refused', problem: new Problem('INTERNAL_ERROR') };
+  if (item.claim !== null && first.claim?.fingerprint.equals(item.claim.fingerprint) === true) {
+    return outcome.outcome === 'created' ? { outcome: 'duplicate', reply: outcome.reply } : outcome;
+  }
+  const detail = 'The idempotency key stands twice in this batch, with different contents.';
+  return { outcome: 'refused', problem: new Problem('IDEMPOTENCY_MISMATCH', { detail }) };
+}
+
+async function recordAdmitted(
+  call: Call,
+  recording: Recording,
+  items: readonly Item[],
+): Promise<Map<Item, ItemOutcome>> {
+  if (items.length === 0) return new Map();
+  try {
+    return await recordTogether(call, recording, items);
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault === 'unavailable' || fault === 'contention') throw error;
+    const [only] = items;
+    if (items.length === 1 && only !== undefined)
+      return new Map([[only, { outcome: 'refused', problem: refusal(error, call) }]]);
+    const outcomes = new Map<Item, ItemOutcome>();
+    for (const item of items) {
+      for (const entry of await recordAdmitted(call, recording, [item])) outcomes.set(...entry);
+    }
+    return outcomes;
+  }
+}
+
+function refusal(error: unknown, call: Call): Problem {
+  if (faultOf(error) !== 'unique') return problemOf(error, call.route, call.origin.traceId);
+  return new Problem('CONFLICT', {
+    detail: 'The idempotency key belongs to an older request, whose answer is no longer kept.',
+    cause: error,
+  });
+}
+
+async function recordTogether(
+  call: Call,
+  recording: Recording,
+  items: readonly Item[],
+): Promise<Map<Item, ItemOutcome>> {
+  const metered = isMeteredAtDoor(call);
+  const entries = items.map((item) => ({
+    id: newId(call.now),
+    events: [
+      ...item.usage.map((used) => usageEvent(call, used, metered ? item.requestId : undefined)),
+      auditEvent(call, item.audit),
+      ...item.events,
+    ],
+  }));
+  const rows = items.map((item, n) => ({
+    ...item.row,
+    n,
+    request_id: item.requestId,
+    idempotency_key: item.claim?.key ?? null,
+    fingerprint: item.claim?.fingerprint.toString('base64') ?? null,
+    reply_status: item.reply.status,
+    reply_headers: { ...item.reply.headers, 'content-type': 'application/json' },
+    reply_body: item.claim === null ? null : JSON.stringify(item.reply.body),
+    outbox_id: entries[n]?.id,
+    outbox_events: entries[n]?.events,
+  }));
+  const done = await call.tenant.statement<{ n: number; free: boolean; fresh: boolean }>(
+    `, item as materialized (
+         select * from json_to_recordset($5::text::json) as i (${CLAIM_COLUMNS}, request_id uuid, outbox_id uuid,
+           outbox_events jsonb, ${recording.columns}))
+     ${CLAIM_SQL}
+     ${recording.inserts}
+     , caused as (
+         insert into ops.outbox (id, tenant_id, events)
+         select fresh.outbox_id, scope.tenant_id, fresh.outbox_events from fresh, scope)
+     select locked.n, locked.free, exists (select from fresh where fresh.n = locked.n) as fresh from locked`,
+    [recording.route, call.now, new Date(call.now.getTime() + IDEMPOTENCY_TTL_MS), JSON.stringify(rows)],
+  );
+  const outcomes = new Map<Item, ItemOutcome>();
+  for (const row of done) {
+    const item = items[row.n];
+    const entry = entries[row.n];
+    if (item === undefined || entry === undefined) continue;
+    if (row.fresh) {
+      outcomes.set(item, { outcome: 'created', reply: item.reply });
+      call.services.publisher.publish(entry);
+    } else if (!row.free) {
+      outcomes.set(item, { outcome: 'refused', problem: stillRunning() });
+    }
+  }
+  return outcomes;
+}
+
+/** Items that were not recorded now: either their key was answered before, or the allowance refused them. */
+async function answerFromStore(
+  call: Call,
+  route: string,
+  items: readonly Item[],
+  refused: ReadonlyMap<string, Problem>,
+  outcomes: Map<Item, ItemOutcome>,
+): Promise<void> {
+  const keys = items.flatMap((item) => (item.claim === null ? [] : [item.claim.key]));
+  const answers =
+    keys.length === 0 ? new Map<string, never>() : await findAnswers(call.tenant, route, keys, call.now);
+  for (const item of items) {
+    const stored = item.claim === null ? undefined : answers.get(item.claim.key);
+    if (item.claim !== null && stored !== undefined) outcomes.set(item, replayed(stored, item.claim));
+    else outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? stillRunning() });
+  }
+}
+
+function replayed(stored: Parameters<typeof replay>[0], claim: IdempotencyClaim): ItemOutcome {
+  try {
+    return { outcome: 'duplicate', reply: replay(stored, claim) };
+  } catch (error) {
+    if (error instanceof Problem) return { outcome: 'refused', problem: error };
+    throw error;
+  }
+}
+
+/** The answer to a single request recorded alone. */
+export function singleReply(outcomes: readonly ItemOutcome[]): Reply {
+  const [only] = outcomes;
+  if (only === undefined) throw new Error('nothing was recorded');
+  if (only.outcome === 'refused') throw only.problem;
+  return only.reply;
+}

@@ -1,0 +1,26 @@
+import { inject } from 'vitest';
+import type { PartFacts } from './part-facts.ts';
+
+/** Asks the run's process for a part, which it starts if need be. Throws with the reason when it cannot. */
+export async function askForPart<N extends keyof PartFacts>(name: N): Promise<PartFacts[N]> {
+  const response = await fetch(`${inject('partsUrl')}/${name}`);
+  const text = await response.text();
+  if (!response.ok) {
+    throw new Error(text);
+  }
+  // Both ends are this harness.
+  return JSON.parse(text) as PartFacts[N];
+}
+
+let number: Promise<number> | undefined;
+
+/** This test file's number, which no other file of the run has. */
+export function askForFileNumber(): Promise<number> {
+  number ??= askForPart('number').then((facts) => facts.number);
+  return number;
+}
+
+/** Tells the run's process that something of a failed file is to be kept. */
+export async function keepAfterRun(what: string): Promise<void> {
+  await fetch(`${inject('partsUrl')}/keep?what=${encodeURIComponent(what)}`);
+}

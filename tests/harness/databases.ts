@@ -1,0 +1,83 @@
+import path from 'node:path';
+import postgres from 'postgres';
+import { afterAll } from 'vitest';
+import { CONNECTING_ROLES, DATABASES, forEachDatabase, OWNER_ROLE } from '../../dev/migrate/databases.ts';
+import type { DatabaseName, PerDatabase } from '../../dev/migrate/databases.ts';
+import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
+import type { PostgresFacts } from './part-facts.ts';
+
+/** Connection strings of one migrated, empty database that only this test file has. */
+export interface TestDatabase {
+  name: string;
+  /** The superuser, whom row security does not bind: to arrange and to look behind the scenes. */
+  admin: string;
+  /** `comply_owner`, bound by row security like everybody else. */
+  owner: string;
+  /** `comply_app`, as requests connect. */
+  app: string;
+  /** `comply_jobs`, as timers and queue writers connect. */
+  jobs: string;
+}
+
+function changeUrl(url: string, change: (changed: URL) => void): string {
+  const changed = new URL(url);
+  change(changed);
+  return changed.toString();
+}
+
+function describeDatabase(facts: PostgresFacts, name: string): TestDatabase {
+  const admin = changeUrl(facts.adminUrl, (url) => {
+    url.pathname = `/${name}`;
+  });
+  const login = (role: keyof PostgresFacts['passwords']): string =>
+    changeUrl(admin, (url) => {
+      url.username = role;
+      url.password = facts.passwords[role];
+    });
+  const owner = changeUrl(admin, (url) => url.searchParams.set('options', `-c role=${OWNER_ROLE}`));
+  return { name, admin, owner, app: login('comply_app'), jobs: login('comply_jobs') };
+}
+
+/** Runs statements as the superuser, outside the file's own databases. */
+async function administer(adminUrl: string, work: (sql: postgres.Sql) => Promise<void>): Promise<void> {
+  const sql = postgres(adminUrl, { max: DATABASES.length, onnotice: () => undefined });
+  try {
+    await work(sql);
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+let opened = 0; // a file may open more than one set
+
+async function clone(sql: postgres.Sql, template: string, name: string): Promise<void> {
+  await sql.unsafe(`create database ${name} template ${template} owner ${OWNER_ROLE}`);
+  // Grants on a database belong to the server and are not cloned.
+  await sql.unsafe(`revoke all on database ${name} from public`);
+  await sql.unsafe(`grant connect on database ${name} to ${CONNECTING_ROLES.join(', ')}`);
+}
+
+/**
+ * Gives the test file its own migrated copies of the three databases. Call it at the top level of the file
+ * (`const databases = await openDatabases()`): they are dropped after the file's last test, or kept for a look
+ * when one failed.
+ */
+export async function openDatabases(): Promise<PerDatabase<TestDatabase>> {
+  const [facts, number] = await Promise.all([askForPart('postgres'), askForFileNumber()]);
+  opened += 1;
+  const prefix = `t${number}_${opened}`;
+  const nameFor = (database: DatabaseName): string => `${prefix}_${database}`;
+  await administer(facts.adminUrl, async (sql) => {
+    await Promise.all(DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database))));
+  });
+  afterAll(async (_context, suite) => {
+    if (suite.result?.state === 'fail' || suite.tasks.some((task) => task.result?.state === 'fail')) {
+      await keepAfterRun(`${prefix}_core ${path.relative(process.cwd(), suite.file.filepath)}`);
+      return;
+    }
+    await administer(facts.adminUrl, async (sql) => {
+      await Promise.all(DATABASES.map((database) => sql.unsafe(`drop database ${nameFor(database)} with (force)`)));
+    });
+  });
+  return forEachDatabase((database) => Promise.resolve(describeDatabase(facts, nameFor(database))));
+}

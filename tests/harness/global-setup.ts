@@ -1,0 +1,89 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import path from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { Parts } from './parts.ts';
+import { makeRunFolder } from './run-folder.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Where a test file asks the run's process for a part. */
+    partsUrl: string;
+  }
+}
+
+interface Run {
+  url: string;
+  stop(): Promise<void>;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Serves the parts, and takes the names of databases to be kept: `POST /keep?name=…`. */
+function serveParts(parts: Parts, kept: string[]): Promise<{ server: Server; url: string }> {
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '/', 'http://parts');
+    const name = url.pathname.slice(1);
+    if (name === 'keep') {
+      kept.push(url.searchParams.get('what') ?? '');
+      response.end('{}');
+      return;
+    }
+    parts.get(name).then(
+      (facts) => response.end(JSON.stringify(facts)),
+      (error: unknown) => response.writeHead(500).end(describe(error)),
+    );
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      resolve({ server, url: `http://127.0.0.1:${port}` });
+    });
+  });
+}
+
+async function startRun(): Promise<Run> {
+  const folder = makeRunFolder();
+  const parts = new Parts(folder);
+  const kept: string[] = [];
+  const { server, url } = await serveParts(parts, kept);
+  return {
+    url,
+    stop: async () => {
+      server.close();
+      server.closeAllConnections();
+      await parts.stop();
+      if (kept.length === 0 || process.env['CI'] !== undefined) {
+        rmSync(folder, { recursive: true, force: true });
+        return;
+      }
+      writeFileSync(path.join(folder, 'kept.txt'), `${kept.join('\n')}\n`);
+      process.stderr.write(
+        `\nKept until the next run, for a look: ${kept.join(', ')}\n  node tests/harness/open-kept.ts ${folder}\n`,
+      );
+    },
+  };
+}
+
+// Both projects of vitest.config.ts run this file, in one process, one after the other: one set of parts serves both.
+const shared = globalThis as { complyTestRun?: { users: number; run: Promise<Run> } | undefined };
+
+/** Vitest calls this before the first test file; what it returns, after the last, also after a failure. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const use = (shared.complyTestRun ??= { users: 0, run: startRun() });
+  use.users += 1;
+  const run = await use.run;
+  project.provide('partsUrl', run.url);
+  return async () => {
+    use.users -= 1;
+    if (use.users === 0) {
+      shared.complyTestRun = undefined;
+      await run.stop();
+    }
+  };
+}

@@ -1,0 +1,62 @@
+import postgres from 'postgres';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { Redis } from 'ioredis';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openBlobAccount } from './blobs.ts';
+import { openDatabases } from './databases.ts';
+import { openRedis } from './redis.ts';
+
+const databases = await openDatabases();
+const others = await openDatabases();
+
+async function askWho(url: string): Promise<unknown> {
+  const sql = postgres(url, { max: 1 });
+  try {
+    const rows = await sql`select current_user::text as role, current_database()::text as database,
+      (select count(*)::int from pg_class where relname in ('tenants', 'usage_records', 'usage_metrics')) as tables`;
+    return rows[0];
+  } finally {
+    await sql.end();
+  }
+}
+
+describe('a test file', () => {
+  test.each([
+    ['admin', 'postgres'],
+    ['owner', 'comply_owner'],
+    ['app', 'comply_app'],
+    ['jobs', 'comply_jobs'],
+  ] as const)('connects to its own migrated databases as %s', async (login, role) => {
+    for (const database of Object.values(databases)) {
+      expect(await askWho(database[login])).toEqual({ role, database: database.name, tables: 1 });
+    }
+  });
+
+  test('can open a second set of databases that shares nothing with the first', async () => {
+    const first = postgres(databases.core.admin, { max: 1 });
+    const second = postgres(others.core.admin, { max: 1 });
+    afterAll(() => Promise.all([first.end(), second.end()]));
+    await first`insert into tenants (tenant_id, name) values ('only-here', 'Only here')`;
+    expect(await second`select from tenants where tenant_id = 'only-here'`).toHaveLength(0);
+  });
+
+  test('has a Redis database of its own', async () => {
+    const { url } = await openRedis();
+    const redis = new Redis(url);
+    try {
+      expect(await redis.dbsize()).toBe(0);
+      await redis.set('a', '1');
+      expect(await redis.get('a')).toBe('1');
+    } finally {
+      redis.disconnect();
+    }
+  });
+
+  test('has a storage account of its own', async () => {
+    const { connectionString } = await openBlobAccount();
+    const container = BlobServiceClient.fromConnectionString(connectionString).getContainerClient('mapper-outputs');
+    await container.create();
+    await container.getBlockBlobClient('a').upload('text', 4);
+    expect((await container.getBlockBlobClient('a').downloadToBuffer()).toString()).toBe('text');
+  });
+});

@@ -1,23 +1,27 @@
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 /**
- * Builds the deployment: one ESM bundle and the chunks that load when first used. `@azure/functions-core` stays outside,
+ * Builds the deployment into `folder`/dist: one ESM bundle and the chunks that load when first used. `@azure/functions-core` stays outside,
  * since the Functions worker provides it.
  */
-async function buildApp(): Promise<void> {
-  await rm('dist', { recursive: true, force: true });
-  await mkdir('dist', { recursive: true });
+async function buildApp(folder: string): Promise<void> {
+  const dist = join(folder, 'dist');
+  await rm(dist, { recursive: true, force: true });
+  await mkdir(dist, { recursive: true });
   await build({
     entryPoints: { main: 'functions/main.ts' },
-    outdir: 'dist',
+    outdir: dist,
     bundle: true,
     // A heavy SDK is a chunk of its own: a cold start does not pay for it.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     format: 'esm',
     platform: 'node',
+    // The SDKs' ES modules where they ship them: a dynamic import then has their named exports.
+    mainFields: ['module', 'main'],
     target: 'node20',
     sourcemap: true,
     minifySyntax: true,
@@ -32,10 +36,13 @@ async function buildApp(): Promise<void> {
   const require = createRequire(import.meta.url);
   await copyFile(
     require.resolve('@scalar/api-reference').replace(/dist\/.*$/, 'dist/browser/standalone.js'),
-    'dist/scalar.js',
+    join(dist, 'scalar.js'),
   );
-  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
-  await writeFile('dist/version.json', JSON.stringify({ version }));
 }
 
-await buildApp();
+const folder = process.argv[2] ?? '.';
+await buildApp(folder);
+if (folder !== '.') {
+  // An app of its own beside the bundle: the tests' hosts load one that no later build changes under them.
+  await Promise.all(['package.json', 'host.json'].map((name) => copyFile(name, join(folder, name))));
+}

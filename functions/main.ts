@@ -1,3 +1,5 @@
+import './http/api-docs.ts';
+import './http/health.ts';
 import './http/mappings.ts';
 import { registerFallback } from '../shared/http/endpoint.ts';
 

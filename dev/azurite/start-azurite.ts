@@ -69,7 +69,11 @@ async function launchAzurite(
   const child = await spawnGuarded(
     process.execPath,
     [findBlobMain(), ...args, ...flags],
-    { cwd: options.location, stdio: ['ignore', log, log], env: { ...process.env, AZURITE_ACCOUNTS: accounts } },
+    {
+      cwd: options.location,
+      stdio: ['ignore', log, log],
+      env: { ...process.env, AZURITE_ACCOUNTS: accounts },
+    },
     'SIGTERM',
   ).finally(() => closeSync(log));
   const deadline = Date.now() + READY_TIMEOUT_MS;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import rhea from 'rhea';
-import type { Connection, Container, EventContext } from 'rhea';
+import type { Connection, Container, EventContext, ServerConnectionOptions } from 'rhea';
 import type { QueueDefinition } from '../../shared/bus/queues.ts';
 import { Alarm } from './alarm.ts';
 import { LinkDesk } from './attach.ts';
@@ -121,6 +121,7 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
     desk.openReceiver(context);
   });
   for (const event of ['connection_close', 'connection_error', 'disconnected']) container.on(event, forget);
+  // What is to be done at a link's end is done by listeners of the link itself.
   const closures = [
     'session_close',
     'session_error',
@@ -129,8 +130,13 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
     'receiver_close',
     'receiver_error',
   ];
-  // What is to be done at a link's end is done by listeners of the link itself; a peer's nonsense only ends its connection.
-  for (const event of [...closures, 'protocol_error', 'error']) container.on(event, () => undefined);
+  for (const event of closures) container.on(event, () => undefined);
+  // rhea ends the connection that it comes from.
+  for (const event of ['protocol_error', 'error']) {
+    container.on(event, (error: Error) => {
+      process.stderr.write(`Service Bus broker: a connection failed: ${error.message}\n`);
+    });
+  }
   return container;
 }
 
@@ -148,72 +154,95 @@ async function hangUp(connections: ReadonlySet<Connection>, sockets: ReadonlySet
   for (const socket of sockets) socket.destroy();
 }
 
+/** What the broker is without its network side. */
+interface Store {
+  readonly queues: ReadonlyMap<string, Queue>;
+  readonly journal: Journal;
+  readonly dispatcher: Dispatcher;
+  close(): void;
+}
+
+/** Throws when the journal is damaged or cannot be written. */
+function openStore(dataDir: string | null, definitions: readonly QueueDefinition[]): Store {
+  // While the queues are restored there is no journal yet, and needs to be none: it begins with a snapshot of them.
+  const parts: { queues?: Map<string, Queue>; journal?: Journal; dispatcher?: Dispatcher } = {};
+  const alarm = new Alarm(Date.now, () => {
+    let next = Infinity;
+    for (const queue of parts.queues?.values() ?? []) next = Math.min(next, queue.runDeadlines());
+    return next;
+  });
+  try {
+    const queues = restoreQueues(dataDir, definitions, {
+      now: Date.now,
+      append: (record) => parts.journal?.append(record),
+      wakeAt: (atMs) => {
+        alarm.wakeAt(atMs);
+      },
+      ready: (entity) => parts.dispatcher?.wake(entity),
+    });
+    const journal = new Journal(dataDir, function* () {
+      for (const queue of queues.values()) yield* queue.snapshot();
+    });
+    const dispatcher = new Dispatcher(journal);
+    Object.assign(parts, { queues, journal, dispatcher });
+    const close = (): void => {
+      alarm.stop();
+      journal.close();
+    };
+    return { queues, journal, dispatcher, close };
+  } catch (error) {
+    alarm.stop();
+    throw error;
+  }
+}
+
+function listen(container: Container, host: string, port: number): Server {
+  const options = {
+    host,
+    port,
+    tcp_no_delay: true,
+    max_frame_size: MAX_FRAME_BYTES,
+    // A modified outcome is an abandon or a defer; by default rhea would report it as released as well.
+    sender_options: { treat_modified_as_released: false },
+    receiver_options: { autoaccept: false, max_message_size: MAX_MESSAGE_BYTES },
+  };
+  return container.listen(options as ServerConnectionOptions);
+}
+
 /**
  * Starts a Service Bus for development: queues over AMQP, for the real SDK. Everything acknowledged survives the
  * process, however it ends (a power cut apart). Rejects when the port is taken or the journal is damaged.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
-  const { dataDir, sas, queues: definitions } = options;
-  const now = (): number => Date.now();
-  // While the queues are restored there is no journal yet, and needs to be none: it begins with a snapshot of them.
-  const parts: { journal?: Journal; dispatcher?: Dispatcher } = {};
-  const alarm = new Alarm(now, () => {
-    let next = Infinity;
-    for (const queue of queues.values()) next = Math.min(next, queue.runDeadlines());
-    return next;
-  });
-  const queues = restoreQueues(dataDir, definitions, {
-    now,
-    append: (record) => parts.journal?.append(record),
-    wakeAt: (atMs) => {
-      alarm.wakeAt(atMs);
-    },
-    ready: (entity) => parts.dispatcher?.wake(entity),
-  });
-  const journal = new Journal(dataDir, function* () {
-    for (const queue of queues.values()) yield* queue.snapshot();
-  });
-  const dispatcher = new Dispatcher(journal);
-  Object.assign(parts, { journal, dispatcher });
-
+  const { sas, queues: definitions } = options;
+  const store = openStore(options.dataDir, definitions);
+  const served = new Map(definitions.map(({ name }) => [name.toLowerCase(), queueNamed(store.queues, name)]));
   const connections = new Set<Connection>();
   const sockets = new Set<Socket>();
-  const served = new Map(definitions.map(({ name }) => [name.toLowerCase(), queueNamed(queues, name)]));
-  const container = createContainer(
-    new LinkDesk({ queues: served, journal, dispatcher, sas, now }),
-    connections,
-  );
-  const server = container.listen({
-    host: options.host ?? HOST,
-    port: options.port,
-    tcp_no_delay: true,
-    max_frame_size: MAX_FRAME_BYTES,
-    sender_options: { treat_modified_as_released: false } as object,
-    receiver_options: { autoaccept: false, max_message_size: MAX_MESSAGE_BYTES },
-  });
+  const desk = new LinkDesk({ ...store, queues: served, sas, now: Date.now });
+  const server = listen(createContainer(desk, connections), options.host ?? HOST, options.port);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  let stopping: Promise<void> | null = null;
-  const stop = async (): Promise<void> => {
-    alarm.stop();
-    server.close();
-    await hangUp(connections, sockets);
-    journal.close();
-  };
   try {
     await once(server, 'listening');
   } catch (error) {
-    await stop();
+    store.close();
     throw error;
   }
   const { port } = server.address() as AddressInfo;
+  let stopping: Promise<void> | null = null;
+  const stop = async (): Promise<void> => {
+    server.close();
+    await hangUp(connections, sockets);
+    store.close();
+  };
   return {
     port,
     connectionString: `Endpoint=sb://${HOST}:${String(port)};SharedAccessKeyName=${sas.keyName};SharedAccessKey=${sas.key};UseDevelopmentEmulator=true;`,
     queueCounts: () =>
-      Object.fromEntries(definitions.map(({ name }) => [name, countQueue(queueNamed(queues, name))])),
+      Object.fromEntries(definitions.map(({ name }) => [name, countQueue(queueNamed(served, name))])),
     stop: () => (stopping ??= stop()),
   };
 }

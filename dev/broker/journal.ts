@@ -73,11 +73,6 @@ export class Journal {
     this.#compaction.bytes += bytes.length;
   }
 
-  /** Size of the journal on disk. */
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Writes what is pending, answers who waits, and takes no more. */
   close(): void {
     if (this.#closed) return;

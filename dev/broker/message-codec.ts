@@ -64,6 +64,12 @@ function withMessageId(
   return Buffer.concat([listSection(SECTION.properties, items), rest]);
 }
 
+/** AMQP allows text, numbers, uuids and bytes as an id; null for none of them. */
+function readMessageId(value: unknown): string | null {
+  if (Buffer.isBuffer(value)) return value.toString('hex');
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
+}
+
 /** Takes an encoded message apart. Throws a BrokerError or a RangeError when it is malformed. */
 export function parseMessage(bytes: Buffer): IncomingMessage {
   const sections = listSections(bytes);
@@ -75,9 +81,8 @@ export function parseMessage(bytes: Buffer): IncomingMessage {
       : readAnnotations(bytes.subarray(annotations.value));
   const ttl = itemValue(bytes, byCode(SECTION.header), HEADER_TTL);
   const properties = byCode(SECTION.properties);
-  const sentId = itemValue(bytes, properties, PROPERTIES_MESSAGE_ID) ?? null;
-  const messageId =
-    sentId === null ? randomUUID() : Buffer.isBuffer(sentId) ? sentId.toString('hex') : String(sentId);
+  const sentId = readMessageId(itemValue(bytes, properties, PROPERTIES_MESSAGE_ID));
+  const messageId = sentId ?? randomUUID();
   const bare = sections.find((section) => section.code >= SECTION.properties);
   if (bare === undefined) throw badRequest('The message has no body.');
   // Copied, so that a small message does not keep the whole network buffer that it came in alive.

@@ -125,7 +125,7 @@ export class OutboundLink implements Receiver {
       if (delivery === undefined || token === undefined) return;
       this.#tokens.delete(delivery);
       try {
-        settle(token, plainMap(delivery.remote_state) as RemoteState);
+        settle(token, plainMap(delivery.remote_state));
       } catch (error) {
         if (!(error instanceof BrokerError)) throw error;
         const failure = { condition: error.condition, description: error.message };

@@ -32,7 +32,10 @@ export class Queue {
   readonly #id: number;
   readonly #host: QueueHost;
   readonly #seen: DuplicateHistory | null;
-  readonly #deadlines = new Heap<{ at: number; message: StoredMessage }>((a, b) => a.at < b.at);
+  /** Earliest first, and of those of one instant the one that was sent first. */
+  readonly #deadlines = new Heap<{ at: number; message: StoredMessage }>(
+    (a, b) => a.at < b.at || (a.at === b.at && a.message.sequence < b.message.sequence),
+  );
   #nextSequence = 1;
 
   constructor(id: number, definition: QueueDefinition, host: QueueHost) {

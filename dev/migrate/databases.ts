@@ -39,7 +39,9 @@ export function nameDatabase(database: DatabaseName): string {
 }
 
 /** Makes a value for each database, one after the other. */
-export async function forEachDatabase<T>(make: (database: DatabaseName) => Promise<T>): Promise<PerDatabase<T>> {
+export async function forEachDatabase<T>(
+  make: (database: DatabaseName) => Promise<T>,
+): Promise<PerDatabase<T>> {
   const core = await make('core');
   const billing = await make('billing');
   const analytics = await make('analytics');

@@ -10,7 +10,11 @@ Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres:
 itself, not through a pooler. A password may come from PGPASSWORD instead.`;
 
 function readUrls(): Record<DatabaseName, string> | undefined {
-  const { MIGRATE_CORE_URL: core, MIGRATE_BILLING_URL: billing, MIGRATE_ANALYTICS_URL: analytics } = process.env;
+  const {
+    MIGRATE_CORE_URL: core,
+    MIGRATE_BILLING_URL: billing,
+    MIGRATE_ANALYTICS_URL: analytics,
+  } = process.env;
   return core && billing && analytics ? { core, billing, analytics } : undefined;
 }
 

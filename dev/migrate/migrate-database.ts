@@ -19,7 +19,12 @@ const CHECKSUM_TABLE = `create table if not exists ops.migration_checksums (
   applied_at timestamptz not null default now()
 )`;
 
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+const silent = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
 
 /** One file as the migrator's steps: its text, then its checksum, both in the migration's own transaction. */
 function loadFile(filePath: string) {

@@ -15,7 +15,9 @@ export class MigrationRefusedError extends Error {
 
 /** Reads what the database has, in the order in which it was applied; nothing when it was never migrated. */
 export async function readAppliedMigrations(client: Client): Promise<AppliedMigration[]> {
-  const known = await client.query<{ known: boolean }>(`select to_regclass('ops.migrations') is not null as known`);
+  const known = await client.query<{ known: boolean }>(
+    `select to_regclass('ops.migrations') is not null as known`,
+  );
   if (known.rows[0]?.known !== true) {
     return [];
   }
@@ -50,7 +52,9 @@ export function findPendingMigrations(
       );
     }
     if (files[index]?.name !== name) {
-      throw new MigrationRefusedError(`${database}: ${files[index]?.name ?? '?'} would have to run before ${name}`);
+      throw new MigrationRefusedError(
+        `${database}: ${files[index]?.name ?? '?'} would have to run before ${name}`,
+      );
     }
   }
   return files.slice(applied.length);

@@ -19,7 +19,9 @@ export function findPostgresBinaries(): PostgresBinaries {
   try {
     entry = fromWrapper.resolve(name);
   } catch {
-    throw new Error(`npm has no PostgreSQL for ${process.platform} on ${process.arch} (${name} is not installed)`);
+    throw new Error(
+      `npm has no PostgreSQL for ${process.platform} on ${process.arch} (${name} is not installed)`,
+    );
   }
   const bin = path.join(path.dirname(entry), '..', 'native', 'bin');
   return { initdb: path.join(bin, 'initdb'), postgres: path.join(bin, 'postgres') };

@@ -85,7 +85,9 @@ export function chooseAccount(binary: string, dataDir: string): RunAs {
   }
   const account = findOwner(dataDir) ?? readPasswd('postgres') ?? readPasswd('nobody');
   if (account === undefined) {
-    throw new Error('PostgreSQL refuses to run as root, and this machine has neither a user postgres nor nobody');
+    throw new Error(
+      'PostgreSQL refuses to run as root, and this machine has neither a user postgres nor nobody',
+    );
   }
   const { uid, gid } = account;
   const closed = [binary, dataDir].find((file) => !mayReach(file, uid, gid));

@@ -161,7 +161,9 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   if (version === undefined) {
     await createCluster(binaries, account, options.dataDir, options.password, options.durable);
   } else if (version !== BINARY_MAJOR) {
-    throw new Error(`${options.dataDir} was made by PostgreSQL ${version}, and this is ${BINARY_MAJOR}: start with --fresh`);
+    throw new Error(
+      `${options.dataDir} was made by PostgreSQL ${version}, and this is ${BINARY_MAJOR}: start with --fresh`,
+    );
   }
   await clearStaleServer(options.dataDir);
   const port = await findFreePort(options.port);

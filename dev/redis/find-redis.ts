@@ -18,7 +18,9 @@ function isExecutable(file: string): boolean {
 
 /** The Redis-speaking server on the PATH, as an absolute path: `redis-server`, else `valkey-server`. */
 export function findRedisServer(): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(path.delimiter).filter((folder) => path.isAbsolute(folder));
+  const folders = (process.env['PATH'] ?? '')
+    .split(path.delimiter)
+    .filter((folder) => path.isAbsolute(folder));
   return ['redis-server', 'valkey-server']
     .flatMap((name) => folders.map((folder) => path.join(folder, name)))
     .find(isExecutable);

@@ -7,14 +7,17 @@ import { findTypeScriptNode } from './processes/node-command.ts';
 /** The folder of the app: the repository, where host.json and package.json lie and dist/ is made. */
 export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Builds dist/main.js as `npm run build` does and returns the app's folder. Throws with the builder's words. */
-export async function buildApp(): Promise<string> {
+/**
+ * Builds dist/main.js as `npm run build` does, into the repository or into a folder of its own, and returns the app's
+ * folder. Throws with the builder's words.
+ */
+export async function buildApp(folder = APP_FOLDER): Promise<string> {
   const run = promisify(execFile);
   try {
-    await run(findTypeScriptNode(), [path.join(APP_FOLDER, 'build.ts')], { cwd: APP_FOLDER });
+    await run(findTypeScriptNode(), [path.join(APP_FOLDER, 'build.ts'), ...(folder === APP_FOLDER ? [] : [folder])], { cwd: APP_FOLDER });
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     throw new Error(`the app does not build:\n${stderr ?? String(error)}`, { cause: error });
   }
-  return APP_FOLDER;
+  return folder;
 }

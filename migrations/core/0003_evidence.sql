@@ -75,6 +75,8 @@ create table orchestration_requests (
   content_type       text not null check (content_type in ('text', 'image', 'document', 'code')),
   policy_bundle      text not null,
   routing_plan_id    uuid not null,
+  -- What the plan asked for when the request was accepted: a plan edited or deleted since changes no outcome.
+  coverage_rule      jsonb not null,
   environment        text not null check (environment in ('dev', 'stage', 'prod')),
   processing_mode    text not null default 'sync' check (processing_mode in ('sync', 'async')),
   priority           text not null default 'normal' check (priority in ('low', 'normal', 'high', 'critical')),
@@ -93,7 +95,7 @@ create table orchestration_requests (
 );
 create unique index orchestration_requests_by_job on orchestration_requests (tenant_id, job_id) where job_id is not null;
 create index orchestration_requests_page on orchestration_requests (tenant_id, created_at desc, request_id desc);
-create index orchestration_requests_expiry on orchestration_requests using brin (expires_at);
+create index orchestration_requests_expiry on orchestration_requests (expires_at, request_id);
 
 create table orchestration_responses (
   tenant_id                text not null,
@@ -109,6 +111,7 @@ create table orchestration_responses (
   coverage_threshold       double precision not null,
   routing_decision         jsonb not null default '{}',
   fallback_used            boolean not null default false,
+  error                    text,
   fingerprint              bytea not null,
   created_at               timestamptz not null default now(),
   primary key (tenant_id, request_id),
@@ -154,7 +157,7 @@ create table mapper_requests (
   unique (tenant_id, idempotency_key)
 );
 create index mapper_requests_page on mapper_requests (tenant_id, created_at desc, request_id desc);
-create index mapper_requests_expiry on mapper_requests using brin (expires_at);
+create index mapper_requests_expiry on mapper_requests (expires_at, request_id);
 create index mapper_requests_orchestration on mapper_requests (tenant_id, orchestration_request_id)
   where orchestration_request_id is not null;
 
@@ -211,9 +214,11 @@ create table storage_records (
 call ops.wall('storage_records');
 create index storage_records_page on storage_records (tenant_id, created_at desc, id desc);
 create index storage_records_source on storage_records (tenant_id, source_id);
-create index storage_records_unarchived on storage_records (created_at) where archived_at is null;
+create index storage_records_unarchived on storage_records (created_at, id) where archived_at is null;
+-- What expires, in order, across tenants. Btrees, not BRIN: rows leave and their pages are filled again, after which a
+-- block range spans every time and BRIN excludes nothing. New rows go to the right end, which is cheap.
+create index storage_records_expiry on storage_records (expires_at, id);
 create table storage_records_kept partition of storage_records for values from ('9999-12-31') to (maxvalue);
-create index storage_records_kept_expiry on storage_records_kept (expires_at);
 
 create table analysis_requests (
   tenant_id       text not null,
@@ -234,7 +239,7 @@ create table analysis_requests (
   unique (tenant_id, idempotency_key)
 );
 create index analysis_requests_page on analysis_requests (tenant_id, created_at desc, request_id desc);
-create index analysis_requests_expiry on analysis_requests using brin (expires_at);
+create index analysis_requests_expiry on analysis_requests (expires_at, request_id);
 create index analysis_requests_evidence on analysis_requests using gin (evidence_refs jsonb_path_ops);
 
 create table analysis_responses (
@@ -271,7 +276,7 @@ create table analysis_metrics (
   primary key (tenant_id, id)
 );
 create index analysis_metrics_series on analysis_metrics (tenant_id, metric_name, time_period, id);
-create index analysis_metrics_expiry on analysis_metrics using brin (expires_at);
+create index analysis_metrics_expiry on analysis_metrics (expires_at, id);
 
 call ops.wall('orchestration_requests');
 call ops.wall('orchestration_responses');

@@ -48,8 +48,9 @@ export class Cache {
   }
 
   async #connect(url: string): Promise<Redis> {
-    const { Redis: RedisClient } = await import('ioredis');
-    const client = new RedisClient(url, {
+    // CommonJS: what it exports is the default, in Node and in the bundle alike.
+    const { default: ioredis } = await import('ioredis');
+    const client = new ioredis.Redis(url, {
       keyPrefix: this.#prefix,
       commandTimeout: COMMAND_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -66,10 +67,9 @@ export class Cache {
   /** Runs one Redis operation behind the breaker. */
   async attempt<T>(operation: (client: Redis) => Promise<T>): Promise<Answer<T>> {
     if (this.#url === undefined) return undefined;
-    const client = await this.client();
-    if (client === undefined) return undefined;
     try {
-      return await this.#breaker.execute(() => operation(client));
+      const client = await this.client();
+      return client === undefined ? undefined : await this.#breaker.execute(() => operation(client));
     } catch {
       return undefined;
     }

@@ -73,3 +73,12 @@ export function faultOf(error: unknown): DatabaseFault {
       return code.startsWith('08') || code.startsWith('53') ? 'unavailable' : 'other';
   }
 }
+
+/**
+ * The SQLSTATE of a failure that the data itself causes, and that the same data will cause again: a value out of range or
+ * malformed (class 22), a constraint (23), a size past a limit (54). Undefined for every other failure.
+ */
+export function dataFaultOf(error: unknown): string | undefined {
+  const code = stringProperty(error, 'code') ?? '';
+  return /^(22|23|54)[0-9A-Z]{3}$/.test(code) ? code : undefined;
+}

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import postgres from 'postgres';
-import { afterAll } from 'vitest';
+import { afterAll, afterEach } from 'vitest';
 import { CONNECTING_ROLES, DATABASES, forEachDatabase, OWNER_ROLE } from '../../dev/migrate/databases.ts';
 import type { DatabaseName, PerDatabase } from '../../dev/migrate/databases.ts';
 import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
@@ -70,13 +70,21 @@ export async function openDatabases(): Promise<PerDatabase<TestDatabase>> {
   await administer(facts.adminUrl, async (sql) => {
     await Promise.all(DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database))));
   });
-  afterAll(async (_context, suite) => {
-    if (suite.result?.state === 'fail' || suite.tasks.some((task) => task.result?.state === 'fail')) {
-      await keepAfterRun(`${prefix}_core ${path.relative(process.cwd(), suite.file.filepath)}`);
+  let failedFile: string | undefined;
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') {
+      failedFile = path.relative(process.cwd(), task.file.filepath);
+    }
+  });
+  afterAll(async () => {
+    if (failedFile !== undefined) {
+      await keepAfterRun(`${nameFor('core')} ${failedFile}`);
       return;
     }
     await administer(facts.adminUrl, async (sql) => {
-      await Promise.all(DATABASES.map((database) => sql.unsafe(`drop database ${nameFor(database)} with (force)`)));
+      await Promise.all(
+        DATABASES.map((database) => sql.unsafe(`drop database ${nameFor(database)} with (force)`)),
+      );
     });
   });
   return forEachDatabase((database) => Promise.resolve(describeDatabase(facts, nameFor(database))));

@@ -1,7 +1,7 @@
 import postgres from 'postgres';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { Redis } from 'ioredis';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { openBlobAccount } from './blobs.ts';
 import { openDatabases } from './databases.ts';
 import { openRedis } from './redis.ts';
@@ -35,9 +35,12 @@ describe('a test file', () => {
   test('can open a second set of databases that shares nothing with the first', async () => {
     const first = postgres(databases.core.admin, { max: 1 });
     const second = postgres(others.core.admin, { max: 1 });
-    afterAll(() => Promise.all([first.end(), second.end()]));
-    await first`insert into tenants (tenant_id, name) values ('only-here', 'Only here')`;
-    expect(await second`select from tenants where tenant_id = 'only-here'`).toHaveLength(0);
+    try {
+      await first`insert into tenants (tenant_id, name) values ('only-here', 'Only here')`;
+      expect(await second`select from tenants where tenant_id = 'only-here'`).toHaveLength(0);
+    } finally {
+      await Promise.all([first.end(), second.end()]);
+    }
   });
 
   test('has a Redis database of its own', async () => {
@@ -54,7 +57,8 @@ describe('a test file', () => {
 
   test('has a storage account of its own', async () => {
     const { connectionString } = await openBlobAccount();
-    const container = BlobServiceClient.fromConnectionString(connectionString).getContainerClient('mapper-outputs');
+    const container =
+      BlobServiceClient.fromConnectionString(connectionString).getContainerClient('mapper-outputs');
     await container.create();
     await container.getBlockBlobClient('a').upload('text', 4);
     expect((await container.getBlockBlobClient('a').downloadToBuffer()).toString()).toBe('text');

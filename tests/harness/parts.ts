@@ -46,8 +46,9 @@ async function startAzuritePart(folder: string, stops: StopPart[]): Promise<Azur
   return { endpoint: `http://127.0.0.1:${azurite.port}`, accounts };
 }
 
-async function buildAppPart(): Promise<AppFacts> {
-  return { dir: await buildApp() };
+/** A build of the run's own: another build of the work tree does not change it under a running test. */
+async function buildAppPart(folder: string): Promise<AppFacts> {
+  return { dir: await buildApp(path.join(folder, 'app')) };
 }
 
 /** The parts of one run, each started when a test file first asks for it, and the same for all that ask. */
@@ -71,7 +72,7 @@ export class Parts {
       case 'azurite':
         return this.#once(name, () => startAzuritePart(this.#folder, this.#stops));
       case 'app':
-        return this.#once(name, buildAppPart);
+        return this.#once(name, () => buildAppPart(this.#folder));
       case 'number':
         this.#numbers += 1;
         return Promise.resolve({ number: this.#numbers });

@@ -28,7 +28,10 @@ export async function makeTemplates(server: PostgresServer): Promise<PostgresFac
     await migrateDatabase(server.adminUrl(name), findMigrationsFolder(database), database);
     return name;
   });
-  const passwords = { comply_app: randomBytes(16).toString('hex'), comply_jobs: randomBytes(16).toString('hex') };
+  const passwords = {
+    comply_app: randomBytes(16).toString('hex'),
+    comply_jobs: randomBytes(16).toString('hex'),
+  };
   const sql = postgres(server.adminUrl(), { max: 1, onnotice: () => undefined });
   try {
     for (const [role, password] of Object.entries(passwords)) {

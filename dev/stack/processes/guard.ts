@@ -46,6 +46,11 @@ function ensureGuard(): void {
   }
 }
 
+/** The guard's own process, when there is one: once it is gone, so is everything it guarded. */
+export function readGuardPid(): number | undefined {
+  return guard?.pid;
+}
+
 /**
  * Makes sure that the process ends when this one does, however this one ends: a small process of its own waits
  * for this one to vanish and then signals what it was told of, after checking that each pid still is the process

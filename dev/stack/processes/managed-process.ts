@@ -151,7 +151,9 @@ class Manager<T> implements ManagedProcess<T> {
         },
         (error: unknown) => {
           if (this.#wanted) {
-            onEvent?.(`${name} could not be started again: ${error instanceof Error ? error.message : String(error)}`);
+            onEvent?.(
+              `${name} could not be started again: ${error instanceof Error ? error.message : String(error)}`,
+            );
             this.#scheduleRestart();
           }
         },

@@ -1,0 +1,40 @@
+import { nameDatabase } from '../migrate/databases.ts';
+import type { DatabaseName } from '../migrate/databases.ts';
+import type { StackSecrets } from './secrets.ts';
+
+/** The app's settings as environment variables; the names are those of shared/config/settings.ts. */
+export type AppSettings = Record<string, string>;
+
+/** Where the parts of a stack are. */
+export interface PartAddresses {
+  postgresPort: number;
+  serviceBus: string;
+  blob: string;
+  redis: string | null;
+}
+
+function loginUrl(role: string, password: string, port: number, database: DatabaseName): string {
+  return `postgres://${role}:${password}@127.0.0.1:${port}/${nameDatabase(database)}`;
+}
+
+/** The settings with which the app runs on this stack. */
+export function makeAppSettings(secrets: StackSecrets, parts: PartAddresses): AppSettings {
+  const app = (database: DatabaseName): string =>
+    loginUrl('comply_app', secrets.appPassword, parts.postgresPort, database);
+  const jobs = (database: DatabaseName): string =>
+    loginUrl('comply_jobs', secrets.jobsPassword, parts.postgresPort, database);
+  return {
+    DEPLOYMENT_ENVIRONMENT: 'local',
+    CORE_DATABASE_URL: app('core'),
+    BILLING_DATABASE_URL: app('billing'),
+    ANALYTICS_DATABASE_URL: app('analytics'),
+    CORE_JOBS_DATABASE_URL: jobs('core'),
+    BILLING_JOBS_DATABASE_URL: jobs('billing'),
+    ANALYTICS_JOBS_DATABASE_URL: jobs('analytics'),
+    SERVICE_BUS_CONNECTION: parts.serviceBus,
+    BLOB_CONNECTION: parts.blob,
+    ...(parts.redis === null ? {} : { REDIS_URL: parts.redis }),
+    API_KEY_PEPPER: secrets.apiKeyPepper,
+    KEY_ENCRYPTION_KEYS: JSON.stringify(secrets.keyEncryptionKeys),
+  };
+}

@@ -1,0 +1,94 @@
+import { mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { readProcessIdentity } from './processes/process-identity.ts';
+
+const LOCK = 'lock.json';
+const POLL_MS = 50;
+const GUARD_TIMEOUT_MS = 20_000; // more than the guard itself gives what it ends
+
+const owner = z.object({ pid: z.int(), identity: z.string() });
+const lockSchema = owner.extend({ guard: owner.optional() });
+type Lock = z.output<typeof lockSchema>;
+
+/** Another stack runs on the same folder. */
+export class StackRunningError extends Error {
+  override name = 'StackRunningError';
+}
+
+function livesStill({ pid, identity }: { pid: number; identity: string }): boolean {
+  return readProcessIdentity(pid) === identity;
+}
+
+function readLock(file: string): Lock | undefined {
+  try {
+    return lockSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return undefined; // none, or one whose writer was killed while writing
+  }
+}
+
+/** A stack that was killed leaves a guard, which ends what is left; two generations must not share the data. */
+async function waitForLeftovers(guard: Lock['guard']): Promise<void> {
+  const deadline = Date.now() + GUARD_TIMEOUT_MS;
+  while (guard !== undefined && livesStill(guard)) {
+    if (Date.now() > deadline) {
+      throw new Error(`processes of an earlier stack do not end (their guard is process ${guard.pid})`);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+function tryCreate(file: string, lock: Lock): boolean {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+      return false;
+    }
+    throw error;
+  }
+  writeFileSync(file, JSON.stringify(lock));
+  return true;
+}
+
+/** The stack's own folder, held by one stack at a time. */
+export interface LocalFolder {
+  readonly path: string;
+  /** Names the process whose end means that all processes of this stack have ended. */
+  recordGuard(pid: number | undefined): void;
+  release(): void;
+}
+
+/**
+ * Takes the folder, making it first when missing; with `fresh` everything in it is deleted. Waits for what is left of
+ * a stack that was killed. Throws StackRunningError when another stack holds it.
+ */
+export async function takeLocalFolder(folder: string, fresh: boolean): Promise<LocalFolder> {
+  mkdirSync(folder, { recursive: true });
+  const file = path.join(folder, LOCK);
+  const self: Lock = { pid: process.pid, identity: readProcessIdentity(process.pid) ?? '' };
+  while (!tryCreate(file, self)) {
+    const held = readLock(file);
+    if (held !== undefined && livesStill(held)) {
+      throw new StackRunningError(`a stack is already running here (process ${held.pid}); stop it first`);
+    }
+    await waitForLeftovers(held?.guard);
+    rmSync(file, { force: true });
+  }
+  if (fresh) {
+    for (const name of readdirSync(folder).filter((entry) => entry !== LOCK)) {
+      rmSync(path.join(folder, name), { recursive: true, force: true });
+    }
+  }
+  return {
+    path: folder,
+    recordGuard: (pid) => {
+      const identity = pid === undefined ? undefined : readProcessIdentity(pid);
+      const guard = pid === undefined || identity === undefined ? undefined : { pid, identity };
+      writeFileSync(file, JSON.stringify({ ...self, guard }));
+    },
+    release: () => rmSync(file, { force: true }),
+  };
+}

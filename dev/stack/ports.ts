@@ -1,0 +1,27 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+
+const portsSchema = z.object({
+  postgres: z.int().optional(),
+  azurite: z.int().optional(),
+  broker: z.int().optional(),
+  redis: z.int().optional(),
+});
+
+/** The ports of a stack's parts, kept so that a connection string holds from one start to the next. */
+export type StackPorts = z.output<typeof portsSchema>;
+
+/** The ports of the last start in this folder; none when there was none. */
+export function readPorts(folder: string): StackPorts {
+  try {
+    return portsSchema.parse(JSON.parse(readFileSync(path.join(folder, 'ports.json'), 'utf8')));
+  } catch {
+    return {};
+  }
+}
+
+/** Remembers the ports of this start. */
+export function writePorts(folder: string, ports: StackPorts): void {
+  writeFileSync(path.join(folder, 'ports.json'), `${JSON.stringify(ports)}\n`);
+}

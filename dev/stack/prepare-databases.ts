@@ -1,0 +1,29 @@
+import pg from 'pg';
+import { withConnection } from '../migrate/connect.ts';
+import { findMigrationsFolder, forEachDatabase, nameDatabase } from '../migrate/databases.ts';
+import type { PerDatabase } from '../migrate/databases.ts';
+import { migrateDatabase } from '../migrate/migrate-database.ts';
+import type { PostgresServer } from '../postgres/start-postgres.ts';
+import type { StackSecrets } from './secrets.ts';
+
+/** Migrates the stack's three databases, sets the passwords of the login roles, and tells how many migrations ran. */
+export async function prepareDatabases(
+  server: PostgresServer,
+  secrets: StackSecrets,
+): Promise<{ urls: PerDatabase<string>; applied: number }> {
+  let applied = 0;
+  const urls = await forEachDatabase(async (database) => {
+    const url = server.adminUrl(nameDatabase(database));
+    applied += (await migrateDatabase(url, findMigrationsFolder(database), database)).length;
+    return url;
+  });
+  await withConnection(server.adminUrl(), async (client) => {
+    for (const [role, password] of [
+      ['comply_app', secrets.appPassword],
+      ['comply_jobs', secrets.jobsPassword],
+    ] as const) {
+      await client.query(`alter role ${role} password ${pg.escapeLiteral(password)}`);
+    }
+  });
+  return { urls, applied };
+}

@@ -1,0 +1,72 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+
+const tenantKeys = z.object({ writer: z.string(), reader: z.string(), owner: z.string() });
+
+/** What the seed hands back: the API keys, whose secrets are nowhere else. */
+export const seedResultSchema = z.object({
+  tenants: z.object({ acme: tenantKeys, globex: tenantKeys }),
+  operator: z.string(),
+});
+
+/** The API keys of a seeded stack. */
+export type SeedResult = z.output<typeof seedResultSchema>;
+
+const secretsSchema = z.object({
+  postgresPassword: z.string(),
+  appPassword: z.string(),
+  jobsPassword: z.string(),
+  brokerKey: z.string(),
+  storageKey: z.string(),
+  redisPassword: z.string(),
+  apiKeyPepper: z.string(),
+  keyEncryptionKeys: z.record(z.string(), z.string()),
+  /** Absent until the first seed was done. */
+  seed: seedResultSchema.optional(),
+});
+
+/** Every secret of one local stack. */
+export type StackSecrets = z.output<typeof secretsSchema>;
+
+const FILE = 'secrets.json';
+
+function makeSecrets(): StackSecrets {
+  const hex = (): string => randomBytes(24).toString('hex');
+  const base64 = (bytes: number): string => randomBytes(bytes).toString('base64');
+  return {
+    postgresPassword: hex(),
+    appPassword: hex(),
+    jobsPassword: hex(),
+    brokerKey: base64(32),
+    storageKey: base64(64),
+    redisPassword: hex(),
+    apiKeyPepper: base64(32),
+    keyEncryptionKeys: { '1': base64(32) },
+  };
+}
+
+/** Writes the secrets for the folder's owner alone, all or nothing. */
+export function writeSecrets(folder: string, secrets: StackSecrets): void {
+  const file = path.join(folder, FILE);
+  writeFileSync(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+/**
+ * The folder's secrets; new random ones for a folder without data. Throws when there is data but no secret that
+ * opens it.
+ */
+export function openSecrets(folder: string): StackSecrets {
+  const file = path.join(folder, FILE);
+  if (existsSync(file)) {
+    return secretsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+  }
+  if (existsSync(path.join(folder, 'postgres'))) {
+    throw new Error(`${file} is gone, and with it the passwords of the data beside it: start with --fresh`);
+  }
+  const secrets = makeSecrets();
+  writeSecrets(folder, secrets);
+  return secrets;
+}

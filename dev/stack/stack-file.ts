@@ -1,0 +1,33 @@
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { PerDatabase } from '../migrate/databases.ts';
+import type { SeedResult } from './secrets.ts';
+
+/** What a running stack tells about itself in stack.json; the file is there exactly while the stack is ready. */
+export interface StackFile {
+  base_url: string;
+  tenants: SeedResult['tenants'];
+  operator: string;
+  postgres: PerDatabase<string>;
+  postgres_app: PerDatabase<string>;
+  service_bus: string;
+  blob: string;
+  redis: string | null;
+  pid: number;
+}
+
+function findStackFile(folder: string): string {
+  return path.join(folder, 'stack.json');
+}
+
+/** Writes the file for the folder's owner alone, whole at once. */
+export function writeStackFile(folder: string, content: StackFile): void {
+  const file = findStackFile(folder);
+  writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+/** Removes the file, if it is there. */
+export function removeStackFile(folder: string): void {
+  rmSync(findStackFile(folder), { force: true });
+}

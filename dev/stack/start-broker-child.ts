@@ -1,0 +1,33 @@
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { findFreePort } from './processes/free-port.ts';
+import type { ManagedProcess } from './processes/managed-process.ts';
+import { startNodeChild } from './start-node-child.ts';
+
+const readySchema = z.object({ type: z.literal('ready'), port: z.int(), connectionString: z.string() });
+
+/** What the broker tells when it is ready. */
+export type BrokerReady = z.output<typeof readySchema>;
+
+/** Where the broker keeps its queues and who may use it. */
+export interface BrokerChildOptions {
+  dataDir: string;
+  key: string;
+  port: number | undefined;
+  logFile: string;
+  onEvent?: ((text: string) => void) | undefined;
+}
+
+/** Starts the development Service Bus broker as a child; a crash brings it back on the same port with its queues. */
+export async function startBrokerChild(options: BrokerChildOptions): Promise<ManagedProcess<BrokerReady>> {
+  const port = await findFreePort(options.port);
+  return startNodeChild({
+    name: 'Service Bus broker',
+    main: fileURLToPath(new URL('../broker/main.ts', import.meta.url)),
+    args: ['--port', String(port), '--data', options.dataDir],
+    env: { ...process.env, COMPLY_BROKER_KEY_NAME: 'local', COMPLY_BROKER_KEY: options.key },
+    ready: readySchema,
+    logFile: options.logFile,
+    onEvent: options.onEvent,
+  });
+}

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { publicEndpoint } from '../../shared/http/endpoint.ts';
+import { ok } from '../../shared/http/reply.ts';
+import { checkReadiness, readiness } from '../../shared/infrastructure/health.ts';
+
+publicEndpoint({
+  name: 'health-live',
+  method: 'GET',
+  path: 'health/live',
+  tag: 'health',
+  summary: 'Whether the process runs',
+  responses: { 200: { description: 'It does.', schema: z.object({ status: z.literal('healthy') }) } },
+  run: () => Promise.resolve(ok({ status: 'healthy' })),
+});
+
+publicEndpoint({
+  name: 'health-ready',
+  method: 'GET',
+  path: 'health/ready',
+  tag: 'health',
+  summary: 'Whether requests can be served, and how each dependency is',
+  responses: {
+    200: {
+      description: 'Requests are served; `degraded` where something is caught up with later.',
+      schema: readiness,
+    },
+    503: { description: 'The database is gone.', schema: readiness },
+  },
+  run: async (services) => {
+    const answer = await checkReadiness(services);
+    if (answer.status !== 'unhealthy') return ok(answer);
+    return { status: 503, body: answer, headers: { 'retry-after': '2' } };
+  },
+});

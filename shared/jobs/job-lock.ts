@@ -1,0 +1,73 @@
+import type { Settings } from '../config/settings.ts';
+import { openPool } from '../db/databases.ts';
+import { entraPassword } from '../db/entra-password.ts';
+import { errorFields, log } from '../log/log.ts';
+
+/** How long past its budget a run may keep its lock: the last batch, with the longest statement in it, still ends. */
+const GRACE_MS = 60_000;
+
+/** A job's lock, held. */
+export interface JobLock {
+  /** True once the connection that held it is gone, and another run may start. */
+  isLost(): boolean;
+  /** Gives the lock back. Never throws. */
+  release(): Promise<void>;
+}
+
+/**
+ * Tries a job's advisory lock; undefined when another run has it.
+ *
+ * It is a transaction's lock on a connection of its own, opened for the run: it works behind a transaction-mode pooler,
+ * dies with the process, and takes nothing from the pool that the job works with, so that many jobs in one process
+ * cannot starve each other. The transaction does nothing else: it holds no snapshot, and vacuum is not held back.
+ * @throws when the database is away.
+ */
+export async function takeJobLock(
+  settings: Settings,
+  job: string,
+  budgetMs: number,
+): Promise<JobLock | undefined> {
+  const pool = openPool({
+    url: settings.CORE_JOBS_DATABASE_URL,
+    max: 1,
+    applicationName: 'comply-ai:job-lock',
+    prepare: false,
+    ...(settings.DATABASE_AUTH === 'entra' ? { password: entraPassword } : {}),
+  });
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let lost = false;
+  let answered = (_free: boolean): void => undefined;
+  const answer = new Promise<boolean>((resolve) => {
+    answered = resolve;
+  });
+  const held = pool
+    .begin(async (transaction) => {
+      const [row] = await transaction.unsafe<{ free: boolean }[]>(
+        `select set_config('idle_in_transaction_session_timeout', $1, true),
+                pg_try_advisory_xact_lock(hashtextextended($2, 0)) as free`,
+        [String(budgetMs + GRACE_MS), `job:${job}`],
+      );
+      answered(row?.free === true);
+      if (row?.free === true) await released;
+    })
+    .finally(() => pool.end({ timeout: 1 }));
+  const free = await Promise.race([answer, held.then(() => false)]);
+  if (!free) {
+    await held;
+    return undefined;
+  }
+  const ended = held.catch((error: unknown) => {
+    lost = true;
+    log.warn('job-lock-lost', { job, ...errorFields(error) });
+  });
+  return {
+    isLost: () => lost,
+    release: async () => {
+      release();
+      await ended;
+    },
+  };
+}

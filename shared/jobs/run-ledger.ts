@@ -1,0 +1,109 @@
+import { json, type JobsDatabase } from '../db/tenant-database.ts';
+import type { JobProgress } from './job.ts';
+
+/** How a run stands. */
+export type RunStatus = 'running' | 'completed' | 'partial' | 'failed' | 'skipped';
+
+/** One run, as the ledger (`retention_runs`) tells it. Times are RFC 3339 with microseconds. */
+export interface RunSummary {
+  readonly [column: string]: unknown;
+  readonly run_id: string;
+  readonly job: string;
+  readonly as_of: string;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly status: RunStatus;
+  readonly cutoff: string | null;
+  readonly examined: number;
+  readonly deleted: number;
+  readonly kept_on_hold: number;
+  readonly not_archived: number;
+  readonly bytes: number;
+  readonly details: Readonly<Record<string, unknown>>;
+  readonly error: string | null;
+  readonly triggered_by: string;
+}
+
+/** The ledger's columns in the order of {@link RunSummary}. */
+export const RUN_COLUMNS = `run_id, job, as_of, started_at, finished_at, status, cutoff, examined, deleted, kept_on_hold,
+  not_archived, bytes, details, error, triggered_by`;
+
+/** Writes a run down before it does anything. */
+export async function openRun(
+  database: JobsDatabase,
+  run: { runId: string; job: string; asOf: Date; startedAt: Date; triggeredBy: string },
+): Promise<void> {
+  await database.query(
+    `insert into retention_runs (run_id, job, as_of, started_at, triggered_by) values ($1, $2, $3, $4, $5)`,
+    [run.runId, run.job, run.asOf, run.startedAt, run.triggeredBy],
+  );
+}
+
+/** What the ledger says of runs whose process died. */
+const INTERRUPTED = 'Interrupted';
+
+/**
+ * Writes a run's end down, with the job's position at that moment. A run has one end: the first that is written. (One that
+ * was taken for dead, and was not, may still tell.)
+ */
+export async function closeRun(
+  database: JobsDatabase,
+  job: string,
+  runId: string,
+  end: {
+    status: Exclude<RunStatus, 'running'>;
+    progress: JobProgress;
+    error: unknown;
+    finishedAt: Date;
+  },
+): Promise<RunSummary> {
+  const { progress } = end;
+  const [row] = await database.query<RunSummary>(
+    `update retention_runs
+        set status = $2, finished_at = greatest($3::timestamptz, started_at), cutoff = $4, examined = $5, deleted = $6,
+            kept_on_hold = $7, not_archived = $8, bytes = $9, details = $10, error = $11,
+            cursor = (select position from ops.watermarks w where w.job = $12)
+      where run_id = $1 and (status = 'running' or error = $13)
+     returning ${RUN_COLUMNS}`,
+    [
+      runId,
+      end.status,
+      end.finishedAt,
+      progress.cutoff ?? null,
+      progress.examined,
+      progress.deleted,
+      progress.kept_on_hold,
+      progress.not_archived,
+      progress.bytes,
+      json(progress.details),
+      end.error === undefined ? null : describeError(end.error),
+      job,
+      INTERRUPTED,
+    ],
+  );
+  if (row === undefined) throw new Error('the run was closed by another');
+  return row;
+}
+
+/**
+ * Closes runs that never came to an end. Called under the job's lock, so that a run of the job that is still open was
+ * either cut off, or is one that will find the lock taken.
+ */
+export async function closeInterruptedRuns(
+  database: JobsDatabase,
+  job: string,
+  startedBefore: Date,
+): Promise<void> {
+  await database.query(
+    `update retention_runs set status = 'failed', error = $3, finished_at = greatest(started_at, $2::timestamptz)
+      where job = $1 and status = 'running' and started_at < $2`,
+    [job, startedBefore, INTERRUPTED],
+  );
+}
+
+/** An error's name and code: its message may quote what it was given. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';
+  return `${error.name}${code}`;
+}

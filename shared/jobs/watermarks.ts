@@ -1,0 +1,29 @@
+import type { z } from 'zod';
+import { json, type JobsDatabase } from '../db/tenant-database.ts';
+import { log } from '../log/log.ts';
+
+/** Where a job stands; undefined if it has not said, or said it in a shape that this build does not know. */
+export async function readPosition<T>(
+  database: JobsDatabase,
+  job: string,
+  schema: z.ZodType<T>,
+): Promise<T | undefined> {
+  const [row] = await database.query<{ position: unknown }>(
+    'select position from ops.watermarks where job = $1',
+    [job],
+  );
+  if (row === undefined) return undefined;
+  const parsed = schema.safeParse(row.position);
+  if (parsed.success) return parsed.data;
+  log.warn('watermark-unknown', { job });
+  return undefined;
+}
+
+/** Keeps where a job stands. */
+export async function writePosition(database: JobsDatabase, job: string, value: unknown): Promise<void> {
+  await database.query(
+    `insert into ops.watermarks (job, position) values ($1, $2)
+     on conflict (job) do update set position = excluded.position, updated_at = now()`,
+    [job, json(value)],
+  );
+}

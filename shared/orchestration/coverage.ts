@@ -1,0 +1,116 @@
+import { z } from 'zod';
+
+/** How a routing plan counts what was covered. */
+export const COVERAGE_METHODS = ['required_set', 'weighted_coverage', 'taxonomy_coverage'] as const;
+
+/** What a request must cover: its plan and its own wishes, as they stood when it was accepted. */
+export const coverageRule = z.object({
+  method: z.enum(COVERAGE_METHODS),
+  threshold: z.number().min(0).max(1),
+  required_detectors: z.array(z.string()),
+  weights: z.record(z.string(), z.number()),
+  required_categories: z.array(z.string()),
+});
+export type CoverageRule = z.output<typeof coverageRule>;
+
+/** One detector's try, as far as coverage looks at it. */
+export interface Finding {
+  readonly detector: string;
+  readonly status: string;
+  /** Taxonomy labels that the result names; those of a try that did not succeed count for nothing. */
+  readonly labels: readonly string[];
+}
+
+/** What was covered. */
+export interface Coverage {
+  /** In [0,1]. */
+  readonly achieved: number;
+  /** Under the rule's threshold. */
+  readonly partial: boolean;
+  /** Detectors that were tried; one that was only skipped was not. */
+  readonly attempted: number;
+  /** Detectors that succeeded at least once. */
+  readonly succeeded: number;
+}
+
+/** Steps that a sum of weights is rounded to: 0.1 + 0.7 misses 0.8 by far less, and no threshold is meant finer. */
+const STEPS = 1e9;
+const TOLERANCE = 1 / STEPS;
+
+/** The detectors a request needs: the plan's primary ones and its own, without those it excludes. */
+export function requiredDetectors(
+  primary: readonly string[],
+  required: readonly string[],
+  excluded: readonly string[],
+): string[] {
+  const left = new Set([...primary, ...required]);
+  for (const detector of excluded) left.delete(detector);
+  return [...left];
+}
+
+/** The labels in one member of a result or a mapping: a text or a list of texts; anything else names none. */
+export function labelsOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  return Array.isArray(value) ? value.filter((member): member is string => typeof member === 'string') : [];
+}
+
+/** Whether a label is a category or lies below it: `PII` covers `PII.Identifier.SSN`, not `PIIX`. */
+function isUnder(label: string, category: string): boolean {
+  return label === category || label.startsWith(`${category}.`);
+}
+
+function share(hit: number, of: number): number {
+  return of === 0 ? 1 : hit / of;
+}
+
+function weightOf(weights: Readonly<Record<string, number>>, succeeded: ReadonlySet<string>): number {
+  const entries = Object.entries(weights);
+  if (entries.length === 0) return 1;
+  const sum = entries.reduce(
+    (total, [detector, weight]) => total + (succeeded.has(detector) ? weight : 0),
+    0,
+  );
+  return Math.min(1, Math.max(0, Math.round(sum * STEPS) / STEPS));
+}
+
+/**
+ * What the tries covered of the rule. A rule that asks for nothing is covered. `mappedLabels` are those of the mapping
+ * result, which count for the taxonomy beside those of successful tries.
+ */
+export function assessCoverage(
+  rule: CoverageRule,
+  findings: readonly Finding[],
+  mappedLabels: readonly string[],
+): Coverage {
+  const successes = findings.filter((finding) => finding.status === 'success');
+  const succeeded = new Set(successes.map((finding) => finding.detector));
+  const tried = findings.filter((finding) => finding.status !== 'skipped');
+  const achieved = achievedOf(rule, succeeded, [
+    ...successes.flatMap((finding) => finding.labels),
+    ...mappedLabels,
+  ]);
+  return {
+    achieved,
+    partial: rule.threshold - achieved > TOLERANCE,
+    attempted: new Set(tried.map((finding) => finding.detector)).size,
+    succeeded: succeeded.size,
+  };
+}
+
+function achievedOf(rule: CoverageRule, succeeded: ReadonlySet<string>, labels: readonly string[]): number {
+  switch (rule.method) {
+    case 'required_set': {
+      const required = new Set(rule.required_detectors);
+      return share([...required].filter((detector) => succeeded.has(detector)).length, required.size);
+    }
+    case 'weighted_coverage':
+      return weightOf(rule.weights, succeeded);
+    case 'taxonomy_coverage': {
+      const categories = new Set(rule.required_categories);
+      const hit = [...categories].filter((category) => labels.some((label) => isUnder(label, category)));
+      return share(hit.length, categories.size);
+    }
+    default:
+      return rule.method satisfies never;
+  }
+}

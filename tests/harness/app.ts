@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto';
+import postgres from 'postgres';
+import { afterAll } from 'vitest';
+import { startBroker, type Broker } from '../../dev/broker/broker.ts';
+import { startFunctionsHost, type FunctionsHost } from '../../dev/host/host.ts';
+import { generateApiKey, hashApiKey } from '../../shared/auth/api-key.ts';
+import { PERMISSION_SETS, type Permission } from '../../shared/auth/permissions.ts';
+import { QUEUES, type QueueDefinition } from '../../shared/bus/queues.ts';
+import { readSettings, type Settings } from '../../shared/config/settings.ts';
+import { openServices, type Services } from '../../shared/runtime/services.ts';
+import { newId } from '../../shared/ids/ids.ts';
+import { askForPart } from './ask.ts';
+import { openBlobAccount } from './blobs.ts';
+import { openDatabases, type TestDatabase } from './databases.ts';
+import { openRedis } from './redis.ts';
+import { seedReferenceRows } from './reference-rows.ts';
+
+/** The keys of one tenant. */
+export interface TenantKeys {
+  readonly writer: string;
+  readonly reader: string;
+  readonly owner: string;
+}
+
+/** An answer as a test looks at it. */
+export interface TestAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // A test reads what it expects and fails where it is not: narrower types would only move the mistake.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  readonly body: any;
+}
+
+/** The app on real parts, with tenants acme (professional) and globex (free) and an operator. */
+export interface TestApp {
+  readonly baseUrl: string;
+  readonly keys: { readonly acme: TenantKeys; readonly globex: TenantKeys; readonly operator: string };
+  readonly settings: Settings;
+  /** The app's own services, opened by the test's process: to call domain functions and to look inside. */
+  readonly services: Services;
+  /** The superuser's view, which no row security binds. */
+  readonly admin: {
+    readonly core: postgres.Sql;
+    readonly billing: postgres.Sql;
+    readonly analytics: postgres.Sql;
+  };
+  readonly databases: {
+    readonly core: TestDatabase;
+    readonly billing: TestDatabase;
+    readonly analytics: TestDatabase;
+  };
+  readonly broker: Broker;
+  readonly host: FunctionsHost;
+  /** One request: `app.request('POST', '/api/v1/mappings', { key, body, headers })`. */
+  request(method: string, path: string, options?: RequestOptions): Promise<TestAnswer>;
+  /** A key of a tenant with just these permissions. */
+  makeKey(
+    tenantId: string,
+    permissions: readonly Permission[],
+    columns?: Readonly<Record<string, unknown>>,
+  ): Promise<string>;
+}
+
+/** A request's variable parts. `body` is sent as JSON; `raw` as it is. */
+export interface RequestOptions {
+  readonly key?: string | undefined;
+  readonly body?: unknown;
+  readonly raw?: string | Uint8Array<ArrayBuffer>;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What a test may want otherwise. */
+export interface TestAppOptions {
+  /** Without a Redis. */
+  readonly withoutRedis?: boolean;
+  /** Shorter locks, other delivery counts. */
+  readonly queues?: readonly QueueDefinition[];
+  /** Triggers that stay silent: `['timer']` unless said otherwise, since a test's time is its own. */
+  readonly silent?: readonly ('http' | 'serviceBus' | 'timer')[];
+}
+
+/**
+ * Starts the built app in this process, on databases, blobs, Redis and a broker that only this test file has. Call it at
+ * the top level of the file; it ends with the file.
+ */
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const [databases, blobs, redis, facts] = await Promise.all([
+    openDatabases(),
+    openBlobAccount(),
+    options.withoutRedis === true ? undefined : openRedis(),
+    askForPart('app'),
+  ]);
+  const sas = { keyName: 'test', key: randomBytes(32).toString('base64') };
+  const broker = await startBroker({ port: 0, dataDir: null, sas, queues: options.queues ?? QUEUES });
+  const environment: Record<string, string> = {
+    DEPLOYMENT_ENVIRONMENT: 'local',
+    CORE_DATABASE_URL: databases.core.app,
+    BILLING_DATABASE_URL: databases.billing.app,
+    ANALYTICS_DATABASE_URL: databases.analytics.app,
+    CORE_JOBS_DATABASE_URL: databases.core.jobs,
+    BILLING_JOBS_DATABASE_URL: databases.billing.jobs,
+    ANALYTICS_JOBS_DATABASE_URL: databases.analytics.jobs,
+    SERVICE_BUS_CONNECTION: broker.connectionString,
+    BLOB_CONNECTION: blobs.connectionString,
+    REDIS_URL: redis?.url ?? '',
+    REDIS_KEY_PREFIX: redis?.keyPrefix ?? '',
+    API_KEY_PEPPER: randomBytes(32).toString('hex'),
+    KEY_ENCRYPTION_KEYS: JSON.stringify({ '1': randomBytes(32).toString('base64') }),
+  };
+  const settings = readSettings(environment);
+  const services = openServices(settings);
+  const admin = {
+    core: postgres(databases.core.admin, { max: 2, onnotice: () => undefined }),
+    billing: postgres(databases.billing.admin, { max: 2, onnotice: () => undefined }),
+    analytics: postgres(databases.analytics.admin, { max: 2, onnotice: () => undefined }),
+  };
+  const makeKey: TestApp['makeKey'] = (tenantId, permissions, columns = {}) =>
+    insertKey(admin.core, settings.API_KEY_PEPPER, tenantId, permissions, columns);
+  const keys = await seedTenants(admin, services, makeKey);
+  await seedReferenceRows(admin.core);
+  const host = await startFunctionsHost({
+    appDir: facts.dir,
+    port: 0,
+    settings: environment,
+    stateDir: `${facts.dir}/state-${newId()}`,
+    disable: { kinds: options.silent ?? ['timer'] },
+    log: () => undefined,
+  });
+  const baseUrl = `http://127.0.0.1:${host.port}`;
+  afterAll(async () => {
+    await host.stop();
+    await services.close();
+    await Promise.all(Object.values(admin).map((sql) => sql.end({ timeout: 2 })));
+    await broker.stop();
+  });
+  return {
+    baseUrl,
+    keys,
+    settings,
+    services,
+    admin,
+    databases,
+    broker,
+    host,
+    makeKey,
+    request: (method, path, sent = {}) => ask(baseUrl, method, path, sent),
+  };
+}
+
+async function ask(baseUrl: string, method: string, path: string, sent: RequestOptions): Promise<TestAnswer> {
+  const headers = new Headers(sent.headers);
+  if (sent.key !== undefined) headers.set('authorization', `Bearer ${sent.key}`);
+  const payload = sent.raw ?? (sent.body === undefined ? undefined : JSON.stringify(sent.body));
+  if (payload !== undefined && !headers.has('content-type')) headers.set('content-type', 'application/json');
+  const response = await fetch(path.startsWith('http') ? path : `${baseUrl}${path}`, {
+    method,
+    headers,
+    redirect: 'manual',
+    ...(payload === undefined ? {} : { body: payload }),
+  });
+  const text = await response.text();
+  const isJson = /json/.test(response.headers.get('content-type') ?? '');
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text !== '' ? JSON.parse(text) : text,
+  };
+}
+
+async function insertKey(
+  core: postgres.Sql,
+  pepper: string,
+  tenantId: string,
+  permissions: readonly Permission[],
+  columns: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  const key = generateApiKey('local');
+  const row = {
+    tenant_id: tenantId,
+    key_id: key.keyId,
+    key_name: 'test',
+    key_hash: hashApiKey(pepper, key),
+    key_prefix: key.prefix,
+    permissions: core.json([...permissions]),
+    // Tests send as much as they need; those of the limits set their own.
+    rate_limit_per_hour: 1_000_000,
+    rate_limit_per_day: 10_000_000,
+    ...columns,
+  };
+  await core`insert into api_keys ${core(row as never)}`;
+  return key.credential;
+}
+
+async function seedTenants(
+  admin: TestApp['admin'],
+  services: Services,
+  makeKey: TestApp['makeKey'],
+): Promise<TestApp['keys']> {
+  await admin.core`insert into tenants (tenant_id, name, plan_id) values
+    ('platform', 'Platform', 'enterprise'), ('acme', 'Acme', 'professional'), ('globex', 'Globex', 'free')`;
+  const tenant = async (tenantId: string): Promise<TenantKeys> => {
+    const dataKeyId = await services.jobs.core.transaction((transaction) =>
+      services.dataKeys.create(transaction, tenantId),
+    );
+    await admin.core`update tenants set data_key_id = ${dataKeyId} where tenant_id = ${tenantId}`;
+    const [writer, reader, owner] = await Promise.all([
+      makeKey(tenantId, PERMISSION_SETS.writer),
+      makeKey(tenantId, PERMISSION_SETS.reader),
+      makeKey(tenantId, PERMISSION_SETS.owner),
+    ]);
+    return { writer, reader, owner };
+  };
+  const [acme, globex, operator] = await Promise.all([
+    tenant('acme'),
+    tenant('globex'),
+    makeKey('platform', PERMISSION_SETS.operator),
+  ]);
+  return { acme, globex, operator };
+}
+
+/** Asks again until `check` holds, up to a deadline; for what happens asynchronously. Fails with the last answer. */
+export async function until<T>(
+  read: () => Promise<T>,
+  check: (value: T) => boolean,
+  seconds = 15,
+): Promise<T> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await read();
+    if (check(value)) return value;
+    if (Date.now() > deadline)
+      throw new Error(`not within ${seconds} s; last seen: ${JSON.stringify(value)?.slice(0, 1000)}`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}

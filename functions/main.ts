@@ -1,6 +1,10 @@
+import './http/analyses.ts';
+import './http/analysis-metrics.ts';
 import './http/api-docs.ts';
 import './http/health.ts';
 import './http/mappings.ts';
+import './http/jobs.ts';
+import './http/orchestrations.ts';
 import { registerFallback } from '../shared/http/endpoint.ts';
 
 registerFallback();

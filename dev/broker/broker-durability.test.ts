@@ -219,3 +219,23 @@ test('a port that is taken is an error', async () => {
   const second = startBroker({ port, dataDir: null, sas: TEST_SAS, queues: [testQueue()] });
   await expect(second).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
+
+test('clients go on by themselves when the broker comes back on its port', async () => {
+  const dataDir = temporaryFolder();
+  const first = await startTestBroker(testQueue(), dataDir);
+  const client = connect(first.connectionString, 50);
+  const sender = client.createSender('work');
+  const seen: unknown[] = [];
+  client.createReceiver('work').subscribe({
+    processMessage: (message) => Promise.resolve(void seen.push(message.body)),
+    processError: () => Promise.resolve(), // the broker was away
+  });
+  await sender.sendMessages({ body: 'before' });
+  await waitFor('the first message', () => seen.length === 1 && countsOf(first).active === 0);
+  await first.stop();
+  const second = await startBroker({ port: first.port, dataDir, sas: TEST_SAS, queues: [testQueue()] });
+  onTestFinished(() => second.stop());
+  await sender.sendMessages({ body: 'after' });
+  await waitFor('the second message', () => countsOf(second).active === 0);
+  expect(seen).toEqual(['before', 'after']);
+});

@@ -55,10 +55,10 @@ test('a message without time to live has none when it is received', () => {
 });
 
 test('changing application properties leaves the others, their types and the rest as they were', () => {
-  const body: unknown = rhea.message.data_sections([Buffer.from('a'), Buffer.from('b')]);
+  const body = rhea.message.data_sections([Buffer.from('a'), Buffer.from('b')]) as unknown;
   const bytes = rhea.message.encode({
     message_id: 'id',
-    application_properties: { small: rhea.types.wrap_ulong(1), replaced: 'old' },
+    application_properties: { small: rhea.types.wrap_ulong(1) as unknown, replaced: 'old' },
     body,
   });
   const { content } = parseMessage(bytes);

@@ -5,6 +5,7 @@ import { Entity } from './entity.ts';
 import { Heap } from './heap.ts';
 import { withApplicationProperties } from './message-codec.ts';
 import type { JournalRecord } from './records.ts';
+import type { RestoredQueue } from './restore.ts';
 import type { IncomingMessage, MessageLock, StoredMessage } from './stored-message.ts';
 
 /** Application properties to set on a message, by name. */
@@ -316,13 +317,4 @@ export class Queue {
     if (message?.state !== state || message.lock !== null) throw messageNotFound(sequence);
     return message;
   }
-}
-
-/** A queue's state as read back from the journal. */
-export interface RestoredQueue {
-  nextSequence: number;
-  readonly main: Map<number, StoredMessage>;
-  readonly dead: Map<number, StoredMessage>;
-  readonly locked: Set<{ readonly message: StoredMessage; readonly dead: boolean }>;
-  readonly seen: Map<string, { readonly at: number; readonly sequence: number }>;
 }

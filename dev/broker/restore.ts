@@ -1,6 +1,14 @@
-import type { RestoredQueue } from './queue.ts';
 import type { JournalRecord } from './records.ts';
 import type { StoredMessage } from './stored-message.ts';
+
+/** A queue's state as read back from the journal. */
+export interface RestoredQueue {
+  nextSequence: number;
+  readonly main: Map<number, StoredMessage>;
+  readonly dead: Map<number, StoredMessage>;
+  readonly locked: Set<{ readonly message: StoredMessage; readonly dead: boolean }>;
+  readonly seen: Map<string, { readonly at: number; readonly sequence: number }>;
+}
 
 /** Every queue that the journal speaks of, by name. The names keep the numbers that the journal gave them. */
 export interface RestoredState {

@@ -45,10 +45,10 @@ export async function startTestBroker(queue = testQueue(), dataDir: string | nul
   return broker;
 }
 
-/** A client of the real SDK that never tries again, and is closed when the test is over. */
-export function connect(connectionString: string): ServiceBusClient {
+/** A client of the real SDK that never tries again unless told to, and is closed when the test is over. */
+export function connect(connectionString: string, maxRetries = 0): ServiceBusClient {
   const client = new ServiceBusClient(connectionString, {
-    retryOptions: { maxRetries: 0, timeoutInMs: 5_000 },
+    retryOptions: { maxRetries, retryDelayInMs: 100, timeoutInMs: 5_000 },
   });
   onTestFinished(() => client.close());
   return client;

@@ -111,6 +111,7 @@ const coreApi: CoreApi = {
 function installIntercept(): void {
   if (interceptInstalled) return;
   interceptInstalled = true;
+  // eslint-disable-next-line @typescript-eslint/unbound-method -- the proxy passes `this` on
   Module.prototype.require = new Proxy(Module.prototype.require, {
     apply(target, thisArg, args: [id: string]): unknown {
       return args[0] === CORE_MODULE ? coreApi : Reflect.apply(target, thisArg, args);

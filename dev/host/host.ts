@@ -111,7 +111,7 @@ function readFunctions(
   const { kinds = [], names = [] } = options.disable ?? {};
   const isDisabled = (name: string, kind: HostedFunction['kind']): boolean =>
     names.includes(name) || (kinds as readonly string[]).includes(kind);
-  const faults: unknown[] = [];
+  const faults: Error[] = [];
   const functions: HostedFunction[] = [];
   for (const registered of app.registry.functions.values()) {
     try {
@@ -132,12 +132,12 @@ function readFunctions(
         });
       }
     } catch (error) {
-      faults.push(error);
+      faults.push(error instanceof Error ? error : new Error(String(error)));
     }
   }
   const [first] = faults;
-  if (faults.length === 1 && first !== undefined) throw first;
-  if (faults.length > 1) throw new Error(faults.map((fault) => describeError(fault)).join('\n'));
+  if (faults.length === 1 && first) throw first;
+  if (first) throw new Error(faults.map((fault) => describeError(fault)).join('\n'));
   return functions;
 }
 

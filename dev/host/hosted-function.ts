@@ -134,7 +134,7 @@ function toTimerFunction(base: FunctionBase, binding: RpcBindingInfo): TimerFunc
 function findTrigger(name: string, bindings: Record<string, RpcBindingInfo>): [string, RpcBindingInfo] {
   let trigger: [string, RpcBindingInfo] | undefined;
   for (const [bindingName, binding] of Object.entries(bindings)) {
-    const type = String(binding.type ?? '').toLowerCase();
+    const type = (binding.type ?? '').toLowerCase();
     if (type.endsWith('trigger')) trigger = [bindingName, binding];
     else if (!(bindingName === '$return' && type === 'http')) {
       throw new Error(
@@ -164,7 +164,7 @@ export function readFunction(
     );
   }
   const [bindingName, binding] = findTrigger(name, bindings);
-  const type = String(binding.type);
+  const type = binding.type ?? '';
   const disabledAs = (kind: HostedFunction['kind']): boolean =>
     isDisabledBySetting(name) || isDisabled(name, kind);
   const base = { name, registered, bindingName, type };

@@ -111,7 +111,7 @@ describe('HTTP functions', () => {
       method: 'POST',
       body,
       duplex: 'half',
-    } as RequestInit);
+    });
     expect(await response.text()).toBe('one two');
   });
 

@@ -82,15 +82,15 @@ export function createInvoker(registry: AppRegistry, model: ProgrammingModel, lo
   const { hooks } = registry;
   return async (fn, request) => {
     const { metadata, callback } = fn.registered;
-    let invocationContext: unknown;
+    const scope: { invocationContext?: unknown } = {};
     const core = new InvocationCoreContext(request, metadata, (level, category, message) => {
       const line = { level, message };
-      if (hooks.log.length > 0) runLogHooks(registry, line, category, invocationContext);
+      if (hooks.log.length > 0) runLogHooks(registry, line, category, scope.invocationContext);
       log(fn.name, line.level, category, line.message);
     });
     const invocation = model.getInvocationModel(core);
     const { context, inputs } = await invocation.getArguments();
-    invocationContext = context;
+    scope.invocationContext = context;
     if (hooks.preInvocation.length === 0 && hooks.postInvocation.length === 0) {
       core.state = 'invocation';
       const result = await invocation.invokeFunction(context, inputs, callback);
@@ -145,6 +145,8 @@ async function runWithHooks(
   core.state = 'postInvocationHooks';
   await runHooks(registry, 'postInvocation', after);
   core.state = undefined;
+  // Whatever was thrown, or put in its place by a hook, goes on as it is.
+  // eslint-disable-next-line @typescript-eslint/only-throw-error
   if (after['error'] !== null && after['error'] !== undefined) throw after['error'];
   return after['result'];
 }

@@ -58,6 +58,7 @@ function stopWhenTold(host: FunctionsHost): void {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('disconnect', () => stop());
+  if (process.send && !process.connected) stop(); // the parent went while the app was loading
 }
 
 try {

@@ -92,7 +92,7 @@ function splitOutside(text: string, separator: string): string[] {
     if (char === '{' || char === '(') depth++;
     if (char === '}' || char === ')') depth--;
     if (char === separator && depth === 0) parts.push('');
-    else parts[parts.length - 1] += char;
+    else parts.push(`${parts.pop() ?? ''}${char}`);
   }
   return parts;
 }

@@ -54,15 +54,22 @@ function toJson(value: unknown): RpcTypedData {
   return { json: text };
 }
 
+/** AMQP allows ids that are numbers or bytes (a GUID); .NET shows those as text. */
+type MetadataText = string | number | Buffer | null | undefined;
+
+function textOf(value: MetadataText): string {
+  return Buffer.isBuffer(value) ? value.toString('hex') : String(value ?? '');
+}
+
 /** The host leaves empty texts out of its text arrays, so that they can be shorter than the batch. */
-function toTexts(values: readonly unknown[]): RpcTypedData {
+function toTexts(values: readonly MetadataText[]): RpcTypedData {
   return {
-    collectionString: { string: values.map((value) => String(value ?? '')).filter((text) => text !== '') },
+    collectionString: { string: values.map((value) => textOf(value)).filter((text) => text !== '') },
   };
 }
 
-function toText(value: unknown): RpcTypedData {
-  return value === undefined || value === null ? {} : { string: String(value) };
+function toText(value: MetadataText): RpcTypedData {
+  return value === undefined || value === null ? {} : { string: textOf(value) };
 }
 
 /** .NET counts the first delivery as 1, the JavaScript SDK as 0. */

@@ -194,6 +194,7 @@ export function startServiceBusTrigger(options: ServiceBusTriggerOptions): Runni
   const failureWait = createBackoff(FAILURE_WAIT_MS);
   const entityName = 'queue' in fn.entity ? fn.entity.queue : `${fn.entity.topic}/${fn.entity.subscription}`;
   let away = false;
+  const isStopping = (): boolean => signal.aborted;
 
   const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => undefined);
 
@@ -210,20 +211,20 @@ export function startServiceBusTrigger(options: ServiceBusTriggerOptions): Runni
   }
 
   async function loop(): Promise<void> {
-    while (!signal.aborted) {
+    while (!isStopping()) {
       let connection: Connection | undefined;
       try {
         connection = connect(options);
-        while (!signal.aborted) await receiveOnce(connection);
+        while (!isStopping()) await receiveOnce(connection);
       } catch (error) {
-        if (!signal.aborted && !away) {
+        if (!isStopping() && !away) {
           away = true;
           const message = `Cannot receive from '${entityName}', keeps trying: ${describeError(error)}`;
           log({ level: 'warning', source: fn.name, message });
         }
       }
       if (connection) await disconnect(connection);
-      if (!signal.aborted) await pause(outageWait.next());
+      if (!isStopping()) await pause(outageWait.next());
     }
   }
 

@@ -32,6 +32,7 @@ export function applySettings(values: Record<string, string>, override: boolean)
   }
   return () => {
     for (const [name, value] of before) {
+      // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- the environment has no other way to unset
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
     }

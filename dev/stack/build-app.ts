@@ -14,7 +14,11 @@ export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 export async function buildApp(folder = APP_FOLDER): Promise<string> {
   const run = promisify(execFile);
   try {
-    await run(findTypeScriptNode(), [path.join(APP_FOLDER, 'build.ts'), ...(folder === APP_FOLDER ? [] : [folder])], { cwd: APP_FOLDER });
+    await run(
+      findTypeScriptNode(),
+      [path.join(APP_FOLDER, 'build.ts'), ...(folder === APP_FOLDER ? [] : [folder])],
+      { cwd: APP_FOLDER },
+    );
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     throw new Error(`the app does not build:\n${stderr ?? String(error)}`, { cause: error });

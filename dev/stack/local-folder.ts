@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, closeSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ function readLock(file: string): Lock | undefined {
   try {
     return lockSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
-    return undefined; // none, or one whose writer was killed while writing
+    return undefined; // none
   }
 }
 
@@ -40,17 +40,37 @@ async function waitForLeftovers(guard: Lock['guard']): Promise<void> {
   }
 }
 
+/** Creates the file with its whole content at once, unless it is there. */
 function tryCreate(file: string, lock: Lock): boolean {
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(lock), { mode: 0o600 });
   try {
-    closeSync(openSync(file, 'wx', 0o600));
+    linkSync(draft, file);
+    return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
       return false;
     }
     throw error;
+  } finally {
+    rmSync(draft, { force: true });
   }
-  writeFileSync(file, JSON.stringify(lock));
-  return true;
+}
+
+/** Takes a dead stack's lock away; puts it back when it turns out to be the lock of one that was faster than we. */
+function removeStaleLock(file: string): void {
+  const aside = `${file}.${process.pid}.stale`;
+  try {
+    renameSync(file, aside);
+  } catch {
+    return; // somebody else has removed it
+  }
+  const lock = readLock(aside);
+  if (lock !== undefined && livesStill(lock)) {
+    renameSync(aside, file);
+  } else {
+    rmSync(aside, { force: true });
+  }
 }
 
 /** The stack's own folder, held by one stack at a time. */
@@ -75,7 +95,7 @@ export async function takeLocalFolder(folder: string, fresh: boolean): Promise<L
       throw new StackRunningError(`a stack is already running here (process ${held.pid}); stop it first`);
     }
     await waitForLeftovers(held?.guard);
-    rmSync(file, { force: true });
+    removeStaleLock(file);
   }
   if (fresh) {
     for (const name of readdirSync(folder).filter((entry) => entry !== LOCK)) {
@@ -87,7 +107,8 @@ export async function takeLocalFolder(folder: string, fresh: boolean): Promise<L
     recordGuard: (pid) => {
       const identity = pid === undefined ? undefined : readProcessIdentity(pid);
       const guard = pid === undefined || identity === undefined ? undefined : { pid, identity };
-      writeFileSync(file, JSON.stringify({ ...self, guard }));
+      writeFileSync(`${file}.new`, JSON.stringify({ ...self, guard }), { mode: 0o600 });
+      renameSync(`${file}.new`, file);
     },
     release: () => rmSync(file, { force: true }),
   };

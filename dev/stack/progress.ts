@@ -82,7 +82,11 @@ export function showProgress(out: NodeJS.WriteStream): Progress {
       live?.begin(step);
       try {
         const result = await run();
-        Object.assign(step, { state: 'done', detail: tell?.(result) ?? '', tookMs: Date.now() - step.startedAt });
+        Object.assign(step, {
+          state: 'done',
+          detail: tell?.(result) ?? '',
+          tookMs: Date.now() - step.startedAt,
+        });
         end(step, '✓');
         return result;
       } catch (error) {

@@ -25,7 +25,10 @@ export interface NodeChildOptions<T> {
 
 function waitForReady<T>(child: ChildProcess, options: NodeChildOptions<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => fail(`was not ready within ${READY_TIMEOUT_MS / 1000} s`), READY_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => fail(`was not ready within ${READY_TIMEOUT_MS / 1000} s`),
+      READY_TIMEOUT_MS,
+    );
     const fail = (why: string): void => {
       clearTimeout(timer);
       const log = readFileSync(options.logFile, 'utf8').slice(-LOG_TAIL_CHARACTERS).trim();

@@ -276,6 +276,7 @@ create table analysis_metrics (
   primary key (tenant_id, id)
 );
 create index analysis_metrics_series on analysis_metrics (tenant_id, metric_name, time_period, id);
+create index analysis_metrics_page on analysis_metrics (tenant_id, time_period, id);
 create index analysis_metrics_expiry on analysis_metrics (expires_at, id);
 
 call ops.wall('orchestration_requests');

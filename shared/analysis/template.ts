@@ -125,7 +125,9 @@ export function renderTemplate(content: TemplateContent, values: TemplateValues)
 }
 
 function renderText(text: string, values: TemplateValues): string {
-  return text.replaceAll(PLACEHOLDER, (_placeholder, name: string) => renderValue(valueOf(name.trim(), values)));
+  return text.replaceAll(PLACEHOLDER, (_placeholder, name: string) =>
+    renderValue(valueOf(name.trim(), values)),
+  );
 }
 
 function renderFields(
@@ -146,8 +148,8 @@ function renderValue(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value !== 'string') return MISSING;
   if (value.length <= VALUE_MAX) return value;
-  // By characters: half a surrogate pair could not be stored.
-  return `${[...value.slice(0, VALUE_MAX * 2)].slice(0, VALUE_MAX - 1).join('')}…`;
+  // Half a surrogate pair could not be stored.
+  return `${value.slice(0, VALUE_MAX - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
 function valueOf(name: string, values: TemplateValues): unknown {

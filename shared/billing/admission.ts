@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../http/call.ts';
 import { Problem } from '../http/problem.ts';
-import { newId } from '../ids/ids.ts';
 import { errorFields, log } from '../log/log.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
@@ -64,7 +64,7 @@ async function admitWithin(
     `select usage_type, current_usage::float8, reserved::float8, usage_limit::float8, next_reset_at
        from free_tier_usage
       where tenant_id = $1 and user_id = '' and usage_type = any($2::text[])
-      order by usage_type for update`,
+      order by usage_type, reset_period for update`,
     [transaction.tenantId, types],
   );
   if (rows.length < types.length || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
@@ -119,13 +119,16 @@ function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Dat
   });
 }
 
-/** Admits one write. */
+/**
+ * Admits one write that leaves no row under the reservation's id. The id is a random UUID (version 4), where a request's
+ * is of version 7: whoever looks for abandoned reservations then knows that there is no row to find.
+ */
 export async function admitOne(
   call: Call,
   usage: Wanted['usage'],
 ): Promise<{ readonly reservationId: string | undefined } | { readonly problem: Problem }> {
   if (!isMeteredAtDoor(call)) return { reservationId: undefined };
-  const reservationId = newId(call.now);
+  const reservationId = randomUUID();
   const problem = (await admit(call, [{ reservationId, usage }])).get(reservationId);
   return problem === undefined ? { reservationId } : { problem };
 }
@@ -138,9 +141,15 @@ export async function release(call: Call, reservationIds: readonly string[]): Pr
   if (reservationIds.length === 0 || !isMeteredAtDoor(call)) return;
   try {
     await call.services.forTenant(call.principal.tenantId).billing.statement(
-      `, gone as (
+      // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
+      `, held as materialized (
+           select 1 from free_tier_usage f, scope
+            where f.tenant_id = scope.tenant_id and f.user_id = ''
+            order by f.usage_type, f.reset_period for update of f)
+       , gone as (
            delete from ops.usage_reservations r using scope
             where r.tenant_id = scope.tenant_id and r.reservation_id = any($2::uuid[])
+              and (select count(*) from held) >= 0
            returning r.usage_type, r.amount)
        , given_back as (
            update free_tier_usage f set reserved = greatest(0, f.reserved - g.amount)

@@ -13,6 +13,16 @@ export type AccessTier = 'Hot' | 'Cool' | 'Cold' | 'Archive';
 /** What became of a deletion. */
 export type DeleteOutcome = 'deleted' | 'absent' | 'immutable';
 
+/** What became of a move to another tier. */
+export type TierOutcome = 'moved' | 'absent' | 'refused';
+
+/** What is known of a blob beside its bytes. */
+export interface BlobDescription {
+  /** In the Archive tier: its bytes cannot be read. */
+  readonly archived: boolean;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 function statusOf(error: unknown): number | undefined {
   const status: unknown =
     typeof error === 'object' && error !== null ? Reflect.get(error, 'statusCode') : undefined;
@@ -86,7 +96,7 @@ export class BlobStore {
     }
   }
 
-  /** A blob's bytes; undefined if there is none. */
+  /** A blob's bytes; undefined if there is none. @throws for one in the Archive tier, which cannot be read. */
   async read(containerName: string, blobName: string): Promise<Buffer | undefined> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
@@ -97,14 +107,29 @@ export class BlobStore {
     }
   }
 
-  /** Moves a blob to a tier; false if it is gone. */
-  async setTier(containerName: string, blobName: string, tier: AccessTier): Promise<boolean> {
+  /** What is known of a blob beside its bytes, in any tier; undefined if there is none. */
+  async describe(containerName: string, blobName: string): Promise<BlobDescription | undefined> {
+    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+    try {
+      const { accessTier, metadata } = await blob.getProperties();
+      return { archived: accessTier === 'Archive', metadata: metadata ?? {} };
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Moves a blob to a tier. @throws when the service could not be asked, or asks for patience. */
+  async setTier(containerName: string, blobName: string, tier: AccessTier): Promise<TierOutcome> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
       await blob.setAccessTier(tier);
-      return true;
+      return 'moved';
     } catch (error) {
-      if (statusOf(error) === 404) return false;
+      const status = statusOf(error);
+      if (status === 404) return 'absent';
+      // 400 and 409: the account has no such tier, or the blob is leased or being rehydrated. Asking again changes nothing.
+      if (status === 400 || status === 409) return 'refused';
       throw error;
     }
   }

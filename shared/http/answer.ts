@@ -7,7 +7,7 @@ import { problemOf } from './answer-problem.ts';
 import type { Call, Origin } from './call.ts';
 import type { Endpoint, Input, PublicEndpointDefinition } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from './idempotency.ts';
-import { parseParts, readBody, refuseOtherTenants } from './parse-request.ts';
+import { givenByOperator, parseParts, readBody, refuseOtherTenants } from './parse-request.ts';
 import { Problem, problemReply } from './problem.ts';
 import type { Reply } from './reply.ts';
 import { auditEvent, recordEvents } from './audit.ts';
@@ -115,8 +115,14 @@ export async function answer(
     requireStanding(call, endpoint);
     const key =
       endpoint.method === 'POST' ? readIdempotencyKey(request.headers.get('idempotency-key')) : undefined;
-    const json = endpoint.body === undefined ? undefined : await readBody(request, endpoint.bodyLimit);
-    const given = refuseOtherTenants(principal.tenantId, request, json);
+    const json =
+      endpoint.body === undefined
+        ? undefined
+        : await readBody(request, endpoint.bodyLimit, endpoint.body.safeParse(undefined).success);
+    const given =
+      endpoint.permission === 'platform:operate'
+        ? givenByOperator(request, json)
+        : refuseOtherTenants(principal.tenantId, request, json);
     const parsed = parseParts(endpoint, given);
     const input = {
       ...parsed,

@@ -126,7 +126,7 @@ function operation(endpoint: Endpoint): Json {
       ? {}
       : {
           requestBody: {
-            required: true,
+            required: !endpoint.body.safeParse(undefined).success,
             content: { 'application/json': { schema: inputSchema(endpoint.body) } },
           },
         }),

@@ -11,15 +11,16 @@ function invalid(errors: readonly Fault[], detail?: string): Problem {
 }
 
 /**
- * Reads a JSON body within a limit.
+ * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without.
  * @throws Problem 413, 415, or 400 for what is not JSON, not UTF-8, nested too deeply, or holds what no text column can.
  */
-export async function readBody(request: HttpRequest, limit: number): Promise<unknown> {
+export async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
   const tooLarge = new Problem('PAYLOAD_TOO_LARGE', { detail: `The body may have ${limit} bytes.` });
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge;
   const mediaType = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
   const bytes = Buffer.from(await request.arrayBuffer());
   if (bytes.length > limit) throw tooLarge;
+  if (mayBeEmpty && bytes.length === 0) return undefined;
   if (mediaType !== 'application/json')
     throw new Problem('UNSUPPORTED_MEDIA_TYPE', { detail: 'Send application/json.' });
   return parseJson(bytes);
@@ -75,11 +76,15 @@ export interface GivenParts {
   readonly body: unknown;
 }
 
+/** What an operator's route was given: its path and body name a tenant as their subject, not as their caller. */
+export function givenByOperator(request: HttpRequest, body: unknown): GivenParts {
+  return { params: { ...request.params }, query: Object.fromEntries(request.query.entries()), body };
+}
+
 const TENANT_HEADERS = ['x-tenant-id', 'tenant-id'];
 
 /**
- * The tenant comes from the credential: path, query, header or body may repeat it, never name another. Operators' routes
- * name tenants as their subject and use other fields.
+ * The tenant comes from the credential: path, query, header or body may repeat it, never name another.
  * @throws Problem 403 TENANT_MISMATCH.
  */
 export function refuseOtherTenants(tenantId: string, request: HttpRequest, body: unknown): GivenParts {

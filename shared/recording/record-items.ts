@@ -14,6 +14,7 @@ import {
 import { problemOf } from '../http/answer-problem.ts';
 import { Problem } from '../http/problem.ts';
 import type { Reply } from '../http/reply.ts';
+import { withPartition } from './with-partition.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from '../http/audit.ts';
 
 /** How a kind of thing is recorded: the hot write's SQL. */
@@ -105,7 +106,7 @@ async function recordAdmitted(
 ): Promise<Map<Item, ItemOutcome>> {
   if (items.length === 0) return new Map();
   try {
-    return await recordTogether(call, recording, items);
+    return await withPartition(call, () => recordTogether(call, recording, items));
   } catch (error) {
     const fault = faultOf(error);
     if (fault === 'unavailable' || fault === 'contention') throw error;

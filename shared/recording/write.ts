@@ -1,16 +1,19 @@
 import { admitOne, release } from '../billing/admission.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import type { OutboxEntry } from '../bus/publisher.ts';
-import { json, type TenantTransaction } from '../db/tenant-database.ts';
+import { json, type JobsTransaction, type TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from '../http/audit.ts';
 import type { Call } from '../http/call.ts';
 import { IDEMPOTENCY_TTL_MS, replay, stillRunning, type StoredAnswer } from '../http/idempotency.ts';
 import type { Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
+import { withPartition } from './with-partition.ts';
 
 /** What a write did: its answer, what the audit trail says of it, and what else it causes. */
 export interface Effect {
   readonly reply: Reply;
+  /** What a repeated Idempotency-Key is answered with, where that differs: a secret is shown once and kept nowhere. */
+  readonly storedReply?: Reply;
   readonly audit: AuditNote;
   readonly events?: readonly CloudEvent[];
 }
@@ -29,49 +32,85 @@ export interface Metering {
  * @throws Problem 402 when the allowance is spent, 409 while the first request still runs, 422 for another body; whatever
  * `write` throws.
  */
-export async function performWrite(
+export function performWrite(
   call: Call,
   write: (transaction: TenantTransaction) => Promise<Effect>,
   metering: Metering = {},
+): Promise<Reply> {
+  return perform(call, (run) => call.tenant.transaction(run), write, metering);
+}
+
+/**
+ * As {@link performWrite}, for an operator's write of what belongs to no tenant or to another one: the jobs role may
+ * write the platform's tables, requests' own role may not. Only for routes that need `platform:operate`.
+ */
+export function performPlatformWrite(
+  call: Call,
+  write: (transaction: JobsTransaction) => Promise<Effect>,
+  metering: Metering = {},
+): Promise<Reply> {
+  return perform(call, (run) => call.services.jobs.core.transaction(run), write, metering);
+}
+
+type Queries = Pick<TenantTransaction, 'query'>;
+
+async function perform<T extends Queries>(
+  call: Call,
+  begin: <R>(run: (transaction: T) => Promise<R>) => Promise<R>,
+  write: (transaction: T) => Promise<Effect>,
+  metering: Metering,
 ): Promise<Reply> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(metering.usage ?? [])];
   const admission =
     metering.beyondQuota === true ? { reservationId: undefined } : await admitOne(call, usage);
   if ('problem' in admission) {
-    const earlier = await call.tenant.transaction((transaction) => claim(call, transaction));
+    const earlier = await begin((transaction) => claim(call, transaction));
     if (earlier === undefined) throw admission.problem;
     return replay(earlier.stored, earlier.claim);
   }
+  const { reservationId } = admission;
   let entry: OutboxEntry | undefined;
   try {
-    return await call.tenant.transaction(async (transaction) => {
-      const earlier = await claim(call, transaction);
-      if (earlier !== undefined) return replay(earlier.stored, earlier.claim);
-      const effect = await write(transaction);
-      const added = {
-        id: newId(call.now),
-        events: [
-          ...usage.map((used) => usageEvent(call, used, admission.reservationId)),
-          auditEvent(call, effect.audit),
-          ...(effect.events ?? []),
-        ],
-      };
-      await Promise.all([keepAnswer(call, transaction, effect.reply), addToOutbox(transaction, added)]);
-      entry = added;
-      return effect.reply;
-    });
-  } catch (error) {
-    entry = undefined;
-    throw error;
+    const done = await withPartition(call, () => commitEffect(call, begin, usage, reservationId, write));
+    entry = done.entry;
+    return done.reply;
   } finally {
     if (entry !== undefined) call.services.publisher.publish(entry);
-    else if (admission.reservationId !== undefined) await release(call, [admission.reservationId]);
+    else if (reservationId !== undefined) await release(call, [reservationId]);
   }
+}
+
+/** The transaction of a write. Without an entry nothing happened: the answer is an earlier one. */
+function commitEffect<T extends Queries>(
+  call: Call,
+  begin: <R>(run: (transaction: T) => Promise<R>) => Promise<R>,
+  usage: readonly Used[],
+  reservationId: string | undefined,
+  write: (transaction: T) => Promise<Effect>,
+): Promise<{ reply: Reply; entry?: OutboxEntry }> {
+  return begin(async (transaction) => {
+    const earlier = await claim(call, transaction);
+    if (earlier !== undefined) return { reply: replay(earlier.stored, earlier.claim) };
+    const effect = await write(transaction);
+    const entry = {
+      id: newId(call.now),
+      events: [
+        ...usage.map((used) => usageEvent(call, used, reservationId)),
+        auditEvent(call, effect.audit),
+        ...(effect.events ?? []),
+      ],
+    };
+    await Promise.all([
+      keepAnswer(call, transaction, effect.storedReply ?? effect.reply),
+      addToOutbox(call, transaction, entry),
+    ]);
+    return { reply: effect.reply, entry };
+  });
 }
 
 async function claim(
   call: Call,
-  transaction: TenantTransaction,
+  transaction: Queries,
 ): Promise<{ stored: StoredAnswer; claim: NonNullable<Call['idempotency']> } | undefined> {
   if (call.idempotency === null) return undefined;
   const lockName = [call.tenant.tenantId, call.route, call.idempotency.key].join('\u001f');
@@ -88,7 +127,7 @@ async function claim(
   return stored === undefined ? undefined : { stored, claim: call.idempotency };
 }
 
-async function keepAnswer(call: Call, transaction: TenantTransaction, reply: Reply): Promise<void> {
+async function keepAnswer(call: Call, transaction: Queries, reply: Reply): Promise<void> {
   if (call.idempotency === null) return;
   await transaction.query(
     `insert into ops.idempotency (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
@@ -111,13 +150,14 @@ async function keepAnswer(call: Call, transaction: TenantTransaction, reply: Rep
 }
 
 /** Adds an entry to the outbox in the write's own transaction. */
-export async function addToOutbox(
-  transaction: TenantTransaction,
+async function addToOutbox(
+  call: Call,
+  transaction: Queries,
   entry: { id: string; events: readonly CloudEvent[] },
 ): Promise<void> {
   await transaction.query(`insert into ops.outbox (id, tenant_id, events) values ($1, $2, $3)`, [
     entry.id,
-    transaction.tenantId,
+    call.tenant.tenantId,
     json(entry.events),
   ]);
 }

@@ -82,7 +82,10 @@ export function postponed(now: Date): Date {
 export function firstCheck(retentionClass: RetentionClass, createdAt: Date): Date {
   const tier: AccessTier = 'Hot';
   const end = deleteAfter(retentionClass, createdAt);
-  return nextCheck({ retentionClass, tier, createdAt, tierChangedAt: createdAt, deleteAfter: end }, createdAt);
+  return nextCheck(
+    { retentionClass, tier, createdAt, tierChangedAt: createdAt, deleteAfter: end },
+    createdAt,
+  );
 }
 
 /** The earliest instant at which a blob may enter a tier, by its age and its present tier's minimum stay. */

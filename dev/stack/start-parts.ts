@@ -1,0 +1,154 @@
+import path from 'node:path';
+import { BlobServiceClient } from '@azure/storage-blob';
+import { CONTAINERS } from '../../shared/blob/blob-store.ts';
+import { startAzurite } from '../azurite/start-azurite.ts';
+import type { AzuriteServer } from '../azurite/start-azurite.ts';
+import { startPostgres } from '../postgres/start-postgres.ts';
+import type { PostgresServer } from '../postgres/start-postgres.ts';
+import { NO_REDIS } from '../redis/find-redis.ts';
+import { startRedis } from '../redis/start-redis.ts';
+import type { RedisServer } from '../redis/start-redis.ts';
+import { readPorts, writePorts } from './ports.ts';
+import type { ManagedProcess } from './processes/managed-process.ts';
+import type { Progress } from './progress.ts';
+import type { StackSecrets } from './secrets.ts';
+import { startBrokerChild } from './start-broker-child.ts';
+import type { BrokerReady } from './start-broker-child.ts';
+
+const STORAGE_ACCOUNT = 'complylocal';
+
+/** What the app stands on, running. */
+export interface StackParts {
+  postgres: PostgresServer;
+  azurite: AzuriteServer;
+  broker: ManagedProcess<BrokerReady>;
+  /** Null when this stack runs without a Redis, or with one that is not its own. */
+  redis: RedisServer | null;
+  redisUrl: string | null;
+  blob: string;
+}
+
+/** What the parts need to know. */
+export interface PartsOptions {
+  folder: string;
+  secrets: StackSecrets;
+  /** False for throw-away data. */
+  durable: boolean;
+  withRedis: boolean;
+  progress: Progress;
+  onEvent: (text: string) => void;
+  /** Is given the way to stop each part as soon as it has started. */
+  onStarted: (stop: () => Promise<void>) => void;
+}
+
+async function startAndMakeContainers(
+  options: PartsOptions,
+  port: number | undefined,
+): Promise<AzuriteServer> {
+  const { folder, secrets, onEvent, onStarted } = options;
+  const azurite = await startAzurite({
+    location: path.join(folder, 'azurite'),
+    logFile: path.join(folder, 'logs', 'azurite.log'),
+    accounts: [{ name: STORAGE_ACCOUNT, key: secrets.storageKey }],
+    port,
+    restart: true,
+    onEvent,
+  });
+  onStarted(() => azurite.stop());
+  const service = BlobServiceClient.fromConnectionString(azurite.connectionString(STORAGE_ACCOUNT));
+  await Promise.all(
+    Object.values(CONTAINERS).map((name) => service.getContainerClient(name).createIfNotExists()),
+  );
+  return azurite;
+}
+
+async function startOwnRedis(options: PartsOptions, port: number | undefined): Promise<RedisServer | null> {
+  const { folder, secrets, onEvent, onStarted } = options;
+  const redis = await startRedis({
+    logFile: path.join(folder, 'logs', 'redis.log'),
+    password: secrets.redisPassword,
+    port,
+    restart: true,
+    onEvent,
+  });
+  if (redis !== null) {
+    onStarted(() => redis.stop());
+  }
+  return redis;
+}
+
+async function startOwnPostgres(options: PartsOptions, port: number | undefined): Promise<PostgresServer> {
+  const { folder, secrets, durable, onEvent, onStarted } = options;
+  const postgres = await startPostgres({
+    dataDir: path.join(folder, 'postgres'),
+    logFile: path.join(folder, 'logs', 'postgres.log'),
+    password: secrets.postgresPassword,
+    port,
+    durable,
+    restart: true,
+    onEvent,
+  });
+  onStarted(() => postgres.stop());
+  return postgres;
+}
+
+async function startOwnBroker(
+  options: PartsOptions,
+  port: number | undefined,
+): Promise<ManagedProcess<BrokerReady>> {
+  const { folder, secrets, onEvent, onStarted } = options;
+  const broker = await startBrokerChild({
+    dataDir: path.join(folder, 'broker'),
+    key: secrets.brokerKey,
+    port,
+    logFile: path.join(folder, 'logs', 'broker.log'),
+    onEvent,
+  });
+  onStarted(() => broker.stop());
+  return broker;
+}
+
+/** Every one of them, also when one fails: nothing that has started may be forgotten. The first failure is thrown. */
+async function settleAll<T extends readonly unknown[]>(starts: {
+  [K in keyof T]: Promise<T[K]>;
+}): Promise<T> {
+  await Promise.allSettled(starts);
+  return (await Promise.all(starts)) as unknown as T;
+}
+
+/** Starts PostgreSQL, Azurite, the broker and Redis side by side, on the ports of the last time where those are free. */
+export async function startParts(options: PartsOptions): Promise<StackParts> {
+  const { folder, progress } = options;
+  const ports = readPorts(folder);
+  const givenRedis = process.env['REDIS_URL'];
+  const where = ({ port }: { port: number }): string => `127.0.0.1:${port}`;
+  const [postgres, azurite, broker, redis] = await settleAll<
+    [PostgresServer, AzuriteServer, ManagedProcess<BrokerReady>, RedisServer | null]
+  >([
+    progress.step('PostgreSQL', () => startOwnPostgres(options, ports.postgres), where),
+    progress.step('Azurite (blobs)', () => startAndMakeContainers(options, ports.azurite), where),
+    progress.step(
+      'Service Bus broker',
+      () => startOwnBroker(options, ports.broker),
+      ({ ready }) => where(ready),
+    ),
+    options.withRedis && !givenRedis
+      ? progress.step(
+          'Redis',
+          () => startOwnRedis(options, ports.redis),
+          (started) => (started === null ? NO_REDIS : where(started)),
+        )
+      : Promise.resolve(null),
+  ]);
+  if (options.withRedis && givenRedis) {
+    progress.note('  ✓ Redis                       from REDIS_URL');
+  }
+  writePorts(folder, {
+    postgres: postgres.port,
+    azurite: azurite.port,
+    broker: broker.ready.port,
+    ...(redis === null ? {} : { redis: redis.port }),
+  });
+  const redisUrl = options.withRedis ? (givenRedis ?? redis?.url ?? null) : null;
+  return { postgres, azurite, broker, redis, redisUrl, blob: azurite.connectionString(STORAGE_ACCOUNT) };
+}

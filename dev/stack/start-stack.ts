@@ -1,0 +1,207 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { PerDatabase } from '../migrate/databases.ts';
+import { seedStack } from '../seed/seed.ts';
+import { makeAppSettings } from './app-settings.ts';
+import type { AppSettings } from './app-settings.ts';
+import { APP_FOLDER, buildApp } from './build-app.ts';
+import { takeLocalFolder } from './local-folder.ts';
+import type { LocalFolder } from './local-folder.ts';
+import { prepareDatabases } from './prepare-databases.ts';
+import { findNextFreePort } from './processes/free-port.ts';
+import { readGuardPid } from './processes/guard.ts';
+import type { ManagedProcess } from './processes/managed-process.ts';
+import { NO_PROGRESS } from './progress.ts';
+import type { Progress } from './progress.ts';
+import { openSecrets, writeSecrets } from './secrets.ts';
+import type { SeedResult, StackSecrets } from './secrets.ts';
+import { removeStackFile, writeStackFile } from './stack-file.ts';
+import type { StackFile } from './stack-file.ts';
+import { startHostChild } from './start-host-child.ts';
+import type { HostReady } from './start-host-child.ts';
+import { startParts } from './start-parts.ts';
+import type { StackParts } from './start-parts.ts';
+
+const FIRST_HOST_PORT = 7071; // as Core Tools'
+
+/** How a stack runs. Everything has a default that suits `npm start`. */
+export interface StackOptions {
+  /** Where data, logs and stack.json lie; made when missing. */
+  folder: string;
+  /** Delete the folder's content first. */
+  fresh?: boolean;
+  /** The first port tried for the functions host; 7071 unless said. */
+  port?: number;
+  /** A folder with a built app; the repository is built when not given. */
+  appDir?: string;
+  /** False for throw-away data: faster. */
+  durable?: boolean;
+  /** False to run without any Redis. */
+  withRedis?: boolean;
+  /** More settings for the app, over the stack's own. */
+  settings?: AppSettings;
+  progress?: Progress;
+  /** Gets what the functions host prints. */
+  onHostOutput?: ((text: string) => void) | undefined;
+  /** Told when a part ends unasked or comes back. */
+  onEvent?: (text: string) => void;
+  /** Gives the start up: what has started is stopped and the start throws. */
+  signal?: AbortSignal;
+}
+
+/** A running stack, with a hold on each of its parts: each can be stopped, killed and started again. */
+export interface Stack extends StackParts {
+  baseUrl: string;
+  folder: string;
+  /** What stack.json says. */
+  file: StackFile;
+  settings: AppSettings;
+  /** Superuser connections, which row security does not bind. */
+  adminUrls: PerDatabase<string>;
+  keys: SeedResult;
+  host: ManagedProcess<HostReady>;
+  /** Stops everything, the host first, and removes stack.json. May be called again. */
+  stop(): Promise<void>;
+}
+
+/** Ends what was started, the last first, each once. */
+class Stops {
+  readonly #stops: (() => Promise<void>)[] = [];
+
+  add(stop: () => Promise<void>): void {
+    this.#stops.push(stop);
+  }
+
+  async run(): Promise<void> {
+    const stops = this.#stops.splice(0).toReversed();
+    const [first, ...rest] = stops;
+    await first?.();
+    await Promise.allSettled(rest.map((stop) => stop()));
+  }
+}
+
+async function seedOnce(
+  folder: string,
+  secrets: StackSecrets,
+  urls: PerDatabase<string>,
+  settings: AppSettings,
+  fresh: boolean,
+): Promise<SeedResult> {
+  if (secrets.seed !== undefined) {
+    return secrets.seed;
+  }
+  const seed = await seedStack({ urls, settings, fresh });
+  writeSecrets(folder, { ...secrets, seed });
+  return seed;
+}
+
+function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
+  const {
+    CORE_DATABASE_URL: core,
+    BILLING_DATABASE_URL: billing,
+    ANALYTICS_DATABASE_URL: analytics,
+  } = stack.settings;
+  return {
+    base_url: stack.baseUrl,
+    tenants: stack.keys.tenants,
+    operator: stack.keys.operator,
+    postgres: stack.adminUrls,
+    postgres_app: { core: core ?? '', billing: billing ?? '', analytics: analytics ?? '' },
+    service_bus: stack.broker.ready.connectionString,
+    blob: stack.blob,
+    redis: stack.redisUrl,
+    pid: process.pid,
+  };
+}
+
+async function startInFolder(options: StackOptions, local: LocalFolder, stops: Stops): Promise<Stack> {
+  const folder = local.path;
+  const { progress = NO_PROGRESS, signal, onEvent = () => undefined } = options;
+  const fresh = !existsSync(path.join(folder, 'postgres'));
+  mkdirSync(path.join(folder, 'logs'), { recursive: true });
+  removeStackFile(folder);
+  const secrets = openSecrets(folder);
+  const build = options.appDir ?? progress.step('build', () => buildApp());
+  const parts = startParts({
+    folder,
+    secrets,
+    progress,
+    onEvent,
+    durable: options.durable ?? true,
+    withRedis: options.withRedis ?? true,
+    onStarted: (stop) => {
+      stops.add(stop);
+      local.recordGuard(readGuardPid());
+    },
+  });
+  await Promise.allSettled([build, parts]);
+  signal?.throwIfAborted();
+  const started = await parts;
+  const appDir = await build;
+  const { urls: adminUrls } = await progress.step(
+    'migrations',
+    () => prepareDatabases(started.postgres, secrets),
+    ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
+  );
+  signal?.throwIfAborted();
+  const settings: AppSettings = {
+    ...makeAppSettings(secrets, {
+      postgresPort: started.postgres.port,
+      serviceBus: started.broker.ready.connectionString,
+      blob: started.blob,
+      redis: started.redisUrl,
+    }),
+    ...options.settings,
+  };
+  const keys = await progress.step('seed', () => seedOnce(folder, secrets, adminUrls, settings, fresh));
+  signal?.throwIfAborted();
+  const host = await progress.step(
+    'functions host',
+    async () =>
+      startHostChild({
+        appDir,
+        settings,
+        port: await findNextFreePort(options.port ?? FIRST_HOST_PORT),
+        stateDir: path.join(folder, 'host'),
+        logFile: path.join(folder, 'logs', 'host.log'),
+        onOutput: options.onHostOutput,
+        onEvent,
+      }),
+    ({ ready }) => `http://127.0.0.1:${ready.port}  ${ready.functions.length} functions`,
+  );
+  stops.add(() => host.stop());
+  local.recordGuard(readGuardPid());
+  signal?.throwIfAborted();
+  const baseUrl = `http://127.0.0.1:${host.ready.port}`;
+  const running = { ...started, baseUrl, folder, settings, adminUrls, keys, host };
+  const file = describeStack(running);
+  writeStackFile(folder, file);
+  const stop = async (): Promise<void> => {
+    removeStackFile(folder);
+    await stops.run();
+    local.release();
+  };
+  return { ...running, file, stop };
+}
+
+/**
+ * Starts the whole local stack in `folder`, on the data that is there: builds the app, starts the parts side by side,
+ * migrates, seeds once, starts the functions host and writes stack.json. Throws StackRunningError when another stack
+ * holds the folder; when anything fails, everything that had started is stopped first.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const folder = path.resolve(options.folder);
+  const local = await takeLocalFolder(folder, options.fresh ?? false);
+  const stops = new Stops();
+  try {
+    return await startInFolder(options, local, stops);
+  } catch (error) {
+    await stops.run();
+    removeStackFile(folder);
+    local.release();
+    throw error;
+  }
+}
+
+/** The folder of `npm start`. */
+export const LOCAL_FOLDER = path.join(APP_FOLDER, '.local');

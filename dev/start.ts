@@ -1,0 +1,112 @@
+import { parseArgs } from 'node:util';
+import { StackRunningError } from './stack/local-folder.ts';
+import { describeNextSteps } from './stack/next-steps.ts';
+import { NO_PROGRESS, showProgress } from './stack/progress.ts';
+import { LOCAL_FOLDER, startStack } from './stack/start-stack.ts';
+import type { Stack } from './stack/start-stack.ts';
+
+const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet]
+
+Runs the whole backend on this machine until Ctrl-C. Data is kept in .local/.
+  --port N   first port tried for the HTTP API (else PORT, else 7071); the next free one is taken
+  --fresh    delete .local/ first
+  --quiet    print nothing but what goes wrong; logs are in .local/logs/
+`;
+
+interface StartArguments {
+  port: number | undefined;
+  fresh: boolean;
+  quiet: boolean;
+}
+
+function readArguments(args: string[]): StartArguments | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { port: { type: 'string' }, fresh: { type: 'boolean' }, quiet: { type: 'boolean' } },
+    });
+    const text = values.port ?? process.env['PORT'];
+    const port = text === undefined || text === '' ? undefined : Number(text);
+    const valid = port === undefined || (Number.isInteger(port) && port > 0 && port < 65_536);
+    return valid ? { port, fresh: values.fresh ?? false, quiet: values.quiet ?? false } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Resolves to the first signal that asks us to end; a second Ctrl-C ends at once, and the guard ends the rest. */
+function waitForStopSignal(): { asked: Promise<void>; aborted: AbortSignal } {
+  const controller = new AbortController();
+  const asked = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (controller.signal.aborted && signal === 'SIGINT') {
+          process.exit(130);
+        }
+        controller.abort();
+        resolve();
+      });
+    }
+  });
+  return { asked, aborted: controller.signal };
+}
+
+/** Keeps the host's lines back while the progress is being drawn. */
+function makeHostOutput(quiet: boolean): { write: (text: string) => void; release: () => void } {
+  let held: string[] | undefined = [];
+  return {
+    write: (text) => {
+      if (quiet) {
+        return;
+      }
+      if (held === undefined) {
+        process.stdout.write(text);
+      } else {
+        held.push(text);
+      }
+    },
+    release: () => {
+      process.stdout.write((held ?? []).join(''));
+      held = undefined;
+    },
+  };
+}
+
+async function main(): Promise<void> {
+  const args = readArguments(process.argv.slice(2));
+  if (args === undefined) {
+    process.stderr.write(USAGE);
+    process.exitCode = 2;
+    return;
+  }
+  const { asked, aborted } = waitForStopSignal();
+  const hostOutput = makeHostOutput(args.quiet);
+  const progress = args.quiet ? NO_PROGRESS : showProgress(process.stdout);
+  let stack: Stack;
+  try {
+    stack = await startStack({
+      folder: LOCAL_FOLDER,
+      fresh: args.fresh,
+      progress,
+      signal: aborted,
+      onHostOutput: hostOutput.write,
+      onEvent: (text) => process.stderr.write(`${text}\n`),
+      ...(args.port === undefined ? {} : { port: args.port }),
+    });
+  } catch (error) {
+    if (!aborted.aborted) {
+      hostOutput.release();
+      const name = error instanceof StackRunningError ? '' : 'The stack could not start.\n';
+      process.stderr.write(`${name}${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode = 1;
+    }
+    return;
+  }
+  hostOutput.release();
+  progress.note(describeNextSteps(stack));
+  await asked;
+  progress.note('\nstopping …');
+  await stack.stop();
+}
+
+await main();

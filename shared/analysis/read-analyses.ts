@@ -1,0 +1,98 @@
+import type { z } from 'zod';
+import { readKeyset, when } from '../db/keyset.ts';
+import type { TenantTransaction } from '../db/tenant-database.ts';
+import type { Call } from '../http/call.ts';
+import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { Problem } from '../http/problem.ts';
+import { ok, type Reply } from '../http/reply.ts';
+import type { analysesQuery } from './schemas.ts';
+
+interface AnalysisRow {
+  readonly [column: string]: unknown;
+  readonly request_id: string;
+  readonly created_at: string;
+}
+
+const COLUMNS = `request_id, period, metrics, evidence_refs, analysis_type, priority, metadata, status, created_at,
+  updated_at, expires_at,
+  (select r.template_fallback_used from analysis_responses r
+    where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as template_fallback_used,
+  (select jsonb_build_object('explanation', r.explanation, 'remediation_steps', r.remediation_steps,
+            'policy_recommendations', r.policy_recommendations, 'confidence', r.confidence,
+            'analysis_metadata', r.analysis_metadata, 'version_info', r.version_info,
+            'processing_time_ms', r.processing_time_ms, 'model_used', r.model_used,
+            'template_fallback_used', r.template_fallback_used, 'template_id', r.template_id,
+            'submitted_response', r.submitted_response, 'created_at', r.created_at)
+     from analysis_responses r where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as response`;
+
+/** The refusal where a tenant has no analysis of an id, or it has expired. */
+export function noSuchAnalysis(): Problem {
+  return new Problem('NOT_FOUND', { detail: 'There is no such analysis.' });
+}
+
+/**
+ * One analysis with its response.
+ * @throws Problem 404 if the tenant has none of that id, or it has expired.
+ */
+export async function readAnalysis(call: Call, requestId: string): Promise<Reply> {
+  const [row] = await call.tenant.statement<AnalysisRow>(
+    `select r.* from scope, lateral (
+       select ${COLUMNS} from analysis_requests a
+        where a.tenant_id = scope.tenant_id and a.request_id = $2 and a.expires_at > $3) r`,
+    [requestId, call.now],
+  );
+  if (row === undefined) throw noSuchAnalysis();
+  return ok(row);
+}
+
+/**
+ * The same inside a write, as that write left it.
+ * @throws Problem 404.
+ */
+export async function readAnalysisWithin(
+  transaction: TenantTransaction,
+  requestId: string,
+  now: Date,
+): Promise<Reply> {
+  const [row] = await transaction.query<AnalysisRow>(
+    `select ${COLUMNS} from analysis_requests a
+      where a.tenant_id = $1 and a.request_id = $2 and a.expires_at > $3`,
+    [transaction.tenantId, requestId, now],
+  );
+  if (row === undefined) throw noSuchAnalysis();
+  return ok(row);
+}
+
+/** A page of the tenant's analyses. */
+export async function listAnalyses(
+  call: Call,
+  query: z.output<typeof analysesQuery>,
+  url: string,
+): Promise<Reply> {
+  const scope = cursorScope(call, query);
+  const page = readPage(scope, query);
+  const rows = await readKeyset<AnalysisRow>(
+    call.tenant,
+    {
+      table: 'analysis_requests a',
+      columns: COLUMNS,
+      timeColumn: 'created_at',
+      idColumn: 'request_id',
+      idType: 'uuid',
+      conditions: [
+        ...when('expires_at > ?', call.now),
+        ...when('analysis_type = ?', query.analysis_type),
+        ...when('status = ?', query.status),
+      ],
+    },
+    page,
+  );
+  return pageReply(
+    scope,
+    url,
+    page,
+    rows,
+    (row) => ({ at: row.created_at, id: row.request_id }),
+    (row) => row,
+  );
+}

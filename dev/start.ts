@@ -5,30 +5,41 @@ import { NO_PROGRESS, showProgress } from './stack/progress.ts';
 import { LOCAL_FOLDER, startStack } from './stack/start-stack.ts';
 import type { Stack } from './stack/start-stack.ts';
 
-const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet]
+const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet] [--folder DIR] [--app DIR]
 
 Runs the whole backend on this machine until Ctrl-C. Data is kept in .local/.
   --port N   first port tried for the HTTP API (else PORT, else 7071); the next free one is taken
   --fresh    delete .local/ first
   --quiet    print nothing but what goes wrong; logs are in .local/logs/
+  --folder   keep data elsewhere than in .local/
+  --app      serve this built app instead of building the repository
 `;
 
 interface StartArguments {
   port: number | undefined;
   fresh: boolean;
   quiet: boolean;
+  folder: string;
+  appDir: string | undefined;
 }
 
 function readArguments(args: string[]): StartArguments | undefined {
   try {
     const { values } = parseArgs({
       args,
-      options: { port: { type: 'string' }, fresh: { type: 'boolean' }, quiet: { type: 'boolean' } },
+      options: {
+        port: { type: 'string' },
+        fresh: { type: 'boolean', default: false },
+        quiet: { type: 'boolean', default: false },
+        folder: { type: 'string', default: LOCAL_FOLDER },
+        app: { type: 'string' },
+      },
     });
+    const { fresh, quiet, folder, app: appDir } = values;
     const text = values.port ?? process.env['PORT'];
     const port = text === undefined || text === '' ? undefined : Number(text);
     const valid = port === undefined || (Number.isInteger(port) && port > 0 && port < 65_536);
-    return valid ? { port, fresh: values.fresh ?? false, quiet: values.quiet ?? false } : undefined;
+    return valid ? { port, fresh, quiet, folder, appDir } : undefined;
   } catch {
     return undefined;
   }
@@ -85,13 +96,14 @@ async function main(): Promise<void> {
   let stack: Stack;
   try {
     stack = await startStack({
-      folder: LOCAL_FOLDER,
+      folder: args.folder,
       fresh: args.fresh,
       progress,
       signal: aborted,
       onHostOutput: hostOutput.write,
       onEvent: (text) => process.stderr.write(`${text}\n`),
       ...(args.port === undefined ? {} : { port: args.port }),
+      ...(args.appDir === undefined ? {} : { appDir: args.appDir }),
     });
   } catch (error) {
     if (!aborted.aborted) {

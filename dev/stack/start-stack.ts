@@ -6,7 +6,6 @@ import { makeAppSettings } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';
 import { takeLocalFolder } from './local-folder.ts';
-import type { LocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
 import { findNextFreePort } from './processes/free-port.ts';
 import { readGuardPid } from './processes/guard.ts';
@@ -114,54 +113,49 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
   };
 }
 
-async function startInFolder(options: StackOptions, local: LocalFolder, stops: Stops): Promise<Stack> {
-  const folder = local.path;
-  const { progress = NO_PROGRESS, signal, onEvent = () => undefined } = options;
-  const fresh = !existsSync(path.join(folder, 'postgres'));
-  mkdirSync(path.join(folder, 'logs'), { recursive: true });
-  removeStackFile(folder);
-  const secrets = openSecrets(folder);
-  const build = options.appDir ?? progress.step('build', () => buildApp());
-  const parts = startParts({
+/** What each step of a start shares. */
+interface Start {
+  options: StackOptions;
+  folder: string;
+  progress: Progress;
+  onEvent: (text: string) => void;
+  onStarted: (stop: () => Promise<void>) => void;
+}
+
+/** Builds the app while the parts start. */
+async function buildAndStartParts(
+  start: Start,
+  secrets: StackSecrets,
+): Promise<{ appDir: string; parts: StackParts }> {
+  const { options, folder, progress, onEvent, onStarted } = start;
+  const building = options.appDir ?? progress.step('build', () => buildApp());
+  const starting = startParts({
     folder,
     secrets,
     progress,
     onEvent,
+    onStarted,
     durable: options.durable ?? true,
     withRedis: options.withRedis ?? true,
-    onStarted: (stop) => {
-      stops.add(stop);
-      local.recordGuard(readGuardPid());
-    },
   });
-  await Promise.allSettled([build, parts]);
-  signal?.throwIfAborted();
-  const started = await parts;
-  const appDir = await build;
-  const { urls: adminUrls } = await progress.step(
-    'migrations',
-    () => prepareDatabases(started.postgres, secrets),
-    ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
-  );
-  signal?.throwIfAborted();
-  const settings: AppSettings = {
-    ...makeAppSettings(secrets, {
-      postgresPort: started.postgres.port,
-      serviceBus: started.broker.ready.connectionString,
-      blob: started.blob,
-      redis: started.redisUrl,
-    }),
-    ...options.settings,
-  };
-  const keys = await progress.step('seed', () => seedOnce(folder, secrets, adminUrls, settings, fresh));
-  signal?.throwIfAborted();
+  await Promise.allSettled([building, starting]);
+  return { appDir: await building, parts: await starting };
+}
+
+async function startHost(
+  start: Start,
+  appDir: string,
+  settings: AppSettings,
+): Promise<ManagedProcess<HostReady>> {
+  const { options, folder, progress, onEvent, onStarted } = start;
+  const port = await findNextFreePort(options.port ?? FIRST_HOST_PORT);
   const host = await progress.step(
     'functions host',
-    async () =>
+    () =>
       startHostChild({
         appDir,
         settings,
-        port: await findNextFreePort(options.port ?? FIRST_HOST_PORT),
+        port,
         stateDir: path.join(folder, 'host'),
         logFile: path.join(folder, 'logs', 'host.log'),
         onOutput: options.onHostOutput,
@@ -169,19 +163,40 @@ async function startInFolder(options: StackOptions, local: LocalFolder, stops: S
       }),
     ({ ready }) => `http://127.0.0.1:${ready.port}  ${ready.functions.length} functions`,
   );
-  stops.add(() => host.stop());
-  local.recordGuard(readGuardPid());
-  signal?.throwIfAborted();
+  onStarted(() => host.stop());
+  return host;
+}
+
+async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
+  const { folder, progress, options } = start;
+  const fresh = !existsSync(path.join(folder, 'postgres'));
+  mkdirSync(path.join(folder, 'logs'), { recursive: true });
+  removeStackFile(folder);
+  const secrets = openSecrets(folder);
+  const { appDir, parts } = await buildAndStartParts(start, secrets);
+  options.signal?.throwIfAborted();
+  const { urls: adminUrls } = await progress.step(
+    'migrations',
+    () => prepareDatabases(parts.postgres, secrets),
+    ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
+  );
+  options.signal?.throwIfAborted();
+  const own = makeAppSettings(secrets, {
+    postgresPort: parts.postgres.port,
+    serviceBus: parts.broker.ready.connectionString,
+    blob: parts.blob,
+    redis: parts.redisUrl,
+  });
+  const settings = { ...own, ...options.settings };
+  const keys = await progress.step('seed', () => seedOnce(folder, secrets, adminUrls, settings, fresh));
+  options.signal?.throwIfAborted();
+  const host = await startHost(start, appDir, settings);
+  options.signal?.throwIfAborted();
   const baseUrl = `http://127.0.0.1:${host.ready.port}`;
-  const running = { ...started, baseUrl, folder, settings, adminUrls, keys, host };
+  const running = { ...parts, baseUrl, folder, settings, adminUrls, keys, host };
   const file = describeStack(running);
   writeStackFile(folder, file);
-  const stop = async (): Promise<void> => {
-    removeStackFile(folder);
-    await stops.run();
-    local.release();
-  };
-  return { ...running, file, stop };
+  return { ...running, file };
 }
 
 /**
@@ -193,12 +208,25 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const folder = path.resolve(options.folder);
   const local = await takeLocalFolder(folder, options.fresh ?? false);
   const stops = new Stops();
-  try {
-    return await startInFolder(options, local, stops);
-  } catch (error) {
-    await stops.run();
+  const stop = async (): Promise<void> => {
     removeStackFile(folder);
+    await stops.run();
     local.release();
+  };
+  try {
+    const running = await startInFolder({
+      options,
+      folder,
+      progress: options.progress ?? NO_PROGRESS,
+      onEvent: options.onEvent ?? (() => undefined),
+      onStarted: (stopOne) => {
+        stops.add(stopOne);
+        local.recordGuard(readGuardPid());
+      },
+    });
+    return { ...running, stop };
+  } catch (error) {
+    await stop();
     throw error;
   }
 }

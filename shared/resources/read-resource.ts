@@ -6,9 +6,7 @@ import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import type { Resource, ResourceRow } from './resource.ts';
 import { listOf, readStatement } from './resource-sql.ts';
-import type { resourceSchemas } from './resource-schemas.ts';
-
-type ListQuery = ReturnType<typeof resourceSchemas>['query']['_output'];
+import type { ResourceQuery } from './resource-schemas.ts';
 
 /** The refusal of an id that the tenant has no row of. */
 export function noSuch(resource: Resource): Problem {
@@ -21,8 +19,7 @@ export function presentRow(row: ResourceRow): Record<string, unknown> {
   return { ...fields, etag: etagOf(version) };
 }
 
-/** One row with its ETag, or undefined. */
-export async function findRow(call: Call, resource: Resource, id: string): Promise<ResourceRow | undefined> {
+async function findRow(call: Call, resource: Resource, id: string): Promise<ResourceRow | undefined> {
   const { text, parameters } = readStatement(resource, id);
   const [row] = await call.tenant.statement<ResourceRow>(text, parameters);
   return row;
@@ -49,7 +46,7 @@ export async function readResource(
 export async function listResource(
   call: Call,
   resource: Resource,
-  query: ListQuery,
+  query: ResourceQuery,
   url: string,
 ): Promise<Reply> {
   const scope = cursorScope(call, query);

@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/pagination.ts';
 import type { Resource } from './resource.ts';
 
+/** A parsed list query: paging, and the filters that the resource has. */
+export type ResourceQuery = z.output<z.ZodObject<typeof pageQuery>> & Readonly<Record<string, unknown>>;
+
 /** The schemas of a resource's routes. */
 export function resourceSchemas(resource: Resource) {
   const row = z.object({

@@ -101,9 +101,14 @@ function rowCondition(resource: Resource, tenantParameter: string): string {
   return hasTenant(resource) ? `t.tenant_id = ${tenantParameter}::text and ${id}` : id;
 }
 
-/** Reads a row and locks it: `$1` id, `$2` the tenant. Not the platform's row of another tenant's shared table. */
+/** Reads a row and locks it: `$1` id, `$2` the tenant. */
 export function lockText(resource: Resource): string {
   return `select ${selectList(resource)} from ${resource.table} t where ${rowCondition(resource, '$2')} for update`;
+}
+
+/** Finds a row without locking it: `$1` id, `$2` whose. A tenant may see the platform's row, and cannot lock it. */
+export function findText(resource: Resource): string {
+  return `select from ${resource.table} t where ${rowCondition(resource, '$2')}`;
 }
 
 /** Replaces a row's columns: `$1` id, `$2` now, `$3` the columns as jsonb, `$4` the tenant. */

@@ -1,3 +1,4 @@
+import { PLATFORM_TENANT } from '../auth/authenticate.ts';
 import { faultOf, constraintOf } from '../db/errors.ts';
 import { json, type Parameter, type TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../http/call.ts';
@@ -6,12 +7,13 @@ import { Problem } from '../http/problem.ts';
 import { created, noContent, ok, type Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../recording/write.ts';
-import { findRow, noSuch, presentRow } from './read-resource.ts';
+import { noSuch, presentRow } from './read-resource.ts';
 import { auditTypeOf, type Resource, type ResourceRow } from './resource.ts';
 import {
   bodyFields,
   columnOf,
   deleteText,
+  findText,
   hasTenant,
   insertText,
   lockText,
@@ -171,7 +173,9 @@ async function lock(
 ): Promise<ResourceRow> {
   const [row] = await transaction.query<ResourceRow>(lockText(resource), [id, ...tenantOf(call, resource)]);
   if (row === undefined) {
-    if (resource.scope === 'shared' && (await findRow(call, resource, id)) !== undefined) {
+    const defaults =
+      resource.scope === 'shared' ? await transaction.query(findText(resource), [id, PLATFORM_TENANT]) : [];
+    if (defaults.length > 0) {
       const detail = `The ${resource.one} is the platform’s default: only operators change it.`;
       throw new Problem('INSUFFICIENT_RBAC', { detail });
     }

@@ -38,10 +38,10 @@ const read = (id: string, key = acme.reader) => app.request('GET', `${base}/${id
 const cancel = (jobId: string, key = acme.writer) =>
   app.request('POST', `/api/v1/jobs/${jobId}/cancel`, { key });
 
-/** The events that a request left, wherever they are by now. */
+/** What the audit trail says was done to a request, by name: events of one moment have no order. */
 async function auditActions(requestId: string): Promise<string[]> {
   const rows = await app.admin
-    .core`select action from audit_logs where resource_id = ${requestId} order by created_at`;
+    .core`select action from audit_logs where resource_id = ${requestId} order by action`;
   return rows.map((row) => String(row['action']));
 }
 
@@ -115,7 +115,7 @@ describe('an orchestration recorded whole', () => {
     ]);
   });
 
-  it('meters the call and each detector run, and leaves an audit event', async () => {
+  it('leaves one audit event', async () => {
     const { body } = await post({ ...request, detector_results: both, response });
     expect(
       await until(
@@ -155,10 +155,10 @@ describe('an orchestration recorded in parts', () => {
         (actions) => actions.length === 4,
       ),
     ).toEqual([
+      'orchestration.completed',
       'orchestration.created',
       'orchestration.results_added',
       'orchestration.results_added',
-      'orchestration.completed',
     ]);
   });
 

@@ -141,7 +141,6 @@ create table mapper_requests (
   detector                 text not null,
   output                   jsonb,
   source_data              bytea not null,
-  source_sha256            bytea not null,
   encryption_key_id        uuid not null,
   model_version            text not null,
   processing_mode          text not null default 'sync' check (processing_mode in ('sync', 'async')),

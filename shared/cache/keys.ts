@@ -1,10 +1,13 @@
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 
 /** The reference's eight key patterns: the only keys that this app writes into Redis. */
 
-/** A hash for a key: short, and it gives nothing of its input away. */
-export function keyHash(...parts: readonly string[]): string {
-  const hash = createHash('sha256');
+/**
+ * What stands for content in a key: an HMAC under the tenant's data key. A plain hash of a short content could be
+ * guessed, and would outlive the erasure of the data key.
+ */
+export function contentHash(dataKey: Uint8Array, ...parts: readonly string[]): string {
+  const hash = createHmac('sha256', dataKey);
   for (const part of parts) hash.update(`${part.length}:${part}`);
   return hash.digest('base64url').slice(0, 32);
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { ARCHIVE_REQUESTED, newEvent } from '../bus/events.ts';
-import { mapperResponseKey, keyHash } from '../cache/keys.ts';
+import { mapperResponseKey, contentHash } from '../cache/keys.ts';
 import type { DataKey } from '../crypto/data-keys.ts';
 import { binding, seal } from '../crypto/sealing.ts';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
@@ -17,17 +17,17 @@ import { knownLabels, labelFaults } from './taxonomy.ts';
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
 const RECORDING: Recording = {
   route: 'mappings-create',
-  columns: `detector text, output jsonb, source text, source_sha256 text, key_id uuid, model_version text,
+  columns: `detector text, output jsonb, source text, key_id uuid, model_version text,
     processing_mode text, priority text, metadata jsonb, orchestration_request_id uuid, status text, expires_at timestamptz,
     record_id uuid, partition_day date, record_expires_at timestamptz, mapped jsonb, response_fingerprint text,
     azure_region text, resource_group text, subscription_id text`,
   inserts: `
   , request as (
       insert into mapper_requests (tenant_id, request_id, orchestration_request_id, detector, output, source_data,
-        source_sha256, encryption_key_id, model_version, processing_mode, priority, metadata, idempotency_key, status,
+        encryption_key_id, model_version, processing_mode, priority, metadata, idempotency_key, status,
         created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, orchestration_request_id, detector, output, decode(source, 'base64'),
-             decode(source_sha256, 'base64'), key_id, model_version, processing_mode, priority, metadata, idempotency_key,
+             key_id, model_version, processing_mode, priority, metadata, idempotency_key,
              status, $3::timestamptz, $3::timestamptz, expires_at
         from fresh, scope)
   , response as (
@@ -99,7 +99,7 @@ async function prepare(
   const recordId = body.response === undefined ? undefined : newId(call.now);
   const source = Buffer.from(body.source_data, 'utf8');
   const expiresAt = expiryOf(call.context, 'mappings', call.now);
-  const known = await knownResponse(call, body);
+  const known = await knownResponse(call, dataKey, body);
   const answerBody = {
     request_id: requestId,
     status: recordId === undefined ? 'pending' : 'completed',
@@ -126,7 +126,6 @@ async function prepare(
       detector: body.detector,
       output: body.output ?? null,
       source: seal(dataKey.key, source, binding(call.tenant.tenantId, requestId)).toString('base64'),
-      source_sha256: createHash('sha256').update(source).digest('base64'),
       key_id: dataKey.keyId,
       model_version: body.model_version,
       processing_mode: body.processing_mode,
@@ -172,18 +171,20 @@ export function responseFingerprint(response: MapperResponse): Buffer {
 }
 
 function questionHash(
+  dataKey: DataKey,
   body: Pick<NewMapping, 'detector' | 'output' | 'source_data' | 'model_version'>,
 ): string {
-  return keyHash(body.detector, JSON.stringify(body.output ?? null), body.source_data, body.model_version);
+  return contentHash(dataKey.key, body.detector, JSON.stringify(body.output ?? null), body.source_data, body.model_version);
 }
 
 /** The mapper's answer to the same question before, for a request that has none yet; keeps the answer of one that has. */
 async function knownResponse(
   call: Call,
+  dataKey: DataKey,
   body: NewMapping,
 ): Promise<z.output<typeof knownResponseSchema> | undefined> {
   if (!call.services.cache.configured) return undefined;
-  const key = mapperResponseKey(call.tenant.tenantId, questionHash(body));
+  const key = mapperResponseKey(call.tenant.tenantId, questionHash(dataKey, body));
   if (body.response === undefined) return call.services.cache.read(key, knownResponseSchema);
   const { taxonomy, scores, confidence, model_used } = body.response;
   // Beside the request: a cache that is slow delays nobody's write.

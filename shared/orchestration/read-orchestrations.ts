@@ -12,7 +12,7 @@ interface OrchestrationRow {
   readonly created_at: string;
 }
 
-const REQUEST_COLUMNS = `request_id, job_id, content_type, encode(content_sha256, 'hex') as content_sha256, policy_bundle,
+const REQUEST_COLUMNS = `request_id, job_id, content_type, policy_bundle,
   routing_plan_id, environment, processing_mode, priority, metadata, required_detectors, excluded_detectors, status,
   created_at, updated_at, expires_at, coverage_achieved, fallback_used`;
 

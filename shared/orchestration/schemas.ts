@@ -152,7 +152,6 @@ const requestFields = {
   ...identity,
   job_id: z.uuid().nullable(),
   content_type: contentType,
-  content_sha256: z.string().describe('Hex. The content itself is never answered.'),
   policy_bundle: z.string(),
   routing_plan_id: z.uuid(),
   environment,

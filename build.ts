@@ -9,6 +9,7 @@ import { build } from 'esbuild';
  */
 async function buildApp(folder: string): Promise<void> {
   const dist = join(folder, 'dist');
+  const modules = join(import.meta.dirname, 'node_modules');
   await rm(dist, { recursive: true, force: true });
   await mkdir(dist, { recursive: true });
   await build({
@@ -27,6 +28,15 @@ async function buildApp(folder: string): Promise<void> {
     minifySyntax: true,
     legalComments: 'none',
     external: ['@azure/functions-core'],
+    // The library as published is compiled down to generators and WeakMaps, which cost each request three times its
+    // sources' time; the package ships those too. Its base package's .mjs lacks a named export, its .js does not.
+    alias: {
+      '@azure/functions': join(modules, '@azure/functions/src/index.ts'),
+      '@azure/functions-extensions-base': join(
+        modules,
+        '@azure/functions-extensions-base/dist/azure-functions-extensions-base.js',
+      ),
+    },
     // Bundled CommonJS asks for Node's own modules, and for the worker's core, through `require`.
     banner: {
       js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,

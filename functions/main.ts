@@ -5,6 +5,10 @@ import './http/health.ts';
 import './http/mappings.ts';
 import './http/jobs.ts';
 import './http/orchestrations.ts';
+import './http/records.ts';
+import './queue/archive-records.ts';
+import './queue/audit-events.ts';
+import './queue/usage-events.ts';
 import { registerFallback } from '../shared/http/endpoint.ts';
 
 registerFallback();

@@ -70,7 +70,7 @@ create table orchestration_requests (
   request_id         uuid not null,
   job_id             uuid,
   content            bytea not null,
-  content_sha256     bytea not null,
+  content_mac        bytea not null,
   encryption_key_id  uuid not null,
   content_type       text not null check (content_type in ('text', 'image', 'document', 'code')),
   policy_bundle      text not null,

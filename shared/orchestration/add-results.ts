@@ -11,7 +11,7 @@ interface OpenRequest {
   readonly job_id: string | null;
   readonly status: string;
   readonly content_type: string;
-  readonly sha256: string;
+  readonly content_mac: string;
 }
 
 /**
@@ -52,7 +52,7 @@ export async function addResults(call: Call, requestId: string, { results }: New
   );
   // A replayed answer never came to the request.
   if (request !== undefined) {
-    keepKnownResults(call, { contentType: request.content_type, sha256: request.sha256 }, results);
+    keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, results);
   }
   return reply;
 }
@@ -60,7 +60,7 @@ export async function addResults(call: Call, requestId: string, { results }: New
 /** The request's row, locked until the end of the transaction: tries are numbered one caller after the other. */
 async function lockOpen(call: Call, transaction: TenantTransaction, requestId: string): Promise<OpenRequest> {
   const [request] = await transaction.query<OpenRequest>(
-    `select job_id, status, content_type, encode(content_sha256, 'base64') as sha256 from orchestration_requests
+    `select job_id, status, content_type, encode(content_mac, 'base64') as content_mac from orchestration_requests
       where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
     [call.tenant.tenantId, requestId, call.now],
   );

@@ -1,6 +1,5 @@
-import { contentHash, detectorResultKey } from '../cache/keys.ts';
+import { detectorResultKey } from '../cache/keys.ts';
 import type { Call } from '../http/call.ts';
-import { dataKeyOf } from '../tenancy/data-key.ts';
 import { knownResults, type KnownResults } from './schemas.ts';
 
 /** How long what detectors made of a content is offered to the next request with the same content. */
@@ -9,13 +8,12 @@ const KNOWN_RESULTS_TTL_S = 60 * 60;
 /** What the cache's key for a content is made of. */
 export interface ContentIdentity {
   readonly contentType: string;
-  /** Base64. */
-  readonly sha256: string;
+  /** HMAC-SHA-256 of the content under the tenant's data key, base64: nobody without the key can guess from it. */
+  readonly mac: string;
 }
 
-async function keyOf(call: Call, content: ContentIdentity): Promise<string> {
-  const { key } = await dataKeyOf(call);
-  return detectorResultKey(call.tenant.tenantId, contentHash(key, content.contentType, content.sha256));
+function keyOf(call: Call, content: ContentIdentity): string {
+  return detectorResultKey(call.tenant.tenantId, `${content.contentType}:${content.mac}`);
 }
 
 /** Detectors that succeeded on the same content within the last hour; undefined where none is known. */
@@ -25,7 +23,7 @@ export async function findKnownResults(
   excluded: readonly string[],
 ): Promise<KnownResults | undefined> {
   if (!call.services.cache.configured) return undefined;
-  const known = await call.services.cache.read(await keyOf(call, content), knownResults);
+  const known = await call.services.cache.read(keyOf(call, content), knownResults);
   const offered = known?.filter((result) => !excluded.includes(result.detector));
   return offered === undefined || offered.length === 0 ? undefined : offered;
 }
@@ -47,7 +45,7 @@ export function keepKnownResults(
   const successes = results.filter((result) => result.status === 'success');
   if (!cache.configured || successes.length === 0) return;
   const keep = async (): Promise<void> => {
-    const key = await keyOf(call, content);
+    const key = keyOf(call, content);
     const merged = new Map((await cache.read(key, knownResults))?.map((known) => [known.detector, known]));
     for (const { detector, confidence } of successes) {
       merged.set(detector, { detector, status: 'success', confidence: confidence ?? null });

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import type { DataKey } from '../crypto/data-keys.ts';
 import { binding, seal } from '../crypto/sealing.ts';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
@@ -28,16 +28,16 @@ import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './sc
 /** The orchestration's rows: the request, and where they came with it, its detectors' results and its response. */
 export const ORCHESTRATION_RECORDING: Recording = {
   route: 'orchestrations-create',
-  columns: `job_id uuid, content text, content_sha256 text, key_id uuid, content_type text, policy_bundle text,
+  columns: `job_id uuid, content text, content_mac text, key_id uuid, content_type text, policy_bundle text,
     routing_plan_id uuid, coverage_rule jsonb, environment text, processing_mode text, priority text, metadata jsonb,
     required_detectors jsonb, excluded_detectors jsonb, status text, expires_at timestamptz, results jsonb,
     completion jsonb`,
   inserts: `
   , request as (
-      insert into orchestration_requests (tenant_id, request_id, job_id, content, content_sha256, encryption_key_id,
+      insert into orchestration_requests (tenant_id, request_id, job_id, content, content_mac, encryption_key_id,
         content_type, policy_bundle, routing_plan_id, coverage_rule, environment, processing_mode, priority, metadata,
         required_detectors, excluded_detectors, idempotency_key, status, created_at, updated_at, expires_at)
-      select scope.tenant_id, request_id, job_id, decode(content, 'base64'), decode(content_sha256, 'base64'), key_id,
+      select scope.tenant_id, request_id, job_id, decode(content, 'base64'), decode(content_mac, 'base64'), key_id,
              content_type, policy_bundle, routing_plan_id, coverage_rule, environment, processing_mode, priority,
              metadata, required_detectors, excluded_detectors, idempotency_key, status, $3::timestamptz,
              $3::timestamptz, expires_at
@@ -99,7 +99,7 @@ async function prepare(
   const requestId = newId(call.now);
   const jobId = body.processing_mode === 'async' ? newId(call.now) : null;
   const content = Buffer.from(body.content, 'utf8');
-  const sha256 = createHash('sha256').update(content).digest('base64');
+  const mac = createHmac('sha256', dataKey.key).update(content).digest('base64');
   const results = numbered(body.detector_results ?? []);
   const rule = coverageRuleOf(plan, body);
   const completion = body.response === undefined ? null : complete(rule, results.map(tryOf), body.response);
@@ -112,7 +112,7 @@ async function prepare(
     created_at: call.now,
     expires_at: expiresAt,
   };
-  const known = await knownFor(call, body, sha256);
+  const known = await knownFor(call, body, mac);
   const answer: OrchestrationAnswer = {
     ...(completion === null ? openAnswer(about, status) : completedAnswer(about, completion, call.now)),
     ...(known === undefined ? {} : { known_results: known }),
@@ -135,7 +135,7 @@ async function prepare(
     row: {
       job_id: jobId,
       content: seal(dataKey.key, content, binding(call.tenant.tenantId, requestId)).toString('base64'),
-      content_sha256: sha256,
+      content_mac: mac,
       key_id: dataKey.keyId,
       content_type: body.content_type,
       policy_bundle: body.policy_bundle,
@@ -199,9 +199,9 @@ function tryOf(result: NumberedResult): Try {
 async function knownFor(
   call: Call,
   body: NewOrchestration,
-  sha256: string,
+  mac: string,
 ): Promise<OrchestrationAnswer['known_results']> {
-  const content = { contentType: body.content_type, sha256 };
+  const content = { contentType: body.content_type, mac };
   if (body.detector_results === undefined && body.response === undefined) {
     return findKnownResults(call, content, body.excluded_detectors);
   }

@@ -55,7 +55,7 @@ create table analysis_templates (
   updated_at       timestamptz not null default now(),
   version          integer not null default 1,
   primary key (tenant_id, id),
-  unique (tenant_id, template_name, template_version)
+  unique (tenant_id, template_type, template_name, template_version)
 );
 call ops.wall('routing_plans');
 call ops.wall('detector_configs');

@@ -152,7 +152,7 @@ async function findState(call: Call, requestId: string): Promise<State> {
     `select s.* from scope, lateral (
        select a.analysis_type, a.period, a.metrics, a.evidence_refs, r.fingerprint
          from analysis_requests a left join analysis_responses r using (tenant_id, request_id)
-        where tenant_id = scope.tenant_id and request_id = $2 and a.expires_at > $3) s`,
+        where tenant_id = scope.tenant_id and request_id = $2 and a.expires_at > $3 offset 0) s`,
     [requestId, call.now],
   );
   if (state === undefined) throw noSuchAnalysis();

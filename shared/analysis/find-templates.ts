@@ -40,7 +40,7 @@ export async function findTemplates(
           and (t.template_type = wanted.analysis_type or t.template_name = $4)
         order by t.template_type = wanted.analysis_type desc, t.tenant_id = scope.tenant_id desc,
                  t.created_at desc, t.id desc
-        limit 1) r`,
+        limit 1 offset 0) r`,
     [[...new Set(analysisTypes)], PLATFORM_TENANT, DEFAULT_NAME],
   );
   return new Map(rows.flatMap((row) => readTemplate(row)));

@@ -13,9 +13,11 @@ const VALUE_MAX = 1e100;
 const EARLIEST = Date.parse('1900-01-01T00:00:00Z');
 const LATEST = Date.parse('9990-01-01T00:00:00Z');
 
-const moment = instant.refine((text) => Date.parse(text) >= EARLIEST && Date.parse(text) < LATEST, {
-  message: 'must lie between the years 1900 and 9990',
-});
+const moment = instant.refine(
+  // What is no instant was said to be none already.
+  (text) => Number.isNaN(Date.parse(text)) || (Date.parse(text) >= EARLIEST && Date.parse(text) < LATEST),
+  { message: 'must lie between the years 1900 and 9990' },
+);
 const metricName = z.string().min(1).max(200);
 
 /** `POST /analysis-metrics`. */

@@ -38,7 +38,7 @@ export async function readAnalysis(call: Call, requestId: string): Promise<Reply
   const [row] = await call.tenant.statement<AnalysisRow>(
     `select r.* from scope, lateral (
        select ${COLUMNS} from analysis_requests a
-        where a.tenant_id = scope.tenant_id and a.request_id = $2 and a.expires_at > $3) r`,
+        where a.tenant_id = scope.tenant_id and a.request_id = $2 and a.expires_at > $3 offset 0) r`,
     [requestId, call.now],
   );
   if (row === undefined) throw noSuchAnalysis();

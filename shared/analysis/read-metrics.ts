@@ -112,7 +112,7 @@ function bucketStatement(
              sum(metric_value) as sum, avg(metric_value) as avg, min(metric_value) as min, max(metric_value) as max
         from analysis_metrics
        where tenant_id = scope.tenant_id and ${conditions.map((condition) => condition.sql).join(' and ')}
-       group by bucket_start order by bucket_start ${direction} limit ?) r
+       group by bucket_start order by bucket_start ${direction} limit ? offset 0) r
     order by r.bucket_start ${direction}`;
   return {
     text: numbered(text, 2),

@@ -140,24 +140,22 @@ export async function admitOne(
 export async function release(call: Call, reservationIds: readonly string[]): Promise<void> {
   if (reservationIds.length === 0 || !isMeteredAtDoor(call)) return;
   try {
-    await call.services.forTenant(call.principal.tenantId).billing.statement(
-      // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
-      `, held as materialized (
-           select 1 from free_tier_usage f, scope
-            where f.tenant_id = scope.tenant_id and f.user_id = ''
-            order by f.usage_type, f.reset_period for update of f)
-       , gone as (
-           delete from ops.usage_reservations r using scope
-            where r.tenant_id = scope.tenant_id and r.reservation_id = any($2::uuid[])
-              and (select count(*) from held) >= 0
-           returning r.usage_type, r.amount)
-       , given_back as (
-           update free_tier_usage f set reserved = greatest(0, f.reserved - g.amount)
-             from (select usage_type, sum(amount) as amount from gone group by usage_type) g, scope
-            where f.tenant_id = scope.tenant_id and f.user_id = '' and f.usage_type = g.usage_type
-           returning 1)
-       select count(*) from given_back`,
-      [reservationIds],
+    const { billing } = call.services.forTenant(call.principal.tenantId);
+    await billing.transaction((transaction) =>
+      transaction.query(
+        // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
+        `with held as materialized (
+             select 1 from free_tier_usage f where f.tenant_id = $1 and f.user_id = ''
+              order by f.usage_type, f.reset_period for update)
+         , gone as (
+             delete from ops.usage_reservations r
+              where r.tenant_id = $1 and r.reservation_id = any($2::uuid[]) and (select count(*) from held) >= 0
+             returning r.usage_type, r.amount)
+         update free_tier_usage f set reserved = greatest(0, f.reserved - g.amount)
+           from (select usage_type, sum(amount) as amount from gone group by usage_type) g
+          where f.tenant_id = $1 and f.user_id = '' and f.usage_type = g.usage_type`,
+        [call.principal.tenantId, reservationIds],
+      ),
     );
   } catch (error) {
     log.warn('reservations-not-released', { ...errorFields(error), reservations: reservationIds.length });

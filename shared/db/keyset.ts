@@ -71,7 +71,7 @@ export function pageStatement(
   const where = conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`;
   const text = `select page.* from scope, lateral (
       select ${list.columns} from ${list.table} ${where}
-       order by ${list.timeColumn} ${direction}, ${list.idColumn} ${direction} ${bind('limit ?', page.limit + 1)}) page
+       order by ${list.timeColumn} ${direction}, ${list.idColumn} ${direction} ${bind('limit ?', page.limit + 1)} offset 0) page
      order by page.${list.timeColumn} ${direction}, page.${list.idColumn} ${direction}`;
   return { text, parameters };
 }

@@ -71,6 +71,29 @@ export class TenantTransaction {
   }
 }
 
+/** Texts found right; they are constants of the code, or few variants of one. */
+const fenced = new Set<string>();
+const FENCED_MAX = 10_000;
+
+function requireFence(text: string): void {
+  if (fenced.has(text)) return;
+  if (
+    /\bfrom scope,[^]*\blateral\b/.test(text) &&
+    !/\boffset 0\b/.test(text) &&
+    !/\bfrom fresh\b/.test(text)
+  ) {
+    throw new Error('a lateral subquery of a tenant statement must end in "offset 0"');
+  }
+  // What may stand: `for update`, and the `do update` of an upsert.
+  if (/(?<!\bfor |\bdo )\bupdate\b|\bdelete from\b/i.test(text)) {
+    throw new Error(
+      'an update or delete needs a transaction: in one statement it could run before the tenant is set',
+    );
+  }
+  if (fenced.size >= FENCED_MAX) fenced.clear();
+  fenced.add(text);
+}
+
 /**
  * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
  */
@@ -83,19 +106,24 @@ export class TenantDatabase {
   }
 
   /**
-   * Runs one statement in one round trip. The text continues a WITH clause whose first member, `scope`, sets the
-   * tenant and yields `scope.tenant_id`: whatever takes the id from there cannot run before the setting is made.
-   * `$1` is the tenant; the caller's parameters begin at `$2`.
+   * Runs one statement, a read or an insert, in one round trip. The text continues a WITH clause whose first member,
+   * `scope`, sets the tenant and yields `scope.tenant_id`. Row security is judged where a table is scanned, so a table must
+   * not be scanned before: a read stands in a lateral subquery that ends in `offset 0`, which the planner may not pull up
+   * and so runs only once it has the tenant; an insert takes its rows from `scope`. An update or delete, which cannot be
+   * fenced, needs {@link transaction}. `$1` is the tenant; the caller's parameters begin at `$2`.
    *
    *     tenant.statement(`select r.* from scope, lateral (
-   *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2) r`, [id])
+   *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2 offset 0) r`, [id])
    *     tenant.statement(`, added as (insert … select scope.tenant_id, … from scope returning …) select * from added`, […])
+   *
+   * @throws Error for a text that breaks these rules, before anything is sent.
    */
   statement<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
+    requireFence(text);
     return execute<T>(
       this.#pool,
       `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`,

@@ -46,7 +46,8 @@ export function readIfMatch(header: string | null): VersionCheck {
  * @throws Problem 400 without the header or for a malformed one.
  */
 export function requireIfMatch(header: string | null): VersionCheck {
-  if (header === null) throw invalid('is required: send the ETag that was read, or * to overwrite any version');
+  if (header === null)
+    throw invalid('is required: send the ETag that was read, or * to overwrite any version');
   return readIfMatch(header);
 }
 

@@ -83,7 +83,7 @@ export async function findAnswers(
   const rows = await tenant.statement<StoredAnswer>(
     `select i.* from scope, lateral (
        select key, fingerprint, status, headers, body from ops.idempotency
-        where tenant_id = scope.tenant_id and route = $2 and key = any($3::text[]) and expires_at > $4) i`,
+        where tenant_id = scope.tenant_id and route = $2 and key = any($3::text[]) and expires_at > $4 offset 0) i`,
     [route, keys, now],
   );
   return new Map(rows.map((row) => [row.key, row]));

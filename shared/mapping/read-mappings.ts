@@ -29,7 +29,7 @@ export async function readMapping(call: Call, requestId: string): Promise<Reply>
   const [row] = await call.tenant.statement<MappingRow>(
     `select r.* from scope, lateral (
        select ${COLUMNS} from mapper_requests m
-        where m.tenant_id = scope.tenant_id and m.request_id = $2 and m.expires_at > $3) r`,
+        where m.tenant_id = scope.tenant_id and m.request_id = $2 and m.expires_at > $3 offset 0) r`,
     [requestId, call.now],
   );
   if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such mapping.' });

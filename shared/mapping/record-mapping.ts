@@ -174,7 +174,13 @@ function questionHash(
   dataKey: DataKey,
   body: Pick<NewMapping, 'detector' | 'output' | 'source_data' | 'model_version'>,
 ): string {
-  return contentHash(dataKey.key, body.detector, JSON.stringify(body.output ?? null), body.source_data, body.model_version);
+  return contentHash(
+    dataKey.key,
+    body.detector,
+    JSON.stringify(body.output ?? null),
+    body.source_data,
+    body.model_version,
+  );
 }
 
 /** The mapper's answer to the same question before, for a request that has none yet; keeps the answer of one that has. */

@@ -87,7 +87,7 @@ async function findRepeated(
 ): Promise<string | undefined> {
   const [stored] = await call.tenant.statement<Pending>(
     `select r.* from scope, lateral (
-       select record_id, fingerprint from mapper_responses where tenant_id = scope.tenant_id and request_id = $2) r`,
+       select record_id, fingerprint from mapper_responses where tenant_id = scope.tenant_id and request_id = $2 offset 0) r`,
     [requestId],
   );
   if (stored?.record_id == null || stored.fingerprint === null) return undefined;

@@ -18,7 +18,7 @@ export async function readJob(call: Call, jobId: string): Promise<Reply> {
               p.fallback_used, p.error
          from orchestration_requests o
               left join orchestration_responses p on p.tenant_id = o.tenant_id and p.request_id = o.request_id
-        where o.tenant_id = scope.tenant_id and o.job_id = $2 and o.expires_at > $3) r`,
+        where o.tenant_id = scope.tenant_id and o.job_id = $2 and o.expires_at > $3 offset 0) r`,
     [jobId, call.now],
   );
   if (row === undefined) throw noSuchJob();

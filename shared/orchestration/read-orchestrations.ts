@@ -42,7 +42,7 @@ export async function readOrchestration(call: Call, requestId: string): Promise<
   const [row] = await call.tenant.statement<OrchestrationRow>(
     `select r.* from scope, lateral (
        select ${REQUEST_COLUMNS}, ${DETAIL_COLUMNS} from ${REQUESTS_WITH_COVERAGE}
-        where o.tenant_id = scope.tenant_id and o.request_id = $2 and o.expires_at > $3) r`,
+        where o.tenant_id = scope.tenant_id and o.request_id = $2 and o.expires_at > $3 offset 0) r`,
     [requestId, call.now],
   );
   if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such orchestration.' });

@@ -155,7 +155,7 @@ async function findRepeated(
               p.coverage_achieved, p.coverage_method, p.coverage_threshold, p.fallback_used, p.detectors_attempted,
               p.detectors_succeeded, p.total_processing_time_ms
          from orchestration_responses p join orchestration_requests o using (tenant_id, request_id)
-        where tenant_id = scope.tenant_id and request_id = $2 and o.expires_at > $3) r`,
+        where tenant_id = scope.tenant_id and request_id = $2 and o.expires_at > $3 offset 0) r`,
     [requestId, call.now],
   );
   if (stored === undefined) return undefined;

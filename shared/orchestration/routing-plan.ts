@@ -58,7 +58,7 @@ export async function findPlans(
               required_taxonomy_categories
          from routing_plans
         where tenant_id in (scope.tenant_id, 'platform') and plan_name = any($2::text[]) and is_active
-        order by plan_name, tenant_id = scope.tenant_id desc) p`,
+        order by plan_name, tenant_id = scope.tenant_id desc offset 0) p`,
     [missing],
   );
   if (memory.size + rows.length > MEMORY_MAX) memory.clear();

@@ -64,7 +64,7 @@ async function occupiedDays(call: Call): Promise<string[]> {
        select to_date(right(c.relname, 8), 'YYYYMMDD') as day
          from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = 'storage_records'::regclass and c.relname ~ '_d[0-9]{8}$'
-          and pg_relation_size(c.oid) > 0 and scope.tenant_id is not null) o`,
+          and pg_relation_size(c.oid) > 0 and scope.tenant_id is not null offset 0) o`,
   );
   return rows.map((row) => row.day);
 }
@@ -107,7 +107,7 @@ async function readWindow(
   return call.tenant.statement<StorageRecord>(
     `select page.* from scope, lateral (
        select ${RECORD_COLUMNS} from storage_records where ${where.join(' and ')}
-        order by created_at ${direction}, id ${direction} ${bind('limit ?', page.limit + 1)}) page
+        order by created_at ${direction}, id ${direction} ${bind('limit ?', page.limit + 1)} offset 0) page
       order by page.created_at ${direction}, page.id ${direction}`,
     parameters,
     // Unnamed: planned with its days, so that only their partitions are looked at and locked.

@@ -16,7 +16,7 @@ export async function findRecordRow<Row extends Record<string, unknown>>(
       `select r.* from scope, lateral (
          select ${columns} from storage_records
           where tenant_id = scope.tenant_id and id = $2 and expires_at > $3
-            and ($4::date[] is null or partition_day = any($4::date[]))) r`,
+            and ($4::date[] is null or partition_day = any($4::date[])) offset 0) r`,
       [id, call.now, days],
       { prepare: false },
     );

@@ -52,7 +52,10 @@ export async function listResource(
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const filters = Object.fromEntries(
-    Object.keys(resource.filters ?? {}).map((name) => [name, query[name] as string | number | boolean | undefined]),
+    Object.keys(resource.filters ?? {}).map((name) => [
+      name,
+      query[name] as string | number | boolean | undefined,
+    ]),
   );
   const rows = await readKeyset<ResourceRow>(call.tenant, listOf(resource, filters), page);
   const positionOf = (row: ResourceRow): { at: string; id: string } => ({

@@ -56,7 +56,7 @@ export function readStatement(resource: Resource, id: string): Statement {
         };
     }
   })();
-  return { text: `select r.* from scope, lateral (${row.text}) r`, parameters: row.parameters };
+  return { text: `select r.* from scope, lateral (${row.text} offset 0) r`, parameters: row.parameters };
 }
 
 /** The list that a page is read from. */
@@ -113,7 +113,11 @@ export function findText(resource: Resource): string {
 
 /** Replaces a row's columns: `$1` id, `$2` now, `$3` the columns as jsonb, `$4` the tenant. */
 export function updateText(resource: Resource, columns: readonly string[]): string {
-  const set = [...columns.map((column) => `${column} = r.${column}`), 'version = t.version + 1', 'updated_at = $2'];
+  const set = [
+    ...columns.map((column) => `${column} = r.${column}`),
+    'version = t.version + 1',
+    'updated_at = $2',
+  ];
   return `update ${resource.table} t set ${set.join(', ')}
       from jsonb_populate_record(null::${resource.table}, $3::jsonb) r
      where ${rowCondition(resource, '$4')}

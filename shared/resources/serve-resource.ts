@@ -78,8 +78,7 @@ function serveRead(resource: Resource): void {
       200: { description: `The ${resource.one}.`, schema: row, headers: ['ETag'] },
       304: { description: 'If-None-Match names this version.', headers: ['ETag'] },
     },
-    run: (call, { params, ifNoneMatch }) =>
-      readResource(call, resource, idOf(resource, params), ifNoneMatch),
+    run: (call, { params, ifNoneMatch }) => readResource(call, resource, idOf(resource, params), ifNoneMatch),
   });
 }
 

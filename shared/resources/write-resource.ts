@@ -32,11 +32,12 @@ export function createResource(call: Call, resource: Resource, body: Body): Prom
   return write(call, resource, async (transaction) => {
     await check(call, resource, body, transaction);
     const columns = { ...columnsOf(resource, body), ...resource.stamp?.(call) };
-    const row = await one(
-      transaction,
-      insertText(resource, Object.keys(columns)),
-      [id, call.now, json(columns), ...tenantOf(call, resource)],
-    );
+    const row = await one(transaction, insertText(resource, Object.keys(columns)), [
+      id,
+      call.now,
+      json(columns),
+      ...tenantOf(call, resource),
+    ]);
     const location = `/api/v1/${resource.name}/${id}`;
     const reply = created(location, presentRow(row), { etag: etagOf(row.row_version) });
     return { row, effect: effectOf(resource, 'created', id, reply, bodyFields(resource)) };
@@ -59,11 +60,12 @@ export async function replaceResource(
     const before = await lock(call, resource, id, transaction, matches);
     await check(call, resource, body, transaction);
     const columns = columnsOf(resource, body);
-    const row = await one(
-      transaction,
-      updateText(resource, Object.keys(columns)),
-      [id, call.now, json(columns), ...tenantOf(call, resource)],
-    );
+    const row = await one(transaction, updateText(resource, Object.keys(columns)), [
+      id,
+      call.now,
+      json(columns),
+      ...tenantOf(call, resource),
+    ]);
     const changed = bodyFields(resource).filter((field) => !isSame(before[field], row[field]));
     const reply = ok(presentRow(row), { etag: etagOf(row.row_version) });
     return { row, before, effect: effectOf(resource, 'replaced', id, reply, changed) };
@@ -141,7 +143,9 @@ async function write(
 }
 
 function columnsOf(resource: Resource, body: Body): Record<string, unknown> {
-  return Object.fromEntries(bodyFields(resource).map((field) => [columnOf(resource, field), body[field] ?? null]));
+  return Object.fromEntries(
+    bodyFields(resource).map((field) => [columnOf(resource, field), body[field] ?? null]),
+  );
 }
 
 function tenantOf(call: Call, resource: Resource): string[] {

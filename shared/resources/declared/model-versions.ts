@@ -123,7 +123,7 @@ export async function readModelByName(call: Call, name: string, version: string)
   if (cached !== undefined) return ok(cached, { etag: cached.etag });
   const [row] = await call.tenant.statement<ResourceRow>(
     `select r.* from scope, lateral (
-       select ${selectList(modelVersions)} from model_versions t where t.model_name = $2 and t.model_version = $3) r`,
+       select ${selectList(modelVersions)} from model_versions t where t.model_name = $2 and t.model_version = $3 offset 0) r`,
     [name, version],
   );
   if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such model version.' });

@@ -52,7 +52,8 @@ export const dataRetentionPolicies = declareResource({
   body: retentionPolicy,
   filters: { data_type: z.enum(DATA_TYPES), is_active: flag },
   conflicts: {
-    data_retention_policies_one_active: 'The data type has an active policy already: replace or deactivate that one.',
+    data_retention_policies_one_active:
+      'The data type has an active policy already: replace or deactivate that one.',
   },
   check: checkRetentionPolicy,
   forget: ({ services, principal }) => services.tenants.forget(principal.tenantId),

@@ -26,7 +26,10 @@ const routingPlan = z.strictObject({
   coverage_method: z.enum(COVERAGE_METHODS).default('required_set'),
   // The services' shared contract: 0.8 unless the plan says otherwise.
   coverage_threshold: unit.default(0.8).describe('Below it an outcome is partial.'),
-  weights: z.record(detector, unit).default({}).describe('By detector; for `weighted_coverage` they sum to 1.'),
+  weights: z
+    .record(detector, unit)
+    .default({})
+    .describe('By detector; for `weighted_coverage` they sum to 1.'),
   required_taxonomy_categories: z.array(z.string().min(1).max(200)).max(200).default([]),
   is_active: isActive,
 });
@@ -42,7 +45,12 @@ export function checkRoutingPlan(plan: RoutingPlan): Fault[] {
     case 'taxonomy_coverage':
       return plan.required_taxonomy_categories.length > 0
         ? []
-        : [{ pointer: '/required_taxonomy_categories', detail: 'must name a category for taxonomy_coverage' }];
+        : [
+            {
+              pointer: '/required_taxonomy_categories',
+              detail: 'must name a category for taxonomy_coverage',
+            },
+          ];
   }
 }
 

@@ -37,7 +37,7 @@ async function eventsOf(requestId: string): Promise<string[]> {
       ...data.filter((d) => d['action'] !== undefined).map((d) => String(d['action'])),
       ...data
         .filter((d) => d['usage_type'] !== undefined)
-        .map((d) => `${d['usage_type']} ${d['usage_amount']}`),
+        .map((d) => [d['usage_type'], d['usage_amount']].join(' ')),
     ];
   });
 }
@@ -210,6 +210,11 @@ describe('recording', () => {
       '/response/confidence',
       '/response/mood',
       '/response/processing_time_ms',
+    ]);
+    const period = { start: 'now', end: '2026-02-30T00:00:00Z' };
+    expect(pointersOf(await post('analyses', { ...request, period }))).toEqual([
+      '/period/end',
+      '/period/start',
     ]);
     const metrics = { text: 'x'.repeat(130 * 1024) };
     expect(pointersOf(await post('analyses', { ...request, metrics }))).toEqual(['/metrics']);
@@ -518,8 +523,8 @@ describe('metrics', () => {
         const { items } = await walk(
           `analysis-metrics?metric_name=series&bucket=${bucket}&sort=${sort}&limit=${limit}`,
         );
-        const told = items.map(
-          (item) => `${String(item['bucket_start']).slice(5, 13)} ${item['count']} ${item['sum']}`,
+        const told = items.map((item) =>
+          [String(item['bucket_start']).slice(5, 13), item['count'], item['sum']].join(' '),
         );
         expect(sort === 'time_period' ? told : told.reverse()).toEqual(expected);
       }

@@ -114,7 +114,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe.sequential('npm start', () => {
+describe('npm start', { concurrent: false }, () => {
   let first: StackFile;
 
   test('brings up a stack that survives a crash of its host, keeps a second one out, and leaves no process when it is killed', async () => {

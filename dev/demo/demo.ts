@@ -177,7 +177,7 @@ async function lookBack({ writer, owner }: Cast, recordId: string): Promise<void
   const entries = ((audit['items'] as Json[] | undefined) ?? []).slice(0, 8);
   for (const entry of entries)
     explain(
-      `${String(entry['created_at'])}  ${String(entry['action']).padEnd(28)} ${String(entry['resource_id'] ?? '')}`,
+      `${String(entry['created_at'])}  ${String(entry['action']).padEnd(28)} ${String(entry['resource_id'])}`,
     );
   show('Usage of this period', await expect(owner, [200], 'GET', '/api/v1/usage'));
 }

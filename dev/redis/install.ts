@@ -37,7 +37,7 @@ function install(): string | undefined {
     return 'install redis-server or valkey-server and put it on the PATH, or set REDIS_URL';
   }
   process.stderr.write('installing redis-server for the tests …\n');
-  const [command = 'sh', ...args] = [...prefix, 'sh', '-c', INSTALL];
+  const [command, ...args] = [...prefix, 'sh', '-c', INSTALL];
   const result = spawnSync(command, args, { encoding: 'utf8', timeout: INSTALL_TIMEOUT_MS });
   return result.status === 0 ? undefined : `${result.stdout}${result.stderr}`.trim() || String(result.error);
 }

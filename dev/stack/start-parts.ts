@@ -113,7 +113,7 @@ async function settleAll<T extends readonly unknown[]>(starts: {
   [K in keyof T]: Promise<T[K]>;
 }): Promise<T> {
   await Promise.allSettled(starts);
-  return (await Promise.all(starts)) as unknown as T;
+  return await Promise.all(starts);
 }
 
 /** Starts PostgreSQL, Azurite, the broker and Redis side by side, on the ports of the last time where those are free. */

@@ -79,17 +79,11 @@ class Stops {
   }
 }
 
-async function seedOnce(
-  folder: string,
-  secrets: StackSecrets,
-  urls: PerDatabase<string>,
-  settings: AppSettings,
-  fresh: boolean,
-): Promise<SeedResult> {
+async function seedOnce(folder: string, secrets: StackSecrets, settings: AppSettings): Promise<SeedResult> {
   if (secrets.seed !== undefined) {
     return secrets.seed;
   }
-  const seed = await seedStack({ urls, settings, fresh });
+  const seed = await seedStack({ settings });
   writeSecrets(folder, { ...secrets, seed });
   return seed;
 }
@@ -169,7 +163,6 @@ async function startHost(
 
 async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   const { folder, progress, options } = start;
-  const fresh = !existsSync(path.join(folder, 'postgres'));
   mkdirSync(path.join(folder, 'logs'), { recursive: true });
   removeStackFile(folder);
   const secrets = openSecrets(folder);
@@ -188,7 +181,7 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
     redis: parts.redisUrl,
   });
   const settings = { ...own, ...options.settings };
-  const keys = await progress.step('seed', () => seedOnce(folder, secrets, adminUrls, settings, fresh));
+  const keys = await progress.step('seed', () => seedOnce(folder, secrets, settings));
   options.signal?.throwIfAborted();
   const host = await startHost(start, appDir, settings);
   options.signal?.throwIfAborted();

@@ -34,9 +34,10 @@ export type AnalysisResponse = z.output<typeof analysisResponse>;
 
 /** `POST /analyses`. */
 export const newAnalysis = z.strictObject({
+  // Negated, so that what is no instant is not called early as well.
   period: z
     .strictObject({ start: instant, end: instant })
-    .refine(({ start, end }) => Date.parse(end) > Date.parse(start), {
+    .refine(({ start, end }) => !(Date.parse(end) <= Date.parse(start)), {
       path: ['end'],
       message: 'must be after start',
     }),

@@ -107,7 +107,7 @@ export function unknownTenant(tenantId: string): Refusal {
 }
 
 /** Tells a refusal from an event. */
-export function isRefusal<T>(read: T | Refusal): read is Refusal {
+export function isRefusal(read: unknown): read is Refusal {
   return typeof read === 'object' && read !== null && 'reason' in read;
 }
 

@@ -37,7 +37,7 @@ function aligned(values: unknown, length: number): readonly unknown[] {
 function bytesOf(body: unknown): Buffer {
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   if (typeof body === 'string') return Buffer.from(body, 'utf8');
-  return Buffer.from(JSON.stringify(body) ?? '', 'utf8');
+  return Buffer.from(JSON.stringify(body), 'utf8');
 }
 
 function textOf(value: unknown): string | null {

@@ -7,7 +7,7 @@ import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
 import { Problem } from '../http/problem.ts';
 import { created, noContent, type Reply } from '../http/reply.ts';
 import { performWrite } from '../recording/write.ts';
-import { insertKey, keyColumns, type KeyRow } from './insert-key.ts';
+import { insertKey, KEY_COLUMNS, keyStatus, presentKey, type KeyRow } from './insert-key.ts';
 import { permissionsOf, type apiKeysQuery, type NewApiKey, type Rotation } from './schemas.ts';
 
 const AUDIT_TYPE = 'api_key';
@@ -36,7 +36,7 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
       call.now,
     );
     return {
-      ...shownOnce(row, credential),
+      ...shownOnce(call, row, credential),
       audit: {
         action: 'api_key.created',
         resource_type: AUDIT_TYPE,
@@ -55,12 +55,11 @@ export async function listApiKeys(
 ): Promise<Reply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
-  const now = call.now.toISOString();
   const rows = await readKeyset<KeyRow>(
     call.tenant,
     {
       table: 'api_keys k',
-      columns: keyColumns(`'${now}'`),
+      columns: KEY_COLUMNS,
       timeColumn: 'created_at',
       idColumn: 'key_id',
       idType: 'text',
@@ -69,7 +68,7 @@ export async function listApiKeys(
     page,
   );
   const positionOf = (row: KeyRow): { at: string; id: string } => ({ at: row.created_at, id: row.key_id });
-  return pageReply(scope, url, page, rows, positionOf, (row) => row);
+  return pageReply(scope, url, page, rows, positionOf, (row) => presentKey(row, call.now));
 }
 
 /**
@@ -82,7 +81,8 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
     call,
     async (transaction) => {
       const old = await lockKey(call, transaction, keyId);
-      if (old.status !== 'active') throw notRotatable(`The key is ${old.status}.`);
+      const status = keyStatus(old, call.now);
+      if (status !== 'active') throw notRotatable(`The key is ${status}.`);
       if (old.replaced_by !== null) throw notRotatable(`The key was rotated to ${old.replaced_by}.`);
       const permissions = [...knownPermissions(old.permissions)];
       refuseMoreThanHeld(call, permissions);
@@ -108,7 +108,7 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
       );
       const replaces = { key_id: keyId, expires_at: end.toISOString() };
       return {
-        ...shownOnce(row, credential, { replaces }),
+        ...shownOnce(call, row, credential, { replaces }),
         audit: {
           action: 'api_key.rotated',
           resource_type: AUDIT_TYPE,
@@ -166,14 +166,16 @@ function actorOf(call: Call): string {
 
 /** The answer with the key's text, and the one that is kept for a repeated Idempotency-Key, without it. */
 function shownOnce(
+  call: Call,
   row: KeyRow,
   credential: string,
   more: Readonly<Record<string, unknown>> = {},
 ): { reply: Reply; storedReply: Reply } {
   const location = `/api/v1/api-keys/${row.key_id}`;
+  const shown = { ...presentKey(row, call.now), ...more };
   return {
-    reply: created(location, { ...row, ...more, api_key: credential }),
-    storedReply: created(location, { ...row, ...more, api_key: null }),
+    reply: created(location, { ...shown, api_key: credential }),
+    storedReply: created(location, { ...shown, api_key: null }),
   };
 }
 
@@ -197,8 +199,8 @@ function notRotatable(detail: string): Problem {
 
 async function lockKey(call: Call, transaction: TenantTransaction, keyId: string): Promise<KeyRow> {
   const [row] = await transaction.query<KeyRow>(
-    `select ${keyColumns('$3')} from api_keys k where k.tenant_id = $1 and k.key_id = $2 for update`,
-    [call.tenant.tenantId, keyId, call.now],
+    `select ${KEY_COLUMNS} from api_keys k where k.tenant_id = $1 and k.key_id = $2 for update`,
+    [call.tenant.tenantId, keyId],
   );
   if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such API key.' });
   return row;

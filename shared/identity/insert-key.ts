@@ -29,19 +29,31 @@ export interface KeyRow {
   readonly permissions: unknown;
   readonly rate_limit_per_hour: number;
   readonly rate_limit_per_day: number;
-  readonly status: 'active' | 'expired' | 'revoked' | 'inactive';
+  readonly is_active: boolean;
+  readonly revoked_at: string | null;
   readonly expires_at: string | null;
   readonly replaced_by: string | null;
   readonly created_at: string;
 }
 
-/** A key's columns for an answer, of `api_keys k`; never the hash. `now` is the parameter that holds the time. */
-export const keyColumns = (
-  now: string,
-): string => `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour,
-  k.rate_limit_per_day, case when k.revoked_at is not null then 'revoked' when not k.is_active then 'inactive'
-    when k.expires_at <= ${now}::timestamptz then 'expired' else 'active' end as status,
+/** A key's columns for an answer, of `api_keys k`; never the hash. */
+export const KEY_COLUMNS = `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day,
   k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.created_at, k.updated_at`;
+
+/** Whether a key opens anything at an instant, and if not, why. */
+export type KeyStatus = 'active' | 'expired' | 'revoked' | 'inactive';
+
+/** A key's status at an instant. */
+export function keyStatus(row: KeyRow, now: Date): KeyStatus {
+  if (row.revoked_at !== null) return 'revoked';
+  if (!row.is_active) return 'inactive';
+  return row.expires_at !== null && Date.parse(row.expires_at) <= now.getTime() ? 'expired' : 'active';
+}
+
+/** A key as clients see it. */
+export function presentKey(row: KeyRow, now: Date): Record<string, unknown> {
+  return { ...row, status: keyStatus(row, now) };
+}
 
 /** Makes a key in the caller's transaction. `credential` is its text, which is kept nowhere. */
 export async function insertKey(
@@ -54,7 +66,7 @@ export async function insertKey(
   const [row] = await transaction.query<KeyRow>(
     `insert into api_keys as k (tenant_id, key_id, key_name, key_hash, key_prefix, permissions, rate_limit_per_hour,
        rate_limit_per_day, expires_at, created_by, created_at, updated_at)
-     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) returning ${keyColumns('$1')}`,
+     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) returning ${KEY_COLUMNS}`,
     [
       now,
       key.tenantId,

@@ -48,20 +48,22 @@ export function permissionsOf(body: NewApiKey): readonly (typeof PERMISSIONS)[nu
   return [...new Set(body.permissions)];
 }
 
-/** `POST /api-keys/{key_id}/rotate`; the body may be `{}`. */
-export const rotation = z.strictObject({
-  overlap_seconds: z
-    .number()
-    .int()
-    .min(0)
-    .max(OVERLAP_MAX_S)
-    .default(OVERLAP_DEFAULT_S)
-    .describe('How long the old key still works.'),
-  expires_at: instant
-    .nullable()
-    .optional()
-    .describe('When the new key expires; left out, it lives as long as the old one was made for.'),
-});
+/** `POST /api-keys/{key_id}/rotate`; the body may be left out. */
+export const rotation = z
+  .strictObject({
+    overlap_seconds: z
+      .number()
+      .int()
+      .min(0)
+      .max(OVERLAP_MAX_S)
+      .default(OVERLAP_DEFAULT_S)
+      .describe('How long the old key still works.'),
+    expires_at: instant
+      .nullable()
+      .optional()
+      .describe('When the new key expires; left out, it lives as long as the old one was made for.'),
+  })
+  .prefault({});
 export type Rotation = z.output<typeof rotation>;
 
 /** `{key_id}` in a path. */

@@ -10,7 +10,7 @@ import type { Call } from '../http/call.ts';
 import { cursorScope, pageOf, pageQuery, pageReply, readPage } from '../http/pagination.ts';
 import { Problem } from '../http/problem.ts';
 import { created, ok, type Reply } from '../http/reply.ts';
-import { insertKey } from '../identity/insert-key.ts';
+import { insertKey, presentKey } from '../identity/insert-key.ts';
 import { apiKey, SHOWN_ONCE } from '../identity/schemas.ts';
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite } from '../recording/write.ts';
@@ -152,7 +152,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
       call.now,
     );
     const location = `/api/v1/platform/tenants/${body.tenant_id}`;
-    const answer = { ...added, owner_key: row };
+    const answer = { ...added, owner_key: presentKey(row, call.now) };
     const audit = {
       action: 'tenant.created',
       resource_type: 'tenant',
@@ -177,7 +177,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
  */
 export async function readTenant(call: Call, id: string): Promise<Reply> {
   const [row] = await call.tenant.statement<TenantRow>(
-    `select r.* from scope, lateral (select ${COLUMNS} from tenants t where t.tenant_id = $2) r`,
+    `select r.* from scope, lateral (select ${COLUMNS} from tenants t where t.tenant_id = $2 offset 0) r`,
     [id],
   );
   if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such tenant.' });

@@ -229,7 +229,7 @@ export async function until<T>(
     const value = await read();
     if (check(value)) return value;
     if (Date.now() > deadline)
-      throw new Error(`not within ${seconds} s; last seen: ${JSON.stringify(value)?.slice(0, 1000)}`);
+      throw new Error(`not within ${seconds} s; last seen: ${JSON.stringify(value).slice(0, 1000)}`);
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
 }

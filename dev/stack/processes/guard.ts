@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -28,11 +29,11 @@ function ensureGuard(): void {
   const main = fileURLToPath(new URL('./guard-main.ts', import.meta.url));
   const child = spawn(findTypeScriptNode(), [main], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   guard = child;
-  child.stdin?.on('error', () => undefined); // a guard that is gone is replaced below
+  child.stdin.on('error', () => undefined); // a guard that is gone is replaced below
   // Neither the guard nor its pipe keeps this process running: the end of the pipe is what the guard waits for.
   child.unref();
   const pipe = child.stdin;
-  if (pipe !== null && 'unref' in pipe && typeof pipe.unref === 'function') {
+  if (pipe instanceof Socket) {
     pipe.unref();
   }
   child.once('exit', () => {

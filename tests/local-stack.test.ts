@@ -68,10 +68,19 @@ async function until(what: () => string, holds: () => boolean | Promise<boolean>
   }
 }
 
+function readStackFile(): StackFile | undefined {
+  return existsSync(stackFile) ? stackSchema.parse(JSON.parse(readFileSync(stackFile, 'utf8'))) : undefined;
+}
+
+/** A stack that was killed leaves its file; the new one's names the new process. */
 async function untilReady({ child, output }: Started): Promise<StackFile> {
-  await until(output, () => existsSync(stackFile) || child.exitCode !== null);
+  let file: StackFile | undefined;
+  await until(output, () => {
+    file = readStackFile();
+    return file?.pid === child.pid || child.exitCode !== null;
+  });
   expect(child.exitCode, output()).toBeNull();
-  return stackSchema.parse(JSON.parse(readFileSync(stackFile, 'utf8')));
+  return stackSchema.parse(file);
 }
 
 /** Every process below this one, however deep. */

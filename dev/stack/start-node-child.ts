@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { findTypeScriptNode } from './processes/node-command.ts';
 import { endChild, startManagedProcess } from './processes/managed-process.ts';
 import type { ManagedProcess } from './processes/managed-process.ts';

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PerDatabase } from '../migrate/databases.ts';
 import { seedStack } from '../seed/seed.ts';

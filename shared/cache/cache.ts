@@ -3,8 +3,11 @@ import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
 
-/** A cache that has not answered by then is slower than the database it spares. */
-const COMMAND_TIMEOUT_MS = 40;
+/**
+ * A cache that has not answered by then is gone, or slower than the database it spares. Three such waits open the
+ * breaker; a busy machine's pauses stay below it.
+ */
+const COMMAND_TIMEOUT_MS = 250;
 const CONNECT_TIMEOUT_MS = 500;
 /** So many failures in a row open the breaker; while it is open nobody waits for Redis. */
 const FAILURES_TO_OPEN = 3;

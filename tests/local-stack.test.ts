@@ -17,6 +17,7 @@ import { askForPart } from './harness/ask.ts';
 const DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 const FIRST_PORT = '17071';
+const SEVERAL_STARTS_MS = 3 * DEADLINE_MS;
 
 const { dir: appDir } = await askForPart('app');
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-stack-'));
@@ -123,7 +124,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe('npm start', { concurrent: false }, () => {
+describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
   let first: StackFile;
 
   test('brings up a stack that survives a crash of its host, keeps a second one out, and leaves no process when it is killed', async () => {

@@ -301,6 +301,21 @@ describe('coverage', () => {
     expect((await respond(body.request_id)).body.coverage_achieved).toBe(1);
   });
 
+  it('is counted by a changed plan at once', async () => {
+    const plans = '/api/v1/routing-plans';
+    const plan = { plan_name: 'changing', primary_detectors: ['a'] };
+    const made = await app.request('POST', plans, { key: acme.owner, body: plan });
+    const body = { ...request, policy_bundle: plan.plan_name, detector_results: [success('a')], response };
+    expect((await post(body)).body.coverage_achieved).toBe(1);
+    const changed = await app.request('PUT', `${plans}/${made.body.id}`, {
+      key: acme.owner,
+      body: { ...plan, primary_detectors: ['a', 'b'] },
+      headers: { 'if-match': made.headers.get('etag') ?? '' },
+    });
+    expect(changed.status).toBe(200);
+    expect((await post(body)).body.coverage_achieved).toBe(0.5);
+  });
+
   it('takes a tenant’s own plan before the platform’s of that name', async () => {
     const plan_name = await addPlan('platform', { primary_detectors: jsonb(['a']) });
     await addPlan('globex', { plan_name, primary_detectors: jsonb(['b']) });

@@ -4,7 +4,8 @@ import type { Stack } from './start-stack.ts';
 /** What to try on a stack that has just started. */
 export function describeNextSteps(stack: Stack): string {
   const { baseUrl, keys, file } = stack;
-  const stackFile = path.join(path.relative(process.cwd(), stack.folder), 'stack.json');
+  const relative = path.relative(process.cwd(), stack.folder);
+  const stackFile = path.join(relative.startsWith('..') ? stack.folder : relative, 'stack.json');
   return `
 Ready: ${baseUrl}
 

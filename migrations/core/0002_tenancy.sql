@@ -110,6 +110,7 @@ create table ops.quarantine (
   created_at   timestamptz not null default now(),
   resolved_at  timestamptz,
   resolved_by  text,
+  resolution   text,
   unique (queue, identity)
 );
 create index quarantine_page on ops.quarantine (created_at desc, id desc);

@@ -116,4 +116,5 @@ grant select on audit_logs to comply_app;
 grant select, insert, update, delete on data_retention_policies, legal_holds to comply_app;
 grant select, insert, update on data_retention_policies, legal_holds to comply_jobs;
 grant select, insert, update on retention_runs, ops.blobs to comply_jobs;
+grant delete on retention_runs to comply_jobs; -- runs that did nothing; those that did something stay
 grant select on ops.blobs to comply_app;

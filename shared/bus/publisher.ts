@@ -19,6 +19,14 @@ const BACKLOG_MAX = 5_000;
 /** After a failure the publisher rests, and the relay carries. */
 const REST_MS = 2_000;
 
+/** A message that the broker takes in no batch, however small: trying again changes nothing. */
+export class MessageTooLarge extends Error {
+  override name = 'MessageTooLarge';
+  constructor(queue: string) {
+    super(`a message is too large for the queue ${queue}`);
+  }
+}
+
 /** Sends events to Service Bus. Opens its client on first use. */
 export class BusSender {
   readonly #settings: Settings;
@@ -82,11 +90,12 @@ export class BusSender {
         if (batch.tryAddMessage(message)) continue;
         await sender.sendMessages(batch);
         batch = await sender.createMessageBatch();
-        if (!batch.tryAddMessage(message)) throw new Error(`a message is too large for the queue ${queue}`);
+        if (!batch.tryAddMessage(message)) throw new MessageTooLarge(queue);
       }
       if (batch.count > 0) await sender.sendMessages(batch);
     } catch (error) {
-      await this.reset();
+      // The connection is well, and other queues' sends are on it.
+      if (!(error instanceof MessageTooLarge)) await this.reset();
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-import type { Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
+import type { JobsDatabase, Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
 
 /** The last row of a page: its time as text with microseconds, and its id, which breaks ties. */
 export interface Position {
@@ -85,4 +85,17 @@ export function readKeyset<Row extends Record<string, unknown>>(
 ): Promise<Row[]> {
   const { text, parameters } = pageStatement(list, page);
   return tenant.statement<Row>(text, parameters, options);
+}
+
+/** Reads one page of what belongs to no tenant, and only the jobs role may read: for operators' routes. */
+export function readPlatformKeyset<Row extends Record<string, unknown>>(
+  database: JobsDatabase,
+  list: Omit<KeysetList, 'tenantColumn'>,
+  page: PageRequest,
+): Promise<Row[]> {
+  const { text, parameters } = pageStatement({ ...list, tenantColumn: null }, page);
+  return database.query<Row>(`with scope as materialized (select $1::text as nobody) ${text}`, [
+    null,
+    ...parameters,
+  ]);
 }

@@ -1,4 +1,5 @@
 import type { JobsDatabase } from '../db/tenant-database.ts';
+import { inBatch } from './batch-transaction.ts';
 import { DATA_TYPES, KEPT_DAY, RETENTION_DAYS_DEFAULT, type DataType } from './expiry.ts';
 import { EXPIRING_TABLES } from './expiring-tables.ts';
 
@@ -91,10 +92,12 @@ async function applyInBatches(
   let after = { at: '-infinity', id: FIRST_ID };
   for (;;) {
     if (timeLeftMs() === 0) return { changed, finished: false };
-    const [batch] = await database.query<{ changed: number; at: string | null; id: string | null }>(
-      text,
-      [policy.tenant_id, policy.days, after.at, after.id, BATCH_SIZE],
-      { prepare: false },
+    const [batch] = await inBatch(database, (transaction) =>
+      transaction.query<{ changed: number; at: string | null; id: string | null }>(
+        text,
+        [policy.tenant_id, policy.days, after.at, after.id, BATCH_SIZE],
+        { prepare: false },
+      ),
     );
     changed += batch?.changed ?? 0;
     if (batch == null || batch.at === null || batch.id === null) return { changed, finished: true };

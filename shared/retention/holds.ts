@@ -31,7 +31,7 @@ export function scopeBound(
 /** SQL that is true where a scope's data types include one of these. */
 export function scopeCovers(dataTypes: readonly DataType[], scope: string): string {
   const names = dataTypes.map((dataType) => `'${dataType}'`).join(', ');
-  return `(not ${scopeLimits('data_types', scope)} or ${scope}->'data_types' ?| array[${names}])`;
+  return `(not ${scopeLimits('data_types', scope)} or ${scope}->'data_types' ?| array[${names}]::text[])`;
 }
 
 /** SQL that is true where an open legal hold of the row's tenant covers the row. */
@@ -40,7 +40,7 @@ export function heldSql(row: HeldRow): string {
     select from legal_holds h
      where h.tenant_id = ${row.tenantId} and h.released_at is null
        and ${scopeCovers(row.dataTypes, 'h.scope')}
-       and (not ${scopeLimits('record_ids', 'h.scope')} or h.scope->'record_ids' ?| array[${row.ids.join(', ')}])
+       and (not ${scopeLimits('record_ids', 'h.scope')} or h.scope->'record_ids' ?| array[${row.ids.join(', ')}]::text[])
        and ${row.createdAt} >= ${scopeBound('created_from', 'h.scope', '-infinity')}
        and ${row.createdAt} <= ${scopeBound('created_to', 'h.scope', 'infinity')})`;
 }
@@ -51,9 +51,3 @@ export function retainedSql(tenantId: string, dataType: DataType): string {
     select from data_retention_policies p
      where p.tenant_id = ${tenantId} and p.data_type = '${dataType}' and p.is_active and not p.auto_delete)`;
 }
-
-/**
- * Taken first in every transaction that deletes: no hold can be placed between the look at the holds and the commit.
- * Placing one waits for the batch at hand.
- */
-export const LOCK_HOLDS = 'lock table legal_holds in share mode';

@@ -44,7 +44,7 @@ export async function readTenantConfig(call: Call, ifNoneMatch: string | null): 
   const [row] = await call.tenant.statement<ConfigRow>(
     `select r.* from scope, lateral (
        select ${COLUMNS} from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
-        where t.tenant_id = scope.tenant_id) r`,
+        where t.tenant_id = scope.tenant_id offset 0) r`,
   );
   if (row === undefined) throw new Error('the tenant of a credential does not exist');
   const headers = { etag: etagOf(row.row_version) };

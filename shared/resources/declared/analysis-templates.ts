@@ -32,7 +32,7 @@ export const analysisTemplates = declareResource({
   columns: { version: 'template_version' },
   filters: { template_name: nameText, template_type: analysisType, is_active: flag },
   conflicts: {
-    analysis_templates_tenant_id_template_type_template_name_tem_key:
+    analysis_templates_tenant_id_template_type_template_name_te_key:
       'This version of the template exists already.',
   },
   check: ({ template_content: content, variables }) => checkTemplate(content, variables),

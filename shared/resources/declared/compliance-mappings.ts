@@ -40,7 +40,7 @@ export const complianceMappings = declareResource({
     is_active: flag,
   },
   conflicts: {
-    compliance_mappings_taxonomy_label_compliance_framework_fram_key:
+    compliance_mappings_taxonomy_label_compliance_framework_fra_key:
       'The label is mapped to this requirement already.',
   },
   check: checkLabel,

@@ -38,7 +38,7 @@ export const detectorConfigs = declareResource({
     is_active: flag,
   },
   conflicts: {
-    detector_configs_tenant_id_detector_set_detector_name_detect_key:
+    detector_configs_tenant_id_detector_set_detector_name_detec_key:
       'This version of the detector is in the set already.',
   },
 });

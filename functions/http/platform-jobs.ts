@@ -1,0 +1,42 @@
+import { endpoint } from '../../shared/http/endpoint.ts';
+import { pageOf } from '../../shared/http/pagination.ts';
+import { listJobRuns, listJobs, startJobRun } from '../../shared/jobs/platform-jobs.ts';
+import { jobParams, jobRun, jobRunsQuery, jobsList, newJobRun } from '../../shared/jobs/schemas.ts';
+
+const common = { tag: 'platform', permission: 'platform:operate' } as const;
+
+endpoint({
+  ...common,
+  name: 'platform-jobs-list',
+  method: 'GET',
+  path: 'v1/platform/jobs',
+  summary: 'List the jobs with their last runs',
+  responses: { 200: { description: 'All jobs.', schema: jobsList } },
+  run: (call) => listJobs(call),
+});
+
+endpoint({
+  ...common,
+  name: 'platform-job-runs-list',
+  method: 'GET',
+  path: 'v1/platform/jobs/{job}/runs',
+  summary: 'List a job’s runs',
+  params: jobParams,
+  query: jobRunsQuery,
+  responses: { 200: { description: 'A page.', schema: pageOf(jobRun), headers: ['Link'] } },
+  run: (call, { params, query, url }) => listJobRuns(call, params.job, query, url),
+});
+
+endpoint({
+  ...common,
+  name: 'platform-job-runs-create',
+  method: 'POST',
+  path: 'v1/platform/jobs/{job}/runs',
+  summary: 'Run a job now, and answer with what it did',
+  description:
+    'A run that ends `partial` had no time left: run it again. `as_of` may lie ahead in local environments alone.',
+  params: jobParams,
+  body: newJobRun,
+  responses: { 200: { description: 'The run.', schema: jobRun } },
+  run: (call, { params, body }) => startJobRun(call, params.job, body),
+});

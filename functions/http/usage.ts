@@ -1,0 +1,14 @@
+import { readUsage } from '../../shared/billing/read-usage.ts';
+import { usageReport } from '../../shared/billing/schemas.ts';
+import { endpoint } from '../../shared/http/endpoint.ts';
+
+endpoint({
+  name: 'usage-read',
+  method: 'GET',
+  path: 'v1/usage',
+  tag: 'usage',
+  summary: 'Read this period’s usage, by type, with what the plan allows',
+  permission: 'usage:read',
+  responses: { 200: { description: 'The running period.', schema: usageReport } },
+  run: (call) => readUsage(call),
+});

@@ -1,0 +1,217 @@
+import { describe, expect, it } from 'vitest';
+import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+
+const app = await startTestApp();
+const { acme, globex, operator } = app.keys;
+const keyIdOf = (credential: string): string => credential.split('_')[2] ?? '';
+
+const make = (key: string, body: object, headers = {}): Promise<TestAnswer> =>
+  app.request('POST', '/api/v1/api-keys', { key, body: { key_name: 'k', ...body }, headers });
+const works = async (key: string): Promise<number> =>
+  (await app.request('GET', '/api/v1/tenant-config', { key })).status;
+
+/** A tenant of its own, so that counting its keys disturbs nobody. */
+async function makeTenant(tenantId: string): Promise<string> {
+  const body = { tenant_id: tenantId, name: tenantId, plan_id: 'starter' };
+  const made = await app.request('POST', '/api/v1/platform/tenants', { key: operator, body });
+  expect(made.status).toBe(201);
+  return made.body.owner_api_key as string;
+}
+
+describe('making a key', () => {
+  it('shows the secret once, keeps only a hash, and the key works with just its permissions', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'] });
+    expect(made.status).toBe(201);
+    const { api_key: credential, ...shown } = made.body;
+    expect(credential).toMatch(/^cai_local_[a-z0-9]{20}_[a-z0-9]{40}$/);
+    expect(shown).toMatchObject({
+      status: 'active',
+      permissions: ['config:read'],
+      rate_limit_per_hour: 1000,
+    });
+    expect(await works(credential)).toBe(200);
+    const refused = await app.request('POST', '/api/v1/mappings', { key: credential, body: {} });
+    expect(refused.status).toBe(403);
+    const list = await app.request('GET', '/api/v1/api-keys', { key: acme.owner });
+    const listed = list.body.items.find((item: { key_id: string }) => item.key_id === shown.key_id);
+    expect(listed).toMatchObject({ key_id: shown.key_id, key_prefix: shown.key_prefix });
+    expect(JSON.stringify(list.body)).not.toMatch(/hash|"api_key"/);
+    expect(list.body.items.some((item: { key_id: string }) => item.key_id === keyIdOf(globex.owner))).toBe(
+      false,
+    );
+  });
+
+  it('answers a repeated Idempotency-Key without the secret, which is stored nowhere', async () => {
+    const headers = { 'idempotency-key': 'make-one-key' };
+    const first = await make(acme.owner, { permission_set: 'reader' }, headers);
+    const second = await make(acme.owner, { permission_set: 'reader' }, headers);
+    expect([second.status, second.body.key_id, second.body.api_key]).toEqual([201, first.body.key_id, null]);
+    expect(second.headers.get('idempotency-replayed')).toBe('true');
+    const secret = String(first.body.api_key).split('_')[3] ?? '';
+    const kept = await app.admin.core`select count(*)::int as n from (
+      select to_jsonb(i)::text as row from ops.idempotency i union all select to_jsonb(o)::text from ops.outbox o
+      union all select to_jsonb(k)::text from api_keys k) all_rows where row like ${`%${secret}%`}`;
+    expect(kept[0]).toEqual({ n: 0 });
+  });
+
+  it.each([
+    ['one that the caller lacks', { permissions: ['records:read', 'platform:operate'] }, 403],
+    ['a set and a list', { permissions: ['config:read'], permission_set: 'reader' }, 400],
+    ['none', {}, 400],
+    ['an unknown one', { permissions: ['everything'] }, 400],
+    ['an expiry in the past', { permission_set: 'reader', expires_at: '2020-01-01T00:00:00Z' }, 400],
+  ])('is refused for %s', async (_title, body, status) => {
+    expect((await make(acme.owner, body)).status).toBe(status);
+  });
+
+  it('is refused to a key that cannot manage keys', async () => {
+    expect((await make(acme.writer, { permission_set: 'reader' })).status).toBe(403);
+  });
+
+  it('is refused beyond the caller’s own permissions even to one who manages keys', async () => {
+    const manager = await app.makeKey('acme', ['api_keys:manage', 'config:read']);
+    expect((await make(manager, { permission_set: 'owner' })).status).toBe(403);
+    expect((await make(manager, { permissions: ['config:read'] })).status).toBe(201);
+  });
+});
+
+describe('rotating a key', () => {
+  it('makes a successor while the old one works on, and can be done once', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'], rate_limit_per_hour: 77 });
+    const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
+    const rotated = await app.request('POST', path, { key: acme.owner });
+    expect(rotated.status).toBe(201);
+    expect(rotated.body).toMatchObject({
+      key_name: 'k',
+      permissions: ['config:read'],
+      rate_limit_per_hour: 77,
+      expires_at: null,
+      replaces: { key_id: made.body.key_id },
+    });
+    const overlap = Date.parse(rotated.body.replaces.expires_at) - Date.parse(rotated.body.created_at);
+    expect(overlap).toBe(86_400_000);
+    expect([await works(made.body.api_key), await works(rotated.body.api_key)]).toEqual([200, 200]);
+    const again = await app.request('POST', path, { key: acme.owner });
+    expect([again.status, again.body.code]).toEqual([409, 'CONFLICT']);
+  });
+
+  it('ends the old key at once without an overlap', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'] });
+    expect(await works(made.body.api_key)).toBe(200);
+    const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
+    const rotated = await app.request('POST', path, { key: acme.owner, body: { overlap_seconds: 0 } });
+    expect([await works(made.body.api_key), await works(rotated.body.api_key)]).toEqual([401, 200]);
+  });
+
+  it('is no way to another key’s greater permissions, nor to another tenant’s key', async () => {
+    const manager = await app.makeKey('acme', ['api_keys:manage']);
+    const path = `/api/v1/api-keys/${keyIdOf(acme.owner)}/rotate`;
+    expect((await app.request('POST', path, { key: manager })).status).toBe(403);
+    expect((await app.request('POST', path, { key: globex.owner })).status).toBe(404);
+    expect(await works(acme.owner)).toBe(200);
+  });
+});
+
+describe('revoking a key', () => {
+  it('ends it at once, again changes nothing, and another tenant cannot', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'] });
+    const path = `/api/v1/api-keys/${made.body.key_id}`;
+    expect(await works(made.body.api_key)).toBe(200);
+    expect((await app.request('DELETE', path, { key: globex.owner })).status).toBe(404);
+    expect((await app.request('DELETE', path, { key: acme.owner })).status).toBe(204);
+    expect(await works(made.body.api_key)).toBe(401);
+    expect((await app.request('DELETE', path, { key: acme.owner })).status).toBe(204);
+    const rotate = await app.request('POST', `${path}/rotate`, { key: acme.owner });
+    expect(rotate.status).toBe(409);
+    const entries = await until(
+      () =>
+        app.admin
+          .core`select action from audit_logs where resource_id = ${made.body.key_id} order by created_at`,
+      (rows) => rows.length >= 3,
+    );
+    expect(entries.map((entry) => entry['action'])).toEqual([
+      'api_key.created',
+      'api_key.revoked',
+      'api_key.revoked',
+    ]);
+  });
+
+  it('spares the last key that manages keys, also when two revoke each other at once', async () => {
+    const first = await makeTenant('lonely');
+    const revoke = (key: string, target: string): Promise<TestAnswer> =>
+      app.request('DELETE', `/api/v1/api-keys/${keyIdOf(target)}`, { key });
+    const last = await revoke(first, first);
+    expect([last.status, last.body.code]).toEqual([409, 'CONFLICT']);
+    const second = (await make(first, { permission_set: 'owner' })).body.api_key as string;
+    const answers = await Promise.all([revoke(first, second), revoke(second, first)]);
+    expect(answers.map((answer) => answer.status).sort()).toEqual([204, 409]);
+    expect([await works(first), await works(second)].sort()).toEqual([200, 401]);
+  });
+});
+
+describe('making a tenant', () => {
+  it('gives it a key, a data key, settings, allowances and its plan’s subscription', async () => {
+    const body = { tenant_id: 'initech', name: 'Initech', plan_id: 'professional' };
+    const headers = { 'idempotency-key': 'initech' };
+    const sent = { key: operator, body, headers };
+    const made = await app.request('POST', '/api/v1/platform/tenants', sent);
+    expect([made.status, made.headers.get('location')]).toEqual([201, '/api/v1/platform/tenants/initech']);
+    const owner: string = made.body.owner_api_key;
+    const mapping = { detector: 'd', source_data: 'sealed', model_version: 'v1' };
+    const recorded = await app.request('POST', '/api/v1/mappings', { key: owner, body: mapping });
+    expect(recorded.status).toBe(201);
+    const subscriptions = await app.admin
+      .billing`select plan_id, status from user_subscriptions where tenant_id = 'initech'`;
+    expect(subscriptions).toEqual([{ plan_id: 'professional', status: 'active' }]);
+    const [allowances] = await app.admin
+      .billing`select count(*)::int as n from free_tier_usage where tenant_id = 'initech'`;
+    expect(allowances).toEqual({ n: 4 });
+    const replayed = await app.request('POST', '/api/v1/platform/tenants', sent);
+    expect([replayed.status, replayed.body.owner_api_key]).toEqual([201, null]);
+    const again = await app.request('POST', '/api/v1/platform/tenants', { key: operator, body });
+    expect([again.status, again.body.code]).toEqual([409, 'CONFLICT']);
+    const trails = await until(
+      () =>
+        app.admin
+          .core`select tenant_id from audit_logs where action = 'tenant.created' and resource_id = 'initech' order by 1`,
+      (rows) => rows.length === 2,
+    );
+    expect(trails.map((row) => row['tenant_id'])).toEqual(['initech', 'platform']);
+  });
+
+  it('is completed by a retry when an earlier try stopped between the databases', async () => {
+    // What such a try leaves: billing rows, of another plan even, and nothing in core.
+    await app.admin.billing`insert into user_subscriptions
+      (tenant_id, subscription_id, plan_id, status, current_period_start, current_period_end)
+      values ('half', gen_random_uuid(), 'professional', 'active', now(), now() + interval '1 month')`;
+    await makeTenant('half');
+    const rows = await app.admin
+      .billing`select plan_id, status from user_subscriptions where tenant_id = 'half' order by 1`;
+    expect(rows).toEqual([
+      { plan_id: 'professional', status: 'canceled' },
+      { plan_id: 'starter', status: 'active' },
+    ]);
+  });
+
+  it.each([
+    ['the platform’s id', { tenant_id: 'platform', name: 'x' }, 400],
+    ['an id that is no slug', { tenant_id: 'Not A Slug', name: 'x' }, 400],
+    ['an unknown plan', { tenant_id: 'nobody', name: 'x', plan_id: 'platinum' }, 400],
+  ])('is refused for %s', async (_title, body, status) => {
+    expect((await app.request('POST', '/api/v1/platform/tenants', { key: operator, body })).status).toBe(
+      status,
+    );
+    expect(await app.admin.core`select from tenants where tenant_id = 'nobody'`).toHaveLength(0);
+  });
+
+  it('and looking at tenants needs an operator', async () => {
+    const path = '/api/v1/platform/tenants';
+    const refused = await app.request('POST', path, { key: acme.owner, body: { tenant_id: 'x', name: 'x' } });
+    expect(refused.status).toBe(403);
+    expect((await app.request('GET', path, { key: acme.owner })).status).toBe(403);
+    const list = await app.request('GET', `${path}?plan_id=free`, { key: operator });
+    expect(list.body.items.map((item: { tenant_id: string }) => item.tenant_id)).toEqual(['globex']);
+    const one = await app.request('GET', `${path}/acme`, { key: operator });
+    expect(one.body).toMatchObject({ tenant_id: 'acme', plan_id: 'professional', status: 'active' });
+  });
+});

@@ -5,6 +5,7 @@ import './http/api-keys.ts';
 import './http/audit-logs.ts';
 import './http/health.ts';
 import './http/jobs.ts';
+import './http/lineage.ts';
 import './http/mappings.ts';
 import './http/orchestrations.ts';
 import './http/platform-jobs.ts';

@@ -1,0 +1,15 @@
+import { endpoint } from '../../shared/http/endpoint.ts';
+import { readLineage } from '../../shared/lineage/read-lineage.ts';
+import { lineage, lineageParams } from '../../shared/lineage/schemas.ts';
+
+endpoint({
+  name: 'lineage-read',
+  method: 'GET',
+  path: 'v1/lineage/{kind}/{id}',
+  tag: 'lineage',
+  summary: 'Read what a thing came from, and what came of it',
+  permission: 'lineage:read',
+  params: lineageParams,
+  responses: { 200: { description: 'The graph.', schema: lineage } },
+  run: (call, { params }) => readLineage(call, params),
+});

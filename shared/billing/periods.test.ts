@@ -1,0 +1,128 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { boundaryAfter, calendarMonth, periodsSince, type ResetPeriod } from './periods.ts';
+
+const day = (date: string): Date => new Date(`${date}T00:00:00Z`);
+const dayOf = (instant: Date): string => instant.toISOString().slice(0, 10);
+
+describe('an allowance begins anew', () => {
+  test.each<[string, ResetPeriod, string, string]>([
+    ['2026-01-31', 'monthly', '2026-01-31', '2026-02-28'],
+    ['2026-01-31', 'monthly', '2026-02-28', '2026-03-31'],
+    ['2026-01-31', 'monthly', '2026-03-31', '2026-04-30'],
+    ['2028-01-31', 'monthly', '2028-01-31', '2028-02-29'],
+    ['2026-01-30', 'monthly', '2026-02-27', '2026-02-28'],
+    ['2026-12-15', 'monthly', '2026-12-15', '2027-01-15'],
+    ['2026-06-15', 'monthly', '2026-03-20', '2026-04-15'],
+    ['2024-02-29', 'yearly', '2024-02-29', '2025-02-28'],
+    ['2024-02-29', 'yearly', '2027-02-28', '2028-02-29'],
+    ['2026-07-04', 'yearly', '2026-07-03', '2026-07-04'],
+    ['2026-07-04', 'yearly', '2026-07-04', '2027-07-04'],
+    ['2026-11-25', 'weekly', '2026-11-25', '2026-12-02'],
+    ['2026-11-25', 'weekly', '2026-11-20', '2026-11-25'],
+    ['2026-11-25', 'daily', '2026-12-31', '2027-01-01'],
+  ])('anchored at %s, %s: after %s on %s', (anchor, period, after, expected) => {
+    expect(dayOf(boundaryAfter(anchor, period, day(after)))).toBe(expected);
+  });
+
+  test('a moment before the boundary it has not, at the boundary it has', () => {
+    const boundary = day('2026-02-28');
+    const before = new Date(boundary.getTime() - 1);
+    expect(boundaryAfter('2026-01-31', 'monthly', before)).toEqual(boundary);
+    expect(dayOf(boundaryAfter('2026-01-31', 'monthly', boundary))).toBe('2026-03-31');
+  });
+});
+
+describe('missed periods', () => {
+  test('are listed one by one, oldest first, up to the one that runs', () => {
+    const { missed, running } = periodsSince('2026-01-31', 'monthly', day('2026-02-28'), day('2026-05-02'));
+    expect(missed.map(({ start, end }) => [dayOf(start), dayOf(end)])).toEqual([
+      ['2026-02-28', '2026-03-31'],
+      ['2026-03-31', '2026-04-30'],
+    ]);
+    expect([dayOf(running.start), dayOf(running.end)]).toEqual(['2026-04-30', '2026-05-31']);
+  });
+
+  test('are none at the very moment of the reset', () => {
+    const { missed, running } = periodsSince('2026-01-31', 'monthly', day('2026-02-28'), day('2026-02-28'));
+    expect(missed).toEqual([]);
+    expect([dayOf(running.start), dayOf(running.end)]).toEqual(['2026-02-28', '2026-03-31']);
+  });
+});
+
+const anchors = fc
+  .date({ min: day('2000-01-01'), max: day('2060-12-31'), noInvalidDate: true })
+  .map((date) => dayOf(date));
+const instants = fc.date({ min: day('1999-01-01'), max: day('2070-12-31'), noInvalidDate: true });
+const periods = fc.constantFrom<ResetPeriod[]>('daily', 'weekly', 'monthly', 'yearly');
+/** No period is longer, leap days included. */
+const LONGEST_DAYS = { daily: 1, weekly: 7, monthly: 31, yearly: 366 };
+const DAY_MS = 24 * 60 * 60_000;
+
+describe('for any anchor, period and instant', () => {
+  test('the next boundary lies ahead, at midnight, and no further than a period', () => {
+    fc.assert(
+      fc.property(anchors, periods, instants, (anchor, period, instant) => {
+        const next = boundaryAfter(anchor, period, instant);
+        const ahead = next.getTime() - instant.getTime();
+        return ahead > 0 && ahead <= LONGEST_DAYS[period] * DAY_MS && next.getTime() % DAY_MS === 0;
+      }),
+    );
+  });
+
+  test('a month or year begins on the anchor’s day, or on the last of a shorter month', () => {
+    fc.assert(
+      fc.property(anchors, fc.constantFrom('monthly', 'yearly'), instants, (anchor, period, instant) => {
+        const next = boundaryAfter(anchor, period, instant);
+        const anchorDay = Number(anchor.slice(8));
+        const lastDay = new Date(Date.UTC(next.getUTCFullYear(), next.getUTCMonth() + 1, 0)).getUTCDate();
+        return next.getUTCDate() === Math.min(anchorDay, lastDay);
+      }),
+    );
+  });
+
+  test('catching up leaves no gap and no overlap, and ends around now', () => {
+    fc.assert(
+      fc.property(
+        anchors,
+        periods,
+        instants,
+        fc.integer({ min: 0, max: 800 }),
+        (anchor, period, last, days) => {
+          const due = boundaryAfter(anchor, period, last);
+          const now = new Date(due.getTime() + days * DAY_MS);
+          const { missed, running } = periodsSince(anchor, period, due, now);
+          const all = [...missed, running];
+          expect(all[0]?.start).toEqual(due);
+          all.slice(1).forEach((next, n) => expect(next.start).toEqual(all[n]?.end));
+          expect(running.start <= now && now < running.end).toBe(true);
+        },
+      ),
+    );
+  });
+
+  test('catching up at once, or step by step, comes to the same', () => {
+    fc.assert(
+      fc.property(
+        anchors,
+        periods,
+        instants,
+        fc.integer({ min: 0, max: 400 }),
+        (anchor, period, last, days) => {
+          const due = boundaryAfter(anchor, period, last);
+          const halfway = new Date(due.getTime() + Math.floor(days / 2) * DAY_MS);
+          const now = new Date(due.getTime() + days * DAY_MS);
+          const atOnce = periodsSince(anchor, period, due, now).running;
+          const first = periodsSince(anchor, period, due, halfway).running;
+          const then = first.end <= now ? periodsSince(anchor, period, first.end, now).running : first;
+          expect(then).toEqual(atOnce);
+        },
+      ),
+    );
+  });
+});
+
+test('a calendar month contains its first moment and not the next month’s', () => {
+  const month = calendarMonth(new Date('2026-12-31T23:59:59.999Z'));
+  expect([dayOf(month.start), dayOf(month.end)]).toEqual(['2026-12-01', '2027-01-01']);
+});

@@ -72,7 +72,7 @@ describe('a message is refused', () => {
     ['NOT_A_CLOUD_EVENT', 'no time', { ...event, time: undefined }],
     ['NOT_A_CLOUD_EVENT', 'a time without a zone', { ...event, time: '2026-11-24T12:00:00' }],
     ['UNKNOWN_TYPE', 'another type', { ...event, type: 'com.comply-ai.usage.recorded.v9' }],
-    ['INVALID_DATA', 'no data', { ...event, data: undefined }],
+    ['NOT_A_CLOUD_EVENT', 'no data', { ...event, data: undefined }],
     ['INVALID_DATA', 'a negative amount', withData({ usage_amount: -1 })],
     ['INVALID_DATA', 'an amount out of range', JSON.stringify(event).replace('":2', '":1e999')],
     ['INVALID_DATA', 'a NUL', withData({ resource_id: 'a\0b' })],

@@ -98,7 +98,7 @@ async function find<T extends Record<string, unknown>>(
   options: StatementOptions = {},
 ): Promise<Found<T>> {
   const rows = await call.tenant.statement<T>(
-    `select f.* from scope, lateral (${select} limit ${limit + 1}) f`,
+    `select f.* from scope, lateral (${select} limit ${limit + 1} offset 0) f`,
     [call.now, ...parameters],
     options,
   );

@@ -1,4 +1,6 @@
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
+import type { Cache } from '../cache/cache.ts';
+import { SharedBreaker } from '../cache/shared-breaker.ts';
 import type { Settings } from '../config/settings.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import { errorFields, log } from '../log/log.ts';
@@ -129,18 +131,23 @@ export class BusSender {
 export class Publisher {
   readonly #sender: BusSender;
   readonly #database: JobsDatabase;
+  readonly #breaker: SharedBreaker;
   #waiting: OutboxEntry[] = [];
   #running: Promise<void> | undefined;
-  #restUntil = 0;
 
-  constructor(sender: BusSender, database: JobsDatabase) {
+  constructor(sender: BusSender, database: JobsDatabase, cache: Cache) {
     this.#sender = sender;
     this.#database = database;
+    this.#breaker = new SharedBreaker(cache, {
+      service: 'service-bus',
+      openMs: REST_MS,
+      ignore: (error) => error instanceof MessageTooLarge,
+    });
   }
 
   /** Takes an entry whose row is committed. Returns at once. */
   publish(entry: OutboxEntry): void {
-    if (this.#waiting.length >= BACKLOG_MAX || Date.now() < this.#restUntil) return;
+    if (this.#waiting.length >= BACKLOG_MAX || this.#breaker.open) return;
     this.#waiting.push(entry);
     this.#running ??= this.#run();
   }
@@ -152,23 +159,28 @@ export class Publisher {
 
   async #run(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+    const guarded: EventSender = {
+      publish: (events) => this.#breaker.execute(() => this.#sender.publish(events)),
+    };
     while (this.#waiting.length > 0) {
       const entries = this.#waiting.splice(0, FLUSH_MAX);
       try {
-        await publishEntries(this.#sender, this.#database, entries);
+        await publishEntries(guarded, this.#database, entries);
       } catch (error) {
         log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });
         this.#waiting = [];
-        this.#restUntil = Date.now() + REST_MS;
       }
     }
     this.#running = undefined;
   }
 }
 
+/** Who publishes events. */
+export type EventSender = Pick<BusSender, 'publish'>;
+
 /** Publishes entries, then deletes their rows: in this order, so that a crash in between sends twice rather than never. */
 export async function publishEntries(
-  sender: BusSender,
+  sender: EventSender,
   database: JobsDatabase,
   entries: readonly OutboxEntry[],
 ): Promise<void> {

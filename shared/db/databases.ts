@@ -8,6 +8,16 @@ const IDLE_TIMEOUT_S = 60;
 /** Longer than any statement of a request needs; a timer's batches set their own. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
+/**
+ * PostgreSQL's `2026-11-24 02:59:30.45+00` as `2026-11-24T02:59:30.450Z`: it drops the fraction's trailing zeros, here
+ * are always three digits, as JavaScript writes them, or six where there are microseconds.
+ */
+function readTimestamp(text: string): string {
+  const fraction = text.slice(20, -3);
+  const digits = fraction.padEnd(fraction.length > 3 ? 6 : 3, '0');
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${digits}Z`;
+}
+
 /** The type parsers that all pools share, so that nothing is lost between a row and a reply. */
 const types = {
   /** timestamptz as RFC 3339 text with the microseconds that a Date would lose. */
@@ -15,7 +25,7 @@ const types = {
     to: 1184,
     from: [1184],
     serialize: (value: string | Date): string => (value instanceof Date ? value.toISOString() : value),
-    parse: (text: string): string => `${text.slice(0, 10)}T${text.slice(11).replace(/\+00$/, 'Z')}`,
+    parse: readTimestamp,
   },
   date: {
     to: 1082,

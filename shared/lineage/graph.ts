@@ -105,11 +105,10 @@ export class LineageGraph {
     return [...this.#nodes.values()];
   }
 
-  /** When the oldest of its things was made. */
+  /** When the oldest of its things was made, to the millisecond below. */
   earliest(): string | undefined {
-    return this.nodes()
-      .map((node) => node.created_at)
-      .reduce<string | undefined>((least, at) => (least === undefined || at < least ? at : least), undefined);
+    if (this.#nodes.size === 0) return undefined;
+    return new Date(Math.min(...this.nodes().map((node) => Date.parse(node.created_at)))).toISOString();
   }
 
   /** A thing and all that came of it, by id. */

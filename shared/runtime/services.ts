@@ -58,7 +58,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
   };
   const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
   const bus = new BusSender(settings);
-  const publisher = new Publisher(bus, jobs.core);
+  const publisher = new Publisher(bus, jobs.core, cache);
   return {
     settings,
     clock,

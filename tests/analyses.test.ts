@@ -485,7 +485,7 @@ describe('metrics', () => {
     const { body } = await get('analysis-metrics?metric_name=written');
     expect(body.items).toMatchObject([
       { metric_unit: null, evidence_refs: [], metadata: {}, id: answer.body.ids[1] },
-      { ...full, id: answer.body.ids[0] },
+      { ...full, time_period: '2026-03-01T00:00:00.000Z', id: answer.body.ids[0] },
     ]);
   });
 
@@ -536,7 +536,7 @@ describe('metrics', () => {
       'analysis-metrics?metric_name=series&bucket=day&from=2026-02-01T00:00:00Z&to=2026-02-02T00:00:00Z&aggregate=max',
     );
     expect(body.items).toEqual([
-      { bucket_start: '2026-02-01T00:00:00Z', count: 3, sum: 15, avg: 5, min: 3, max: 7, value: 7 },
+      { bucket_start: '2026-02-01T00:00:00.000Z', count: 3, sum: 15, avg: 5, min: 3, max: 7, value: 7 },
     ]);
   });
 

@@ -9,15 +9,6 @@ export const METRICS_MAX = 500;
 export const METRICS_BODY_LIMIT = 1024 * 1024;
 /** Far beyond what anyone measures, and small enough that no sum or mean of a series leaves a double's range. */
 const VALUE_MAX = 1e100;
-/** What PostgreSQL and RFC 3339 both write with four digits in any time zone. */
-const EARLIEST = Date.parse('1900-01-01T00:00:00Z');
-const LATEST = Date.parse('9990-01-01T00:00:00Z');
-
-/** Not the fault of what is no instant at all: that is said once, by the format. */
-const isOutside = (at: number): boolean => at < EARLIEST || at >= LATEST;
-const moment = instant.refine((text) => !isOutside(Date.parse(text)), {
-  message: 'must lie between the years 1900 and 9990',
-});
 const metricName = z.string().min(1).max(200);
 
 /** `POST /analysis-metrics`. */
@@ -28,7 +19,7 @@ export const newMetrics = z.strictObject({
         metric_name: metricName,
         metric_value: z.number().min(-VALUE_MAX).max(VALUE_MAX),
         metric_unit: z.string().min(1).max(50).optional(),
-        time_period: moment.describe('The instant that the value stands for.'),
+        time_period: instant.describe('The instant that the value stands for.'),
         evidence_refs: evidenceRefs.default([]),
         metadata: freeForm.default({}),
       }),
@@ -56,8 +47,8 @@ export const metricsQuery = z
     cursor: pageQuery.cursor,
     sort: z.enum(['time_period', '-time_period']).default('time_period').describe('`-` is latest first.'),
     metric_name: metricName.optional().describe('Needed with `bucket`.'),
-    from: moment.optional().describe('The first instant.'),
-    to: moment.optional().describe('The first instant after.'),
+    from: instant.optional().describe('The first instant.'),
+    to: instant.optional().describe('The first instant after.'),
     bucket: z
       .enum(BUCKETS)
       .optional()

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import type { analysesQuery } from './schemas.ts';
@@ -64,35 +64,17 @@ export async function readAnalysisWithin(
 }
 
 /** A page of the tenant's analyses. */
-export async function listAnalyses(
-  call: Call,
-  query: z.output<typeof analysesQuery>,
-  url: string,
-): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<AnalysisRow>(
-    call.tenant,
-    {
-      table: 'analysis_requests a',
-      columns: COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'request_id',
-      idType: 'uuid',
-      conditions: [
-        ...when('expires_at > ?', call.now),
-        ...when('analysis_type = ?', query.analysis_type),
-        ...when('status = ?', query.status),
-      ],
-    },
-    page,
-  );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.request_id }),
-    (row) => row,
-  );
+export function listAnalyses(call: Call, query: z.output<typeof analysesQuery>, url: string): Promise<Reply> {
+  return listReply(call, query, url, {
+    table: 'analysis_requests a',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'request_id',
+    idType: 'uuid',
+    conditions: [
+      ...when('expires_at > ?', call.now),
+      ...when('analysis_type = ?', query.analysis_type),
+      ...when('status = ?', query.status),
+    ],
+  });
 }

@@ -1,7 +1,7 @@
 import { numbered, readKeyset, when, type Condition, type PageRequest } from '../db/keyset.ts';
 import type { Parameter } from '../db/tenant-database.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, decodeCursor, pageReply, type CursorScope } from '../http/pagination.ts';
+import { cursorScope, pageReply, readPage, type CursorScope } from '../http/pagination.ts';
 import type { Reply } from '../http/reply.ts';
 import type { Bucket, MetricsQuery } from './metric-schemas.ts';
 
@@ -24,11 +24,7 @@ interface BucketRow {
 /** A page of points in order of time or, with `bucket`, a page of the series summed up by it. */
 export async function readMetrics(call: Call, query: MetricsQuery, url: string): Promise<Reply> {
   const scope = cursorScope(call, query);
-  const page: PageRequest = {
-    limit: query.limit,
-    descending: query.sort.startsWith('-'),
-    after: query.cursor === undefined ? undefined : decodeCursor(scope, query.cursor),
-  };
+  const page = readPage(scope, query);
   const { bucket } = query;
   return bucket === undefined
     ? readPoints(call, query, url, scope, page)
@@ -64,14 +60,7 @@ async function readPoints(
     },
     page,
   );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.time_period, id: row.id }),
-    (row) => row,
-  );
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.time_period, id: row.id }));
 }
 
 async function readBuckets(

@@ -25,11 +25,11 @@ export const ANALYSIS_RECORDING: Recording = {
       insert into analysis_requests (tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority,
         metadata, idempotency_key, status, created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority, metadata,
-             idempotency_key, status, $3::timestamptz, $3::timestamptz, expires_at
+             idempotency_key, status, recorded_at, recorded_at, expires_at
         from fresh, scope)
   , response as (
       insert into analysis_responses (tenant_id, request_id, created_at, ${SETTLED_COLUMNS})
-      select scope.tenant_id, request_id, $3::timestamptz, ${SETTLED_VALUES}
+      select scope.tenant_id, request_id, recorded_at, ${SETTLED_VALUES}
         from fresh, scope where answer is not null)`,
 };
 

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import { instantOfId } from '../ids/ids.ts';
@@ -18,15 +18,15 @@ const COLUMNS = `id, event_source, event_id, user_id, actor, action, resource_ty
   encode(leaf_hash, 'hex') as leaf_hash, created_at, received_at`;
 
 /** A page of the tenant's audit trail. */
-export async function listAuditLogs(
+export function listAuditLogs(
   call: Call,
   query: z.output<typeof auditLogsQuery>,
   url: string,
 ): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<AuditRow>(
-    call.tenant,
+  return listReply(
+    call,
+    query,
+    url,
     {
       table: 'audit_logs',
       columns: COLUMNS,
@@ -44,16 +44,7 @@ export async function listAuditLogs(
         ...when('created_at < ?::timestamptz', query.to),
       ],
     },
-    page,
-    { prepare: false },
-  );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.id }),
-    (row) => row,
+    { statement: { prepare: false } },
   );
 }
 

@@ -41,14 +41,7 @@ export async function listQuarantine(
     },
     page,
   );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.id }),
-    (row) => row,
-  );
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -10,7 +10,13 @@ const LIMIT_MAX = 500;
 
 /** The query parameters of every list; a route adds its filters. */
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(LIMIT_MAX).default(LIMIT_DEFAULT).describe('Rows a page.'),
+  limit: z
+    .string()
+    .regex(/^\d{1,9}$/, 'must be a whole number')
+    .transform(Number)
+    .pipe(z.number().int().min(1).max(LIMIT_MAX))
+    .default(LIMIT_DEFAULT)
+    .describe('Rows a page.'),
   cursor: z
     .string()
     .max(1000)
@@ -64,15 +70,16 @@ export function decodeCursor(scope: CursorScope, cursor: string): Position {
   });
 }
 
+/** A list's parsed query: the paging part, and whatever filters it has. */
+export interface PagedQuery {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  readonly sort: string;
+  readonly [filter: string]: unknown;
+}
+
 /** Reads the paging part of a parsed query. */
-export function readPage(
-  scope: CursorScope,
-  query: {
-    readonly limit: number;
-    readonly cursor?: string | undefined;
-    readonly sort: 'created_at' | '-created_at';
-  },
-): PageRequest {
+export function readPage(scope: CursorScope, query: PagedQuery): PageRequest {
   return {
     limit: query.limit,
     descending: query.sort.startsWith('-'),
@@ -87,7 +94,7 @@ export function pageReply<Row>(
   page: PageRequest,
   rows: readonly Row[],
   positionOf: (row: Row) => Position,
-  present: (row: Row) => unknown,
+  present: (row: Row) => unknown = (row) => row,
 ): Reply {
   const items = rows.slice(0, page.limit);
   const last = items.at(-1);

@@ -1,9 +1,9 @@
 import type { z } from 'zod';
 import { knownPermissions, type Permission } from '../auth/permissions.ts';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { created, noContent, type Reply } from '../http/reply.ts';
 import { performWrite } from '../recording/write.ts';
@@ -48,15 +48,11 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
 }
 
 /** A page of the tenant's keys, revoked ones too. */
-export async function listApiKeys(
-  call: Call,
-  query: z.output<typeof apiKeysQuery>,
-  url: string,
-): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<KeyRow>(
-    call.tenant,
+export function listApiKeys(call: Call, query: z.output<typeof apiKeysQuery>, url: string): Promise<Reply> {
+  return listReply<KeyRow>(
+    call,
+    query,
+    url,
     {
       table: 'api_keys k',
       columns: KEY_COLUMNS,
@@ -65,10 +61,8 @@ export async function listApiKeys(
       idType: 'text',
       conditions: when('is_active = ?', query.is_active),
     },
-    page,
+    { present: (row) => presentKey(row, call.now) },
   );
-  const positionOf = (row: KeyRow): { at: string; id: string } => ({ at: row.created_at, id: row.key_id });
-  return pageReply(scope, url, page, rows, positionOf, (row) => presentKey(row, call.now));
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import type { mappingsQuery } from './schemas.ts';
@@ -37,36 +37,18 @@ export async function readMapping(call: Call, requestId: string): Promise<Reply>
 }
 
 /** A page of the tenant's mappings. */
-export async function listMappings(
-  call: Call,
-  query: z.output<typeof mappingsQuery>,
-  url: string,
-): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<MappingRow>(
-    call.tenant,
-    {
-      table: 'mapper_requests m',
-      columns: COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'request_id',
-      idType: 'uuid',
-      conditions: [
-        ...when('expires_at > ?', call.now),
-        ...when('detector = ?', query.detector),
-        ...when('status = ?', query.status),
-        ...when('model_version = ?', query.model_version),
-      ],
-    },
-    page,
-  );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.request_id }),
-    (row) => row,
-  );
+export function listMappings(call: Call, query: z.output<typeof mappingsQuery>, url: string): Promise<Reply> {
+  return listReply(call, query, url, {
+    table: 'mapper_requests m',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'request_id',
+    idType: 'uuid',
+    conditions: [
+      ...when('expires_at > ?', call.now),
+      ...when('detector = ?', query.detector),
+      ...when('status = ?', query.status),
+      ...when('model_version = ?', query.model_version),
+    ],
+  });
 }

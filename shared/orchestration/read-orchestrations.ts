@@ -1,7 +1,7 @@
 import type { z } from 'zod';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import type { orchestrationsQuery } from './schemas.ts';
@@ -50,38 +50,24 @@ export async function readOrchestration(call: Call, requestId: string): Promise<
 }
 
 /** A page of the tenant's orchestrations. */
-export async function listOrchestrations(
+export function listOrchestrations(
   call: Call,
   query: z.output<typeof orchestrationsQuery>,
   url: string,
 ): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<OrchestrationRow>(
-    call.tenant,
-    {
-      table: REQUESTS_WITH_COVERAGE,
-      columns: REQUEST_COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'request_id',
-      idType: 'uuid',
-      conditions: [
-        ...when('expires_at > ?', call.now),
-        ...when('status = ?', query.status),
-        ...when('policy_bundle = ?', query.policy_bundle),
-        ...when('environment = ?', query.environment),
-        ...when('created_at >= ?', query.created_from),
-        ...when('created_at < ?', query.created_to),
-      ],
-    },
-    page,
-  );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.request_id }),
-    (row) => row,
-  );
+  return listReply(call, query, url, {
+    table: REQUESTS_WITH_COVERAGE,
+    columns: REQUEST_COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'request_id',
+    idType: 'uuid',
+    conditions: [
+      ...when('expires_at > ?', call.now),
+      ...when('status = ?', query.status),
+      ...when('policy_bundle = ?', query.policy_bundle),
+      ...when('environment = ?', query.environment),
+      ...when('created_at >= ?', query.created_from),
+      ...when('created_at < ?', query.created_to),
+    ],
+  });
 }

@@ -18,14 +18,7 @@ export async function listRecords(call: Call, query: RecordsQuery, url: string):
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const rows = await readRows(call, query, page);
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.created_at, id: row.id }),
-    (row) => row,
-  );
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
 }
 
 async function readRows(call: Call, query: RecordsQuery, page: PageRequest): Promise<StorageRecord[]> {

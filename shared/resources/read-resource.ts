@@ -1,7 +1,6 @@
-import { readKeyset } from '../db/keyset.ts';
 import type { Call } from '../http/call.ts';
 import { etagOf, isNotModified } from '../http/etag.ts';
-import { cursorScope, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import type { Resource, ResourceRow } from './resource.ts';
@@ -43,24 +42,17 @@ export async function readResource(
 }
 
 /** `GET` of a page. */
-export async function listResource(
+export function listResource(
   call: Call,
   resource: Resource,
   query: ResourceQuery,
   url: string,
 ): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
   const filters = Object.fromEntries(
     Object.keys(resource.filters ?? {}).map((name) => [
       name,
       query[name] as string | number | boolean | undefined,
     ]),
   );
-  const rows = await readKeyset<ResourceRow>(call.tenant, listOf(resource, filters), page);
-  const positionOf = (row: ResourceRow): { at: string; id: string } => ({
-    at: row.created_at,
-    id: String(row[resource.idColumn]),
-  });
-  return pageReply(scope, url, page, rows, positionOf, presentRow);
+  return listReply(call, query, url, listOf(resource, filters), { present: presentRow });
 }

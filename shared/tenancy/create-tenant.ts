@@ -3,11 +3,12 @@ import { PLATFORM_TENANT } from '../auth/authenticate.ts';
 import { PERMISSION_SETS } from '../auth/permissions.ts';
 import { ensureAllowances } from '../billing/free-tier.ts';
 import { isFreePlan } from '../billing/plans.ts';
-import { readKeyset, when } from '../db/keyset.ts';
+import { when } from '../db/keyset.ts';
 import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
 import { auditEvent } from '../http/audit.ts';
 import type { Call } from '../http/call.ts';
-import { cursorScope, pageOf, pageQuery, pageReply, readPage } from '../http/pagination.ts';
+import { listReply } from '../http/list-reply.ts';
+import { pageOf, pageQuery } from '../http/pagination.ts';
 import { Problem } from '../http/problem.ts';
 import { created, ok, type Reply } from '../http/reply.ts';
 import { insertKey, presentKey } from '../identity/insert-key.ts';
@@ -185,29 +186,14 @@ export async function readTenant(call: Call, id: string): Promise<Reply> {
 }
 
 /** A page of all tenants, the platform's own too. */
-export async function listTenants(
-  call: Call,
-  query: z.output<typeof tenantsQuery>,
-  url: string,
-): Promise<Reply> {
-  const scope = cursorScope(call, query);
-  const page = readPage(scope, query);
-  const rows = await readKeyset<TenantRow>(
-    call.tenant,
-    {
-      table: 'tenants t',
-      columns: COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'tenant_id',
-      idType: 'text',
-      tenantColumn: null,
-      conditions: [...when('t.status = ?', query.status), ...when('t.plan_id = ?', query.plan_id)],
-    },
-    page,
-  );
-  const positionOf = (row: TenantRow): { at: string; id: string } => ({
-    at: row.created_at,
-    id: row.tenant_id,
+export function listTenants(call: Call, query: z.output<typeof tenantsQuery>, url: string): Promise<Reply> {
+  return listReply(call, query, url, {
+    table: 'tenants t',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'tenant_id',
+    idType: 'text',
+    tenantColumn: null,
+    conditions: [...when('t.status = ?', query.status), ...when('t.plan_id = ?', query.plan_id)],
   });
-  return pageReply(scope, url, page, rows, positionOf, (row) => row);
 }

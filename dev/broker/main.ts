@@ -1,29 +1,45 @@
 import { parseArgs } from 'node:util';
-import { QUEUES } from '../../shared/bus/queues.ts';
+import { z } from 'zod';
+import { QUEUES, type QueueDefinition } from '../../shared/bus/queues.ts';
 import { startBroker } from './broker.ts';
 
 const USAGE =
-  'usage: COMPLY_BROKER_KEY_NAME=… COMPLY_BROKER_KEY=… main.ts --port <0 for any> [--data <folder>]';
+  'usage: COMPLY_BROKER_KEY_NAME=… COMPLY_BROKER_KEY=… main.ts --port <0 for any> [--data <folder>] [--queues <JSON>]';
+
+/** What of every queue's promises can be otherwise than in Azure: a test does not wait five minutes for a lock to end. */
+const overrides = z.strictObject({
+  lockDurationMs: z.int().positive().optional(),
+  duplicateDetectionWindowMs: z.int().positive().nullable().optional(),
+});
 
 interface Settings {
   readonly port: number;
   readonly dataDir: string | null;
   readonly sas: { readonly keyName: string; readonly key: string };
+  readonly queues: readonly QueueDefinition[];
 }
 
 /** Throws with the usage when something is missing. The key comes by environment: arguments are for all to see. */
 function readSettings(): Settings {
-  const { values } = parseArgs({ options: { port: { type: 'string' }, data: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: { port: { type: 'string' }, data: { type: 'string' }, queues: { type: 'string', default: '{}' } },
+  });
   const keyName = process.env['COMPLY_BROKER_KEY_NAME'];
   const key = process.env['COMPLY_BROKER_KEY'];
   const port = Number(values.port);
   if (values.port === undefined || !Number.isInteger(port) || !keyName || !key) throw new Error(USAGE);
-  return { port, dataDir: values.data ?? null, sas: { keyName, key } };
+  const { lockDurationMs, duplicateDetectionWindowMs } = overrides.parse(JSON.parse(values.queues));
+  const queues = QUEUES.map((queue) => ({
+    ...queue,
+    ...(lockDurationMs === undefined ? {} : { lockDurationMs }),
+    ...(duplicateDetectionWindowMs === undefined ? {} : { duplicateDetectionWindowMs }),
+  }));
+  return { port, dataDir: values.data ?? null, sas: { keyName, key }, queues };
 }
 
 /** Starts the broker, tells the parent (or the terminal) where it is, and stops it when told to or left alone. */
 async function main(): Promise<void> {
-  const broker = await startBroker({ ...readSettings(), queues: QUEUES });
+  const broker = await startBroker(readSettings());
   let stopping = false;
   const stop = (): void => {
     if (stopping) return;

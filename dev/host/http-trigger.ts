@@ -153,8 +153,14 @@ function createListener(
     const headers = joinHeaders(request.rawHeaders);
     const host = headers['host'] ?? '127.0.0.1';
     const search = target.queryText === '' ? '' : `?${target.queryText}`;
+    const url = `http://${host}${target.path}${search}`;
+    // A host that is none would fail in the library; Azure's front end lets no such request through.
+    if (!URL.canParse(url)) {
+      sendStatus(response, 400);
+      return;
+    }
     const http: RpcHttpData = {
-      url: `http://${host}${target.path}${search}`,
+      url,
       method,
       headers,
       query: parseQuery(target.queryText),

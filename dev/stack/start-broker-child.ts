@@ -9,11 +9,18 @@ const readySchema = z.object({ type: z.literal('ready'), port: z.int(), connecti
 /** What the broker tells when it is ready. */
 export type BrokerReady = z.output<typeof readySchema>;
 
+/** What every queue promises otherwise than in Azure: shorter locks, no duplicate detection (null). */
+export interface QueueOverrides {
+  lockDurationMs?: number;
+  duplicateDetectionWindowMs?: number | null;
+}
+
 /** Where the broker keeps its queues and who may use it. */
 export interface BrokerChildOptions {
   dataDir: string;
   key: string;
   port: number | undefined;
+  queues: QueueOverrides;
   logFile: string;
   onEvent?: ((text: string) => void) | undefined;
 }
@@ -24,7 +31,7 @@ export async function startBrokerChild(options: BrokerChildOptions): Promise<Man
   return startNodeChild({
     name: 'Service Bus broker',
     main: fileURLToPath(new URL('../broker/main.ts', import.meta.url)),
-    args: ['--port', String(port), '--data', options.dataDir],
+    args: ['--port', String(port), '--data', options.dataDir, '--queues', JSON.stringify(options.queues)],
     env: { ...process.env, COMPLY_BROKER_KEY_NAME: 'local', COMPLY_BROKER_KEY: options.key },
     ready: readySchema,
     logFile: options.logFile,

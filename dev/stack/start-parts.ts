@@ -13,7 +13,7 @@ import type { ManagedProcess } from './processes/managed-process.ts';
 import type { Progress } from './progress.ts';
 import type { StackSecrets } from './secrets.ts';
 import { startBrokerChild } from './start-broker-child.ts';
-import type { BrokerReady } from './start-broker-child.ts';
+import type { BrokerReady, QueueOverrides } from './start-broker-child.ts';
 
 const STORAGE_ACCOUNT = 'complylocal';
 
@@ -35,6 +35,7 @@ export interface PartsOptions {
   /** False for throw-away data. */
   durable: boolean;
   withRedis: boolean;
+  queues: QueueOverrides;
   progress: Progress;
   onEvent: (text: string) => void;
   /** Is given the way to stop each part as soon as it has started. */
@@ -101,6 +102,7 @@ async function startOwnBroker(
     dataDir: path.join(folder, 'broker'),
     key: secrets.brokerKey,
     port,
+    queues: options.queues,
     logFile: path.join(folder, 'logs', 'broker.log'),
     onEvent,
   });

@@ -16,6 +16,7 @@ import { openSecrets, writeSecrets } from './secrets.ts';
 import type { SeedResult, StackSecrets } from './secrets.ts';
 import { removeStackFile, writeStackFile } from './stack-file.ts';
 import type { StackFile } from './stack-file.ts';
+import type { QueueOverrides } from './start-broker-child.ts';
 import { startHostChild } from './start-host-child.ts';
 import type { HostReady } from './start-host-child.ts';
 import { startParts } from './start-parts.ts';
@@ -37,6 +38,8 @@ export interface StackOptions {
   durable?: boolean;
   /** False to run without any Redis. */
   withRedis?: boolean;
+  /** What the broker's queues promise otherwise than in Azure. */
+  queues?: QueueOverrides;
   /** More settings for the app, over the stack's own. */
   settings?: AppSettings;
   progress?: Progress;
@@ -131,6 +134,7 @@ async function buildAndStartParts(
     onStarted,
     durable: options.durable ?? true,
     withRedis: options.withRedis ?? true,
+    queues: options.queues ?? {},
   });
   await Promise.allSettled([building, starting]);
   return { appDir: await building, parts: await starting };

@@ -96,6 +96,7 @@ endpoint({
   summary: 'Replace the tenant’s settings as a whole; needs If-Match',
   permission: 'tenant_config:write',
   openToSuspended: true,
+  ifMatch: 'required',
   body: newTenantConfig,
   responses: { 200: { description: 'Replaced.', schema: tenantConfig, headers: ['ETag'] } },
   run: (call, { body, ifMatch }) => replaceTenantConfig(call, body, ifMatch),

@@ -43,6 +43,8 @@ export class Authenticator {
   readonly #database: JobsDatabase;
   readonly #settings: Settings;
   readonly #memory = new Map<string, { key: StoredKey | null; until: number }>();
+  /** What a key may do, read out of its row once. */
+  readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #hashes = new Map<string, Buffer>();
   readonly #lastUsed = new Map<string, number>();
 
@@ -73,7 +75,7 @@ export class Authenticator {
     return {
       tenantId: stored.tenant_id,
       keyId: parts.keyId,
-      permissions: knownPermissions(stored.permissions),
+      permissions: this.#permissionsOf(stored),
       rateLimitPerHour: stored.rate_limit_per_hour,
       rateLimitPerDay: stored.rate_limit_per_day,
     };
@@ -82,6 +84,15 @@ export class Authenticator {
   /** To be called after a key was changed. */
   forget(keyId: string): void {
     this.#memory.delete(keyId);
+  }
+
+  #permissionsOf(stored: StoredKey): ReadonlySet<Permission> {
+    let permissions = this.#permissions.get(stored);
+    if (permissions === undefined) {
+      permissions = knownPermissions(stored.permissions);
+      this.#permissions.set(stored, permissions);
+    }
+    return permissions;
   }
 
   #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {

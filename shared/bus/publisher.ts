@@ -13,7 +13,7 @@ export interface OutboxEntry {
 }
 
 /** Entries gather for this long before they are sent: a batch costs the broker hardly more than a message. */
-const GATHER_MS = 10;
+const GATHER_MS = 50;
 /** Entries in one flush; about 600 messages, well under what one AMQP batch of 256 KB splits into. */
 const FLUSH_MAX = 200;
 /** Beyond this many waiting entries the rest is left to the relay timer: memory is bounded, and nothing is lost. */

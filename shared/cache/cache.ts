@@ -64,6 +64,17 @@ export class Cache {
     });
     // Without a listener a lost connection would end the process; what it means is said once, by the breaker.
     client.on('error', () => undefined);
+    // The first who ask wait for the connection, or for the word that there is none: a limit that is counted in two
+    // places from the start would be granted twice.
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CONNECT_TIMEOUT_MS);
+      for (const event of ['ready', 'close'] as const) {
+        client.once(event, () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }
+    });
     return client;
   }
 

@@ -25,16 +25,14 @@ const WINDOWS = [
 
 /**
  * An instance takes requests from Redis in small loans, so that a busy key does not pay a round trip a request. A loan
- * is at most this share of the limit: what an instance leaves unused is lost to the key, never granted twice.
+ * is at most this share of the limit, and good until its window ends: a key that comes seldom gets all that it may. What
+ * an instance has left when it stops is lost to the key, never granted twice.
  */
 const LOAN_SHARE = 1 / 1000;
-/** A loan lives no longer than this, so that a quiet instance sits on nothing. */
-const LOAN_TTL_MS = 1_000;
 const LOANS_MAX = 20_000;
 
 interface Loan {
   left: number;
-  until: number;
   remaining: number;
   resetAt: number;
 }
@@ -45,7 +43,7 @@ interface Loan {
  */
 export class RateLimiter {
   readonly #cache: Cache;
-  readonly #limiters = new Map<string, RateLimiterMemory | RateLimiterRedis>();
+  readonly #limiters = new Map<string, Promise<RateLimiterMemory | RateLimiterRedis>>();
   readonly #loans = new Map<string, Loan>();
 
   constructor(cache: Cache) {
@@ -58,49 +56,39 @@ export class RateLimiter {
     keyId: string,
     limits: Readonly<Record<'hour' | 'day', number>>,
   ): Promise<RateVerdict> {
-    const windows = await Promise.all(
-      WINDOWS.map((window) => this.#takeFrom(window, limits[window.name], tenantId, keyId)),
-    );
-    return {
-      allowed: windows.every((window) => window.taken),
-      windows: windows.map(({ taken: _, ...window }) => window),
-    };
+    const now = Date.now();
+    const taken = WINDOWS.map((window) => {
+      const loan = this.#loans.get(loanName(window, limits[window.name], tenantId, keyId));
+      // Nearly always there is a loan to take from, and nothing to wait for.
+      return loan === undefined || loan.left < 1 || loan.resetAt <= now
+        ? this.#borrowAndTake(window, limits[window.name], tenantId, keyId, now)
+        : take(window, limits[window.name], loan, now);
+    });
+    const windows: readonly Taken[] = isAllTaken(taken) ? taken : await Promise.all(taken.map(settled));
+    return { allowed: windows.every((window) => window.taken), windows };
   }
 
-  async #takeFrom(
+  async #borrowAndTake(
     window: (typeof WINDOWS)[number],
     limit: number,
     tenantId: string,
     keyId: string,
-  ): Promise<RateWindow & { taken: boolean }> {
-    const name = `${window.name}:${limit}:${tenantId}:${keyId}`;
-    const now = Date.now();
-    let loan = this.#loans.get(name);
-    let taken = true;
-    if (loan === undefined || loan.left < 1 || loan.until <= now) {
-      const size = Math.max(1, Math.floor(limit * LOAN_SHARE));
-      const answer = await this.#borrow(window, limit, `${tenantId}:${keyId}:${window.name}`, size);
-      // Others may have borrowed meanwhile: what is left of their loan is not thrown away.
-      const current = this.#loans.get(name);
-      const kept = current !== undefined && current.until > now ? current.left : 0;
-      loan = {
-        left: kept + (answer.granted ? size : 0),
-        until: now + Math.min(LOAN_TTL_MS, answer.result.msBeforeNext),
-        remaining: answer.result.remainingPoints,
-        resetAt: now + answer.result.msBeforeNext,
-      };
-      taken = loan.left >= 1;
-      if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
-      this.#loans.set(name, loan);
-    }
-    if (taken) loan.left -= 1;
-    return {
-      name: window.name,
-      limit,
-      remaining: Math.max(0, Math.floor(loan.remaining + loan.left)),
-      resetSeconds: Math.max(1, Math.ceil((loan.resetAt - now) / 1000)),
-      taken,
+    now: number,
+  ): Promise<Taken> {
+    const name = loanName(window, limit, tenantId, keyId);
+    const size = Math.max(1, Math.floor(limit * LOAN_SHARE));
+    const answer = await this.#borrow(window, limit, `${tenantId}:${keyId}:${window.name}`, size);
+    // Others may have borrowed meanwhile: what is left of their loan is not thrown away.
+    const current = this.#loans.get(name);
+    const kept = current !== undefined && current.resetAt > now ? current.left : 0;
+    const loan = {
+      left: kept + (answer.granted ? size : 0),
+      remaining: answer.result.remainingPoints,
+      resetAt: now + answer.result.msBeforeNext,
     };
+    if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
+    this.#loans.set(name, loan);
+    return take(window, limit, loan, now);
   }
 
   async #borrow(
@@ -120,26 +108,60 @@ export class RateLimiter {
     }
   }
 
-  async #limiterFor(
+  /** One limiter a window and limit: two would each grant the whole of it. */
+  #limiterFor(
     window: (typeof WINDOWS)[number],
     limit: number,
   ): Promise<RateLimiterMemory | RateLimiterRedis> {
     const name = `${window.name}:${limit}`;
-    const known = this.#limiters.get(name);
-    if (known !== undefined) return known;
+    let limiter = this.#limiters.get(name);
+    if (limiter === undefined) {
+      limiter = this.#makeLimiter(window, limit);
+      this.#limiters.set(name, limiter);
+    }
+    return limiter;
+  }
+
+  async #makeLimiter(
+    window: (typeof WINDOWS)[number],
+    limit: number,
+  ): Promise<RateLimiterMemory | RateLimiterRedis> {
     const options = { points: limit, duration: window.seconds, keyPrefix: rateLimitPrefix };
     const memory = new RateLimiterMemory(options);
     const client = await this.#cache.client();
-    const limiter =
-      client === undefined
-        ? memory
-        : new RateLimiterRedis({
-            ...options,
-            storeClient: client,
-            insuranceLimiter: memory,
-            rejectIfRedisNotReady: true,
-          });
-    this.#limiters.set(name, limiter);
-    return limiter;
+    if (client === undefined) return memory;
+    return new RateLimiterRedis({
+      ...options,
+      storeClient: client,
+      insuranceLimiter: memory,
+      rejectIfRedisNotReady: true,
+    });
   }
+}
+
+/** A window, and whether a request was taken from it. */
+interface Taken extends RateWindow {
+  readonly taken: boolean;
+}
+
+const settled = (one: Taken | Promise<Taken>): Promise<Taken> => Promise.resolve(one);
+
+function isAllTaken(windows: readonly (Taken | Promise<Taken>)[]): windows is readonly Taken[] {
+  return !windows.some((one) => one instanceof Promise);
+}
+
+function loanName(window: (typeof WINDOWS)[number], limit: number, tenantId: string, keyId: string): string {
+  return `${window.name}:${limit}:${tenantId}:${keyId}`;
+}
+
+function take(window: (typeof WINDOWS)[number], limit: number, loan: Loan, now: number): Taken {
+  const taken = loan.left >= 1;
+  if (taken) loan.left -= 1;
+  return {
+    name: window.name,
+    limit,
+    remaining: Math.max(0, Math.floor(loan.remaining + loan.left)),
+    resetSeconds: Math.max(1, Math.ceil((loan.resetAt - now) / 1000)),
+    taken,
+  };
 }

@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { randomNonce } from './random-pool.ts';
 
 /** AES-256-GCM with NIST SP 800-38D's recommended 96-bit nonce and full tag. */
 const ALGORITHM = 'aes-256-gcm';
@@ -22,7 +23,7 @@ export function binding(tenantId: string, id: string): Buffer {
 
 /** Seals bytes: `format (1) | nonce (12) | ciphertext | tag (16)`. */
 export function seal(key: Uint8Array, plain: Uint8Array, aad: Uint8Array): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
+  const nonce = randomNonce(NONCE_BYTES);
   const cipher = createCipheriv(ALGORITHM, key, nonce);
   cipher.setAAD(aad);
   return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);

@@ -1,13 +1,15 @@
-import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import type { RateWindow } from '../cache/rate-limit.ts';
+import { randomHex } from '../crypto/random-pool.ts';
 import { errorFields, log } from '../log/log.ts';
 import type { Services } from '../runtime/services.ts';
 import { problemOf } from './answer-problem.ts';
 import type { Call, Origin } from './call.ts';
 import type { Endpoint, Input, PublicEndpointDefinition } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from './idempotency.ts';
-import { givenByOperator, parseParts, readBody, refuseOtherTenants } from './parse-request.ts';
+import { givenByOperator, refuseOtherTenants } from './named-tenants.ts';
+import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
 import { Problem, problemReply } from './problem.ts';
 import type { Reply } from './reply.ts';
 import { auditEvent, recordEvents } from './audit.ts';
@@ -21,9 +23,9 @@ function traceOf(request: HttpRequest): Trace {
   const given = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(
     request.headers.get('traceparent') ?? '',
   );
-  const id = given?.[1] ?? randomBytes(16).toString('hex');
+  const id = given?.[1] ?? randomHex(16);
   const headers: Record<string, string> = {
-    traceparent: `00-${id}-${randomBytes(8).toString('hex')}-${given?.[3] ?? '01'}`,
+    traceparent: `00-${id}-${randomHex(8)}-${given?.[3] ?? '01'}`,
     'x-ms-request-id': id,
   };
   const clientRequestId = request.headers.get('x-ms-client-request-id');
@@ -33,10 +35,17 @@ function traceOf(request: HttpRequest): Trace {
   return { id, headers };
 }
 
+/** The address of the last hop that Application Gateway saw, which is the client; it may carry a port. */
+function clientAddress(forwarded: string | null): string | null {
+  const last = forwarded?.split(',').at(-1)?.trim() ?? '';
+  const bare =
+    /^\[([^\]]*)\](?::\d+)?$/.exec(last)?.[1] ?? (isIP(last) === 6 ? last : last.replace(/:\d+$/, ''));
+  // A zone would be a stranger's interface, and is no part of an address that a database keeps.
+  return isIP(bare) === 0 || bare.includes('%') ? null : bare;
+}
+
 function originOf(request: HttpRequest, trace: Trace): Origin {
-  // Behind Application Gateway the last hop it saw is the client; it may carry a port.
-  const forwarded = request.headers.get('x-forwarded-for')?.split(',').at(-1)?.trim().replace(/:\d+$/, '');
-  const ip = forwarded !== undefined && /^[0-9a-fA-F.:]{3,45}$/.test(forwarded) ? forwarded : null;
+  const ip = clientAddress(request.headers.get('x-forwarded-for'));
   return { traceId: trace.id, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
 }
 
@@ -118,11 +127,11 @@ export async function answer(
     const json =
       endpoint.body === undefined
         ? undefined
-        : await readBody(request, endpoint.bodyLimit, endpoint.body.safeParse(undefined).success);
+        : await readBody(request, endpoint.bodyLimit, mayBeAbsent(endpoint.body));
     const given =
       endpoint.permission === 'platform:operate'
         ? givenByOperator(request, json)
-        : refuseOtherTenants(principal.tenantId, request, json);
+        : refuseOtherTenants(principal.tenantId, request, json, endpoint.body);
     const parsed = parseParts(endpoint, given);
     const input = {
       ...parsed,

@@ -28,6 +28,8 @@ interface Described {
   readonly summary: string;
   readonly description?: string;
   readonly responses: Readonly<Record<number, ResponseDefinition>>;
+  /** Where `If-Match` is looked at, and whether it must be there; what changes a thing that has versions. */
+  readonly ifMatch?: 'required' | 'optional';
 }
 
 /** What a parsed request brings. Absent schemas bring nothing. */

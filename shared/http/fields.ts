@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { INSTANT_BOUNDS, isOutOfRange } from '../time/instant.ts';
 
 /** A number in [0,1]: confidence, score, coverage. */
 export const unit = z.number().min(0).max(1);
@@ -6,8 +7,18 @@ export const unit = z.number().min(0).max(1);
 /** An object that is the client's own business. */
 export const freeForm = z.record(z.string(), z.unknown());
 
-/** An instant given by a client, RFC 3339 with any offset. */
-export const instant = z.iso.datetime({ offset: true });
+/** PostgreSQL reads offsets below 16 hours; the world's reach from -12 to +14. */
+const OFFSET_TOO_FAR = /[+-](?:1[6-9]|2\d):\d\d$/;
+/** A date, a time, an offset and more digits of a second than anyone measures; PostgreSQL gives up at 128. */
+const INSTANT_LENGTH_MAX = 64;
+
+/** An instant given by a client, RFC 3339 with any offset: one that PostgreSQL and a `Date` can both keep. */
+export const instant = z.iso
+  // What is no instant at all is told so once, and not that it is out of bounds as well.
+  .datetime({ offset: true, abort: true })
+  .max(INSTANT_LENGTH_MAX)
+  .refine((text) => !isOutOfRange(Date.parse(text)), { message: INSTANT_BOUNDS })
+  .refine((text) => !OFFSET_TOO_FAR.test(text), { message: 'must have an offset below 16 hours' });
 
 /** `{request_id}` in a path. */
 export const requestIdParams = z.object({ request_id: z.uuid() });

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { hash } from 'node:crypto';
 import type { TenantDatabase } from '../db/tenant-database.ts';
 import type { IdempotencyClaim } from './call.ts';
+import { canonicalJson } from './canonical-json.ts';
 import { Problem } from './problem.ts';
 import type { Reply } from './reply.ts';
 
@@ -12,14 +12,15 @@ const KEY_MAX = 255;
 
 /**
  * The key of an `Idempotency-Key` header, quoted (a Structured Field String) or bare; undefined without the header.
- * @throws Problem 400 for an empty, too long or unprintable key.
+ * @throws Problem 400 for an empty, too long or unprintable key, or one whose quote does not end.
  */
 export function readIdempotencyKey(header: string | null): string | undefined {
   if (header === null) return undefined;
   const trimmed = header.trim();
   const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(trimmed);
   const key = quoted?.[1] === undefined ? trimmed : quoted[1].replace(/\\(["\\])/g, '$1');
-  if (key.length === 0 || key.length > KEY_MAX || !/^[\x20-\x7e]+$/.test(key)) {
+  const isBroken = quoted === null && trimmed.startsWith('"');
+  if (isBroken || key.length === 0 || key.length > KEY_MAX || !/^[\x20-\x7e]+$/.test(key)) {
     throw new Problem('INVALID_REQUEST', {
       errors: [
         { pointer: 'header/Idempotency-Key', detail: `must be 1 to ${KEY_MAX} printable ASCII characters` },
@@ -31,9 +32,7 @@ export function readIdempotencyKey(header: string | null): string | undefined {
 
 /** What was asked, as a hash: the same for the same JSON, however it is spaced or ordered (RFC 8785). */
 export function fingerprintOf(asked: unknown): Buffer {
-  return createHash('sha256')
-    .update(canonicalize(asked) ?? '')
-    .digest();
+  return hash('sha256', canonicalJson(asked), 'buffer');
 }
 
 /** A first answer as it is stored. */
@@ -89,34 +88,34 @@ export async function findAnswers(
   return new Map(rows.map((row) => [row.key, row]));
 }
 
+/** The columns of `item` that {@link CLAIM_SQL} needs, for a `json_to_recordset` column list. */
+export const CLAIM_COLUMNS =
+  'idempotency_key text, fingerprint text, reply_status smallint, reply_headers jsonb, reply_body text';
+
+/**
+ * SQL that is true where a row of `given` needs no key, or its key on the route `$2` is held by no request that runs. The
+ * key is tried, never waited for, so that two batches that name the same keys in another order cannot block each other.
+ */
+export const CLAIM_LOCK_SQL = `(given.idempotency_key is null or pg_try_advisory_xact_lock(
+  hashtextextended(scope.tenant_id || chr(31) || $2 || chr(31) || given.idempotency_key, 0)))`;
+
 /**
  * SQL that continues a WITH clause after `scope` and `item` and yields `fresh`: the items whose effect is to happen now.
- * `item` has `n`, `idempotency_key`, `fingerprint` (base64), `reply_status`, `reply_headers`, `reply_body`. The
- * statement's `$2` is the route, `$3` now, `$4` when the answers expire.
- *
- * A key is tried, never waited for: a second request finds the lock taken (`locked.free` is false) or the key claimed
- * (not in `fresh`). So two batches that name the same keys in another order cannot block each other.
+ * `item` has {@link CLAIM_COLUMNS}, `recorded_at`, and {@link CLAIM_LOCK_SQL} as `free`; no two have the same key. The
+ * statement's `$2` is the route. An item that is free and not in `fresh` was answered before.
  */
 export const CLAIM_SQL = `
-, locked as materialized (
-    select item.n, item.idempotency_key is null
-           or pg_try_advisory_xact_lock(hashtextextended(scope.tenant_id || chr(31) || $2 || chr(31) || item.idempotency_key, 0)) as free
-      from item, scope)
 , claimed as (
     insert into ops.idempotency as known (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
-    select scope.tenant_id, $2, item.idempotency_key, decode(item.fingerprint, 'base64'), item.reply_status,
-           item.reply_headers, item.reply_body, $3::timestamptz, $4::timestamptz
-      from item join locked using (n) cross join scope
-     where locked.free and item.idempotency_key is not null
+    select scope.tenant_id, $2, idempotency_key, decode(fingerprint, 'base64'), reply_status, reply_headers, reply_body,
+           recorded_at, recorded_at + interval '${IDEMPOTENCY_TTL_MS} milliseconds'
+      from item, scope
+     where free and idempotency_key is not null
     on conflict (tenant_id, route, key) do update
        set fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
            body = excluded.body, created_at = excluded.created_at, expires_at = excluded.expires_at
      where known.expires_at <= excluded.created_at
     returning known.key)
 , fresh as materialized (
-    select item.* from item join locked using (n)
-     where locked.free and (item.idempotency_key is null or item.idempotency_key in (select key from claimed)))`;
-
-/** The columns of `item` that {@link CLAIM_SQL} needs, for a `json_to_recordset` column list. */
-export const CLAIM_COLUMNS =
-  'n int, idempotency_key text, fingerprint text, reply_status smallint, reply_headers jsonb, reply_body text';
+    select item.* from item
+     where free and (idempotency_key is null or idempotency_key in (select key from claimed)))`;

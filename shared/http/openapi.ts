@@ -56,6 +56,15 @@ const HEADERS: Readonly<Record<string, Json>> = {
   Link: text('`<…>; rel="next"`; absent on the last page.'),
   ETag: text('The version, for If-Match and If-None-Match.'),
   'Idempotency-Replayed': text('`true` when this is the first answer again.'),
+  'Retry-After': text('Seconds to wait before the request is sent again.'),
+  'WWW-Authenticate': text('How to authenticate.'),
+};
+
+/** Headers that an answer of a status brings whatever the route. */
+const PROBLEM_HEADERS: Readonly<Record<number, string>> = {
+  401: 'WWW-Authenticate',
+  429: 'Retry-After',
+  503: 'Retry-After',
 };
 
 function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
@@ -89,31 +98,27 @@ function problemStatuses(endpoint: Endpoint): number[] {
   if (endpoint.params !== undefined) codes.push('NOT_FOUND');
   if (endpoint.body !== undefined) codes.push('PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE');
   if (endpoint.method !== 'GET') codes.push('QUOTA_EXCEEDED', 'CONFLICT');
-  if (endpoint.method === 'PUT' || endpoint.method === 'DELETE') codes.push('PRECONDITION_FAILED');
+  if (endpoint.ifMatch !== undefined) codes.push('PRECONDITION_FAILED');
   if (endpoint.method === 'POST') codes.push('IDEMPOTENCY_MISMATCH');
   return [...new Set(codes.map((code) => PROBLEM_CODES[code][0]))].sort();
 }
 
+function headerParameters(endpoint: Endpoint): Json[] {
+  const header = (name: string, description: string, required = false): Json[] => [
+    { name, in: 'header', required, description, schema: { type: 'string' } },
+  ];
+  return [
+    ...(endpoint.method === 'POST' && endpoint.permission !== null
+      ? header('Idempotency-Key', 'Makes the request repeatable for 24 hours; quoted or bare.')
+      : []),
+    ...(endpoint.responses[304] === undefined ? [] : header('If-None-Match', 'An ETag that the client has.')),
+    ...(endpoint.ifMatch === undefined
+      ? []
+      : header('If-Match', 'The ETag that the change is based on.', endpoint.ifMatch === 'required')),
+  ];
+}
+
 function operation(endpoint: Endpoint): Json {
-  const header = (name: string, description: string): Json => ({
-    name,
-    in: 'header',
-    required: false,
-    description,
-    schema: { type: 'string' },
-  });
-  const headers: Json[] = [];
-  if (endpoint.method === 'POST' && endpoint.permission !== null) {
-    headers.push(header('Idempotency-Key', 'Makes the request repeatable for 24 hours; quoted or bare.'));
-  }
-  if (endpoint.responses[304] !== undefined)
-    headers.push(header('If-None-Match', 'An ETag that the client has.'));
-  if (
-    endpoint.responses[412] !== undefined ||
-    (endpoint.method === 'PUT' && endpoint.responses[200]?.headers?.includes('ETag') === true)
-  ) {
-    headers.push(header('If-Match', 'The ETag that the change is based on.'));
-  }
   const problems = problemStatuses(endpoint).filter((status) => endpoint.responses[status] === undefined);
   return {
     operationId: endpoint.name,
@@ -121,7 +126,11 @@ function operation(endpoint: Endpoint): Json {
     summary: endpoint.summary,
     ...(endpoint.description === undefined ? {} : { description: endpoint.description }),
     ...(endpoint.permission === null ? { security: [] } : { 'x-permission': endpoint.permission }),
-    parameters: [...parameters(endpoint.params, 'path'), ...parameters(endpoint.query, 'query'), ...headers],
+    parameters: [
+      ...parameters(endpoint.params, 'path'),
+      ...parameters(endpoint.query, 'query'),
+      ...headerParameters(endpoint),
+    ],
     ...(endpoint.body === undefined
       ? {}
       : {
@@ -144,6 +153,10 @@ function operation(endpoint: Endpoint): Json {
   };
 }
 
+function headersOf(name: string | undefined): Json {
+  return name === undefined ? {} : { headers: { [name]: HEADERS[name] } };
+}
+
 function problemResponses(): Json {
   const byStatus = new Map<number, string[]>();
   for (const [code, [status]] of Object.entries(PROBLEM_CODES))
@@ -153,6 +166,7 @@ function problemResponses(): Json {
       `Problem${status}`,
       {
         description: codes.join(', '),
+        ...headersOf(PROBLEM_HEADERS[status]),
         content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
       },
     ]),

@@ -1,15 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { v7 } from 'uuid';
+import { randomHex } from '../crypto/random-pool.ts';
+import { isOutOfRange } from '../time/instant.ts';
+
+/** The digits whose upper two bits are RFC 9562's variant, 10. */
+const VARIANTS = '89ab';
 
 /** A new UUIDv7: unique, and in order of creation. `at` sets its timestamp (ms precision). */
 export function newId(at?: Date): string {
-  return at === undefined ? v7() : v7({ msecs: at.getTime() });
+  if (at === undefined) return v7();
+  const time = at.getTime().toString(16).padStart(12, '0');
+  const random = randomHex(10);
+  // The variant is two bits: of the digit's four, two are random.
+  const variant = VARIANTS.charAt(Number.parseInt(random.charAt(3), 16) & 3);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
 }
 
-/** The instant that a UUIDv7 was made, at ms precision; undefined for another version of UUID. */
+/**
+ * The instant that a UUIDv7 was made, at ms precision; undefined for another version of UUID, and for one that names a
+ * time so far ahead that it cannot be this service's.
+ */
 export function instantOfId(id: string): Date | undefined {
   if (id.charAt(14) !== '7') return undefined;
-  return new Date(Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16));
+  const at = Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
+  return isOutOfRange(at) ? undefined : new Date(at);
 }
 
 /** Random bytes as lower-case base32 without look-alikes: safe in headers, URLs and a human's eye. */

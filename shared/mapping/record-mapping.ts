@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { ARCHIVE_REQUESTED, newEvent } from '../bus/events.ts';
 import { mapperResponseKey, contentHash } from '../cache/keys.ts';
 import type { DataKey } from '../crypto/data-keys.ts';
@@ -28,7 +28,7 @@ const RECORDING: Recording = {
         created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, orchestration_request_id, detector, output, decode(source, 'base64'),
              key_id, model_version, processing_mode, priority, metadata, idempotency_key,
-             status, $3::timestamptz, $3::timestamptz, expires_at
+             status, recorded_at, recorded_at, expires_at
         from fresh, scope)
   , response as (
       insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
@@ -36,14 +36,14 @@ const RECORDING: Recording = {
       select scope.tenant_id, request_id, record_id, mapped->'taxonomy', mapped->'scores', (mapped->>'confidence')::float8,
              mapped->>'notes', mapped->'provenance', mapped->'policy_context', mapped->'version_info',
              (mapped->>'processing_time_ms')::int, mapped->>'model_used', decode(response_fingerprint, 'base64'),
-             $3::timestamptz
+             recorded_at
         from fresh, scope where record_id is not null)
   , record as (
       insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
         timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group,
         subscription_id)
       select scope.tenant_id, record_id, partition_day, decode(source, 'base64'), mapped, model_version, detector,
-             $3::timestamptz, metadata, request_id, key_id, $3::timestamptz, record_expires_at, azure_region,
+             recorded_at, metadata, request_id, key_id, recorded_at, record_expires_at, azure_region,
              resource_group, subscription_id
         from fresh, scope where record_id is not null)`,
 };
@@ -167,7 +167,7 @@ export function responseColumns(
 
 /** What tells a repeated response from another one. */
 export function responseFingerprint(response: MapperResponse): Buffer {
-  return createHash('sha256').update(JSON.stringify(response)).digest();
+  return hash('sha256', JSON.stringify(response), 'buffer');
 }
 
 function questionHash(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { freeForm, unit } from '../http/fields.ts';
+import { freeForm, instant, unit } from '../http/fields.ts';
 import { pageQuery } from '../http/pagination.ts';
 
 /** A mapper payload, sealed: the contract's 64 KB, in UTF-8 bytes. */
@@ -17,7 +17,7 @@ const provenance = z.strictObject({
   route: z.string().max(200).optional(),
   model: z.string().max(200).optional(),
   tenant_id: z.string().max(63).optional(),
-  ts: z.iso.datetime({ offset: true }).optional(),
+  ts: instant.optional(),
 });
 
 /** What the mapper answered. */

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
 import { auditEvent, recordEvents } from '../http/audit.ts';
 import { fingerprintOf, readIdempotencyKey } from '../http/idempotency.ts';
-import { faultsOf, refuseOtherTenantIn, withoutTenant } from '../http/parse-request.ts';
+import { refuseOtherTenantIn, withoutTenant } from '../http/named-tenants.ts';
+import { faultsOf, PARSING } from '../http/parse-request.ts';
 import { Problem, type Fault, type ProblemCode } from '../http/problem.ts';
 import type { Reply } from '../http/reply.ts';
 import { recordItems, type Item, type ItemOutcome, type Recording } from './record-items.ts';
@@ -83,11 +84,11 @@ function parseItem<Body>(
 ): { body: Body; claim: IdempotencyClaim | null } | Problem {
   const { idempotency_key: givenKey, ...rest } = given;
   try {
-    refuseOtherTenantIn(call.principal.tenantId, rest);
+    refuseOtherTenantIn(call.principal.tenantId, rest, kind.schema);
     const body = withoutTenant(rest);
     const faults: Fault[] = [];
     const key = itemKey(givenKey, faults);
-    const parsed = kind.schema.safeParse(body);
+    const parsed = kind.schema.safeParse(body, PARSING);
     if (!parsed.success) faults.push(...faultsOf(parsed.error, ''));
     if (!parsed.success || faults.length > 0) return new Problem('INVALID_REQUEST', { errors: faults });
     const claim = key === null ? null : { key, fingerprint: fingerprintOf([kind.recording.route, {}, body]) };

@@ -1,19 +1,23 @@
 import { admit, isMeteredAtDoor, release } from '../billing/admission.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import { faultOf } from '../db/errors.ts';
+import type { TenantDatabase } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
 import {
   CLAIM_COLUMNS,
+  CLAIM_LOCK_SQL,
   CLAIM_SQL,
   findAnswers,
-  IDEMPOTENCY_TTL_MS,
   replay,
   stillRunning,
 } from '../http/idempotency.ts';
 import { problemOf } from '../http/answer-problem.ts';
 import { Problem } from '../http/problem.ts';
 import type { Reply } from '../http/reply.ts';
+import type { OutboxEntry } from '../bus/publisher.ts';
+import type { Services } from '../runtime/services.ts';
+import { WriteLane, type LaneRow, type RowOutcome } from './write-lane.ts';
 import { withPartition } from './with-partition.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from '../http/audit.ts';
 
@@ -23,7 +27,10 @@ export interface Recording {
   readonly route: string;
   /** The row's own columns, as a `json_to_recordset` column list. */
   readonly columns: string;
-  /** Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`; `$3` is now. */
+  /**
+   * Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`. `recorded_at`
+   * is the instant of a row's request.
+   */
   readonly inserts: string;
 }
 
@@ -45,7 +52,8 @@ export type ItemOutcome =
   | { readonly outcome: 'refused'; readonly problem: Problem };
 
 /**
- * Records items in one statement: tenant, idempotency, rows and outbox together. None of them spoils another: where the
+ * Records items in one statement: tenant, idempotency, rows and outbox together, and those of the tenant's other requests
+ * that came at the same time (see {@link WriteLane}). None of them spoils another: where the
  * database refuses one, they are recorded one by one. Answers in the order given, after the commit.
  * @throws only what concerns them all: the database is away.
  */
@@ -129,57 +137,102 @@ function refusal(error: unknown, call: Call): Problem {
   });
 }
 
-async function recordTogether(
-  call: Call,
-  recording: Recording,
-  items: readonly Item[],
-): Promise<Map<Item, ItemOutcome>> {
-  const metered = isMeteredAtDoor(call);
-  const entries = items.map((item) => ({
+/** What an item publishes once it is committed. */
+function entryOf(call: Call, item: Item, metered: boolean): OutboxEntry {
+  return {
     id: newId(call.now),
     events: [
       ...item.usage.map((used) => usageEvent(call, used, metered ? item.requestId : undefined)),
       auditEvent(call, item.audit),
       ...item.events,
     ],
-  }));
-  const rows = items.map((item, n) => ({
+  };
+}
+
+function rowOf(call: Call, item: Item, entry: OutboxEntry): LaneRow {
+  const row = {
     ...item.row,
-    n,
     request_id: item.requestId,
+    recorded_at: call.now,
     idempotency_key: item.claim?.key ?? null,
     fingerprint: item.claim?.fingerprint.toString('base64') ?? null,
     reply_status: item.reply.status,
     reply_headers: { ...item.reply.headers, 'content-type': 'application/json' },
     reply_body: item.claim === null ? null : JSON.stringify(item.reply.body),
-    outbox_id: entries[n]?.id,
-    outbox_events: entries[n]?.events,
-  }));
-  const done = await call.tenant.statement<{ n: number; free: boolean; fresh: boolean }>(
-    `, item as materialized (
-         select * from json_to_recordset($5::text::json) as i (${CLAIM_COLUMNS}, request_id uuid, outbox_id uuid,
-           outbox_events jsonb, ${recording.columns}))
-     ${CLAIM_SQL}
-     ${recording.inserts}
-     , caused as (
-         insert into ops.outbox (id, tenant_id, events)
-         select fresh.outbox_id, scope.tenant_id, fresh.outbox_events from fresh, scope)
-     select locked.n, locked.free, exists (select from fresh where fresh.n = locked.n) as fresh from locked`,
-    [recording.route, call.now, new Date(call.now.getTime() + IDEMPOTENCY_TTL_MS), JSON.stringify(rows)],
-  );
+    outbox_id: entry.id,
+    outbox_events: entry.events,
+  };
+  return { requestId: item.requestId, idempotencyKey: item.claim?.key, json: JSON.stringify(row) };
+}
+
+async function recordTogether(
+  call: Call,
+  recording: Recording,
+  items: readonly Item[],
+): Promise<Map<Item, ItemOutcome>> {
+  const metered = isMeteredAtDoor(call);
+  const entries = items.map((item) => entryOf(call, item, metered));
+  const rows = items.flatMap((item, n) => {
+    const entry = entries[n];
+    return entry === undefined ? [] : [rowOf(call, item, entry)];
+  });
+  const written = await laneOf(call, recording).add(rows);
   const outcomes = new Map<Item, ItemOutcome>();
-  for (const row of done) {
-    const item = items[row.n];
-    const entry = entries[row.n];
-    if (item === undefined || entry === undefined) continue;
+  items.forEach((item, n) => {
+    const row = written.get(item.requestId);
+    const entry = entries[n];
+    if (row === undefined || entry === undefined) return;
     if (row.fresh) {
       outcomes.set(item, { outcome: 'created', reply: item.reply });
       call.services.publisher.publish(entry);
     } else if (!row.free) {
       outcomes.set(item, { outcome: 'refused', problem: stillRunning() });
     }
-  }
+  });
   return outcomes;
+}
+
+/** The lanes that are not idle, by tenant and route. */
+const lanes = new WeakMap<Services, Map<string, WriteLane>>();
+
+function laneOf(call: Call, recording: Recording): WriteLane {
+  let ofServices = lanes.get(call.services);
+  if (ofServices === undefined) {
+    ofServices = new Map();
+    lanes.set(call.services, ofServices);
+  }
+  const busy = ofServices;
+  const name = `${recording.route} ${call.tenant.tenantId}`;
+  let lane = busy.get(name);
+  if (lane === undefined) {
+    lane = new WriteLane(
+      (rows) => writeRows(call.tenant, recording, rows),
+      () => busy.delete(name),
+    );
+    busy.set(name, lane);
+  }
+  return lane;
+}
+
+async function writeRows(
+  tenant: TenantDatabase,
+  recording: Recording,
+  rows: readonly LaneRow[],
+): Promise<Map<string, RowOutcome>> {
+  const written = await tenant.statement<{ request_id: string; free: boolean; fresh: boolean }>(
+    `, item as materialized (
+         select given.*, ${CLAIM_LOCK_SQL} as free
+           from scope, json_to_recordset($3::text::json) as given (${CLAIM_COLUMNS}, request_id uuid,
+                recorded_at timestamptz, outbox_id uuid, outbox_events jsonb, ${recording.columns}))
+     ${CLAIM_SQL}
+     ${recording.inserts}
+     , caused as (
+         insert into ops.outbox (id, tenant_id, events)
+         select fresh.outbox_id, scope.tenant_id, fresh.outbox_events from fresh, scope)
+     select request_id, free, request_id in (select request_id from fresh) as fresh from item`,
+    [recording.route, `[${rows.map((row) => row.json).join(',')}]`],
+  );
+  return new Map(written.map(({ request_id: requestId, free, fresh }) => [requestId, { free, fresh }]));
 }
 
 /** Items that were not recorded now: either their key was answered before, or the allowance refused them. */

@@ -90,6 +90,7 @@ function serveReplace(resource: Resource): void {
     method: 'PUT',
     path: `v1/${resource.name}/{${resource.idColumn}}`,
     summary: `Replace a ${resource.one} as a whole; needs If-Match`,
+    ifMatch: 'required',
     params: schema,
     body: resource.body,
     responses: { 200: { description: 'Replaced.', schema: row, headers: ['ETag'] } },
@@ -108,6 +109,7 @@ function serveRemoval(resource: Resource, verb: 'delete' | 'deactivate'): void {
     path: `v1/${resource.name}/{${resource.idColumn}}`,
     summary:
       verb === 'delete' ? `Delete a ${resource.one}` : `Deactivate a ${resource.one}; it stays readable`,
+    ifMatch: 'optional',
     params: schema,
     responses: { 204: { description: verb === 'delete' ? 'Deleted.' : 'Active no more.' } },
     run: (call, { params, ifMatch }) => remove(call, resource, idOf(resource, params), ifMatch),

@@ -51,6 +51,8 @@ export interface TestApp {
   };
   readonly broker: Broker;
   readonly host: FunctionsHost;
+  /** Every line that the host and the app have logged so far. */
+  readonly logLines: readonly string[];
   /** One request: `app.request('POST', '/api/v1/mappings', { key, body, headers })`. */
   request(method: string, path: string, options?: RequestOptions): Promise<TestAnswer>;
   /** A key of a tenant with just these permissions. */
@@ -73,6 +75,8 @@ export interface RequestOptions {
 export interface TestAppOptions {
   /** Without a Redis. */
   readonly withoutRedis?: boolean;
+  /** Settings that go before the harness's own: another Redis, say. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Shorter locks, other delivery counts. */
   readonly queues?: readonly QueueDefinition[];
   /** Triggers that stay silent: `['timer']` unless said otherwise, since a test's time is its own. */
@@ -106,6 +110,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     REDIS_KEY_PREFIX: redis?.keyPrefix ?? '',
     API_KEY_PEPPER: randomBytes(32).toString('hex'),
     KEY_ENCRYPTION_KEYS: JSON.stringify({ '1': randomBytes(32).toString('base64') }),
+    ...options.settings,
   };
   const settings = readSettings(environment);
   const services = openServices(settings);
@@ -118,13 +123,14 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     insertKey(admin.core, settings.API_KEY_PEPPER, tenantId, permissions, columns);
   const keys = await seedTenants(admin, services, makeKey);
   await seedReferenceRows(admin.core);
+  const logLines = collectLog();
   const host = await startFunctionsHost({
     appDir: facts.dir,
     port: 0,
     settings: environment,
     stateDir: `${facts.dir}/state-${newId()}`,
     disable: { kinds: options.silent ?? ['timer'] },
-    log: () => undefined,
+    log: ({ message }) => void logLines.push(message),
   });
   const baseUrl = `http://127.0.0.1:${host.port}`;
   afterAll(async () => {
@@ -142,9 +148,24 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     databases,
     broker,
     host,
+    logLines,
     makeKey,
     request: (method, path, sent = {}) => ask(baseUrl, method, path, sent),
   };
+}
+
+/** Collects what the app writes on the console, which is where Azure's host takes an app's log from. */
+function collectLog(): string[] {
+  const lines: string[] = [];
+  for (const level of ['log', 'info', 'warn', 'error'] as const) {
+    const write = console[level].bind(console);
+    console[level] = (...parts: unknown[]) => {
+      lines.push(parts.map(String).join(' '));
+      write(...parts);
+    };
+    afterAll(() => void (console[level] = write));
+  }
+  return lines;
 }
 
 async function ask(baseUrl: string, method: string, path: string, sent: RequestOptions): Promise<TestAnswer> {

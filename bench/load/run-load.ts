@@ -1,0 +1,152 @@
+import { randomInt } from 'node:crypto';
+import { LoadConnection } from './connection.ts';
+import { Latencies } from './latencies.ts';
+import type { LoadOrder, LoadResult } from './protocol.ts';
+
+/** Digits of the number that makes each request another one: this process's own, then the request's. */
+const NUMBER_LENGTH = 18;
+const PROCESS_DIGITS = String(randomInt(100_000, 1_000_000));
+const REQUEST_DIGITS = NUMBER_LENGTH - PROCESS_DIGITS.length;
+
+/** Gives a connection its next request. */
+type NextRequest = () => Buffer;
+
+function headOf(method: string, path: string, order: LoadOrder, more: readonly string[]): string {
+  const lines = [
+    `${method} ${path} HTTP/1.1`,
+    `host: 127.0.0.1:${order.port}`,
+    `authorization: Bearer ${order.key}`,
+  ];
+  return [...lines, ...more, '', ''].join('\r\n');
+}
+
+/**
+ * Requests that record a mapping, each with an idempotency key and a source of its own. A connection has one buffer,
+ * in which the number is written over: to build a request anew would cost more than to send it.
+ */
+function recordingRequests(
+  order: LoadOrder,
+  request: Extract<LoadOrder['request'], { kind: 'record-mapping' }>,
+  first: number,
+): NextRequest {
+  const zeros = '0'.repeat(NUMBER_LENGTH);
+  const body = request.body.replaceAll(request.marker, zeros);
+  const head = headOf('POST', request.path, order, [
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    `idempotency-key: ${request.marker}-${zeros}`,
+  ]);
+  const bytes = Buffer.from(head + body);
+  const places: number[] = [];
+  for (let at = bytes.indexOf(zeros); at >= 0; at = bytes.indexOf(zeros, at + NUMBER_LENGTH)) places.push(at);
+  let number = first;
+  return () => {
+    number += 1;
+    const digits = PROCESS_DIGITS + String(number).padStart(REQUEST_DIGITS, '0');
+    for (const at of places) bytes.write(digits, at, 'latin1');
+    return bytes;
+  };
+}
+
+function readingRequests(order: LoadOrder, paths: readonly string[], first: number): NextRequest {
+  const requests = paths.map((path) => Buffer.from(headOf('GET', path, order, [])));
+  let next = first;
+  return () => {
+    next = (next + 1) % requests.length;
+    const request = requests[next];
+    if (request === undefined) throw new Error('nothing to read');
+    return request;
+  };
+}
+
+/** Numbers of one connection; a run of one connection never sends as many. */
+const NUMBERS_EACH = 1_000_000_000;
+let connectionsMade = 0;
+
+function requestsOf(order: LoadOrder): NextRequest {
+  const { request } = order;
+  connectionsMade += 1;
+  switch (request.kind) {
+    case 'record-mapping':
+      return recordingRequests(order, request, connectionsMade * NUMBERS_EACH);
+    case 'read':
+      return readingRequests(order, request.paths, (connectionsMade * 7919) % request.paths.length);
+    default:
+      return request satisfies never;
+  }
+}
+
+/** What the connections of a run share. */
+interface Run {
+  readonly order: LoadOrder;
+  readonly statuses: Record<string, number>;
+  readonly latencies: Latencies;
+  readonly startedAt: number;
+  readonly endsAt: number;
+  answers: number;
+  lastAt: number;
+}
+
+/** Drives one connection until the run's end; resolves with the answer that came last. */
+function drive(run: Run, lane: number): Promise<void> {
+  const { order } = run;
+  const next = requestsOf(order);
+  const gapMs = order.rate === undefined ? 0 : (order.connections * 1000) / order.rate;
+  return new Promise((resolve, reject) => {
+    let dueAt = run.startedAt + (gapMs * lane) / order.connections;
+    let sentAt = 0;
+    let connection: LoadConnection;
+    const send = (): void => {
+      // With a rate, the wait of a request that is late counts: it was due, and somebody waited for it.
+      sentAt = gapMs === 0 ? performance.now() : dueAt;
+      connection.send(next());
+    };
+    const onAnswer = (status: number): void => {
+      const now = performance.now();
+      run.answers += 1;
+      run.lastAt = now;
+      run.statuses[status] = (run.statuses[status] ?? 0) + 1;
+      run.latencies.add(now - sentAt);
+      if (gapMs > 0) dueAt += gapMs;
+      if (Math.max(now, gapMs === 0 ? now : dueAt) >= run.endsAt) {
+        connection.close();
+        resolve();
+      } else if (gapMs === 0 || dueAt <= now) send();
+      else setTimeout(send, dueAt - now);
+    };
+    LoadConnection.open(order.port, onAnswer, reject).then((opened) => {
+      connection = opened;
+      const wait = dueAt - performance.now();
+      if (gapMs > 0 && wait > 0) setTimeout(send, wait);
+      else send();
+    }, reject);
+  });
+}
+
+/** Runs an order to its end. Rejects when a connection is lost. */
+export async function runLoad(order: LoadOrder): Promise<LoadResult> {
+  const startedAt = performance.now();
+  const endsAt = startedAt + order.seconds * 1000;
+  const cpu = process.cpuUsage();
+  const run: Run = {
+    order,
+    statuses: {},
+    latencies: new Latencies(),
+    startedAt,
+    endsAt,
+    answers: 0,
+    lastAt: startedAt,
+  };
+  await Promise.all(Array.from({ length: order.connections }, (_, lane) => drive(run, lane)));
+  const { user, system } = process.cpuUsage(cpu);
+  const seconds = (run.lastAt - startedAt) / 1000;
+  return {
+    answers: run.answers,
+    seconds,
+    perSecond: run.answers / seconds,
+    statuses: run.statuses,
+    p50Ms: run.latencies.quantile(0.5),
+    p99Ms: run.latencies.quantile(0.99),
+    cpuSeconds: (user + system) / 1e6,
+  };
+}

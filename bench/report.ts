@@ -1,0 +1,72 @@
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { isReached, median, spread, type Figure, type Side } from './figures.ts';
+
+/** Digits that say something of a figure whose rounds differ by some hundredths. */
+function rounded(value: number): string {
+  if (Math.abs(value) >= 100) return value.toFixed(0);
+  return value.toPrecision(3);
+}
+
+function describeSide({ values, unit }: Side): string {
+  return `${rounded(median(values))} ${unit}`.trim();
+}
+
+function describeTarget(figure: Figure): string {
+  if (figure.target === undefined) return '';
+  const { bound, value } = figure.target;
+  return `${bound === 'at least' ? '≥' : '≤'} ${value}`;
+}
+
+function sign(figure: Figure): string {
+  const reached = isReached(figure);
+  return reached === undefined ? '' : reached ? 'reached' : 'MISSED';
+}
+
+/** The figures as a table, with what there is to say below. */
+export function describeFigures(figures: readonly Figure[]): string {
+  const head = ['figure', 'ratio', 'spread', 'target', '', 'measured', 'baseline'];
+  const rows = figures.map((figure) => {
+    const [low, high] = spread(figure.ratios);
+    return [
+      figure.name,
+      rounded(median(figure.ratios)),
+      `${rounded(low)}–${rounded(high)} of ${figure.ratios.length}`,
+      describeTarget(figure),
+      sign(figure),
+      describeSide(figure.candidate),
+      `${describeSide(figure.baseline)} (${figure.baseline.name})`,
+    ];
+  });
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  const notes = figures.flatMap(({ name, notes: lines }) => lines.map((text) => `  ${name}: ${text}`));
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line), '', ...notes].join(
+    '\n',
+  );
+}
+
+/** Writes the figures and what they were measured on. */
+export function writeResults(file: string | URL, figures: readonly Figure[]): void {
+  const [cpu] = cpus();
+  const results = {
+    machine: {
+      cpus: cpus().length,
+      cpu: cpu?.model ?? '',
+      platform: process.platform,
+      node: process.version,
+    },
+    figures: figures.map((figure) => ({
+      ...figure,
+      ratio: median(figure.ratios),
+      reached: isReached(figure),
+    })),
+  };
+  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
+}

@@ -1,0 +1,67 @@
+/**
+ * `npm run bench [-- NAME…] [--quick] [--rounds N] [--seconds N] [--rows N] [--soak [--minutes N]] [--profile DIR]`
+ * Runs the named benches, or all but the soak; prints the table and writes bench/results.json.
+ */
+import { parseArgs } from 'node:util';
+import type { Bench, Sizes } from './bench.ts';
+import type { Figure } from './figures.ts';
+import { describeFigures, writeResults } from './report.ts';
+import { writeBench } from './write.ts';
+
+const BENCHES: readonly Bench[] = [writeBench];
+
+/** The sizes that the targets name; the quick ones show only that everything works. */
+const FULL = { rounds: 5, seconds: 6, rows: 1_000_000 };
+const QUICK = { rounds: 2, seconds: 2, rows: 20_000 };
+
+function readArguments(): { benches: readonly Bench[]; sizes: Sizes } {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      rows: { type: 'string' },
+      soak: { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '10' },
+      profile: { type: 'string' },
+    },
+  });
+  const names = values.soak ? [...positionals, 'soak'] : positionals;
+  const unknown = names.filter((name) => !BENCHES.some((bench) => bench.name === name));
+  if (unknown.length > 0) {
+    throw new Error(
+      `no such bench: ${unknown.join(', ')}; there are ${BENCHES.map(({ name }) => name).join(', ')}`,
+    );
+  }
+  const usual = values.quick ? QUICK : FULL;
+  const sizes = {
+    rounds: Number(values.rounds ?? usual.rounds),
+    secondsEach: Number(values.seconds ?? usual.seconds),
+    rows: Number(values.rows ?? usual.rows),
+    soakMinutes: Number(values.minutes),
+    profileFolder: values.profile,
+  };
+  const benches = BENCHES.filter(({ name, byDefault }) =>
+    names.length === 0 ? byDefault : names.includes(name),
+  );
+  return { benches, sizes };
+}
+
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+try {
+  const { benches, sizes } = readArguments();
+  const figures: Figure[] = [];
+  for (const bench of benches) {
+    say(`${bench.name}: ${bench.what}`);
+    figures.push(...(await bench.run(sizes, say)));
+  }
+  say(`\n${describeFigures(figures)}`);
+  writeResults(new URL('results.json', import.meta.url), figures);
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+}

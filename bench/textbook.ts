@@ -1,0 +1,63 @@
+/**
+ * A row as this service writes it, in SQL for pgbench: the same tables, indexes, row security and sizes. The server makes
+ * ids and times, and the constants stand in the text: what a client would have to do for them costs pgbench nothing.
+ */
+const SEALED = `'\\x${'5a'.repeat(429)}'`;
+const MAPPED = `'${JSON.stringify({
+  taxonomy: ['PII.Identifier.CreditCard', 'PII.Contact.Address'],
+  scores: { 'PII.Identifier.CreditCard': 0.97, 'PII.Contact.Address': 0.61 },
+  confidence: 0.94,
+  notes: 'card number in running text',
+  provenance: { vendor: 'comply', detector: 'regex-pii', detector_version: '3.1', route: 'default' },
+  processing_time_ms: 41,
+  model_used: 'mapper-8b',
+})}'`;
+const METADATA = `'${JSON.stringify({ channel: 'support', language: 'en' })}'`;
+
+function event(type: string, data: object): object {
+  return {
+    specversion: '1.0',
+    id: '01912345-6789-7abc-8def-0123456789ab',
+    source: '/comply-ai/backend',
+    type,
+    time: '2025-01-01T00:00:00.000Z',
+    datacontenttype: 'application/json',
+    data: { tenant_id: 'acme', ...data },
+  };
+}
+
+const ID = '01912345-6789-7abc-8def-0123456789ab';
+const EVENTS = `'${JSON.stringify([
+  event('com.comply-ai.usage.recorded.v1', { usage_unit: 'count', usage_type: 'api_calls', usage_amount: 1 }),
+  event('com.comply-ai.audit.recorded.v1', {
+    actor: 'key:abcdefghijklmnopqrst',
+    action: 'mapping.created',
+    resource_type: 'mapping',
+    resource_id: ID,
+    outcome: 'success',
+    details: { detector: 'regex-pii', completed: true, record_id: ID },
+    ip_address: null,
+    user_agent: null,
+    trace_id: '0123456789abcdef0123456789abcdef',
+  }),
+  event('com.comply-ai.record.archive-requested.v1', { record_id: ID }),
+])}'`;
+
+/** pgbench takes a colon before a letter for a variable of its own. */
+function forPgbench(script: string): string {
+  return script.replace(/:(?=[a-z])(?<!::)/g, ': ');
+}
+
+const BEGIN = `begin;
+select set_config('app.current_tenant_id', 'acme', true);`;
+
+const RECORD =
+  `insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
+  timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group)
+values ('acme', uuidv7(), current_date, ${SEALED}, ${MAPPED}, 'mapper-2025.09', 'regex-pii', now(), ${METADATA}, uuidv7(),
+  '${ID}', now(), now() + interval '90 days', 'eastus', 'comply-ai-rg');`.replaceAll('\n', ' ');
+
+const OUTBOX = `insert into ops.outbox (id, tenant_id, events) values (uuidv7(), 'acme', ${EVENTS});`;
+
+/** The textbook transaction: begin, the tenant, the record, the outbox row, commit. Five round trips. */
+export const TEXTBOOK = forPgbench([BEGIN, RECORD, OUTBOX, 'commit;', ''].join('\n'));

@@ -1,0 +1,116 @@
+import { faultOf } from '../db/errors.ts';
+
+/** Rows in one statement at the most: beyond this a row costs no less, and each waits longer for the others. */
+const ROWS_MAX = 32;
+/** Characters of JSON in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
+const CHARACTERS_MAX = 512 * 1024;
+/** Statements of one lane at a time. With a second one, the server works while the first one's answers are sent. */
+const STATEMENTS_MAX = 2;
+
+/** A row ready to be written. */
+export interface LaneRow {
+  readonly requestId: string;
+  /** Undefined for a row that is not repeatable. */
+  readonly idempotencyKey: string | undefined;
+  /** The row as JSON. */
+  readonly json: string;
+}
+
+/** What the statement says of a row. */
+export interface RowOutcome {
+  /** False where its idempotency key is held by a request that still runs. */
+  readonly free: boolean;
+  /** Whether it was written now. */
+  readonly fresh: boolean;
+}
+
+/** Writes rows in one statement; answers by request id. */
+export type WriteRows = (rows: readonly LaneRow[]) => Promise<ReadonlyMap<string, RowOutcome>>;
+
+interface Waiting {
+  readonly rows: readonly LaneRow[];
+  readonly resolve: (outcomes: ReadonlyMap<string, RowOutcome>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Writes of one kind and tenant, each caller's in a statement with those of others that came while the last one ran. It
+ * waits for nobody: the first caller's statement is sent at once. A statement's costs (to start it, to commit it, to
+ * send it) are then shared by its rows, and the busier a tenant is, the more.
+ *
+ * What the database refuses is written once more, each caller's rows on their own, so that nobody is refused for
+ * another's fault. Rows with the same idempotency key never share a statement, in which they could not see each other.
+ */
+export class WriteLane {
+  readonly #write: WriteRows;
+  readonly #onIdle: () => void;
+  #waiting: Waiting[] = [];
+  #running = 0;
+
+  constructor(write: WriteRows, onIdle: () => void) {
+    this.#write = write;
+    this.#onIdle = onIdle;
+  }
+
+  /** Writes one caller's rows, all or none. Rejects with what the database said of these rows. */
+  add(rows: readonly LaneRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ rows, resolve, reject });
+      this.#start();
+    });
+  }
+
+  #start(): void {
+    while (this.#running < STATEMENTS_MAX && this.#waiting.length > 0) {
+      this.#running += 1;
+      this.#run(this.#take()).then(
+        () => this.#finish(),
+        () => this.#finish(),
+      );
+    }
+  }
+
+  #finish(): void {
+    this.#running -= 1;
+    this.#start();
+    if (this.#running === 0) this.#onIdle();
+  }
+
+  /** The callers of the next statement, in their order; one whose key another has stays for the next but one. */
+  #take(): Waiting[] {
+    const taken: Waiting[] = [];
+    const left: Waiting[] = [];
+    const keys = new Set<string>();
+    let rows = 0;
+    let characters = 0;
+    for (const one of this.#waiting) {
+      const length = one.rows.reduce((sum, row) => sum + row.json.length, 0);
+      const fits = rows + one.rows.length <= ROWS_MAX && characters + length <= CHARACTERS_MAX;
+      const isRepeat = one.rows.some(
+        (row) => row.idempotencyKey !== undefined && keys.has(row.idempotencyKey),
+      );
+      if (taken.length > 0 && (!fits || isRepeat)) {
+        left.push(one);
+        continue;
+      }
+      taken.push(one);
+      rows += one.rows.length;
+      characters += length;
+      for (const { idempotencyKey } of one.rows) if (idempotencyKey !== undefined) keys.add(idempotencyKey);
+    }
+    this.#waiting = left;
+    return taken;
+  }
+
+  async #run(callers: readonly Waiting[]): Promise<void> {
+    try {
+      const outcomes = await this.#write(callers.flatMap(({ rows }) => rows));
+      for (const { resolve } of callers) resolve(outcomes);
+    } catch (error) {
+      const fault = faultOf(error);
+      if (callers.length === 1 || fault === 'unavailable' || fault === 'contention') {
+        for (const { reject } of callers) reject(error);
+      } else for (const caller of callers) await this.#run([caller]);
+    }
+  }
+}

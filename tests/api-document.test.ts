@@ -1,0 +1,226 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import openapiTypeScript, { astToString } from 'openapi-typescript';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+import { PERMISSIONS } from '../shared/auth/permissions.ts';
+import { readApiDocument } from './harness/api-document.ts';
+import { startTestApp } from './harness/app.ts';
+import { takeTour } from './harness/tour.ts';
+
+const app = await startTestApp();
+const { document, operations, findFaults } = await readApiDocument(app);
+
+/** What the contract promises: every route, with its method. */
+const ROUTES = [
+  'GET /api/health/live',
+  'GET /api/health/ready',
+  'GET /api/openapi.json',
+  'GET /api/docs',
+  'POST /api/v1/orchestrations',
+  'POST /api/v1/orchestrations/batch',
+  'POST /api/v1/orchestrations/{request_id}/detector-results',
+  'PUT /api/v1/orchestrations/{request_id}/response',
+  'GET /api/v1/orchestrations',
+  'GET /api/v1/orchestrations/{request_id}',
+  'GET /api/v1/jobs/{job_id}',
+  'POST /api/v1/jobs/{job_id}/cancel',
+  'POST /api/v1/mappings',
+  'POST /api/v1/mappings/batch',
+  'PUT /api/v1/mappings/{request_id}/response',
+  'GET /api/v1/mappings',
+  'GET /api/v1/mappings/{request_id}',
+  'GET /api/v1/records',
+  'GET /api/v1/records/{id}',
+  'GET /api/v1/records/{id}/source',
+  'POST /api/v1/analyses',
+  'POST /api/v1/analyses/batch',
+  'PUT /api/v1/analyses/{request_id}/response',
+  'POST /api/v1/analyses/{request_id}/fallback',
+  'GET /api/v1/analyses',
+  'GET /api/v1/analyses/{request_id}',
+  'POST /api/v1/analysis-metrics',
+  'GET /api/v1/analysis-metrics',
+  ...[
+    ['routing-plans', 'id', 'DELETE'],
+    ['detector-configs', 'id', 'DELETE'],
+    ['analysis-templates', 'id', 'DELETE'],
+    ['taxonomy-labels', 'id', 'DELETE'],
+    ['compliance-mappings', 'id', 'DELETE'],
+    ['model-versions', 'id', 'DELETE'],
+    ['data-retention-policies', 'policy_id', 'DELETE'],
+  ].flatMap(([name, id]) => [
+    `POST /api/v1/${name}`,
+    `GET /api/v1/${name}`,
+    `GET /api/v1/${name}/{${id}}`,
+    `PUT /api/v1/${name}/{${id}}`,
+    `DELETE /api/v1/${name}/{${id}}`,
+  ]),
+  'POST /api/v1/legal-holds',
+  'GET /api/v1/legal-holds',
+  'GET /api/v1/legal-holds/{hold_id}',
+  'POST /api/v1/legal-holds/{hold_id}/release',
+  'GET /api/v1/tenant-config',
+  'PUT /api/v1/tenant-config',
+  'GET /api/v1/lineage/{kind}/{id}',
+  'GET /api/v1/audit-logs',
+  'GET /api/v1/audit-logs/{id}',
+  'GET /api/v1/usage',
+  'POST /api/v1/api-keys',
+  'GET /api/v1/api-keys',
+  'POST /api/v1/api-keys/{key_id}/rotate',
+  'DELETE /api/v1/api-keys/{key_id}',
+  'POST /api/v1/platform/tenants',
+  'GET /api/v1/platform/tenants',
+  'GET /api/v1/platform/quarantine',
+  'POST /api/v1/platform/quarantine/{id}/replay',
+  'GET /api/v1/platform/jobs',
+  'POST /api/v1/platform/jobs/{job}/runs',
+];
+
+const PUBLIC = ['docs-read', 'docs-script-read', 'health-live', 'health-ready', 'openapi-read'];
+
+describe('the API’s description', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const result = await new Validator().validate(structuredClone(document));
+    expect(result.errors ?? []).toEqual([]);
+    expect([result.valid, document.openapi.slice(0, 3)]).toEqual([true, '3.1']);
+  });
+
+  it('lists every route of the contract', () => {
+    const listed = operations.map(({ method, path }) => `${method} ${path}`);
+    expect(ROUTES.filter((route) => !listed.includes(route))).toEqual([]);
+  });
+
+  it('lists every HTTP function that the host serves, and no other', () => {
+    const served = app.host.functions
+      .filter(({ type, name }) => type === 'httpTrigger' && name !== 'requests-fallback')
+      .flatMap(({ name, route, methods = [] }) =>
+        methods.map((method) => `${name}: ${method} /${route ?? ''}`),
+      );
+    const listed = operations.map(({ id, method, path }) => `${id}: ${method} ${path}`);
+    expect(listed.sort()).toEqual(served.sort());
+  });
+
+  it('becomes a client’s types, which compile', async () => {
+    const source = astToString(await openapiTypeScript(structuredClone(document)));
+    const { diagnostics } = ts.transpileModule(source, { reportDiagnostics: true });
+    expect(diagnostics).toEqual([]);
+    for (const { id } of operations) expect(source).toContain(`"${id}": {`);
+  });
+
+  it('says where it was asked for', () => {
+    expect(document.servers).toEqual([{ url: app.baseUrl }]);
+  });
+});
+
+describe('every operation', () => {
+  it('has a name of its own, words, and a tag that is declared', () => {
+    expect(new Set(operations.map(({ id }) => id)).size).toBe(operations.length);
+    expect(operations.filter(({ summary }) => summary.length <= 5)).toEqual([]);
+    const tags = new Set(document.tags.map((tag: { name: string }) => tag.name));
+    expect(operations.filter((operation) => !operation.tags.every((tag) => tags.has(tag)))).toEqual([]);
+  });
+
+  it('names a credential and the permission that it needs, but for the public ones', () => {
+    const isPublic = operations.filter(({ security }) => security?.length === 0);
+    expect(isPublic.map(({ id }) => id).sort()).toEqual(PUBLIC);
+    expect(document.security).toEqual([{ bearer: [] }, { apiKey: [] }]);
+    const secured = operations.filter((operation) => !isPublic.includes(operation));
+    expect(secured.filter(({ security }) => security !== undefined)).toEqual([]);
+    const permissions: readonly (string | null)[] = PERMISSIONS;
+    expect(secured.filter(({ permission }) => !permissions.includes(permission))).toEqual([]);
+  });
+
+  it('declares each parameter of its path', () => {
+    for (const { id, path, parameters } of operations) {
+      const inPath = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+      const declared = parameters.filter((parameter) => parameter.in === 'path');
+      expect([id, declared.map(({ name, required }) => [name, required])]).toEqual([
+        id,
+        inPath.map((name) => [name, true]),
+      ]);
+    }
+  });
+
+  it('tells of every refusal that it can meet', () => {
+    for (const { id, method, path, body, responses } of operations) {
+      const wanted = PUBLIC.includes(id)
+        ? [500]
+        : [
+            ...[400, 401, 403, 429, 500, 503],
+            ...(path.includes('{') ? [404] : []),
+            ...(body === undefined ? [] : [413, 415]),
+            ...(method === 'GET' ? [] : [402, 409]),
+            ...(method === 'POST' ? [422] : []),
+          ];
+      const told = wanted.map((status) => [status, responses.get(status)?.contentType]);
+      expect([id, told]).toEqual([id, wanted.map((status) => [status, 'application/problem+json'])]);
+    }
+  });
+
+  it('describes what it answers when all is well', () => {
+    for (const { id, responses } of operations) {
+      const good = [...responses].filter(([status]) => status < 300);
+      expect([id, good.length > 0]).toEqual([id, true]);
+      for (const [status, { contentType, schema }] of good) {
+        if (status === 204) expect([id, contentType]).toEqual([id, undefined]);
+        else if (contentType === 'application/json')
+          expect([id, Object.keys(schema ?? {}).length > 0]).toEqual([id, true]);
+        else expect(PUBLIC).toContain(id);
+      }
+    }
+  });
+});
+
+describe('what the API answers', () => {
+  it('is what the description says, for every operation', async () => {
+    const stops = await takeTour(app);
+    const byId = new Map(operations.map((operation) => [operation.id, operation]));
+    for (const { operation, expected, answer } of stops) {
+      const known = byId.get(operation);
+      if (known === undefined) throw new Error(`${operation} is not described`);
+      expect([operation, answer.status, answer.status === expected ? '' : answer.body]).toEqual([
+        operation,
+        expected,
+        '',
+      ]);
+      expect([operation, findFaults(known, answer)]).toEqual([operation, []]);
+    }
+    const visited = new Set(stops.map(({ operation }) => operation));
+    expect(operations.filter(({ id }) => !visited.has(id)).map(({ id }) => id)).toEqual([]);
+  });
+
+  it('would be found out if it were something else', () => {
+    const read = operations.find(({ id }) => id === 'usage-read');
+    if (read === undefined) throw new Error('usage-read is not described');
+    const answer = (status: number, type: string, body: unknown) =>
+      findFaults(read, { status, body, headers: new Headers({ 'content-type': type }) });
+    expect(answer(418, 'application/json', {})).toEqual(['418 is not documented']);
+    expect(answer(200, 'text/plain', '')).toEqual(['content type text/plain']);
+    expect(answer(200, 'application/json', { items: 7 })).not.toEqual([]);
+    expect(answer(404, 'application/problem+json', {})).not.toEqual([]);
+  });
+});
+
+describe('the documentation page', () => {
+  it('loads nothing from elsewhere', async () => {
+    const page = await app.request('GET', '/api/docs');
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    const links = [...String(page.body).matchAll(/\b(?:src|href|data-url)="([^"]*)"/g)].map(
+      (match) => match[1] ?? '',
+    );
+    expect(links).toEqual(['./openapi.json', './docs/scalar.js']);
+    expect(page.body).not.toMatch(/https?:\/\//);
+    expect(page.body).toContain('"withDefaultFonts": false');
+    expect(page.body).toContain('"telemetry": false');
+  });
+
+  it('has its script from the build, cached by its ETag', async () => {
+    const script = await app.request('GET', '/api/docs/scalar.js');
+    expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
+    expect(String(script.body).length).toBeGreaterThan(100_000);
+    const etag = script.headers.get('etag') ?? '';
+    const again = await app.request('GET', '/api/docs/scalar.js', { headers: { 'if-none-match': etag } });
+    expect([again.status, again.body]).toEqual([304, '']);
+  });
+});

@@ -1,0 +1,82 @@
+import { createServer, connect, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+/** Which way bytes go: `up` to the server, `down` to the client. */
+export type Direction = 'up' | 'down';
+
+/** A TCP proxy that can hold what passes, so that a process can be killed at an exact point of a conversation. */
+export interface TcpProxy {
+  readonly port: number;
+  /** From now on nothing passes that way: it waits here. When its sender's connection ends, it is lost, as on a cut wire. */
+  hold(direction: Direction): void;
+  /** Lets everything pass again, what waited first. */
+  release(): void;
+  /** Bytes that wait. */
+  waiting(direction: Direction): number;
+  stop(): Promise<void>;
+}
+
+class Pair {
+  readonly #ends: Readonly<Record<Direction, { from: Socket; to: Socket; waiting: Buffer[] }>>;
+
+  constructor(client: Socket, server: Socket, isHeld: (direction: Direction) => boolean) {
+    this.#ends = {
+      up: { from: client, to: server, waiting: [] },
+      down: { from: server, to: client, waiting: [] },
+    };
+    for (const direction of ['up', 'down'] as const) {
+      const { from, to, waiting } = this.#ends[direction];
+      from.setNoDelay(true);
+      from.on('data', (chunk: Buffer) => {
+        if (isHeld(direction)) waiting.push(chunk);
+        else to.write(chunk);
+      });
+      from.on('error', () => undefined); // a killed process resets its connections
+      from.on('close', () => {
+        waiting.length = 0;
+        to.destroy();
+      });
+    }
+  }
+
+  flush(direction: Direction): void {
+    const { to, waiting } = this.#ends[direction];
+    for (const chunk of waiting.splice(0)) to.write(chunk);
+  }
+
+  waiting(direction: Direction): number {
+    return this.#ends[direction].waiting.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  destroy(): void {
+    this.#ends.up.from.destroy();
+    this.#ends.up.to.destroy();
+  }
+}
+
+/** Starts a proxy on a free port of 127.0.0.1 to another port of it. */
+export async function startTcpProxy(target: number): Promise<TcpProxy> {
+  const held = new Set<Direction>();
+  const pairs = new Set<Pair>();
+  const server = createServer((client) => {
+    const pair = new Pair(client, connect(target, '127.0.0.1'), (direction) => held.has(direction));
+    pairs.add(pair);
+    client.on('close', () => pairs.delete(pair));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    hold: (direction) => held.add(direction),
+    release() {
+      const directions = [...held];
+      held.clear();
+      for (const pair of pairs) for (const direction of directions) pair.flush(direction);
+    },
+    waiting: (direction) => [...pairs].reduce((sum, pair) => sum + pair.waiting(direction), 0),
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const pair of pairs) pair.destroy();
+      }),
+  };
+}

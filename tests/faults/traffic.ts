@@ -1,0 +1,60 @@
+import type { Random } from './random.ts';
+
+/** One body for `POST /mappings`, whole or waiting for its response. */
+export function mappingBody(marker: string, random: Random, whole: boolean): Record<string, unknown> {
+  return {
+    detector: 'regex-pii',
+    // No two alike: a cached answer to the same question would be another path.
+    source_data: `${marker} ${'lorem ipsum '.repeat(random.between(1, 80))}`,
+    output: { findings: random.between(0, 9) },
+    model_version: 'mapper-7',
+    metadata: { ledger: marker },
+    ...(whole ? { response: mapperResponse() } : {}),
+  };
+}
+
+/** A mapper's answer. */
+export function mapperResponse(): Record<string, unknown> {
+  return {
+    taxonomy: ['PII.Contact.Email'],
+    scores: { 'PII.Contact.Email': 0.9 },
+    confidence: 0.9,
+    processing_time_ms: 12,
+    model_used: 'mapper-7',
+  };
+}
+
+/** Detector results that each orchestration comes with. */
+export const RESULTS_EACH = 2;
+
+/** One body for `POST /orchestrations`, whole: 201, or 206 where a required detector failed. */
+export function orchestrationBody(marker: string, random: Random): Record<string, unknown> {
+  const second = random.next() < 0.8 ? { status: 'success', confidence: 0.8 } : { status: 'failed', error: 'out of memory' };
+  return {
+    content: `${marker} ${'dolor sit amet '.repeat(random.between(1, 60))}`,
+    content_type: 'text',
+    policy_bundle: 'default',
+    environment: 'prod',
+    metadata: { ledger: marker },
+    detector_results: [
+      { detector: 'regex-pii', status: 'success', processing_time_ms: 3, confidence: 0.9 },
+      { detector: 'llama-guard', processing_time_ms: 40, ...second },
+    ],
+    response: { total_processing_time_ms: 44 },
+  };
+}
+
+/** One body for `POST /analyses`, whole. */
+export function analysisBody(marker: string, random: Random): Record<string, unknown> {
+  return {
+    period: { start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00Z' },
+    metrics: { coverage: random.next() },
+    metadata: { ledger: marker },
+    response: {
+      explanation: `The gaps of ${marker}.`,
+      confidence: 0.95,
+      processing_time_ms: 900,
+      model_used: 'analyst-2',
+    },
+  };
+}

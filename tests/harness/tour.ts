@@ -1,0 +1,293 @@
+import { randomBytes } from 'node:crypto';
+import { newId } from '../../shared/ids/ids.ts';
+import { until, type TestAnswer, type TestApp } from './app.ts';
+
+/** One request of the tour and its answer. */
+export interface Stop {
+  /** The OpenAPI operation. */
+  readonly operation: string;
+  readonly expected: number;
+  readonly answer: TestAnswer;
+}
+
+const RESPONSE = {
+  taxonomy: ['PII.Identifier.SSN'],
+  scores: { 'PII.Identifier.SSN': 0.9 },
+  confidence: 0.9,
+  processing_time_ms: 10,
+  model_used: 'mapper-8b',
+};
+const MAPPING = { detector: 'regex-pii', source_data: 'SSN 123-45-6789', model_version: 'v1' };
+const ORCHESTRATION = {
+  content: 'what is said',
+  content_type: 'text',
+  policy_bundle: 'default',
+  environment: 'prod',
+};
+const ANALYSIS = {
+  period: { start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00Z' },
+  metrics: { findings: 3 },
+  response: {
+    explanation: 'Three findings.',
+    confidence: 0.9,
+    processing_time_ms: 10,
+    model_used: 'analyst-8b',
+  },
+};
+const { response: _answered, ...PENDING_ANALYSIS } = ANALYSIS;
+const RESULTS = [{ detector: 'regex-pii', status: 'success', processing_time_ms: 3, confidence: 1 }];
+
+/**
+ * Makes one request of every operation of the API that does what it is for, as acme's owner and as an operator, on rows
+ * of its own. Answers what came back, with the status that the operation promises.
+ */
+export async function takeTour(app: TestApp): Promise<Stop[]> {
+  const stops: Stop[] = [];
+  const send = async (
+    key: string,
+    operation: string,
+    expected: number,
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<TestAnswer> => {
+    const answer = await app.request(method, `/api/${path}`, { key, body, headers });
+    stops.push({ operation, expected, answer });
+    return answer;
+  };
+  const owner = send.bind(undefined, app.keys.acme.owner);
+  const operator = send.bind(undefined, app.keys.operator);
+  await tourPublic(send.bind(undefined, ''));
+  await tourOrchestrations(owner);
+  await tourMappings(owner);
+  await tourAnalyses(owner);
+  await tourResources(owner, operator);
+  await tourKeysAndSettings(owner);
+  await tourTrail(app, owner);
+  await tourPlatform(app, operator);
+  return stops;
+}
+
+type Send = (
+  operation: string,
+  expected: number,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<TestAnswer>;
+
+async function tourPublic(send: Send): Promise<void> {
+  await send('openapi-read', 200, 'GET', 'openapi.json');
+  await send('docs-read', 200, 'GET', 'docs');
+  await send('docs-script-read', 200, 'GET', 'docs/scalar.js');
+  await send('health-live', 200, 'GET', 'health/live');
+  await send('health-ready', 200, 'GET', 'health/ready');
+}
+
+async function tourOrchestrations(send: Send): Promise<void> {
+  const made = await send('orchestrations-create', 201, 'POST', 'v1/orchestrations', {
+    ...ORCHESTRATION,
+    processing_mode: 'async',
+  });
+  const path = `v1/orchestrations/${made.body.request_id}`;
+  await send('jobs-read', 200, 'GET', `v1/jobs/${made.body.job_id}`);
+  await send('orchestrations-results-add', 201, 'POST', `${path}/detector-results`, { results: RESULTS });
+  const partial = { total_processing_time_ms: 5 };
+  await send('orchestrations-respond', 206, 'PUT', `${path}/response`, partial);
+  await send('orchestrations-read', 200, 'GET', path);
+  await send('orchestrations-list', 200, 'GET', 'v1/orchestrations');
+  const batch = { items: [ORCHESTRATION, { ...ORCHESTRATION, content: 7 }] };
+  await send('orchestrations-batch-create', 207, 'POST', 'v1/orchestrations/batch', batch);
+  const other = await send('orchestrations-create', 201, 'POST', 'v1/orchestrations', {
+    ...ORCHESTRATION,
+    processing_mode: 'async',
+  });
+  await send('jobs-cancel', 200, 'POST', `v1/jobs/${other.body.job_id}/cancel`);
+}
+
+async function tourMappings(send: Send): Promise<void> {
+  const made = await send('mappings-create', 201, 'POST', 'v1/mappings', { ...MAPPING, response: RESPONSE });
+  const pending = await send('mappings-create', 201, 'POST', 'v1/mappings', MAPPING);
+  const path = `v1/mappings/${pending.body.request_id}`;
+  await send('mappings-respond', 200, 'PUT', `${path}/response`, RESPONSE);
+  await send('mappings-read', 200, 'GET', path);
+  await send('mappings-list', 200, 'GET', 'v1/mappings');
+  const batch = { items: [MAPPING, { ...MAPPING, wrong: true }] };
+  await send('mappings-batch-create', 207, 'POST', 'v1/mappings/batch', batch);
+  const record = `v1/records/${made.body.record_id}`;
+  const read = await send('records-read', 200, 'GET', record);
+  const etag = read.headers.get('etag') ?? '';
+  await send('records-read', 304, 'GET', record, undefined, { 'if-none-match': etag });
+  await send('records-list', 200, 'GET', 'v1/records');
+  await send('records-read-source', 200, 'GET', `${record}/source`);
+  await send('lineage-read', 200, 'GET', `v1/lineage/record/${made.body.record_id}`);
+}
+
+async function tourAnalyses(send: Send): Promise<void> {
+  await send('analyses-create', 201, 'POST', 'v1/analyses', ANALYSIS);
+  const first = await send('analyses-create', 201, 'POST', 'v1/analyses', PENDING_ANALYSIS);
+  const path = `v1/analyses/${first.body.request_id}`;
+  await send('analyses-respond', 200, 'PUT', `${path}/response`, ANALYSIS.response);
+  await send('analyses-read', 200, 'GET', path);
+  const second = await send('analyses-create', 201, 'POST', 'v1/analyses', PENDING_ANALYSIS);
+  await send('analyses-fall-back', 200, 'POST', `v1/analyses/${second.body.request_id}/fallback`);
+  await send('analyses-list', 200, 'GET', 'v1/analyses');
+  const batch = { items: [ANALYSIS, {}] };
+  await send('analyses-batch-create', 207, 'POST', 'v1/analyses/batch', batch);
+  const points = {
+    metrics: [{ metric_name: 'findings', metric_value: 3, time_period: '2026-01-01T00:00:00Z' }],
+  };
+  await send('analysis-metrics-create', 201, 'POST', 'v1/analysis-metrics', points);
+  await send('analysis-metrics-list', 200, 'GET', 'v1/analysis-metrics');
+  const bucketed = 'v1/analysis-metrics?metric_name=findings&bucket=day&aggregate=sum';
+  await send('analysis-metrics-list', 200, 'GET', bucketed);
+}
+
+/** A resource's own routes, by who writes it. `removal`: what its DELETE is called, if it has one. */
+interface ResourceTour {
+  readonly name: string;
+  readonly id: string;
+  readonly removal?: 'delete' | 'deactivate';
+  readonly body: () => object;
+}
+
+const OWNERS: readonly ResourceTour[] = [
+  { name: 'routing-plans', id: 'id', removal: 'delete', body: () => ({ plan_name: newId() }) },
+  {
+    name: 'detector-configs',
+    id: 'id',
+    removal: 'delete',
+    body: () => ({ detector_name: newId(), detector_type: 'pii', version: '1' }),
+  },
+  {
+    name: 'analysis-templates',
+    id: 'id',
+    removal: 'delete',
+    body: () => ({
+      template_name: newId(),
+      template_type: 'gap_analysis',
+      template_content: {
+        explanation: 'From {{period.start}}.',
+        remediation_steps: [],
+        policy_recommendations: [],
+      },
+      variables: ['period.start'],
+      version: '1',
+    }),
+  },
+  {
+    name: 'data-retention-policies',
+    id: 'policy_id',
+    removal: 'deactivate',
+    body: () => ({ data_type: 'analyses', retention_days: 30 }),
+  },
+  { name: 'legal-holds', id: 'hold_id', body: () => ({ name: newId(), reason: 'a case', scope: {} }) },
+];
+
+const OPERATORS: readonly ResourceTour[] = [
+  {
+    name: 'taxonomy-labels',
+    id: 'id',
+    removal: 'deactivate',
+    body: () => ({ label: `TOUR.x${newId().replaceAll('-', '')}`, category: 'TOUR', taxonomy_version: '1' }),
+  },
+  {
+    name: 'compliance-mappings',
+    id: 'id',
+    removal: 'deactivate',
+    body: () => ({
+      taxonomy_label: 'BIAS.Race',
+      compliance_framework: 'SOC2',
+      framework_requirement: newId(),
+      frameworks_version: '1',
+    }),
+  },
+  {
+    name: 'model-versions',
+    id: 'id',
+    removal: 'deactivate',
+    body: () => ({ model_name: newId(), version: '1', model_path: 'models/m' }),
+  },
+];
+
+async function tourResources(owner: Send, operator: Send): Promise<void> {
+  for (const [send, tours] of [
+    [owner, OWNERS],
+    [operator, OPERATORS],
+  ] as const) {
+    for (const tour of tours) await tourResource(send, tour);
+  }
+}
+
+async function tourResource(send: Send, { name, id, removal, body }: ResourceTour): Promise<void> {
+  const given = body();
+  const made = await send(`${name}-create`, 201, 'POST', `v1/${name}`, given);
+  const path = `v1/${name}/${made.body[id]}`;
+  await send(`${name}-list`, 200, 'GET', `v1/${name}`);
+  const read = await send(`${name}-read`, 200, 'GET', path);
+  const etag = { 'if-match': read.body.etag };
+  await send(`${name}-read`, 304, 'GET', path, undefined, { 'if-none-match': read.body.etag });
+  if (name === 'model-versions') {
+    await send('models-read-version', 200, 'GET', `v1/models/${made.body.model_name}/versions/1`);
+    await send('model-versions-activate', 200, 'POST', `${path}/activate`);
+  }
+  if (name === 'legal-holds') {
+    await send('legal-holds-release', 200, 'POST', `${path}/release`);
+    return;
+  }
+  const match = name === 'model-versions' ? { 'if-match': '*' } : etag;
+  await send(`${name}-replace`, 200, 'PUT', path, given, match);
+  if (removal !== undefined) await send(`${name}-${removal}`, 204, 'DELETE', path);
+}
+
+async function tourKeysAndSettings(send: Send): Promise<void> {
+  const made = await send('api-keys-create', 201, 'POST', 'v1/api-keys', {
+    key_name: 'tour',
+    permission_set: 'reader',
+  });
+  await send('api-keys-list', 200, 'GET', 'v1/api-keys');
+  await send('api-keys-rotate', 201, 'POST', `v1/api-keys/${made.body.key_id}/rotate`);
+  await send('api-keys-revoke', 204, 'DELETE', `v1/api-keys/${made.body.key_id}`);
+  const settings = await send('tenant-config-read', 200, 'GET', 'v1/tenant-config');
+  const replaced = { config_data: { ...settings.body.config_data, frameworks: ['SOC2'] } };
+  const match = { 'if-match': settings.body.etag };
+  await send('tenant-config-replace', 200, 'PUT', 'v1/tenant-config', replaced, match);
+  await send('usage-read', 200, 'GET', 'v1/usage');
+}
+
+async function tourTrail(app: TestApp, send: Send): Promise<void> {
+  const { items } = await until(
+    () => app.request('GET', '/api/v1/audit-logs', { key: app.keys.acme.owner }).then(({ body }) => body),
+    (page) => page.items.length > 0,
+  );
+  await send('audit-logs-list', 200, 'GET', 'v1/audit-logs');
+  await send('audit-logs-read', 200, 'GET', `v1/audit-logs/${items[0].id}`);
+}
+
+async function tourPlatform(app: TestApp, send: Send): Promise<void> {
+  const tenantId = `tour-${newId()}`;
+  await app.admin
+    .billing`insert into billing_plans (plan_id, plan_name, plan_type) values ('free', 'Free', 'free') on conflict do nothing`;
+  await send('platform-tenants-create', 201, 'POST', 'v1/platform/tenants', {
+    tenant_id: tenantId,
+    name: 'Tour',
+  });
+  await send('platform-tenants-read', 200, 'GET', `v1/platform/tenants/${tenantId}`);
+  await send('platform-tenants-list', 200, 'GET', 'v1/platform/tenants');
+  await send('platform-jobs-list', 200, 'GET', 'v1/platform/jobs');
+  await send('platform-job-runs-create', 200, 'POST', 'v1/platform/jobs/outbox-relay/runs', {});
+  await send('platform-job-runs-list', 200, 'GET', 'v1/platform/jobs/outbox-relay/runs');
+  const [replayed, discarded] = [newId(), newId()];
+  for (const id of [replayed, discarded]) {
+    await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
+      values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
+  }
+  await send('platform-quarantine-list', 200, 'GET', 'v1/platform/quarantine');
+  await send('platform-quarantine-read', 200, 'GET', `v1/platform/quarantine/${replayed}`);
+  await send('platform-quarantine-replay', 202, 'POST', `v1/platform/quarantine/${replayed}/replay`, {});
+  await send('platform-quarantine-discard', 200, 'POST', `v1/platform/quarantine/${discarded}/discard`, {
+    reason: 'a tour',
+  });
+}

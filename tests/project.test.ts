@@ -1,0 +1,195 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, existsSync, globSync, readFileSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { readSettings, SettingsError, settingsSchema } from '../shared/config/settings.ts';
+import { askForPart } from './harness/ask.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
+const files = (pattern: string): string[] => globSync(pattern, { cwd: ROOT }).sort();
+const scripts = z
+  .object({ scripts: z.record(z.string(), z.string()) })
+  .parse(JSON.parse(read('package.json'))).scripts;
+
+describe('local.settings.sample.json', () => {
+  const sample = z
+    .object({ IsEncrypted: z.literal(false), Values: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(read('local.settings.sample.json'))).Values;
+  /** The Functions host's own. */
+  const HOSTS = ['FUNCTIONS_WORKER_RUNTIME', 'AzureWebJobsStorage'];
+
+  it('names every setting that the app reads, and no other', () => {
+    expect(Object.keys(sample).sort()).toEqual([...Object.keys(settingsSchema.shape), ...HOSTS].sort());
+  });
+
+  it('holds no secret: what is one is a placeholder, and the app refuses it as it stands', () => {
+    const secret = /PASSWORD|KEY|PEPPER|SECRET|CONNECTION$|_URL$|AzureWebJobsStorage/i;
+    const open = Object.entries(sample).filter(
+      ([name, value]) => secret.test(name) && value !== '' && !value.includes('<'),
+    );
+    expect(open).toEqual([['KEY_ENCRYPTION_SECRET_NAME', 'key-encryption-key']]);
+    expect(() => readSettings(sample)).toThrow(SettingsError);
+  });
+
+  it('is all that the app needs once it is filled in', () => {
+    const filled = Object.fromEntries(
+      Object.entries(sample).map(([name, value]) => [
+        name,
+        value
+          .replace('<at least 32 random characters>', 'x'.repeat(32))
+          .replace('<32 random bytes, base64>', Buffer.alloc(32, 1).toString('base64'))
+          .replaceAll(/<[^>]+>/g, 'filled'),
+      ]),
+    );
+    expect(readSettings(filled)).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'local', DATABASE_POOL_MAX: 16 });
+  });
+});
+
+describe('the commands that are written down', () => {
+  const documents = ['README.md', 'CONTRIBUTING.md', ...files('docs/**/*.md')];
+
+  it('are, in the README’s quick start, one that runs and one that tests', () => {
+    const [, block = ''] = /## Quick start[^]*?```sh\n([^]*?)```/.exec(read('README.md')) ?? [];
+    expect(block.trim().split('\n')).toEqual(['npm ci && npm start', 'npm ci && npm test']);
+    expect(scripts).toMatchObject({ start: expect.any(String), test: expect.any(String) });
+  });
+
+  it('are the ones that CI runs', () => {
+    accessSync(path.join(ROOT, '.ci/run'), constants.X_OK);
+    const run = read('.ci/run').split('\n');
+    expect(run).toContain('npm test');
+    expect(run.some((line) => line.startsWith('npm ci'))).toBe(true);
+    for (const part of ['format', 'types', 'lint']) expect(run).toContain(`npm run ${part}`);
+  });
+
+  it.each(documents)('exist: %s', (document) => {
+    const named = [...read(document).matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1] ?? '');
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+    const started = Object.values(scripts).flatMap((script) => [...script.matchAll(/node (\S+\.ts)/g)]);
+    expect(
+      started.map((match) => match[1] ?? '').filter((file) => !existsSync(path.join(ROOT, file))),
+    ).toEqual([]);
+  });
+
+  it.each(documents)('lead to documents that are there: %s', (document) => {
+    const links = [...read(document).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '');
+    const folder = path.dirname(path.join(ROOT, document));
+    expect(links.filter((link) => !existsSync(path.join(folder, link)))).toEqual([]);
+  });
+});
+
+describe('functions/', () => {
+  const sources = files('functions/**/*.ts');
+
+  it('holds no SQL', () => {
+    const sql = /\bselect\b[^;]*\bfrom\b|\binsert\s+into\b|\bupdate\s+\w+\s+set\b|\bdelete\s+from\b/i;
+    expect(sources.filter((file) => sql.test(read(file)))).toEqual([]);
+  });
+
+  it('is imported whole by its entry', () => {
+    const imported = [...read('functions/main.ts').matchAll(/import '\.\/([^']+)'/g)].map(
+      (match) => `functions/${match[1]}`,
+    );
+    expect(sources.filter((file) => file !== 'functions/main.ts' && !file.endsWith('.test.ts'))).toEqual(
+      imported.sort(),
+    );
+  });
+
+  it('catches and answers nothing by hand: one wrapper does', () => {
+    const byHand = /\btry\s*\{|\.catch\(|status:\s*5\d\d\b(?!.*retry-after)/;
+    const allowed = new Set(['functions/http/health.ts']);
+    expect(sources.filter((file) => !allowed.has(file) && byHand.test(read(file)))).toEqual([]);
+  });
+});
+
+/** Every Node.js on this machine that must run the app: this one, and others on the PATH from 20 on. */
+async function findNodes(): Promise<[version: string, file: string][]> {
+  const onPath = (process.env['PATH'] ?? '').split(path.delimiter).map((folder) => path.join(folder, 'node'));
+  const found = new Map<string, string>();
+  for (const file of new Set([
+    process.execPath,
+    ...onPath.filter(existsSync).map((file) => realpathSync(file)),
+  ])) {
+    const version = await promisify(execFile)(file, ['--version']).then(
+      ({ stdout }) => stdout.trim(),
+      () => '',
+    );
+    if (Number(/^v(\d+)/.exec(version)?.[1] ?? 0) >= 20 && !found.has(version)) found.set(version, file);
+  }
+  return [...found];
+}
+
+/** Loads the bundle as Azure's worker does, with no setting at all, and tells what it registered. */
+const LOADER = `
+import Module from 'node:module';
+import { pathToFileURL } from 'node:url';
+const functions = [];
+const core = {
+  version: '3.0.0', hostVersion: '4.0.0', log() {}, setProgrammingModel() {}, getProgrammingModel() {},
+  registerHook: () => ({ dispose() {} }),
+  registerFunction(metadata) { functions.push(metadata); return { dispose() {} }; },
+};
+const load = Module.prototype.require;
+Module.prototype.require = function (id) {
+  return id === '@azure/functions-core' ? core : load.call(this, id);
+};
+await import(pathToFileURL(process.argv[1]).href);
+console.log(JSON.stringify(functions));
+process.exit(0);
+`;
+
+const registered = z.array(
+  z.object({
+    name: z.string(),
+    bindings: z.record(
+      z.string(),
+      z.object({ type: z.string(), route: z.string().optional(), authLevel: z.string().optional() }),
+    ),
+  }),
+);
+
+describe('the bundle', async () => {
+  const { dir } = await askForPart('app');
+  const main = path.join(dir, 'dist/main.js');
+  const load = async (node: string): Promise<z.output<typeof registered>> => {
+    const environment = { PATH: process.env['PATH'] };
+    const { stdout } = await promisify(execFile)(node, ['--input-type=module', '-e', LOADER, main], {
+      env: environment,
+    });
+    return registered.parse(JSON.parse(stdout));
+  };
+  const nodes = await findNodes();
+
+  it.each(nodes)(
+    'loads under Node.js %s and registers every function, without a setting',
+    async (_version, node) => {
+      const functions = await load(node);
+      const triggers = functions.map(({ bindings }) =>
+        Object.values(bindings).find(({ type }) => /Trigger$/i.test(type)),
+      );
+      const kinds = new Set(triggers.map((trigger) => trigger?.type));
+      expect(kinds).toEqual(new Set(['httpTrigger', 'serviceBusTrigger', 'timerTrigger']));
+      expect(functions.length).toBeGreaterThan(80);
+    },
+  );
+
+  it('names no function and no route that Azure keeps for itself', async () => {
+    const functions = await load(process.execPath);
+    const routes = functions.flatMap(({ bindings }) =>
+      Object.values(bindings).flatMap(({ route }) => route ?? []),
+    );
+    expect(routes.length).toBeGreaterThan(50);
+    const kept = /^\/?(admin|runtime)/i;
+    expect([...routes, ...functions.map(({ name }) => name)].filter((name) => kept.test(name))).toEqual([]);
+    // A function's name: letters, digits, - and _, a letter first, 127 at the most.
+    expect(functions.filter(({ name }) => !/^[A-Za-z][\w-]{0,126}$/.test(name))).toEqual([]);
+  });
+
+  it('lies beside all that it reads', () => {
+    for (const file of ['dist/main.js', 'dist/scalar.js', 'host.json', 'package.json'])
+      expect([file, existsSync(path.join(dir, file))]).toEqual([file, true]);
+  });
+});

@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startRedis } from '../dev/redis/start-redis.ts';
+import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { takeTour } from './harness/tour.ts';
+
+// A Redis of this file's own: it is to die.
+const password = randomBytes(12).toString('hex');
+const redis = await startRedis({
+  password,
+  logFile: path.join(tmpdir(), `rate-limit-redis-${process.pid}.log`),
+});
+if (redis === null) throw new Error('these tests need a Redis: install redis-server');
+const app = await startTestApp({ settings: { REDIS_URL: redis.url } });
+afterAll(() => redis.stop());
+
+const keyWith = (hour: number, day = 1_000_000, tenant = 'acme'): Promise<string> =>
+  app.makeKey(tenant, ['mappings:read', 'mappings:write'], {
+    rate_limit_per_hour: hour,
+    rate_limit_per_day: day,
+  });
+const list = (key: string): Promise<TestAnswer> => app.request('GET', '/api/v1/mappings?limit=1', { key });
+const times = (count: number, send: () => Promise<TestAnswer>): Promise<TestAnswer[]> =>
+  Promise.all(Array.from({ length: count }, send));
+const statuses = (answers: readonly TestAnswer[]): Record<number, number> => {
+  const counts: Record<number, number> = {};
+  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+};
+
+describe('a key’s allowance', () => {
+  it('is told with every answer: the policy, what is left, and when there is more', async () => {
+    const key = await keyWith(5, 9);
+    for (const left of [4, 3, 2]) {
+      const answer = await list(key);
+      expect(answer.headers.get('ratelimit-policy')).toBe('"hour";q=5;w=3600, "day";q=9;w=86400');
+      expect(answer.headers.get('ratelimit')).toMatch(
+        new RegExp(`^"hour";r=${left};t=3[56]\\d\\d, "day";r=${left + 4};t=86[34]\\d\\d$`),
+      );
+    }
+    const refused = await app.request('POST', '/api/v1/mappings', { key, raw: '{' });
+    expect([refused.status, refused.headers.get('ratelimit')?.slice(0, 10)]).toEqual([400, '"hour";r=1']);
+  });
+
+  it('ends in 429 with Retry-After, and nothing is done', async () => {
+    const key = await keyWith(2);
+    const body = { detector: 'limited', source_data: 'x', model_version: 'v1' };
+    const send = (): Promise<TestAnswer> => app.request('POST', '/api/v1/mappings', { key, body });
+    expect(statuses([await send(), await send()])).toEqual({ 201: 2 });
+    const refused = await send();
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('content-type')).toBe('application/problem+json');
+    expect(refused.body).toMatchObject({ code: 'RATE_LIMITED', 'violated-policies': ['hour'] });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3500);
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(3600);
+    expect(refused.headers.get('ratelimit')).toMatch(/^"hour";r=0;t=3[56]\d\d, /);
+    const rows = await app.admin.core`select from mapper_requests where detector = 'limited'`;
+    expect(rows).toHaveLength(2);
+  });
+
+  it('ends with the day’s, and then Retry-After is the day’s', async () => {
+    const key = await keyWith(100, 2);
+    await times(2, () => list(key));
+    const refused = await list(key);
+    expect([refused.status, refused.body['violated-policies']]).toEqual([429, ['day']]);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(86_000);
+  });
+
+  it('is exact however many requests come at once, and however many instances take them', async () => {
+    const key = await keyWith(10);
+    const keyId = key.split('_')[2] ?? '';
+    const elsewhere = (): Promise<{ allowed: boolean }> =>
+      app.services.rateLimiter.take('acme', keyId, { hour: 10, day: 1_000_000 });
+    const [here, there] = await Promise.all([
+      times(20, () => list(key)),
+      Promise.all(Array.from({ length: 20 }, elsewhere)),
+    ]);
+    const allowed = (statuses(here)[200] ?? 0) + there.filter((verdict) => verdict.allowed).length;
+    expect(allowed).toBe(10);
+  });
+
+  it('is the key’s own: another key of the tenant has all of its', async () => {
+    const [spent, fresh] = [await keyWith(1), await keyWith(1)];
+    expect(statuses([await list(spent), await list(spent)])).toEqual({ 200: 1, 429: 1 });
+    expect((await list(fresh)).status).toBe(200);
+  });
+
+  it('is capped by the tenant’s settings', async () => {
+    const settings = { config_data: { rate_limit_per_hour: 3 } };
+    const key = await keyWith(1000, 1_000_000, 'globex');
+    const replaced = await app.request('PUT', '/api/v1/tenant-config', {
+      key: app.keys.globex.owner,
+      body: settings,
+      headers: { 'if-match': '*' },
+    });
+    expect(replaced.status).toBe(200);
+    expect((await list(key)).headers.get('ratelimit-policy')).toMatch(/^"hour";q=3;/);
+    expect(statuses(await times(5, () => list(key)))).toEqual({ 200: 2, 429: 3 });
+  });
+
+  it('is not touched by a credential that is refused', async () => {
+    const key = await keyWith(2);
+    const forged = key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
+    expect(statuses(await times(5, () => list(forged)))).toEqual({ 401: 5 });
+    expect((await list(key)).headers.get('ratelimit')).toMatch(/^"hour";r=1;/);
+  });
+});
+
+describe('once Redis has gone', () => {
+  const readiness = async (): Promise<[number, string, string]> => {
+    const { status, body } = await app.request('GET', '/api/health/ready');
+    const part = body.dependencies.find(({ name }: { name: string }) => name === 'redis');
+    return [status, body.status, part.status];
+  };
+  const becomes = (state: string) => until(readiness, ([, overall]) => overall === state);
+
+  it('health is degraded and 200, every kind of request works, and a limit still holds in each instance', async () => {
+    expect(await becomes('healthy')).toEqual([200, 'healthy', 'healthy']);
+    const [spent, fresh] = [await keyWith(1), await keyWith(3)];
+    await times(2, () => list(spent));
+    await redis.kill();
+    expect(await becomes('degraded')).toEqual([200, 'degraded', 'unhealthy']);
+    for (const { operation, expected, answer } of await takeTour(app))
+      expect([operation, answer.status]).toEqual([operation, expected]);
+    // Loosened, never tightened: what was counted in Redis is not known here.
+    expect((await list(spent)).status).toBe(200);
+    const answers = await times(8, () => list(fresh));
+    expect(statuses(answers)).toEqual({ 200: 3, 429: 5 });
+    expect(answers.find(({ status }) => status === 429)?.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(app.logLines.filter((line) => line.includes('redis-breaker-open'))).not.toEqual([]);
+  });
+
+  it('and has come back, it is used again', async () => {
+    await redis.start();
+    expect(await becomes('healthy')).toEqual([200, 'healthy', 'healthy']);
+    await until(
+      async () => {
+        await readiness();
+        return app.logLines.some((line) => line.includes('redis-breaker-closed'));
+      },
+      (isClosed) => isClosed,
+    );
+    // Each instance finds its own way back to Redis; then they count together again.
+    await until(
+      () => app.services.cache.ping(),
+      (ms) => ms !== undefined,
+    );
+    const key = await keyWith(7);
+    const keyId = key.split('_')[2] ?? '';
+    await times(3, () => list(key));
+    const { windows } = await app.services.rateLimiter.take('acme', keyId, { hour: 7, day: 1_000_000 });
+    expect(windows[0]).toMatchObject({ name: 'hour', remaining: 3 });
+  });
+});

@@ -128,13 +128,13 @@ export class BlobStore {
     } catch (error) {
       const status = statusOf(error);
       if (status === 404) return 'absent';
-      // 400 and 409: the account has no such tier, or the blob is leased or being rehydrated. Asking again changes nothing.
-      if (status === 400 || status === 409) return 'refused';
+      // The account has no such tier (400), or the blob is being rehydrated (409) or leased (412). Asking again changes nothing.
+      if (status === 400 || status === 409 || status === 412) return 'refused';
       throw error;
     }
   }
 
-  /** Deletes a blob. Under immutability the service answers 409: later, then. */
+  /** Deletes a blob. Under immutability the service answers 409, under somebody's lease 412: later, then. */
   async delete(containerName: string, blobName: string): Promise<DeleteOutcome> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
@@ -142,7 +142,7 @@ export class BlobStore {
       return 'deleted';
     } catch (error) {
       if (statusOf(error) === 404) return 'absent';
-      if (statusOf(error) === 409) return 'immutable';
+      if (statusOf(error) === 409 || statusOf(error) === 412) return 'immutable';
       throw error;
     }
   }

@@ -22,7 +22,11 @@ interface Settings {
 /** Throws with the usage when something is missing. The key comes by environment: arguments are for all to see. */
 function readSettings(): Settings {
   const { values } = parseArgs({
-    options: { port: { type: 'string' }, data: { type: 'string' }, queues: { type: 'string', default: '{}' } },
+    options: {
+      port: { type: 'string' },
+      data: { type: 'string' },
+      queues: { type: 'string', default: '{}' },
+    },
   });
   const keyName = process.env['COMPLY_BROKER_KEY_NAME'];
   const key = process.env['COMPLY_BROKER_KEY'];

@@ -9,7 +9,9 @@ export interface Random {
 }
 
 /** Seeded random numbers (mulberry32). `FAULTS_SEED` repeats a run: a failure prints it. */
-export function openRandom(seed = Number(process.env['FAULTS_SEED'] ?? Math.floor(Math.random() * 2 ** 31))): Random {
+export function openRandom(
+  seed = Number(process.env['FAULTS_SEED'] ?? Math.floor(Math.random() * 2 ** 31)),
+): Random {
   let state = seed >>> 0;
   const next = (): number => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -29,7 +29,10 @@ export const RESULTS_EACH = 2;
 
 /** One body for `POST /orchestrations`, whole: 201, or 206 where a required detector failed. */
 export function orchestrationBody(marker: string, random: Random): Record<string, unknown> {
-  const second = random.next() < 0.8 ? { status: 'success', confidence: 0.8 } : { status: 'failed', error: 'out of memory' };
+  const second =
+    random.next() < 0.8
+      ? { status: 'success', confidence: 0.8 }
+      : { status: 'failed', error: 'out of memory' };
   return {
     content: `${marker} ${'dolor sit amet '.repeat(random.between(1, 60))}`,
     content_type: 'text',

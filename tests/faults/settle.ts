@@ -1,0 +1,63 @@
+import { ServiceBusClient } from '@azure/service-bus';
+import { QUEUES } from '../../shared/bus/queues.ts';
+import { until } from '../harness/app.ts';
+import { runJob, type FaultStack } from './fault-stack.ts';
+
+const MINUTE_MS = 60_000;
+/** Rows that young are still being published by the process that wrote them; the relay is asked as of later. */
+const RELAY_AHEAD_MS = MINUTE_MS;
+/** Older than any request can be: what was admitted for one that never happened is given back. */
+const ABANDONED_AHEAD_MS = 20 * MINUTE_MS;
+/** Locks of a dead host, and a batch's pause after it failed. */
+const SETTLE_S = 40;
+
+/** What still waits somewhere. */
+export interface Backlog {
+  readonly outbox: number;
+  readonly queued: number;
+  readonly deadLettered: number;
+  readonly unarchived: number;
+}
+
+/** Counts, by looking only. */
+export async function readBacklog({ stack, sql }: FaultStack): Promise<Backlog> {
+  const bus = new ServiceBusClient(stack.broker.ready.connectionString);
+  try {
+    let queued = 0;
+    let deadLettered = 0;
+    for (const { name } of QUEUES) {
+      const queue = bus.createReceiver(name);
+      queued += (await queue.peekMessages(1_000)).length;
+      await queue.close();
+      const dead = bus.createReceiver(name, { subQueueType: 'deadLetter' });
+      deadLettered += (await dead.peekMessages(1_000)).length;
+      await dead.close();
+    }
+    const [row] = await sql.core`select (select count(*)::int from ops.outbox) as outbox,
+      (select count(*)::int from storage_records where archived_at is null) as unarchived`;
+    return { outbox: row?.['outbox'], unarchived: row?.['unarchived'], queued, deadLettered };
+  } finally {
+    await bus.close();
+  }
+}
+
+/**
+ * Waits until everything that the writes caused has been done: the relay is run by hand until the outbox and the queues
+ * are empty. Then the sweeps run: what was admitted for requests that never came to be is given back, leftovers go.
+ */
+export async function settle(faults: FaultStack, clockOffsetMs = 0): Promise<Backlog> {
+  const ahead = (ms: number): Date => new Date(Date.now() + clockOffsetMs + ms);
+  const backlog = await until(
+    async () => {
+      const before = await readBacklog(faults);
+      if (before.outbox === 0) return before;
+      await runJob(faults, 'outbox-relay', ahead(RELAY_AHEAD_MS));
+      return readBacklog(faults);
+    },
+    ({ outbox, queued }) => outbox === 0 && queued === 0,
+    SETTLE_S,
+  );
+  await runJob(faults, 'free-tier-reset', ahead(ABANDONED_AHEAD_MS));
+  await runJob(faults, 'leftovers-sweep', ahead(0));
+  return backlog;
+}

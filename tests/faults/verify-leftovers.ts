@@ -1,0 +1,111 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readProcessIdentity } from '../../dev/stack/processes/process-identity.ts';
+import { until } from '../harness/app.ts';
+import type { FaultStack } from './fault-stack.ts';
+import { groupBy } from './group-by.ts';
+
+/** A timer's own run holds its lock and connection for a moment. */
+const LEFT_S = 15;
+/** What a pool may have open, by what it calls itself; the settings' defaults. */
+const POOL_MAX: Readonly<Record<string, number>> = { app: 16, jobs: 6 };
+
+interface Session {
+  readonly application_name: string;
+  readonly pid: number;
+  readonly state: string;
+  readonly client_port: number;
+}
+
+async function readSessions({ sql: { core } }: FaultStack): Promise<Session[]> {
+  return core<Session[]>`
+    select application_name, pid, state, client_port from pg_stat_activity where application_name like 'comply-ai:%'`;
+}
+
+/**
+ * Nothing is left behind by what broke: no advisory lock, no transaction that nobody ends, no session of a host that is
+ * dead, no more sessions than the pools allow. Fails after 15 s.
+ */
+export async function expectNothingLeft(faults: FaultStack): Promise<void> {
+  await until(
+    async () => {
+      const sessions = await readSessions(faults);
+      const locks = await faults.sql.core`
+        select l.pid, l.database, l.objid, a.application_name from pg_locks l left join pg_stat_activity a using (pid)
+         where l.locktype = 'advisory'`;
+      const ports = localPorts(faults.stack.host.pid ?? 0);
+      return {
+        locks,
+        open: sessions.filter((session) => session.state.startsWith('idle in transaction')),
+        strangers: sessions.filter((session) => !ports.has(session.client_port)),
+        crowded: [...groupBy(sessions, (session) => session.application_name)]
+          .map(([name, all]) => ({ name, sessions: all.length }))
+          .filter(
+            ({ name, sessions: count }) => count > (POOL_MAX[name.endsWith('-jobs') ? 'jobs' : 'app'] ?? 0),
+          ),
+      };
+    },
+    (left) => Object.values(left).every((list) => list.length === 0),
+    LEFT_S,
+  );
+}
+
+/** The local ports of a process's TCP connections. */
+function localPorts(pid: number): Set<number> {
+  return new Set(readConnections(pid).map(({ local }) => local));
+}
+
+/** How many TCP connections a process has to a port, in whatever state but closed. */
+export function countConnections(pid: number, port: number): number {
+  return readConnections(pid).filter(({ remote }) => remote === port).length;
+}
+
+function readConnections(pid: number): { local: number; remote: number }[] {
+  const inodes = new Set<string>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    } catch {
+      // closed meanwhile
+    }
+  }
+  return ['tcp', 'tcp6'].flatMap((family) =>
+    readFileSync(`/proc/${pid}/net/${family}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => inodes.has(fields[9] ?? ''))
+      .map((fields) => ({ local: portOf(fields[1]), remote: portOf(fields[2]) })),
+  );
+}
+
+function portOf(address: string | undefined): number {
+  return Number.parseInt(address?.split(':').at(-1) ?? '0', 16);
+}
+
+/** After the stack was stopped: none of its processes lives, nor any that names its folder. Fails after 15 s. */
+export async function expectNoProcess(faults: FaultStack): Promise<void> {
+  await until(
+    () =>
+      Promise.resolve({ pids: [...faults.pids].filter(isAlive), others: findByFolder(faults.stack.folder) }),
+    ({ pids, others }) => pids.length + others.length === 0,
+    LEFT_S,
+  );
+}
+
+function isAlive(pid: number): boolean {
+  return readProcessIdentity(pid) !== undefined;
+}
+
+function findByFolder(folder: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((name) => {
+      try {
+        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
+        return command.includes(folder) ? [`${name} ${command}`] : [];
+      } catch {
+        return [];
+      }
+    });
+}

@@ -225,10 +225,10 @@ describe('a run', () => {
       .core`update storage_records set partition_day = '9999-12-31' where id = any(${idsOf(made)})`;
     const asOf = new Date(Date.now() + 92 * DAY_MS);
     const runs: string[] = [];
-    for (let n = 0; n < 50 && (await left(made)).length + (await mappingsLeft(made)) > 0; n++) {
+    for (let n = 1; n <= 50 && (await left(made)).length + (await mappingsLeft(made)) > 0; n++) {
       const { status } = await runJob(app.services, recordsExpire, {
         asOf,
-        budgetMs: 20,
+        budgetMs: 20 * n,
         triggeredBy: 'test',
       });
       runs.push(status);

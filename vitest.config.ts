@@ -31,8 +31,21 @@ export default defineConfig({
         test: {
           name: 'stack',
           include: ['tests/**/*.test.ts'],
+          exclude: ['tests/faults/**'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'faults',
+          include: ['tests/faults/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          // Last and one by one: they hold answers to limits of time, which tests beside them would use up.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -5,10 +5,24 @@
 import { parseArgs } from 'node:util';
 import type { Bench, Sizes } from './bench.ts';
 import type { Figure } from './figures.ts';
+import { coldStartBench } from './cold-start.ts';
+import { eventsBench } from './events.ts';
+import { expiryBench } from './expiry.ts';
+import { farPageBench } from './far-page.ts';
+import { readBench } from './read.ts';
+import { soakBench } from './soak.ts';
 import { describeFigures, writeResults } from './report.ts';
 import { writeBench } from './write.ts';
 
-const BENCHES: readonly Bench[] = [writeBench];
+const BENCHES: readonly Bench[] = [
+  writeBench,
+  coldStartBench,
+  readBench,
+  farPageBench,
+  expiryBench,
+  eventsBench,
+  soakBench,
+];
 
 /** The sizes that the targets name; the quick ones show only that everything works. */
 const FULL = { rounds: 5, seconds: 6, rows: 1_000_000 };

@@ -1,16 +1,17 @@
-// Loads a built app as Azure's Node worker does and says how long that took since the process began, in ms.
-// Plain JavaScript, and as little of it as can be: what it costs would be in both sides of the ratio.
+// Loads a built app as Azure's Node worker does, and says when all its functions were registered and when a first request
+// was answered, in ms since the process began. Plain JavaScript, and as little of it as can be: both sides pay for it.
 import Module from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-let registered = 0;
+const [, , main, name] = process.argv;
+const callbacks = new Map();
 let model;
 const core = {
   version: '3.0.0',
   hostVersion: '4.0.0',
   Disposable: class {},
-  registerFunction: () => {
-    registered += 1;
+  registerFunction: (metadata, callback) => {
+    callbacks.set(metadata.name, callback);
     return {};
   },
   registerHook: () => ({}),
@@ -22,6 +23,11 @@ const { require: own } = Module.prototype;
 Module.prototype.require = function require(id) {
   return id === '@azure/functions-core' ? core : Reflect.apply(own, this, [id]);
 };
-await import(pathToFileURL(process.argv[2]).href);
-process.stdout.write(`${JSON.stringify({ ms: performance.now(), registered })}\n`);
+await import(pathToFileURL(main).href);
+const registeredMs = performance.now();
+const request = { method: 'GET', url: 'http://127.0.0.1/', params: {} };
+Object.assign(request, { headers: new Headers(), query: new URLSearchParams() });
+const { status } = await callbacks.get(name)(request, {});
+const answeredMs = performance.now();
+process.stdout.write(`${JSON.stringify({ registeredMs, answeredMs, status, functions: callbacks.size })}\n`);
 process.exit(0);

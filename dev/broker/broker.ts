@@ -144,7 +144,10 @@ async function hangUp(connections: ReadonlySet<Connection>, sockets: ReadonlySet
   for (const connection of connections) {
     connection.close({ condition: 'amqp:connection:forced', description: 'The broker is stopping.' });
   }
-  const closed = Promise.all([...sockets].map((socket) => once(socket, 'close')));
+  // Not `once`, which would fail with a socket's error: a peer that has hung up already is what is wanted here.
+  const closed = Promise.all(
+    [...sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
+  );
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => {
     timer = setTimeout(resolve, FAREWELL_MS);

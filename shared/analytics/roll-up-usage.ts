@@ -1,6 +1,6 @@
 import type { JobsDatabase } from '../db/tenant-database.ts';
 
-/** One use of something, as the roll-ups see it. */
+/** One use of something, as the roll-ups see it. Its amount is rounded as the billing ledger rounds it, so that both agree. */
 export interface RolledUsage {
   readonly tenant_id: string;
   readonly source: string;
@@ -27,7 +27,7 @@ export async function rollUpUsage(
     `with event as materialized (
        select distinct on (tenant_id, source, event_id) *
          from json_to_recordset($1::text::json) as e (tenant_id text, source text, event_id text, usage_type text,
-              amount numeric, unit text, occurred_at timestamptz)
+              amount numeric(20, 9), unit text, occurred_at timestamptz)
         order by tenant_id, source, event_id),
      fresh as (
        insert into ops.consumed_events (tenant_id, event_source, event_id, consumed_at)

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
+import { hash } from 'node:crypto';
+import { canonicalJson } from '../http/canonical-json.ts';
 
 /**
  * What an audit entry's hash covers: who did what to what, when, and how it ended. Not where it was written down (region,
@@ -34,7 +34,7 @@ const LEAF_PREFIX = Buffer.of(0);
  * made of, and what anyone can compute again.
  */
 export function sealEntry(facts: AuditFacts): { readonly canonical: Buffer; readonly leafHash: Buffer } {
-  const text = canonicalize({
+  const text = canonicalJson({
     canonical_version: CANONICAL_VERSION,
     tenant_id: facts.tenant_id,
     id: facts.id,
@@ -52,7 +52,6 @@ export function sealEntry(facts: AuditFacts): { readonly canonical: Buffer; read
     user_agent: facts.user_agent,
     trace_id: facts.trace_id,
   });
-  if (text === undefined) throw new Error('an audit entry has no canonical form');
   const canonical = Buffer.from(text, 'utf8');
-  return { canonical, leafHash: createHash('sha256').update(LEAF_PREFIX).update(canonical).digest() };
+  return { canonical, leafHash: hash('sha256', Buffer.concat([LEAF_PREFIX, canonical]), 'buffer') };
 }

@@ -2,6 +2,7 @@ import type { EventConsumer } from '../bus/consume.ts';
 import { eventRowId } from '../bus/event-row-id.ts';
 import { AUDIT_RECORDED, auditData, type AuditData } from '../bus/events.ts';
 import type { ReceivedEvent } from '../bus/read-event.ts';
+import { firstOfEach, SAME_EVENT_SPAN } from '../bus/same-event.ts';
 import { withMonthPartitions } from '../db/month-partitions.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import type { Settings } from '../config/settings.ts';
@@ -15,7 +16,8 @@ export const auditConsumer: EventConsumer<AuditData> = {
   type: AUDIT_RECORDED,
   schema: auditData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) => recordAudit(services.jobs.core, services.settings, events, now),
+  write: (services, events, now) =>
+    recordAudit(services.jobs.core, services.settings, firstOfEach(events), now),
 };
 
 /** Writes entries in one statement, each once by its event's source and id. */
@@ -41,6 +43,11 @@ async function recordAudit(
            from json_to_recordset($1::text::json) as e (tenant_id text, id uuid, event_source text, event_id text,
                 user_id text, actor text, action text, resource_type text, resource_id text, details jsonb, outcome text,
                 ip_address inet, user_agent text, trace_id text, canonical text, leaf_hash text, created_at timestamptz)
+          where not exists (
+            select from audit_logs a
+             where a.tenant_id = e.tenant_id and a.event_source = e.event_source and a.event_id = e.event_id
+               and a.created_at between e.created_at - interval '${SAME_EVENT_SPAN}'
+                                    and e.created_at + interval '${SAME_EVENT_SPAN}')
           order by tenant_id, event_source, event_id, created_at
          on conflict do nothing`,
         [
@@ -50,6 +57,7 @@ async function recordAudit(
           settings.AZURE_SUBSCRIPTION_ID ?? null,
           settings.AZURE_RESOURCE_GROUP,
         ],
+        { prepare: false },
       ),
   );
 }

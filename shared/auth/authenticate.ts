@@ -28,7 +28,10 @@ interface StoredKey {
   readonly revoked_at: string | null;
 }
 
-/** A key revoked by another instance is refused here within this time; by this one, at once. */
+/**
+ * A key revoked by another instance is refused here within this time; by this one, at once. Measured, like every time to
+ * live in memory, on the clock that nobody sets: with the machine's clock set back by a day, it would last for one more.
+ */
 const MEMORY_TTL_MS = 5_000;
 const MEMORY_MAX = 10_000;
 /** `last_used_at` is written at most this often for each key: it answers "is it in use", not "when exactly". */
@@ -107,7 +110,7 @@ export class Authenticator {
 
   async #find(keyId: string): Promise<StoredKey | null> {
     const known = this.#memory.get(keyId);
-    if (known !== undefined && known.until > Date.now()) return known.key;
+    if (known !== undefined && known.until > performance.now()) return known.key;
     const [row] = await this.#database.query<StoredKey & Record<string, unknown>>(
       `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
               k.expires_at, k.revoked_at
@@ -115,7 +118,7 @@ export class Authenticator {
       [keyId],
     );
     if (this.#memory.size >= MEMORY_MAX) this.#memory.clear();
-    this.#memory.set(keyId, { key: row ?? null, until: Date.now() + MEMORY_TTL_MS });
+    this.#memory.set(keyId, { key: row ?? null, until: performance.now() + MEMORY_TTL_MS });
     return row ?? null;
   }
 

@@ -52,6 +52,11 @@ export async function admit(call: Call, wanted: readonly Wanted[]): Promise<Read
   }
 }
 
+/** What may still be used. Of a type's allowances (a day's and a month's, say) the scarcest counts. */
+function leftOf(row: Allowance): number {
+  return row.usage_limit - row.current_usage - row.reserved;
+}
+
 type Attempt = { state: 'done'; refused: ReadonlyMap<string, Problem> } | { state: 'due' };
 
 async function admitWithin(
@@ -67,12 +72,14 @@ async function admitWithin(
       order by usage_type, reset_period for update`,
     [transaction.tenantId, types],
   );
-  if (rows.length < types.length || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
+  const scarcest = new Map<string, Allowance>();
+  for (const row of rows) {
+    const other = scarcest.get(row.usage_type);
+    if (other === undefined || leftOf(row) < leftOf(other)) scarcest.set(row.usage_type, row);
+  }
+  if (scarcest.size < types.length || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
     return { state: 'due' };
-  const left = new Map(
-    rows.map((row) => [row.usage_type, row.usage_limit - row.current_usage - row.reserved]),
-  );
-  const resets = new Map(rows.map((row) => [row.usage_type, row.next_reset_at]));
+  const left = new Map([...scarcest.values()].map((row) => [row.usage_type, leftOf(row)]));
   const refused = new Map<string, Problem>();
   const reservations: { reservation_id: string; usage_type: string; amount: number }[] = [];
   for (const item of wanted) {
@@ -81,7 +88,7 @@ async function admitWithin(
         ? STORAGE
         : item.usage.find((used) => (left.get(used.usage_type) ?? 0) < used.usage_amount)?.usage_type;
     if (spent !== undefined) {
-      refused.set(item.reservationId, quotaExceeded(spent, resets.get(spent), now));
+      refused.set(item.reservationId, quotaExceeded(spent, scarcest.get(spent)?.next_reset_at, now));
       continue;
     }
     for (const used of item.usage) {

@@ -3,6 +3,7 @@ import type { EventConsumer } from '../bus/consume.ts';
 import { eventRowId } from '../bus/event-row-id.ts';
 import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../bus/events.ts';
 import type { ReceivedEvent } from '../bus/read-event.ts';
+import { firstOfEach } from '../bus/same-event.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import { ensureAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
@@ -19,7 +20,7 @@ export const usageConsumer: EventConsumer<UsageData> = {
   async write(services, events, now) {
     const { billing, analytics } = services.jobs;
     await makeAllowances(billing, events, now);
-    const usage = events.map(usageOf);
+    const usage = firstOfEach(events).map(usageOf);
     await recordUsage(billing, usage, now);
     await rollUpUsage(analytics, usage, now);
   },

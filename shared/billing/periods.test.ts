@@ -122,6 +122,39 @@ describe('for any anchor, period and instant', () => {
   });
 });
 
+describe('over four centuries, with every leap year there is', () => {
+  const END = day('2400-03-02');
+
+  test.each<[string, string, ResetPeriod, number]>([
+    ['months from the 31st', '2000-01-31', 'monthly', 4801],
+    ['months from a leap day', '2000-02-29', 'monthly', 4800],
+    ['years from a leap day', '2000-02-29', 'yearly', 400],
+    ['years from the day after', '2000-03-01', 'yearly', 400],
+  ])(
+    'no period is skipped or doubled, and a shorter month moves no later one: %s',
+    (_what, anchor, period, count) => {
+      const anchorDay = Number(anchor.slice(8));
+      const months = period === 'yearly' ? 12 : 1;
+      let at = new Date(`${anchor}T00:00:00Z`);
+      let periodsSeen = 0;
+      for (
+        let next = boundaryAfter(anchor, period, at);
+        next < END;
+        next = boundaryAfter(anchor, period, at)
+      ) {
+        const passed =
+          (next.getUTCFullYear() - at.getUTCFullYear()) * 12 + next.getUTCMonth() - at.getUTCMonth();
+        const lastDay = new Date(Date.UTC(next.getUTCFullYear(), next.getUTCMonth() + 1, 0)).getUTCDate();
+        if (passed !== months || next.getUTCDate() !== Math.min(anchorDay, lastDay))
+          throw new Error(`${dayOf(at)} is followed by ${dayOf(next)}`);
+        at = next;
+        periodsSeen += 1;
+      }
+      expect(periodsSeen).toBe(count);
+    },
+  );
+});
+
 test('a calendar month contains its first moment and not the next month’s', () => {
   const month = calendarMonth(new Date('2026-12-31T23:59:59.999Z'));
   expect([dayOf(month.start), dayOf(month.end)]).toEqual(['2026-12-01', '2027-01-01']);

@@ -1,3 +1,4 @@
+import { SAME_EVENT_SPAN } from '../bus/same-event.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import { withMonthPartitions } from '../db/month-partitions.ts';
 import { resetDueAllowances } from './free-tier.ts';
@@ -22,16 +23,14 @@ export interface Usage {
 
 /** What a `numeric(20, 9)` holds, less than its rounding: a counter at its end stands still rather than fail. */
 const COUNTER_MAX = '99999999999';
-/** A producer that sends an event again may stamp it anew; within this span it is known for the same all the same. */
-const SAME_EVENT_SPAN = '1 day';
-
 /**
  * Everything that a batch of usage does to the billing database, in one statement:
  *
  * - `kept`: each event becomes a usage record once, in the billing period of its own time: the live subscription's period
  *   that contains it, or else the calendar month.
  * - `counted`: what is new counts against the tenant's allowances (and the user's own, where there are any), if it happened
- *   in the running period.
+ *   in the running period. A period that begins ahead of the clock runs all the same: a reset was asked for as of then, or
+ *   the clock was set back.
  * - `late`: what happened before the running period counts in the ended one that it belongs to. The allowance's row as the
  *   statement's snapshot saw it is among the ended ones: a reset may have ended it while the statement waited for the row.
  * - `settled`: what was reserved at the door for an event stops being reserved as the event is counted.
@@ -84,7 +83,8 @@ charged as materialized (
       on a.tenant_id = k.tenant_id and a.usage_type = k.usage_type and (a.user_id = '' or a.user_id = k.user_id)),
 counted as (
   select tenant_id, user_id, usage_type, reset_period, sum(usage_amount) as amount from charged
-   where occurred_at >= last_reset_at group by tenant_id, user_id, usage_type, reset_period),
+   where occurred_at >= last_reset_at or last_reset_at > $2
+   group by tenant_id, user_id, usage_type, reset_period),
 changed as (
   update free_tier_usage f
      set current_usage = least(f.current_usage + coalesce(c.amount, 0), ${COUNTER_MAX}),
@@ -96,7 +96,7 @@ changed as (
      and f.reset_period = a.reset_period and (c.amount is not null or g.amount is not null)),
 late as (
   select tenant_id, user_id, usage_type, reset_period, occurred_at, usage_amount from charged
-   where occurred_at < last_reset_at),
+   where occurred_at < last_reset_at and last_reset_at <= $2),
 ended as (
   select tenant_id, user_id, usage_type, reset_period, period_start, period_end, usage_limit from ops.free_tier_periods
    where exists (select from late) and tenant_id = any($3::text[])
@@ -116,15 +116,15 @@ adjusted as (
 select array_to_json(array(select tenant_id from due)) as due`;
 
 /**
- * Records usage: the ledger, the allowances, the reservations at the door. Idempotent by the events' source and id.
+ * Records usage: the ledger, the allowances, the reservations at the door. Idempotent by the events' source and id, of
+ * which no two of one call may be the same.
  * @throws what the database throws; then nothing was recorded.
  */
 export async function recordUsage(database: JobsDatabase, usage: readonly Usage[], now: Date): Promise<void> {
   if (usage.length === 0) return;
-  const once = onlyFirsts(usage);
-  const tenants = [...new Set(once.map((event) => event.tenant_id))];
-  const parameters = [JSON.stringify(once), now, tenants] as const;
-  const instants = once.map((event) => new Date(event.occurred_at));
+  const tenants = [...new Set(usage.map((event) => event.tenant_id))];
+  const parameters = [JSON.stringify(usage), now, tenants] as const;
+  const instants = usage.map((event) => new Date(event.occurred_at));
   // A reset can come due between one look and the next, hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
     const [row] = await withMonthPartitions(database, 'usage_records', instants, () =>
@@ -135,13 +135,4 @@ export async function recordUsage(database: JobsDatabase, usage: readonly Usage[
     for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
   }
   throw new Error('the allowances stay due');
-}
-
-/** An event may stand in a batch twice, and with two times; the first one counts. */
-function onlyFirsts(usage: readonly Usage[]): Usage[] {
-  const seen = new Set<string>();
-  return usage.filter((event) => {
-    const identity = JSON.stringify([event.tenant_id, event.source, event.event_id]);
-    return seen.size < seen.add(identity).size;
-  });
 }

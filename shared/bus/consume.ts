@@ -2,6 +2,7 @@ import { app, type InvocationContext } from '@azure/functions';
 import { dataFaultOf, faultOf } from '../db/errors.ts';
 import { services as servicesOfProcess, type Services } from '../runtime/services.ts';
 import type { TenantContext } from '../tenancy/tenant-context.ts';
+import { patiently } from './patience.ts';
 import { quarantineMessages, type QuarantinedMessage } from './quarantine.ts';
 import {
   isRefusal,
@@ -43,8 +44,10 @@ export function consume<T extends { readonly tenant_id: string }>(
     cardinality: 'many' as const,
     // Bodies as bytes: text would lose what is not UTF-8, and a batch of texts its empty ones.
     dataType: 'binary',
-    handler: (messages: unknown, context: InvocationContext) =>
-      consumeBatch(servicesOfProcess(), queue, consumer, receivedMessages(messages, context.triggerMetadata)),
+    handler: (messages: unknown, context: InvocationContext) => {
+      const received = receivedMessages(messages, context.triggerMetadata);
+      return patiently(() => consumeBatch(servicesOfProcess(), queue, consumer, received));
+    },
   };
   app.serviceBusQueue(`${queue}-consume`, options);
 }

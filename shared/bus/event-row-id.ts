@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { v7 } from 'uuid';
 
 /**
@@ -11,8 +11,6 @@ export function eventRowId(event: {
   readonly id: string;
   readonly at: Date;
 }): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([event.tenantId, event.source, event.id]))
-    .digest();
-  return v7({ msecs: event.at.getTime(), random: hash.subarray(0, 16), seq: hash.readUInt32BE(16) });
+  const digest = hash('sha256', JSON.stringify([event.tenantId, event.source, event.id]), 'buffer');
+  return v7({ msecs: event.at.getTime(), random: digest.subarray(0, 16), seq: digest.readUInt32BE(16) });
 }

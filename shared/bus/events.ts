@@ -55,7 +55,10 @@ export const cloudEvent = z.looseObject({
   source: text(255),
   type: text(255),
   time: z.iso.datetime({ offset: true }),
-  datacontenttype: z.literal('application/json').optional(),
+  datacontenttype: z
+    .string()
+    .regex(/^application\/([\w.-]+\+)?json\s*(;|$)/i, 'must be JSON')
+    .optional(),
   data: z.unknown(),
 });
 

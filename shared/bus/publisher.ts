@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
 import type { Cache } from '../cache/cache.ts';
 import { SharedBreaker } from '../cache/shared-breaker.ts';
@@ -20,6 +21,9 @@ const FLUSH_MAX = 200;
 const BACKLOG_MAX = 5_000;
 /** After a failure the publisher rests, and the relay carries. */
 const REST_MS = 2_000;
+
+/** A broker that does not answer does not say goodbye either. */
+const CLOSE_MS = 1_000;
 
 /** A message that the broker takes in no batch, however small: trying again changes nothing. */
 export class MessageTooLarge extends Error {
@@ -120,7 +124,9 @@ export class BusSender {
     const client = this.#client;
     this.#client = undefined;
     this.#senders.clear();
-    if (client !== undefined) await client.then((open) => open.close()).catch(() => undefined);
+    if (client === undefined) return;
+    const closed = client.then((open) => open.close()).catch(() => undefined);
+    await Promise.race([closed, delay(CLOSE_MS, undefined, { ref: false })]);
   }
 }
 

@@ -15,7 +15,8 @@ export interface QueueDefinition {
 // Service Bus allows no longer lock, and a batch's locks are not renewed: a batch must be done within it.
 const LOCK_DURATION_MS = 5 * 60_000;
 
-// Ten failures outlast a database failover (each failure hides the message for a while), yet keep a poison message from circling for ever.
+// A consumer waits for a database that is away before it fails, so that ten failures outlast a failover; yet a message that no code can
+// handle does not circle for ever.
 const MAX_DELIVERY_COUNT = 10;
 
 // Longer than the outbox relay takes to publish again what it could not mark as published; beyond it consumers are idempotent by event id.

@@ -1,18 +1,24 @@
-import { circuitBreaker, ConsecutiveBreaker, handleAll, type CircuitBreakerPolicy } from 'cockatiel';
+import {
+  circuitBreaker,
+  CircuitState,
+  ConsecutiveBreaker,
+  handleAll,
+  type CircuitBreakerPolicy,
+} from 'cockatiel';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
 
 /**
- * A cache that has not answered by then is gone, or slower than the database it spares. Three such waits open the
- * breaker; a busy machine's pauses stay below it.
+ * A cache that has not answered by then is gone, or slower than the database it spares. Three such waits in a row open
+ * the breaker; a busy machine's pauses stay below it.
  */
 const COMMAND_TIMEOUT_MS = 250;
 const CONNECT_TIMEOUT_MS = 500;
 /** So many failures in a row open the breaker; while it is open nobody waits for Redis. */
 const FAILURES_TO_OPEN = 3;
-/** After this an open breaker lets one command try again. */
-const HALF_OPEN_AFTER_MS = 2_000;
+/** How often a Redis that is gone is asked whether it is back. Nobody waits for that: no request is the one that tries. */
+const PROBE_EVERY_MS = 1_000;
 
 /** What Redis answers, or undefined when it is absent, slow or gone. */
 type Answer<T> = T | undefined;
@@ -26,16 +32,38 @@ export class Cache {
   readonly #prefix: string;
   readonly #breaker: CircuitBreakerPolicy;
   #client: Promise<Redis> | undefined;
+  #probing: NodeJS.Timeout | undefined;
 
   constructor(url: string | undefined, prefix: string) {
     this.#url = url;
     this.#prefix = prefix;
+    // Never half open by itself: then the next request would try, and wait.
     this.#breaker = circuitBreaker(handleAll, {
-      halfOpenAfter: HALF_OPEN_AFTER_MS,
+      halfOpenAfter: Infinity,
       breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
     });
-    this.#breaker.onBreak(() => log.warn('redis-breaker-open'));
-    this.#breaker.onReset(() => log.info('redis-breaker-closed'));
+    this.#breaker.onBreak((reason) => {
+      if (!('isolated' in reason)) this.#holdOpen();
+    });
+  }
+
+  /** Holds the breaker open until Redis answers again. */
+  #holdOpen(): void {
+    log.warn('redis-breaker-open');
+    const hold = this.#breaker.isolate();
+    this.#probing = setInterval(() => {
+      void this.ping().then((answered) => {
+        if (answered === undefined || this.#probing === undefined) return;
+        this.#stopProbing();
+        log.info('redis-breaker-closed');
+        hold.dispose();
+      });
+    }, PROBE_EVERY_MS).unref();
+  }
+
+  #stopProbing(): void {
+    clearInterval(this.#probing);
+    this.#probing = undefined;
   }
 
   /** Whether a Redis is configured at all. */
@@ -78,9 +106,9 @@ export class Cache {
     return client;
   }
 
-  /** Runs one Redis operation behind the breaker. */
+  /** Runs one Redis operation behind the breaker; undefined when it fails, or is not begun because Redis is gone. */
   async attempt<T>(operation: (client: Redis) => Promise<T>): Promise<Answer<T>> {
-    if (this.#url === undefined) return undefined;
+    if (this.#url === undefined || this.#breaker.state === CircuitState.Isolated) return undefined;
     try {
       const client = await this.client();
       return client === undefined ? undefined : await this.#breaker.execute(() => operation(client));
@@ -127,6 +155,7 @@ export class Cache {
 
   /** Ends the connection. */
   async close(): Promise<void> {
+    this.#stopProbing();
     const client = await this.#client;
     client?.disconnect();
   }

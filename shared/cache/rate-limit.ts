@@ -43,7 +43,7 @@ interface Loan {
  */
 export class RateLimiter {
   readonly #cache: Cache;
-  readonly #limiters = new Map<string, Promise<RateLimiterMemory | RateLimiterRedis>>();
+  readonly #limiters = new Map<string, Promise<Limiters>>();
   readonly #loans = new Map<string, Loan>();
 
   constructor(cache: Cache) {
@@ -96,47 +96,61 @@ export class RateLimiter {
     limit: number,
     key: string,
     size: number,
-  ): Promise<{ granted: boolean; result: RateLimiterRes }> {
-    const limiter = await this.#limiterFor(window, limit);
+  ): Promise<Borrowed> {
+    const { memory, redis } = await this.#limiterFor(window, limit);
+    const ask = async (limiter: RateLimiterMemory | RateLimiterRedis): Promise<Borrowed> => {
+      try {
+        return { granted: true, result: await limiter.consume(key, size) };
+      } catch (refused) {
+        if (refused instanceof RateLimiterRes) return { granted: false, result: refused };
+        throw refused;
+      }
+    };
     try {
-      return { granted: true, result: await limiter.consume(key, size) };
-    } catch (refused) {
-      if (refused instanceof RateLimiterRes) return { granted: false, result: refused };
+      // Behind the cache's breaker: with Redis gone nobody waits for it here either.
+      const answer = redis === undefined ? undefined : await this.#cache.attempt(() => ask(redis));
+      return answer ?? (await ask(memory));
+    } catch {
       // Neither Redis nor memory could say: a limiter that is broken limits nobody.
       log.warn('rate-limiter-failed');
       return { granted: true, result: new RateLimiterRes(limit, window.seconds * 1000, 0, false) };
     }
   }
 
-  /** One limiter a window and limit: two would each grant the whole of it. */
-  #limiterFor(
-    window: (typeof WINDOWS)[number],
-    limit: number,
-  ): Promise<RateLimiterMemory | RateLimiterRedis> {
+  /** One pair of limiters a window and limit: two would each grant the whole of it. */
+  #limiterFor(window: (typeof WINDOWS)[number], limit: number): Promise<Limiters> {
     const name = `${window.name}:${limit}`;
     let limiter = this.#limiters.get(name);
     if (limiter === undefined) {
-      limiter = this.#makeLimiter(window, limit);
+      limiter = this.#makeLimiters(window, limit);
       this.#limiters.set(name, limiter);
     }
     return limiter;
   }
 
-  async #makeLimiter(
-    window: (typeof WINDOWS)[number],
-    limit: number,
-  ): Promise<RateLimiterMemory | RateLimiterRedis> {
+  async #makeLimiters(window: (typeof WINDOWS)[number], limit: number): Promise<Limiters> {
     const options = { points: limit, duration: window.seconds, keyPrefix: rateLimitPrefix };
     const memory = new RateLimiterMemory(options);
     const client = await this.#cache.client();
-    if (client === undefined) return memory;
-    return new RateLimiterRedis({
-      ...options,
-      storeClient: client,
-      insuranceLimiter: memory,
-      rejectIfRedisNotReady: true,
-    });
+    return {
+      memory,
+      redis:
+        client === undefined
+          ? undefined
+          : new RateLimiterRedis({ ...options, storeClient: client, rejectIfRedisNotReady: true }),
+    };
   }
+}
+
+interface Borrowed {
+  readonly granted: boolean;
+  readonly result: RateLimiterRes;
+}
+
+/** Where requests are counted, and where instead while Redis is gone. */
+interface Limiters {
+  readonly memory: RateLimiterMemory;
+  readonly redis: RateLimiterRedis | undefined;
 }
 
 /** A window, and whether a request was taken from it. */

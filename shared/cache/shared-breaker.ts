@@ -47,7 +47,9 @@ export class SharedBreaker {
     const { service, openMs } = options;
     this.#policy = circuitBreaker(
       handleWhen((error) => !options.ignore(error)),
-      { halfOpenAfter: openMs, breaker: new ConsecutiveBreaker(1) },
+      // Half open whenever it is asked: how long it is open is measured here, since the policy would ask the machine's
+      // clock, and stay open for a day when that is set back by one.
+      { halfOpenAfter: -Infinity, breaker: new ConsecutiveBreaker(1) },
     );
     this.#policy.onBreak(() => {
       log.warn('breaker-open', { service });

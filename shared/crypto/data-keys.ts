@@ -50,7 +50,7 @@ export class DataKeys {
   async find(tenantId: string, keyId: string): Promise<DataKey> {
     const cacheKey = `${tenantId}/${keyId}`;
     const cached = this.#cache.get(cacheKey);
-    if (cached !== undefined && cached.until > Date.now()) return cached.dataKey;
+    if (cached !== undefined && cached.until > performance.now()) return cached.dataKey;
     const [row] = await this.#database.query<{ wrapped_key: Buffer | null; wrapped_with: string }>(
       `select wrapped_key, wrapped_with from ops.data_keys where tenant_id = $1 and key_id = $2`,
       [tenantId, keyId],
@@ -60,7 +60,7 @@ export class DataKeys {
     const wrappingKey = await this.#keyEncryptionKeys.version(row.wrapped_with);
     const dataKey = { keyId, key: open(wrappingKey, row.wrapped_key, binding(tenantId, keyId)) };
     if (this.#cache.size >= CACHE_MAX) this.#cache.clear();
-    this.#cache.set(cacheKey, { dataKey, until: Date.now() + CACHE_TTL_MS });
+    this.#cache.set(cacheKey, { dataKey, until: performance.now() + CACHE_TTL_MS });
     return dataKey;
   }
 }

@@ -49,11 +49,15 @@ function keysOfVault(vaultUrl: string, secretName: string): KeyEncryptionKeys {
   return {
     async current() {
       const key = newest === undefined ? undefined : known.get(newest.version);
-      if (newest !== undefined && key !== undefined && Date.now() - newest.readAt < CURRENT_VERSION_TTL_MS) {
+      if (
+        newest !== undefined &&
+        key !== undefined &&
+        performance.now() - newest.readAt < CURRENT_VERSION_TTL_MS
+      ) {
         return { version: newest.version, key };
       }
       const secret = await read();
-      newest = { version: secret.version, readAt: Date.now() };
+      newest = { version: secret.version, readAt: performance.now() };
       return secret;
     },
     async version(version) {

@@ -1,5 +1,7 @@
 import postgres from 'postgres';
 import type { Settings } from '../config/settings.ts';
+import { GuardedPool } from './guarded-pool.ts';
+import { ServerWatch, type Probe } from './server-watch.ts';
 
 /** Seconds until a connection attempt is given up: a dead server must be a clear 503 within two seconds. */
 const CONNECT_TIMEOUT_S = 1;
@@ -53,6 +55,8 @@ export interface PoolOptions {
   readonly max: number;
   readonly applicationName: string;
   readonly prepare: boolean;
+  /** Null keeps an idle connection for ever; 60 s unless said. */
+  readonly idleTimeoutS?: number | null;
   /** Called for each new connection; a managed identity's token. */
   readonly password?: () => Promise<string>;
 }
@@ -62,10 +66,11 @@ export function openPool(options: PoolOptions): Pool {
   return postgres(options.url, {
     max: options.max,
     connect_timeout: CONNECT_TIMEOUT_S,
-    idle_timeout: IDLE_TIMEOUT_S,
+    idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
     // Azure moves servers: a connection is not kept for ever. Half an hour, spread by the driver.
     max_lifetime: 30 * 60,
-    backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, 1),
+    // No pauses of the driver's own: nothing is sent while the server is away, see ServerWatch.
+    backoff: () => 0,
     prepare: options.prepare,
     fetch_types: false,
     types,
@@ -80,10 +85,24 @@ export function openPool(options: PoolOptions): Pool {
   });
 }
 
+/** How a server is asked whether it lives: one connection, kept. */
+export function openProbe(open: () => Pool): Probe {
+  let pool = open();
+  const drop = (): Promise<void> => pool.end({ timeout: 0 }).catch(() => undefined);
+  return {
+    ask: async () => pool.unsafe('select 1'),
+    renew() {
+      void drop();
+      pool = open();
+    },
+    close: drop,
+  };
+}
+
 /** The pools of one database: `app` for requests (tenant-bound), `jobs` for what crosses tenants. */
 export interface DatabasePools {
-  readonly app: Pool;
-  readonly jobs: Pool;
+  readonly app: GuardedPool;
+  readonly jobs: GuardedPool;
 }
 
 /** The three databases. No query and no transaction spans two of them. */
@@ -94,16 +113,25 @@ export interface Databases {
   close(): Promise<void>;
 }
 
-/** Opens all pools of the settings, none of them connected yet. */
+/** Opens all pools of the settings, none of them connected yet. Those of one server share a watch. */
 export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
-  const open = (name: string, url: string, max: number): Pool =>
-    openPool({
-      url,
-      max,
-      applicationName: `comply-ai:${name}`,
-      prepare: settings.DATABASE_PREPARE,
-      ...(password === undefined ? {} : { password }),
-    });
+  const watches = new Map<string, ServerWatch>();
+  const options = (name: string, url: string, max: number): PoolOptions => ({
+    url,
+    max,
+    applicationName: `comply-ai:${name}`,
+    prepare: settings.DATABASE_PREPARE,
+    ...(password === undefined ? {} : { password }),
+  });
+  const open = (name: string, url: string, max: number): GuardedPool => {
+    const server = new URL(url).host;
+    let watch = watches.get(server);
+    if (watch === undefined) {
+      watch = new ServerWatch(openProbe(() => openPool({ ...options('watch', url, 1), idleTimeoutS: null })));
+      watches.set(server, watch);
+    }
+    return new GuardedPool(() => openPool(options(name, url, max)), watch);
+  };
   const pair = (name: string, app: string, jobs: string): DatabasePools => ({
     app: open(name, app, settings.DATABASE_POOL_MAX),
     jobs: open(`${name}-jobs`, jobs, settings.DATABASE_JOBS_POOL_MAX),
@@ -116,12 +144,8 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     billing,
     analytics,
     async close() {
-      await Promise.all(
-        [core, billing, analytics].flatMap(({ app, jobs }) => [
-          app.end({ timeout: 5 }),
-          jobs.end({ timeout: 5 }),
-        ]),
-      );
+      await Promise.all([core, billing, analytics].flatMap(({ app, jobs }) => [app.end(5), jobs.end(5)]));
+      await Promise.all([...watches.values()].map((watch) => watch.close()));
     },
   };
 }

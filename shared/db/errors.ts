@@ -33,6 +33,12 @@ const DRIVER_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 
+/** Whether a failure means that its connection is gone, or never came to be: the driver's word, or the server's last. */
+export function isConnectionLost(error: unknown): boolean {
+  const code = stringProperty(error, 'code') ?? '';
+  return DRIVER_CODES.has(code) || code.startsWith('08') || /^57P0[123]$/.test(code);
+}
+
 function stringProperty(error: unknown, name: string): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined;
   const value: unknown = Reflect.get(error, name);

@@ -1,4 +1,6 @@
-import type { Pool, Transaction } from './databases.ts';
+import type { Pool } from './databases.ts';
+import type { GuardedPool } from './guarded-pool.ts';
+import type { LiveTransaction } from './transaction.ts';
 
 /** What may be bound to a placeholder. Objects and arrays for jsonb go through `json`. */
 export type Parameter =
@@ -32,7 +34,7 @@ function arrayLiteral(items: readonly string[]): string {
 }
 
 type Row = Record<string, unknown>;
-type Executor = Pool | Transaction;
+type Executor = Pool | LiveTransaction;
 
 // The driver declares `any`-typed rows and a narrower parameter type than it takes; this is the one place that bridges.
 async function execute<T extends Row>(
@@ -55,8 +57,8 @@ async function execute<T extends Row>(
  */
 export class TenantTransaction {
   readonly tenantId: string;
-  readonly #transaction: Transaction;
-  constructor(tenantId: string, transaction: Transaction) {
+  readonly #transaction: LiveTransaction;
+  constructor(tenantId: string, transaction: LiveTransaction) {
     this.tenantId = tenantId;
     this.#transaction = transaction;
   }
@@ -99,8 +101,8 @@ function requireFence(text: string): void {
  */
 export class TenantDatabase {
   readonly tenantId: string;
-  readonly #pool: Pool;
-  constructor(tenantId: string, pool: Pool) {
+  readonly #pool: GuardedPool;
+  constructor(tenantId: string, pool: GuardedPool) {
     this.tenantId = tenantId;
     this.#pool = pool;
   }
@@ -124,17 +126,13 @@ export class TenantDatabase {
     options: StatementOptions = {},
   ): Promise<T[]> {
     requireFence(text);
-    return execute<T>(
-      this.#pool,
-      `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`,
-      [this.tenantId, ...parameters],
-      options,
-    );
+    const whole = `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`;
+    return this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options));
   }
 
   /** Runs several statements in one transaction under the tenant's row security; a throw rolls back. */
-  async transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
-    const result = await this.#pool.begin(async (transaction) => {
+  transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
+    return this.#pool.begin(async (transaction) => {
       // Not awaited on its own: the driver pipelines it before the first statement of `run`.
       const scope = execute(
         transaction,
@@ -143,9 +141,8 @@ export class TenantDatabase {
         {},
       );
       const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
-      return { value };
+      return value;
     });
-    return result.value;
   }
 }
 
@@ -154,8 +151,8 @@ export class TenantDatabase {
  * by explicit policies. The linter keeps it out of `functions/http`.
  */
 export class JobsDatabase {
-  readonly #pool: Pool;
-  constructor(pool: Pool) {
+  readonly #pool: GuardedPool;
+  constructor(pool: GuardedPool) {
     this.#pool = pool;
   }
 
@@ -165,22 +162,19 @@ export class JobsDatabase {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    return execute<T>(this.#pool, text, parameters, options);
+    return this.#pool.run((pool) => execute<T>(pool, text, parameters, options));
   }
 
   /** Runs several statements in one transaction; a throw rolls back. */
-  async transaction<T>(run: (transaction: JobsTransaction) => Promise<T>): Promise<T> {
-    const result = await this.#pool.begin(async (transaction) => ({
-      value: await run(new JobsTransaction(transaction)),
-    }));
-    return result.value;
+  transaction<T>(run: (transaction: JobsTransaction) => Promise<T>): Promise<T> {
+    return this.#pool.begin((transaction) => run(new JobsTransaction(transaction)));
   }
 }
 
 /** A transaction of the jobs role. */
 export class JobsTransaction {
-  readonly #transaction: Transaction;
-  constructor(transaction: Transaction) {
+  readonly #transaction: LiveTransaction;
+  constructor(transaction: LiveTransaction) {
     this.#transaction = transaction;
   }
 

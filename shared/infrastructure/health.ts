@@ -74,7 +74,7 @@ async function check(services: Services): Promise<Readiness> {
 
 /** Probes every dependency, all at once. */
 export function checkReadiness(services: Services): Promise<Readiness> {
-  if (answered?.services === services && answered.until > Date.now()) return answered.readiness;
-  answered = { services, readiness: check(services), until: Date.now() + ANSWER_TTL_MS };
+  if (answered?.services === services && answered.until > performance.now()) return answered.readiness;
+  answered = { services, readiness: check(services), until: performance.now() + ANSWER_TTL_MS };
   return answered.readiness;
 }

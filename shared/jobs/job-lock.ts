@@ -1,10 +1,15 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
 import { openPool } from '../db/databases.ts';
+import { beginTransaction } from '../db/transaction.ts';
 import { entraPassword } from '../db/entra-password.ts';
 import { errorFields, log } from '../log/log.ts';
 
 /** How long past its budget a run may keep its lock: the last batch, with the longest statement in it, still ends. */
 const GRACE_MS = 60_000;
+
+/** A server that does not answer keeps no run waiting: the lock ends with its connection. */
+const RELEASE_MS = 5_000;
 
 /** A job's lock, held. */
 export interface JobLock {
@@ -43,17 +48,15 @@ export async function takeJobLock(
   const answer = new Promise<boolean>((resolve) => {
     answered = resolve;
   });
-  const held = pool
-    .begin(async (transaction) => {
-      const [row] = await transaction.unsafe<{ free: boolean }[]>(
-        `select set_config('idle_in_transaction_session_timeout', $1, true),
-                pg_try_advisory_xact_lock(hashtextextended($2, 0)) as free`,
-        [String(budgetMs + GRACE_MS), `job:${job}`],
-      );
-      answered(row?.free === true);
-      if (row?.free === true) await released;
-    })
-    .finally(() => pool.end({ timeout: 1 }));
+  const held = beginTransaction(pool, async (transaction) => {
+    const [row] = await transaction.unsafe<{ free: boolean }[]>(
+      `select set_config('idle_in_transaction_session_timeout', $1, true),
+              pg_try_advisory_xact_lock(hashtextextended($2, 0)) as free`,
+      [String(budgetMs + GRACE_MS), `job:${job}`],
+    );
+    answered(row?.free === true);
+    if (row?.free === true) await released;
+  }).finally(() => pool.end({ timeout: 1 }));
   const free = await Promise.race([answer, held.then(() => false)]);
   if (!free) {
     await held;
@@ -67,7 +70,7 @@ export async function takeJobLock(
     isLost: () => lost,
     release: async () => {
       release();
-      await ended;
+      await Promise.race([ended, delay(RELEASE_MS, undefined, { ref: false })]);
     },
   };
 }

@@ -14,12 +14,13 @@ let known: { labels: ReadonlyMap<string, TaxonomyLabel>; until: number; database
 
 /** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
 export async function knownLabels(database: JobsDatabase): Promise<ReadonlyMap<string, TaxonomyLabel>> {
-  if (known !== undefined && known.database === database && known.until > Date.now()) return known.labels;
+  if (known !== undefined && known.database === database && known.until > performance.now())
+    return known.labels;
   const rows = await database.query<{ label: string; category: string; severity: string }>(
     `select label, category, severity from taxonomy_labels where is_active order by taxonomy_version`,
   );
   const labels = new Map(rows.map((row) => [row.label, { category: row.category, severity: row.severity }]));
-  known = { labels, until: Date.now() + TTL_MS, database };
+  known = { labels, until: performance.now() + TTL_MS, database };
   return labels;
 }
 

@@ -47,7 +47,7 @@ export async function findPlans(
   const found = new Map<string, RoutingPlan>();
   const missing = [...new Set(names)].filter((name) => {
     const kept = memory.get(memoryKey(call.tenant.tenantId, name));
-    if (kept === undefined || kept.until <= Date.now()) return true;
+    if (kept === undefined || kept.until <= performance.now()) return true;
     found.set(name, kept.plan);
     return false;
   });
@@ -65,7 +65,10 @@ export async function findPlans(
   for (const row of rows) {
     const plan = storedPlan.parse(row);
     found.set(plan.plan_name, plan);
-    memory.set(memoryKey(call.tenant.tenantId, plan.plan_name), { plan, until: Date.now() + MEMORY_TTL_MS });
+    memory.set(memoryKey(call.tenant.tenantId, plan.plan_name), {
+      plan,
+      until: performance.now() + MEMORY_TTL_MS,
+    });
   }
   return found;
 }

@@ -37,11 +37,11 @@ export class TenantContexts {
   /** The tenant's context, or null if there is no such tenant. */
   async find(tenantId: string): Promise<TenantContext | null> {
     const known = this.#memory.get(tenantId);
-    if (known !== undefined && known.until > Date.now()) return known.context;
+    if (known !== undefined && known.until > performance.now()) return known.context;
     const context =
       (await this.#cache.read(tenantConfigKey(tenantId), contextSchema)) ?? (await this.#load(tenantId));
     if (this.#memory.size >= MEMORY_MAX) this.#memory.clear();
-    this.#memory.set(tenantId, { context, until: Date.now() + MEMORY_TTL_MS });
+    this.#memory.set(tenantId, { context, until: performance.now() + MEMORY_TTL_MS });
     return context;
   }
 

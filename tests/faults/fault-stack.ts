@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import postgres from 'postgres';
@@ -32,11 +32,13 @@ export interface FaultStack {
   readonly tenants: readonly [LoadTenant, ...LoadTenant[]];
   /** The superuser's connections; made anew after PostgreSQL was away. */
   readonly sql: Readonly<Record<'core' | 'billing' | 'analytics', postgres.Sql>>;
-  readonly wires: BusWires | undefined;
+  readonly bus: BusWires | undefined;
+  /** The wire between the host and the blob storage. */
+  readonly blobs: TcpProxy;
   /** Every process that ever belonged to the stack. */
   readonly pids: Set<number>;
-  /** What parts ended unasked, and what the host said, for a failure's text. */
-  readonly events: string[];
+  /** The app's log, as the host prints it. */
+  readonly hostLog: string[];
   /** Sets the host's clock; 0 is the machine's. */
   setClock(offsetMs: number): void;
   stop(): Promise<void>;
@@ -45,26 +47,54 @@ export interface FaultStack {
 /** What a scenario needs beside the stack. */
 export interface FaultStackOptions {
   /** Puts proxies between the host and the broker, and turns the broker's duplicate detection off: consumers stand alone. */
-  readonly withWires?: boolean;
+  readonly withBusWires?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** The bus as the host is to see it, through proxies. */
-async function layWires(folder: string): Promise<{ wires: BusWires; settings: Record<string, string> }> {
-  const { brokerKey } = openSecrets(folder);
-  const port = await findFreePort();
-  writePorts(folder, { broker: port });
-  const wires = { publisher: await startTcpProxy(port), triggers: await startTcpProxy(port) };
+/** What lies between the host and the parts that it reaches by a connection string. */
+interface Laid {
+  readonly bus: BusWires | undefined;
+  readonly blobs: TcpProxy;
+  readonly settings: Record<string, string>;
+  stop(): Promise<void>;
+}
+
+/** Lays the wires before the parts are there: their ports and keys are chosen ahead. */
+async function layWires(folder: string, withBus: boolean): Promise<Laid> {
+  const { brokerKey, storageKey } = openSecrets(folder);
+  const ports = { broker: await findFreePort(), azurite: await findFreePort() };
+  writePorts(folder, ports);
+  const blobs = await startTcpProxy(ports.azurite);
+  const bus = withBus
+    ? { publisher: await startTcpProxy(ports.broker), triggers: await startTcpProxy(ports.broker) }
+    : undefined;
   const through = (proxy: TcpProxy): string =>
     `Endpoint=sb://127.0.0.1:${proxy.port};SharedAccessKeyName=local;SharedAccessKey=${brokerKey};UseDevelopmentEmulator=true;`;
+  const account = 'complylocal';
   return {
-    wires,
+    bus,
+    blobs,
     settings: {
-      SERVICE_BUS_CONNECTION: through(wires.publisher),
-      // The triggers' binding looks here first, as in Azure.
-      AzureWebJobsSERVICE_BUS_CONNECTION: through(wires.triggers),
+      BLOB_CONNECTION: `DefaultEndpointsProtocol=http;AccountName=${account};AccountKey=${storageKey};BlobEndpoint=http://127.0.0.1:${blobs.port}/${account};`,
+      ...(bus === undefined
+        ? {}
+        : {
+            SERVICE_BUS_CONNECTION: through(bus.publisher),
+            // The triggers' binding looks here first, as in Azure.
+            AzureWebJobsSERVICE_BUS_CONNECTION: through(bus.triggers),
+          }),
+    },
+    async stop() {
+      await Promise.all([blobs, bus?.publisher, bus?.triggers].map((proxy) => proxy?.stop()));
     },
   };
+}
+
+/** `FAULTS_LOGS=folder` keeps what the stack's parts wrote, for whoever looks for the cause of a failure. */
+function keepLogs(folder: string): void {
+  const to = process.env['FAULTS_LOGS'];
+  if (to !== undefined)
+    cpSync(path.join(folder, 'logs'), path.join(to, path.basename(folder)), { recursive: true });
 }
 
 /** Starts a stack in a folder of its own on free ports; the tenants are acme (paid), globex (free) and initech (free). */
@@ -73,25 +103,27 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
   // A Redis that is to be killed must be the stack's own.
   delete process.env['REDIS_URL'];
   const folder = mkdtempSync(path.join(tmpdir(), 'comply-faults-'));
-  const events: string[] = [];
+  const hostLog: string[] = [];
   const clockFile = path.join(folder, 'clock');
   writeFileSync(clockFile, '0');
   mkdirSync(path.join(folder, 'logs'), { recursive: true });
-  const laid = options.withWires === true ? await layWires(folder) : undefined;
+  const laid = await layWires(folder, options.withBusWires ?? false);
   const stack = await startStack({
     folder,
     appDir,
     durable: false,
     port: await findFreePort(),
-    queues: { lockDurationMs: LOCK_MS, ...(laid === undefined ? {} : { duplicateDetectionWindowMs: null }) },
+    queues: {
+      lockDurationMs: LOCK_MS,
+      ...(laid.bus === undefined ? {} : { duplicateDetectionWindowMs: null }),
+    },
     settings: {
       NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'clock-preload.ts')}`,
       FAULTS_CLOCK_FILE: clockFile,
-      ...laid?.settings,
+      ...laid.settings,
       ...options.settings,
     },
-    onEvent: (text) => events.push(text),
-    onHostOutput: (text) => events.push(text.trimEnd()),
+    onHostOutput: (text) => hostLog.push(text),
   });
   const client = new HttpClient(stack.baseUrl);
   const open = (url: string): postgres.Sql =>
@@ -105,8 +137,8 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
     client.close();
     await Promise.all(Object.values(sql).map((pool) => pool.end({ timeout: 1 })));
     await stack.stop();
-    await laid?.wires.publisher.stop();
-    await laid?.wires.triggers.stop();
+    await laid.stop();
+    keepLogs(folder);
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -117,9 +149,10 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
       client,
       tenants,
       sql,
-      wires: laid?.wires,
+      bus: laid.bus,
+      blobs: laid.blobs,
       pids,
-      events,
+      hostLog,
       setClock(offsetMs: number) {
         writeFileSync(clockFile, String(offsetMs));
         if (stack.host.pid !== undefined) process.kill(stack.host.pid, 'SIGUSR2');

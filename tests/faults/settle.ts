@@ -6,8 +6,8 @@ import { runJob, type FaultStack } from './fault-stack.ts';
 const MINUTE_MS = 60_000;
 /** Rows that young are still being published by the process that wrote them; the relay is asked as of later. */
 const RELAY_AHEAD_MS = MINUTE_MS;
-/** Older than any request can be: what was admitted for one that never happened is given back. */
-const ABANDONED_AHEAD_MS = 20 * MINUTE_MS;
+/** After a day what was admitted for a request that never happened is given back, even where no row can tell. */
+const ABANDONED_AHEAD_MS = 25 * 60 * MINUTE_MS;
 /** Locks of a dead host, and a batch's pause after it failed. */
 const SETTLE_S = 40;
 

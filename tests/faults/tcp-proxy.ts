@@ -1,4 +1,4 @@
-import { createServer, connect, type Socket } from 'node:net';
+import { createServer, connect, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
 /** Which way bytes go: `up` to the server, `down` to the client. */
@@ -11,6 +11,9 @@ export interface TcpProxy {
   hold(direction: Direction): void;
   /** Lets everything pass again, what waited first. */
   release(): void;
+  /** Ends every connection, and refuses new ones until `accept`. */
+  refuse(): Promise<void>;
+  accept(): Promise<void>;
   /** Bytes that wait. */
   waiting(direction: Direction): number;
   stop(): Promise<void>;
@@ -63,20 +66,34 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     pairs.add(pair);
     client.on('close', () => pairs.delete(pair));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await listen(server, 0);
+  const { port } = server.address() as AddressInfo;
+  const refuse = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const pair of pairs) pair.destroy();
+    await closed;
+  };
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     hold: (direction) => held.add(direction),
     release() {
       const directions = [...held];
       held.clear();
       for (const pair of pairs) for (const direction of directions) pair.flush(direction);
     },
+    refuse,
+    accept: () => listen(server, port),
     waiting: (direction) => [...pairs].reduce((sum, pair) => sum + pair.waiting(direction), 0),
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const pair of pairs) pair.destroy();
-      }),
+    stop: refuse,
   };
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }

@@ -20,6 +20,8 @@ export interface Verification {
   readonly since: number;
   readonly tolerated: Tolerated;
   readonly clockOffsetMs?: number;
+  /** Checks of the scenario's own. */
+  readonly also?: (found: Disagreements) => void;
 }
 
 /**
@@ -31,6 +33,7 @@ export async function verify(given: Verification): Promise<void> {
   const attempts = ledger.since(since);
   const found = new Disagreements();
   checkAnswers(found, attempts, tolerated, noise);
+  given.also?.(found);
   const context = `seed ${random.seed}; ${attempts.length} attempts: ${summarize(attempts)}`;
   try {
     const { deadLettered } = await settle(faults, given.clockOffsetMs);
@@ -42,10 +45,7 @@ export async function verify(given: Verification): Promise<void> {
     await checkBlobs(found, faults);
     await expectNothingLeft(faults);
   } catch (error) {
-    found.check(
-      false,
-      () => `${String(error)}\n  the host's last words:\n${faults.events.slice(-30).join('\n')}`,
-    );
+    found.check(false, () => String(error));
   }
   notePids(faults);
   found.throwIfAny(context);

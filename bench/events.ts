@@ -1,0 +1,180 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { auditConsumer } from '../shared/audit/consume-audit.ts';
+import { usageConsumer } from '../shared/billing/consume-usage.ts';
+import { consumeBatch } from '../shared/bus/consume.ts';
+import { readSettings, type Settings } from '../shared/config/settings.ts';
+import { openServices, type Services } from '../shared/runtime/services.ts';
+import type { Bench, Sizes } from './bench.ts';
+import { startBenchStack, type BenchStack } from './bench-stack.ts';
+import { timeCopy, type CopiedTable } from './copy-rows.ts';
+import { makeFigure, type Figure } from './figures.ts';
+import type { ProcessorMeter } from './processor-time.ts';
+import { fillQueue, makeEvent, type EventKind } from './fill-queue.ts';
+
+/** Events of a round, where rows are a million: enough for some seconds. */
+const EVENTS_SHARE = 0.03;
+/** As host.json has it: the triggers' batches. */
+const BATCH = 200;
+const POLL_MS = 20;
+const DRAIN_TIMEOUT_MS = 180_000;
+
+interface Kind {
+  readonly kind: EventKind;
+  /** Every table that an event leaves a row in, the ledger of what was consumed among them. */
+  readonly tables: readonly CopiedTable[];
+  /** The table with one row an event. */
+  readonly counted: CopiedTable;
+  consume(services: Services, messages: Parameters<typeof consumeBatch>[3]): Promise<void>;
+}
+
+function kindsOf(bench: BenchStack): readonly Kind[] {
+  const audit = { sql: bench.core, table: 'audit_logs' };
+  const usage = { sql: bench.billing, table: 'usage_records' };
+  return [
+    {
+      kind: 'audit',
+      tables: [audit],
+      counted: audit,
+      consume: (services, messages) => consumeBatch(services, 'audit-events', auditConsumer, messages),
+    },
+    {
+      kind: 'usage',
+      tables: [
+        usage,
+        { sql: bench.analytics, table: 'ops.consumed_events' },
+        { sql: bench.analytics, table: 'usage_metrics' },
+      ],
+      counted: usage,
+      consume: (services, messages) => consumeBatch(services, 'usage-events', usageConsumer, messages),
+    },
+  ];
+}
+
+async function countRows({ sql, table }: CopiedTable): Promise<number> {
+  const [row] = await sql.unsafe<{ rows: number }[]>(`select count(*)::int as rows from ${table}`);
+  return row?.rows ?? 0;
+}
+
+async function empty(kind: Kind): Promise<void> {
+  for (const { sql, table } of kind.tables) await sql.unsafe(`truncate ${table}`);
+  await kind.counted.sql.unsafe('checkpoint');
+}
+
+/**
+ * Events a second through queue and trigger: the queue is filled while the host is down, and the time runs from the first
+ * batch that is written to the last event's row. What the first batch took is not in it, nor are its events.
+ */
+async function measureTriggers(
+  bench: BenchStack,
+  settings: Settings,
+  kind: Kind,
+  events: number,
+): Promise<{ perSecond: number; costs: string }> {
+  await empty(kind);
+  await bench.stack.host.stop();
+  await fillQueue(settings, kind.kind, events);
+  await bench.stack.host.start();
+  const deadline = Date.now() + DRAIN_TIMEOUT_MS;
+  let firstAt: number | undefined;
+  let firstRows = 0;
+  let meter: ProcessorMeter | undefined;
+  for (;;) {
+    const rows = await countRows(kind.counted);
+    const now = performance.now();
+    if (firstAt === undefined && rows > 0) {
+      [firstAt, firstRows] = [now, rows];
+      meter = bench.meter();
+    }
+    if (firstAt !== undefined && rows >= events) {
+      const measured = events - firstRows;
+      return { perSecond: measured / ((now - firstAt) / 1000), costs: describeCosts(meter, measured) };
+    }
+    if (Date.now() > deadline) throw new Error(`${rows} of ${events} events were written in time`);
+    await delay(POLL_MS);
+  }
+}
+
+function describeCosts(meter: ProcessorMeter | undefined, events: number): string {
+  return Object.entries(meter?.seconds() ?? {})
+    .map(([name, seconds]) => `${name} ${((seconds / events) * 1e6).toFixed(0)}`)
+    .join(', ');
+}
+
+/** Events a second through the trigger's function alone: batches as the trigger hands them over, one after the other. */
+async function measureFunction(services: Services, kind: Kind, events: number): Promise<number> {
+  await empty(kind);
+  const now = new Date();
+  const batches = Array.from({ length: Math.ceil(events / BATCH) }, (_, n) =>
+    Array.from({ length: Math.min(BATCH, events - n * BATCH) }, () => {
+      const event = makeEvent(kind.kind, now);
+      const body = Buffer.from(JSON.stringify(event));
+      return { body, messageId: event.id, contentType: 'application/cloudevents+json', properties: {} };
+    }),
+  );
+  const startedAt = performance.now();
+  for (const batch of batches) await kind.consume(services, batch);
+  return events / ((performance.now() - startedAt) / 1000);
+}
+
+async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => void): Promise<Figure[]> {
+  const settings = readSettings({ ...bench.stack.settings });
+  const services = openServices(settings);
+  const events = Math.ceil((sizes.rows * EVENTS_SHARE) / BATCH) * BATCH;
+  const figures: Figure[] = [];
+  try {
+    for (const kind of kindsOf(bench)) {
+      let costs = '';
+      const values = { whole: [] as number[], alone: [] as number[], copied: [] as number[] };
+      await measureFunction(services, kind, events); // until its code is compiled
+      for (let round = 0; round < sizes.rounds; round += 1) {
+        values.alone.push(await measureFunction(services, kind, events));
+        const through = await measureTriggers(bench, settings, kind, events);
+        values.whole.push(through.perSecond);
+        costs = through.costs;
+        values.copied.push(events / (await timeCopy(kind.tables)));
+        const [whole, alone, copied] = Object.values(values).map((side) => side.at(-1)?.toFixed(0));
+        say(`  ${kind.kind}: triggers ${whole}/s, function alone ${alone}/s, COPY ${copied}/s`);
+        say(`    µs of processor an event through its trigger: ${costs}`);
+      }
+      const baseline = { name: 'COPY of the same rows', unit: '/s', values: values.copied };
+      const tables = kind.tables.map(({ table }) => table).join(', ');
+      figures.push(
+        makeFigure({
+          bench: 'events',
+          name: `${kind.kind} events through broker and trigger ÷ COPY`,
+          candidate: { name: `${kind.kind} events, queue to row`, unit: '/s', values: values.whole },
+          baseline,
+          target: { bound: 'at least', value: 0.3 },
+          notes: [
+            `into ${tables}; ${events} events a round; broker, trigger and function share the two cores`,
+          ],
+        }),
+        makeFigure({
+          bench: 'events',
+          name: `${kind.kind} events, the function alone ÷ COPY`,
+          candidate: { name: `${kind.kind} events in batches of ${BATCH}`, unit: '/s', values: values.alone },
+          baseline,
+          notes: ['what is left where broker and trigger are other machines, one batch after the other'],
+        }),
+      );
+    }
+    return figures;
+  } finally {
+    await services.close();
+  }
+}
+
+/** What metering and auditing cost on their way from the queue. */
+export const eventsBench: Bench = {
+  name: 'events',
+  what: 'audit and usage events through their triggers ÷ COPY of the same rows into the same tables',
+  byDefault: true,
+  async run(sizes, say) {
+    const bench = await startBenchStack('queues alone');
+    try {
+      return await measure(bench, sizes, say);
+    } finally {
+      await bench.stop();
+    }
+  },
+};

@@ -1,0 +1,102 @@
+import type { Bench, Sizes } from './bench.ts';
+import { startBenchStack, type BenchStack } from './bench-stack.ts';
+import { interleave, makeFigure, median } from './figures.ts';
+import { fillRecords } from './fill-records.ts';
+
+/** The records of a month and a half, which none of them has outlived. */
+const DAYS = 45;
+/** Rows of the pages that are walked over, and of those that are measured: the most and the usual. */
+const WALK_LIMIT = 500;
+const PAGE_LIMIT = 50;
+/** The far page is this many rows before the end. */
+const FROM_END = 1_000;
+const REQUESTS_A_ROUND = 100;
+
+interface Page {
+  readonly rows: number;
+  readonly next: string | undefined;
+}
+
+async function readPage(bench: BenchStack, url: string): Promise<Page> {
+  const response = await fetch(url, {
+    headers: { authorization: `Bearer ${bench.stack.keys.tenants.acme.reader}` },
+  });
+  const body = (await response.json()) as { items?: readonly unknown[] };
+  if (response.status !== 200 || body.items === undefined) throw new Error(`a page is ${response.status}`);
+  return {
+    rows: body.items.length,
+    next: /^<([^>]*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1],
+  };
+}
+
+function withLimit(url: string, limit: number): string {
+  const changed = new URL(url);
+  changed.searchParams.set('limit', String(limit));
+  return changed.href;
+}
+
+/** Walks the whole list, page by page, and answers the address of a page near its end. */
+async function findFarPage(bench: BenchStack, first: string, rows: number): Promise<string> {
+  let url: string | undefined = withLimit(first, WALK_LIMIT);
+  let far = url;
+  let seen = 0;
+  while (url !== undefined) {
+    if (seen <= rows - FROM_END) far = url;
+    const page: Page = await readPage(bench, url);
+    seen += page.rows;
+    url = page.next;
+  }
+  if (seen !== rows) throw new Error(`the list has ${seen} rows instead of ${rows}`);
+  return withLimit(far, PAGE_LIMIT);
+}
+
+/** The median time of a page, asked for one request after the other. */
+async function timePage(bench: BenchStack, url: string): Promise<number> {
+  const times: number[] = [];
+  for (let n = 0; n < REQUESTS_A_ROUND; n += 1) {
+    const startedAt = performance.now();
+    const page = await readPage(bench, url);
+    times.push(performance.now() - startedAt);
+    if (page.rows !== PAGE_LIMIT) throw new Error(`a page has ${page.rows} rows`);
+  }
+  return median(times);
+}
+
+async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => void) {
+  await fillRecords(bench.core, { rows: sizes.rows, newestDaysAgo: 0, days: DAYS });
+  const first = `${bench.stack.baseUrl}/api/v1/records?limit=${PAGE_LIMIT}`;
+  const far = await findFarPage(bench, first, sizes.rows);
+  say(`  walked over ${sizes.rows} records in pages of ${WALK_LIMIT}`);
+  await timePage(bench, first);
+  await timePage(bench, far);
+  const values = await interleave(
+    sizes.rounds,
+    () => timePage(bench, first),
+    () => timePage(bench, far),
+  );
+  return makeFigure({
+    bench: 'far-page',
+    name: `page at the end of ${sizes.rows.toLocaleString('en')} records ÷ the first one`,
+    candidate: { name: 'GET /records, by the cursor near the end', unit: 'ms', values: values.candidate },
+    baseline: { name: 'GET /records, first page', unit: 'ms', values: values.baseline },
+    target: { bound: 'at most', value: 1.5 },
+    notes: [
+      `${PAGE_LIMIT} rows a page, of ${DAYS} days; each value the median of ${REQUESTS_A_ROUND} requests`,
+    ],
+  });
+}
+
+/** Whether a list costs the same wherever one reads it. */
+export const farPageBench: Bench = {
+  name: 'far-page',
+  what: 'latency of a page at the far end of a long list ÷ that of its first page',
+  byDefault: true,
+  async run(sizes, say) {
+    const bench = await startBenchStack('http alone');
+    try {
+      return [await measure(bench, sizes, say)];
+    } finally {
+      await bench.stop();
+    }
+  },
+};

@@ -1,0 +1,64 @@
+import type { Pool, Transaction } from './databases.ts';
+import { DependencyUnavailable, isConnectionLost } from './errors.ts';
+
+/** A transaction's connection, as long as it is there. */
+export type LiveTransaction = Pick<Transaction, 'json' | 'unsafe'>;
+
+type Unsafe = Transaction['unsafe'];
+
+class Live {
+  readonly #transaction: Transaction;
+  lost = false;
+
+  constructor(transaction: Transaction) {
+    this.#transaction = transaction;
+  }
+
+  readonly json: Transaction['json'] = (value) => this.#transaction.json(value);
+
+  readonly unsafe: Unsafe = ((...sent: Parameters<Unsafe>) => this.#send(sent)) as Unsafe;
+
+  async #send(sent: Parameters<Unsafe>): Promise<unknown> {
+    if (this.lost) throw new DependencyUnavailable('The database');
+    try {
+      return await this.#transaction.unsafe(...sent);
+    } catch (error) {
+      if (isConnectionLost(error)) this.lost = true;
+      throw error;
+    }
+  }
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+/**
+ * Runs several statements in one transaction; a throw rolls back. In place of the driver's own `begin`, which sends a
+ * COMMIT or ROLLBACK even when the connection is gone, and then throws where nobody can catch it: the process would end.
+ * Here a transaction whose connection is lost is never given back to the driver, which rejects at the connection's end.
+ * @throws what `run` throws; what the driver throws.
+ */
+export async function beginTransaction<T>(
+  pool: Pool,
+  run: (transaction: LiveTransaction) => Promise<T>,
+): Promise<T> {
+  let live: Live | undefined;
+  const begun = pool.begin(async (transaction) => {
+    const own = new Live(transaction);
+    live = own;
+    try {
+      const value = await run(own);
+      return own.lost ? await NEVER : { value };
+    } catch (error) {
+      if (own.lost) return NEVER;
+      throw error;
+    }
+  });
+  try {
+    const { value } = await begun;
+    return value;
+  } catch (error) {
+    // Set before anything else can run that would send on the lost connection.
+    if (live !== undefined) live.lost = true;
+    throw error;
+  }
+}

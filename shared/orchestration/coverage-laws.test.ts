@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  assessCoverage,
+  COVERAGE_METHODS,
+  requiredDetectors,
+  type CoverageRule,
+  type Finding,
+} from './coverage.ts';
+
+const DETECTORS = ['a', 'b', 'c', 'd', 'e'];
+const CATEGORIES = ['PII', 'PII.Contact', 'BIAS', 'HARM'];
+const LABELS = ['PII.Contact.Email', 'PIIX', 'BIAS', 'HARM.SPEECH.Toxicity', 'OTHER'];
+const STATUSES = ['success', 'failed', 'timeout', 'unavailable', 'skipped'];
+
+const detectors = fc.subarray(DETECTORS);
+/** Weights that sum to 1 as nearly as decimals do. */
+const weights = fc
+  .uniqueArray(fc.tuple(fc.constantFrom(...DETECTORS), fc.integer({ min: 1, max: 100 })), {
+    minLength: 1,
+    selector: ([name]) => name,
+  })
+  .map((pairs) => {
+    const sum = pairs.reduce((total, [, weight]) => total + weight, 0);
+    return Object.fromEntries(pairs.map(([name, weight]) => [name, weight / sum]));
+  });
+const rules: fc.Arbitrary<CoverageRule> = fc.record({
+  method: fc.constantFrom(...COVERAGE_METHODS),
+  threshold: fc.double({ min: 0, max: 1, noNaN: true }),
+  required_detectors: detectors,
+  weights,
+  required_categories: fc.subarray(CATEGORIES),
+});
+const findings: fc.Arbitrary<Finding> = fc.record({
+  detector: fc.constantFrom(...DETECTORS, 'stranger'),
+  status: fc.constantFrom(...STATUSES),
+  labels: fc.subarray(LABELS),
+});
+const manyFindings = fc.array(findings, { maxLength: 12 });
+const labels = fc.subarray(LABELS);
+
+describe('coverage, by every method', () => {
+  test('lies in [0,1], and is partial exactly below the threshold', () => {
+    fc.assert(
+      fc.property(rules, manyFindings, labels, (rule, found, mapped) => {
+        const { achieved, partial, succeeded, attempted } = assessCoverage(rule, found, mapped);
+        expect(achieved).toBeGreaterThanOrEqual(0);
+        expect(achieved).toBeLessThanOrEqual(1);
+        if (achieved >= rule.threshold) expect(partial).toBe(false);
+        if (achieved < rule.threshold - 1e-6) expect(partial).toBe(true);
+        expect(succeeded).toBeLessThanOrEqual(attempted);
+        expect(attempted).toBeLessThanOrEqual(new Set(found.map(({ detector }) => detector)).size);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('depends neither on the order of the tries nor on how often one is told', () => {
+    fc.assert(
+      fc.property(rules, manyFindings, labels, fc.nat({ max: 12 }), (rule, found, mapped, at) => {
+        const once = assessCoverage(rule, found, mapped);
+        const turned = [...found.slice(at), ...found.slice(0, at)].reverse();
+        expect(assessCoverage(rule, turned, mapped.toReversed())).toEqual(once);
+        expect(assessCoverage(rule, [...found, ...found], [...mapped, ...mapped])).toEqual(once);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('never falls by another try, and does not move by one that did not succeed', () => {
+    fc.assert(
+      fc.property(rules, manyFindings, findings, labels, (rule, found, more, mapped) => {
+        const before = assessCoverage(rule, found, mapped).achieved;
+        const after = assessCoverage(rule, [...found, more], mapped).achieved;
+        if (more.status === 'success') expect(after).toBeGreaterThanOrEqual(before);
+        else expect(after).toBe(before);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('is whole when every detector succeeded with every category, and of a rule that asks for nothing', () => {
+    fc.assert(
+      fc.property(rules, (rule) => {
+        const all = DETECTORS.map((detector) => ({ detector, status: 'success', labels: CATEGORIES }));
+        expect(assessCoverage(rule, all, []).achieved).toBe(1);
+        const nothing = { ...rule, required_detectors: [], weights: {}, required_categories: [] };
+        expect(assessCoverage(nothing, [], [])).toMatchObject({ achieved: 1, partial: false });
+      }),
+    );
+  });
+
+  test('is lower under a rule that asks for more', () => {
+    fc.assert(
+      fc.property(rules, manyFindings, fc.constantFrom(...DETECTORS), (rule, found, detector) => {
+        const rulesOfSet = { ...rule, method: 'required_set' as const };
+        const more = {
+          ...rulesOfSet,
+          required_detectors: [...new Set([...rule.required_detectors, detector])],
+        };
+        const isMet = found.some((finding) => finding.detector === detector && finding.status === 'success');
+        const before = assessCoverage(rulesOfSet, found, []).achieved;
+        if (!isMet) expect(assessCoverage(more, found, []).achieved).toBeLessThanOrEqual(before);
+      }),
+    );
+  });
+});
+
+test('the required set holds what is asked for once each, and nothing that is excluded', () => {
+  fc.assert(
+    fc.property(detectors, detectors, detectors, (primary, required, excluded) => {
+      const found = requiredDetectors(primary, required, excluded);
+      expect(new Set(found).size).toBe(found.length);
+      for (const name of DETECTORS) {
+        const isWanted = (primary.includes(name) || required.includes(name)) && !excluded.includes(name);
+        expect(found.includes(name)).toBe(isWanted);
+      }
+    }),
+  );
+});

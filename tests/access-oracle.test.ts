@@ -1,0 +1,242 @@
+import { randomInt } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { PERMISSIONS, type Permission } from '../shared/auth/permissions.ts';
+import { newId, randomToken } from '../shared/ids/ids.ts';
+import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { ROUTES, type Route } from './oracle/routes.ts';
+import { makeWorld, OWNERS, type Owner } from './oracle/world.ts';
+
+/** `ORACLE_SEED=… npx vitest run tests/access-oracle.test.ts` repeats a run. */
+const SEED = Number(process.env['ORACLE_SEED'] ?? randomInt(2 ** 31));
+const PRINCIPALS = 50;
+const REQUESTS = 2_000;
+const AT_ONCE = 8;
+
+const app = await startTestApp();
+// Who may see what does not depend on the plan; a spent allowance would only hide it.
+await app.admin.core`update tenants set plan_id = 'professional'`;
+const world = await makeWorld(app);
+
+interface Principal {
+  readonly owner: Owner;
+  readonly permissions: readonly Permission[];
+  readonly key: string;
+}
+
+/** One request, before anyone has said what is to become of it. */
+interface Try {
+  readonly principal: Principal;
+  readonly route: Route;
+  readonly target: Owner | 'platform' | 'nobody';
+  readonly at: number;
+  /** Names the other tenant beside it all. */
+  readonly names: 'nobody' | 'query' | 'header' | 'itself';
+}
+
+const otherOf = (owner: Owner): Owner => (owner === 'acme' ? 'globex' : 'acme');
+
+/** A tenant cannot be given the platform's own permission. */
+const GRANTABLE = PERMISSIONS.filter((permission) => permission !== 'platform:operate');
+
+async function makePrincipals(): Promise<Principal[]> {
+  const wanted = fc.sample(
+    fc.record({ owner: fc.constantFrom(...OWNERS), permissions: fc.subarray(GRANTABLE) }),
+    { seed: SEED, numRuns: PRINCIPALS },
+  );
+  return Promise.all(
+    wanted.map(async ({ owner, permissions }) => ({
+      owner,
+      permissions,
+      key: await app.makeKey(owner, permissions),
+    })),
+  );
+}
+
+/** What is to become of a request: the statuses it may have. Knows the rules, and nothing of the code. */
+function foretell({ principal, route, target, names, at }: Try): { statuses: number[]; code?: string } {
+  const allowed = { GET: [200], POST: [200, 201, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
+    route.method
+  ];
+  if (!principal.permissions.includes(route.needs)) return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
+  if (names === 'query' || names === 'header') return { statuses: [403], code: 'TENANT_MISMATCH' };
+  switch (route.subject) {
+    case 'row':
+      if (target !== principal.owner) return { statuses: [404], code: 'NOT_FOUND' };
+      if (route.path === 'api-keys/{}/rotate') return foretellRotation(principal, at);
+      return { statuses: allowed };
+    case 'shared':
+      if (target === principal.owner) return { statuses: allowed };
+      if (target === 'platform' && world.rows.platform[route.collection] !== undefined)
+        return route.method === 'GET' ? { statuses: [200] } : { statuses: [403], code: 'INSUFFICIENT_RBAC' };
+      return { statuses: [404], code: 'NOT_FOUND' };
+    case 'global':
+      return target === 'platform' ? { statuses: allowed } : { statuses: [404], code: 'NOT_FOUND' };
+    case 'create':
+    case 'self':
+    case 'list':
+    case 'shared-list':
+    case 'global-list':
+      return { statuses: allowed };
+    default:
+      return route.subject satisfies never;
+  }
+}
+
+/** A key gives no more than it has: not even by rotating another. */
+function foretellRotation(principal: Principal, at: number): { statuses: number[]; code?: string } {
+  const ids = world.rows[principal.owner]['api-keys'] ?? [];
+  const permissions = world.keyPermissions.get(ids[at % ids.length] ?? '') ?? [];
+  const holdsAll = permissions.every((permission) => principal.permissions.includes(permission));
+  // A key that was rotated already says so first.
+  return holdsAll ? { statuses: [201, 409] } : { statuses: [403, 409] };
+}
+
+function idOf({ route, target, at }: Try): string {
+  const ids = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
+  return ids[at % Math.max(1, ids.length)] ?? (route.collection === 'api-keys' ? randomToken(20) : newId());
+}
+
+function send(one: Try): Promise<TestAnswer> {
+  const { principal, route, names } = one;
+  const path = route.path.replace('{}', idOf(one));
+  const tenant = names === 'itself' ? principal.owner : otherOf(principal.owner);
+  const query =
+    names === 'query' || names === 'itself' ? `${path.includes('?') ? '&' : '?'}tenant_id=${tenant}` : '';
+  const body =
+    route.subject === 'create' && route.collection === 'routing-plans' ? { plan_name: newId() } : route.body;
+  return app.request(route.method, `/api/v1/${path}${query}`, {
+    key: principal.key,
+    body,
+    headers: { ...route.headers, ...(names === 'header' ? { 'x-tenant-id': tenant } : {}) },
+  });
+}
+
+/** Every id of the other tenant that is known: in an answer, only as a reference that its own tenant wrote. */
+function strangersIn(one: Try, answer: TestAnswer): string[] {
+  const others = Object.values(world.rows[otherOf(one.principal.owner)]).flat();
+  const without = JSON.stringify(answer.body, (key, value: unknown) =>
+    key === 'evidence_refs' || key === 'orchestration_request_id' ? undefined : value,
+  );
+  // The path that was asked for is told back.
+  const asked = idOf(one);
+  return others.filter((id) => id !== asked && without.includes(id));
+}
+
+/** What a list lacks of the tenant's own rows. */
+function missingIn({ principal, route }: Try, answer: TestAnswer): string[] {
+  if (!route.subject.endsWith('list') || answer.status !== 200 || answer.headers.has('link')) return [];
+  const text = JSON.stringify(answer.body);
+  return (world.rows[principal.owner][route.collection] ?? []).filter((id) => !text.includes(id));
+}
+
+const tries = async (): Promise<Try[]> => {
+  const principals = await makePrincipals();
+  const arbitrary = fc.record({
+    principal: fc.constantFrom(...principals),
+    route: fc.constantFrom(...ROUTES),
+    target: fc.oneof(
+      { weight: 5, arbitrary: fc.constantFrom(...OWNERS) },
+      { weight: 1, arbitrary: fc.constantFrom('platform' as const, 'nobody' as const) },
+    ),
+    at: fc.nat({ max: 1000 }),
+    names: fc.oneof(
+      { weight: 12, arbitrary: fc.constant('nobody' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('query' as const, 'header' as const, 'itself' as const) },
+    ),
+  });
+  return fc.sample(arbitrary, { seed: SEED, numRuns: REQUESTS });
+};
+
+/** Runs `work` on each, so many at a time. */
+async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items[Symbol.iterator]();
+  const worker = async (): Promise<void> => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}
+
+describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`, () => {
+  const counts = { refused: 0, absent: 0, allowed: 0, denials: 0, sources: 0 };
+
+  it('see, and change, what the rules say and nothing else', { timeout: 120_000 }, async () => {
+    const since = new Date();
+    const faults: string[] = [];
+    await forEach(await tries(), async (one) => {
+      const foretold = foretell(one);
+      const answer = await send(one);
+      const { status, body } = answer;
+      counts[status === 403 ? 'refused' : status === 404 ? 'absent' : 'allowed'] += 1;
+      if (status === 403) counts.denials += 1;
+      if (status === 200 && one.route.path.endsWith('/source')) counts.sources += 1;
+      const wrong = [
+        ...(foretold.statuses.includes(status) ? [] : [`${status}, not ${foretold.statuses.join(' or ')}`]),
+        ...(foretold.code === undefined || body.code === foretold.code
+          ? []
+          : [`${body.code}, not ${foretold.code}`]),
+        ...strangersIn(one, answer).map((id) => `shows ${id} of the other tenant`),
+        ...missingIn(one, answer).map((id) => `lacks ${id}`),
+      ];
+      if (wrong.length > 0 && faults.length < 10) {
+        const { principal, route, target, names } = one;
+        faults.push(
+          `${principal.owner} [${principal.permissions.join(' ')}] ${route.method} ${route.path} of ${target}, ` +
+            `naming ${names}:\n  ${wrong.join('\n  ')}\n  ${JSON.stringify(body).slice(0, 300)}`,
+        );
+      }
+    });
+    expect(faults.join('\n')).toBe('');
+    // The rules were not all of one kind.
+    for (const count of [counts.refused, counts.absent, counts.allowed])
+      expect(count).toBeGreaterThan(REQUESTS / 20);
+    await expectTrail(since);
+  });
+
+  /** Each denial and each reading of a source stands once in the trail of the tenant whose key it was. */
+  async function expectTrail(since: Date): Promise<void> {
+    const count = async (condition: string): Promise<number> => {
+      const [row] = await app.admin.core.unsafe(
+        `select count(*)::int as n from audit_logs where created_at >= $1 and ${condition}`,
+        [since],
+      );
+      return Number(row?.['n']);
+    };
+    await until(
+      () => app.admin.core`select from ops.outbox`,
+      (rows) => rows.length === 0,
+      45,
+    );
+    await until(
+      () => count(`outcome = 'denied'`),
+      (found) => found >= counts.denials,
+      30,
+    );
+    expect(await count(`outcome = 'denied'`)).toBe(counts.denials);
+    expect(await count(`action = 'record.source_read'`)).toBe(counts.sources);
+  }
+
+  it('leave every row with the tenant that it had', async () => {
+    for (const owner of OWNERS) {
+      for (const [collection, table, id] of [
+        ['orchestrations', 'orchestration_requests', 'request_id'],
+        ['mappings', 'mapper_requests', 'request_id'],
+        ['analyses', 'analysis_requests', 'request_id'],
+        ['records', 'storage_records', 'id'],
+        ['routing-plans', 'routing_plans', 'id'],
+        ['detector-configs', 'detector_configs', 'id'],
+        ['legal-holds', 'legal_holds', 'hold_id'],
+        ['api-keys', 'api_keys', 'key_id'],
+      ] as const) {
+        const ids = world.rows[owner][collection] ?? [];
+        const sql = app.admin.core;
+        const found =
+          await sql`select tenant_id from ${sql(table)} where ${sql(id)}::text = any(${[...ids]}::text[])`;
+        expect([collection, found.map((row) => row['tenant_id'])]).toEqual([
+          collection,
+          ids.map(() => owner),
+        ]);
+      }
+    }
+  });
+});

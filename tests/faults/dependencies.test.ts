@@ -1,0 +1,162 @@
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, test } from 'vitest';
+import type { RedisServer } from '../../dev/redis/start-redis.ts';
+import { until } from '../harness/app.ts';
+import { freeze } from './freeze.ts';
+import { checkRedisCost } from './redis-cost.ts';
+import { ALL_SERVED, MAY_BE_AWAY, openScene, type Fault } from './scene.ts';
+
+// What the app stands on breaks, one after the other, on one stack under load.
+
+/** Longer than the breaker's pauses. */
+const REDIS_SPAN_MS = 2_300;
+/** The publisher gives up a send before that. */
+const LONGER_THAN_A_SEND_MS = 6_000;
+const SCENARIO_MS = 90_000;
+
+const { faults, ledger, random, play, expectPublished } = await openScene();
+const { stack } = faults;
+
+interface Part {
+  readonly pid: number | undefined;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+async function killForAWhile(part: Part): Promise<void> {
+  await part.kill();
+  try {
+    await delay(random.between(2_500, 3_500));
+  } finally {
+    await part.start();
+  }
+}
+
+async function freezeForAWhile(part: Part, ms: number): Promise<void> {
+  const thaw = freeze(part.pid);
+  try {
+    await delay(ms);
+  } finally {
+    thaw();
+  }
+}
+
+async function stopPostgres(): Promise<void> {
+  await stack.postgres.stop(random.pick(['fast', 'immediate']));
+  try {
+    await delay(random.between(2_500, 3_500));
+  } finally {
+    await stack.postgres.start();
+  }
+}
+
+async function cutConnections(): Promise<void> {
+  for (let cuts = random.between(3, 5); cuts > 0; cuts--) {
+    await faults.sql.core`
+      select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'comply-ai:%'`;
+    await delay(random.between(200, 900));
+  }
+}
+
+function redisOfStack(): RedisServer {
+  if (stack.redis === null) throw new Error('this test needs a real Redis: run `node dev/redis/install.ts`');
+  return stack.redis;
+}
+
+async function killRedis(): Promise<() => Promise<void>> {
+  await redisOfStack().kill();
+  return () => redisOfStack().start();
+}
+
+function freezeRedis(): Promise<() => Promise<void>> {
+  const thaw = freeze(redisOfStack().process.pid);
+  return Promise.resolve(() => {
+    thaw();
+    return Promise.resolve();
+  });
+}
+
+/** A Redis that is gone, in two spans each longer than whatever the app does every so often; checked for its cost. */
+function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
+  const without: { from: number; to: number }[] = [];
+  const before = { from: performance.now(), to: 0 };
+  return {
+    tolerated: ALL_SERVED,
+    async fault() {
+      await delay(REDIS_SPAN_MS / 2);
+      const said = faults.hostLog.length;
+      before.to = performance.now();
+      const mend = await breakIt();
+      try {
+        await until(
+          () => Promise.resolve(faults.hostLog.slice(said).join('')),
+          (log) => log.includes('"redis-breaker-open"'),
+        );
+        for (let n = 0; n < 2; n++) {
+          const from = performance.now();
+          await delay(REDIS_SPAN_MS);
+          without.push({ from, to: performance.now() });
+        }
+      } finally {
+        await mend();
+      }
+    },
+    also: (found) => checkRedisCost(found, ledger.attempts, [before], without),
+  };
+}
+
+/**
+ * The blob storage vanishes in the middle of whatever it does, is killed, and comes back. Azurite writes down only every
+ * few seconds what it has acknowledged (real storage: before it acknowledges), so it is cut off first, and killed once
+ * that is done.
+ */
+async function loseBlobStorage(): Promise<void> {
+  await faults.blobs.refuse();
+  const cutAt = Date.now();
+  const books = path.join(stack.folder, 'azurite', '__azurite_db_blob__.json');
+  try {
+    await until(
+      () => Promise.resolve(statSync(books).mtimeMs),
+      (writtenAt) => writtenAt > cutAt,
+    );
+    await stack.azurite.kill();
+    await stack.azurite.start();
+  } finally {
+    await faults.blobs.accept();
+  }
+}
+
+describe('under load, what was answered is kept and nothing is doubled', { timeout: SCENARIO_MS }, () => {
+  test('without any fault', () => play({ tolerated: ALL_SERVED, fault: () => delay(500) }));
+
+  test('when PostgreSQL is stopped and started', () => play({ tolerated: MAY_BE_AWAY, fault: stopPostgres }));
+
+  test('when PostgreSQL stops answering for a while', () =>
+    play({
+      tolerated: MAY_BE_AWAY,
+      fault: () => freezeForAWhile(stack.postgres.process, random.between(3_000, 4_000)),
+    }));
+
+  test('when its connections are cut', () => play({ tolerated: MAY_BE_AWAY, fault: cutConnections }));
+
+  test('when Redis is killed and comes back, which costs hardly anything', () => play(loseRedis(killRedis)));
+
+  test('when Redis stops answering for a while, which costs hardly anything', () =>
+    play(loseRedis(freezeRedis)));
+
+  test('when the broker is killed and comes back, which the publisher notices', async () => {
+    await play({ tolerated: ALL_SERVED, fault: () => killForAWhile(stack.broker) });
+    await expectPublished();
+  });
+
+  test('when the broker stops answering for a while, which the publisher survives', async () => {
+    const fault = (): Promise<void> => freezeForAWhile(stack.broker, LONGER_THAN_A_SEND_MS);
+    await play({ tolerated: ALL_SERVED, fault });
+    await expectPublished();
+  });
+
+  test('when the blob storage is killed and comes back', () =>
+    play({ tolerated: ALL_SERVED, fault: loseBlobStorage }));
+});

@@ -1,0 +1,163 @@
+import { randomInt, randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { drafts, readyToSend, TENANTS, type FuzzRequest, type Pools, type Tenant } from './fuzz/requests.ts';
+import { seedRows } from './fuzz/seed-rows.ts';
+import { readApiDocument } from './harness/api-document.ts';
+import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+
+/** `FUZZ_SEED=… npx vitest run tests/fuzz.test.ts` repeats a run; FUZZ_REQUESTS and FUZZ_SECONDS make it longer. */
+const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
+const REQUESTS = Number(process.env['FUZZ_REQUESTS'] ?? 2_500);
+/** A slow machine sends fewer; the rest of the suite waits. */
+const TIME_MS = Number(process.env['FUZZ_SECONDS'] ?? 35) * 1000;
+/** So many requests are under way at once. */
+const AT_ONCE = 6;
+
+const app = await startTestApp();
+const api = await readApiDocument(app);
+const keys: Record<Tenant, string> = {
+  acme: app.keys.acme.owner,
+  globex: app.keys.globex.owner,
+  platform: app.keys.operator,
+};
+/** In every text that a tenant sends: seen by another tenant, or in a log line, it has leaked. */
+const markers = Object.fromEntries(
+  TENANTS.map((tenant) => [tenant, `of-${tenant}-${randomUUID()}`]),
+) as Record<Tenant, string>;
+const pools: Pools = await seedRows(app, keys, markers);
+
+/** What tells of the inside: a stack, a file, the database's own words. */
+const INSIDE =
+  /\bat [\w.<>]+ \(|node_modules|\b(?:PostgresError|SQLSTATE|ZodError|TypeError|duplicate key value)\b/;
+
+const statuses = new Map<number, number>();
+const answered = new Map<string, Set<number>>();
+
+/** Whose rows a tenant may not see. The platform's defaults are everybody's. */
+const strangersOf = (tenant: Tenant): Tenant[] =>
+  TENANTS.filter((other) => other !== tenant && other !== 'platform');
+
+/** What is wrong with an answer; nothing for a good one. */
+function findFaults(request: FuzzRequest, answer: TestAnswer): string[] {
+  const text = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body);
+  const strangers = strangersOf(request.tenant).map((tenant) => markers[tenant]);
+  const isOperator = request.operation.permission === 'platform:operate';
+  return [
+    ...(answer.status >= 500 ? [`answered ${answer.status}`] : []),
+    ...api.findFaults(request.operation, answer),
+    ...(!isOperator && strangers.some((marker) => text.includes(marker))
+      ? ['shows another tenant’s row']
+      : []),
+    ...(answer.status >= 400 && INSIDE.test(text) ? ['tells of the inside'] : []),
+    ...(answer.status >= 400 && answer.body.status !== answer.status ? ['is no problem of its status'] : []),
+  ];
+}
+
+/** Learns the ids that an answer made known. */
+function learn({ operation, tenant }: FuzzRequest, { status, body }: TestAnswer): void {
+  if (status !== 201 && status !== 206) return;
+  const collection = operation.path.split('/')[3] ?? '';
+  const add = (name: string, id: unknown): void => {
+    if (typeof id !== 'string') return;
+    const pool = pools[tenant].get(name) ?? [];
+    pool.push(id);
+    pools[tenant].set(name, pool);
+  };
+  if (operation.path.includes('{')) return;
+  add(collection, body.request_id ?? body.id ?? body.policy_id ?? body.hold_id ?? body.key_id);
+  add('records', body.record_id);
+  if (collection === 'orchestrations') add('jobs', body.job_id);
+}
+
+async function send(request: FuzzRequest): Promise<string | undefined> {
+  const { operation, tenant, path, headers, payload } = request;
+  const answer = await app.request(operation.method, path, {
+    key: keys[tenant],
+    headers,
+    ...(payload === undefined ? {} : { raw: payload }),
+  });
+  statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+  answered.set(operation.id, (answered.get(operation.id) ?? new Set()).add(answer.status));
+  learn(request, answer);
+  const faults = findFaults(request, answer);
+  if (faults.length === 0) return undefined;
+  const sent = JSON.stringify({ tenant, headers, payload }).slice(0, 1_500);
+  return `${operation.id} ${operation.method} ${path}\n  ${faults.join('\n  ')}\n  sent ${sent}\n  got ${JSON.stringify(answer.body).slice(0, 800)}`;
+}
+
+describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
+  it(
+    'is answered below 500, as the description says, with rows of the own tenant alone',
+    { timeout: TIME_MS + 60_000 },
+    async () => {
+      const list = fc.sample(drafts(api, markers, pools), { seed: SEED, numRuns: REQUESTS });
+      const deadline = Date.now() + TIME_MS;
+      const queue = list[Symbol.iterator]();
+      const faults: string[] = [];
+      const work = async (): Promise<void> => {
+        for (const draft of queue) {
+          if (Date.now() > deadline || faults.length >= 10) return;
+          const fault = await send(readyToSend(draft, pools));
+          if (fault !== undefined) faults.push(fault);
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      expect(faults.join('\n\n')).toBe('');
+    },
+  );
+
+  it('reaches every operation, and what lies behind the door', () => {
+    const missed = api.operations.filter(({ id }) => !answered.has(id)).map(({ id }) => id);
+    expect(missed).toEqual([]);
+    const well = [...answered].filter(([, seen]) => [...seen].some((status) => status < 300));
+    console.info(
+      `fuzz seed ${SEED}: ${JSON.stringify(Object.fromEntries(statuses))}; ${well.length} operations answered 2xx`,
+    );
+    expect(well.length).toBeGreaterThan(api.operations.length / 2);
+  });
+
+  it('writes rows of the own tenant alone', async () => {
+    for (const database of [app.admin.core, app.admin.billing, app.admin.analytics]) {
+      const tables =
+        await database`select format('%I.%I', table_schema, table_name) as name from information_schema.columns
+        where column_name = 'tenant_id' and table_schema in ('public', 'ops')`;
+      for (const { name } of tables) {
+        for (const tenant of TENANTS) {
+          const strangers = strangersOf(tenant).map((other) => `%${markers[other]}%`);
+          const rows = await database`select from ${database.unsafe(String(name))} t
+            where t.tenant_id = ${tenant} and to_jsonb(t)::text like any(${strangers}::text[])`;
+          expect([name, tenant, rows.length]).toEqual([name, tenant, 0]);
+        }
+      }
+    }
+  });
+
+  it('leaves no content and no failure in any log line', () => {
+    const leaked = app.logLines.filter((line) => TENANTS.some((tenant) => line.includes(markers[tenant])));
+    expect(leaked).toEqual([]);
+    expect(
+      app.logLines.filter((line) => /request-failed|tenant-wall-refused|refusal-not-audited/.test(line)),
+    ).toEqual([]);
+  });
+
+  it('causes events that every consumer understands, and all of them arrive', async () => {
+    await until(
+      () => app.admin.core`select id from ops.outbox`,
+      (rows) => rows.length === 0,
+      45,
+    );
+    await until(
+      () => Promise.resolve(Object.values(app.broker.queueCounts())),
+      (counts) => counts.every(({ active }) => active === 0),
+      45,
+    );
+    const dead = Object.entries(app.broker.queueCounts()).filter(([, { deadLettered }]) => deadLettered > 0);
+    expect(dead).toEqual([]);
+    const refused = await app.admin
+      .core`select queue, reason, detail, convert_from(body, 'UTF8') as body from ops.quarantine
+      where convert_from(body, 'UTF8') like '%/comply-ai/backend%'`;
+    expect(refused).toEqual([]);
+    expect((await app.request('GET', '/api/health/ready')).status).toBe(200);
+  });
+});

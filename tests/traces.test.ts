@@ -1,0 +1,108 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { startTestApp, until } from './harness/app.ts';
+import { takeTour, type Stop } from './harness/tour.ts';
+
+const app = await startTestApp();
+
+/** Reads of what may be a tenant's content: audited like a write, and metered like any read, which is not at all. */
+const SOURCE_READS = new Set(['records-read-source', 'platform-quarantine-read']);
+/** Told in two trails: the operator's, and the new tenant's own. */
+const TOLD_TWICE = 'platform-tenants-create';
+
+let stops: readonly Stop[] = [];
+let writes = new Set<string>();
+interface Entry {
+  readonly action: string;
+  readonly outcome: string;
+  readonly actor: string;
+}
+/** Entries of the audit trail by the request that caused them. */
+const entries = new Map<string, Entry[]>();
+
+/** How many things a request wrote: of a batch's items, those that were taken. */
+function written({ operation, answer }: Stop): number {
+  if (!writes.has(operation)) return 0;
+  const { items } = answer.body as { items?: { outcome: string }[] };
+  return answer.status === 207 ? (items ?? []).filter(({ outcome }) => outcome === 'created').length : 1;
+}
+
+/** How many entries a request is to leave. */
+function audited(stop: Stop): number {
+  if (SOURCE_READS.has(stop.operation)) return 1;
+  return stop.operation === TOLD_TWICE ? 2 : written(stop);
+}
+
+/** Everything that was caused is published, and consumed. */
+async function settle(): Promise<void> {
+  await until(
+    async () => {
+      const [row] = await app.admin.core`select count(*)::int as n from ops.outbox`;
+      const queued = Object.values(app.broker.queueCounts()).map(({ active, locked }) => active + locked);
+      return [Number(row?.['n']), ...queued];
+    },
+    (waiting) => waiting.every((n) => n === 0),
+    30,
+  );
+}
+
+beforeAll(async () => {
+  stops = await takeTour(app);
+  const { body } = await app.request('GET', '/api/openapi.json');
+  const paths = Object.values(body.paths as Record<string, Record<string, { operationId?: string }>>);
+  writes = new Set(
+    paths.flatMap((methods) =>
+      Object.entries(methods).flatMap(([method, { operationId }]) =>
+        method === 'get' || operationId === undefined ? [] : [operationId],
+      ),
+    ),
+  );
+  await settle();
+  const rows = await app.admin.core`
+    select trace_id, action, outcome, actor from audit_logs where trace_id is not null`;
+  for (const { trace_id: traceId, ...entry } of rows as unknown as (Entry & { trace_id: string })[])
+    entries.set(traceId, [...(entries.get(traceId) ?? []), entry]);
+});
+
+const traceOf = ({ answer }: Stop): string => answer.headers.get('x-ms-request-id') ?? '';
+
+describe('a request of every operation', () => {
+  it('includes each that writes', () => {
+    expect(writes.size).toBeGreaterThan(30);
+    const seen = new Set(stops.map(({ operation }) => operation));
+    expect([...writes].filter((operation) => !seen.has(operation))).toEqual([]);
+  });
+
+  it('leaves one entry in the audit trail for each thing that it wrote, and for each source that it read', () => {
+    const found = stops.map((stop) => ({
+      operation: stop.operation,
+      entries: (entries.get(traceOf(stop)) ?? []).length,
+    }));
+    const expected = stops.map((stop) => ({ operation: stop.operation, entries: audited(stop) }));
+    expect(found).toEqual(expected);
+  });
+
+  it('leaves entries that name the key which acted', () => {
+    const all = [...entries.values()].flat();
+    expect(all.length).toBeGreaterThan(40);
+    for (const entry of all) {
+      expect(entry).toMatchObject({ actor: expect.stringMatching(/^key:/), outcome: 'success' });
+      expect(entry.action).toMatch(/^[a-z_]+\.[a-z_]+$/);
+    }
+  });
+
+  it('is one API call in the ledger for each thing that it wrote, and none for a read', async () => {
+    const [ledger] = await app.admin.billing`
+      select sum(usage_amount)::int as calls, count(*)::int as events from usage_records
+       where usage_type = 'api_calls' and tenant_id in ('acme', 'platform')`;
+    const expected = stops.reduce((sum, stop) => sum + written(stop), 0);
+    expect(ledger).toMatchObject({ calls: expected, events: expected });
+  });
+
+  it('leaves nothing that could not be processed', async () => {
+    const unreadable = await app.admin
+      .core`select queue, reason from ops.quarantine where reason <> 'NOT_JSON'`;
+    expect(unreadable).toEqual([]);
+    const dead = Object.values(app.broker.queueCounts()).map(({ deadLettered }) => deadLettered);
+    expect(new Set(dead)).toEqual(new Set([0]));
+  });
+});

@@ -139,6 +139,10 @@ export class Queue {
   /** Set aside: from now on received only by its sequence number. */
   defer(entity: Entity, token: string, changes: PropertyChanges): void {
     const { message } = entity.heldLock(token, this.#host.now());
+    if (this.#isExpired(message)) {
+      this.#remove(message, entity);
+      return;
+    }
     entity.unlock(message, 'deferred');
     this.#changed(message, entity, changes);
   }
@@ -281,8 +285,13 @@ export class Queue {
     });
   }
 
+  /** Its time ran out while it was locked: it goes as soon as the lock does. */
+  #isExpired(message: StoredMessage): boolean {
+    return message.expiresAt !== null && message.expiresAt <= this.#host.now();
+  }
+
   #giveBack(message: StoredMessage, entity: Entity, changes: PropertyChanges): void {
-    if (message.expiresAt !== null && message.expiresAt <= this.#host.now()) {
+    if (this.#isExpired(message)) {
       this.#remove(message, entity);
       return;
     }

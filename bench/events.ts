@@ -9,6 +9,7 @@ import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { timeCopy, type CopiedTable } from './copy-rows.ts';
 import { makeFigure, type Figure } from './figures.ts';
 import type { ProcessorMeter } from './processor-time.ts';
+import { undisturbed } from './undisturbed.ts';
 import { fillQueue, makeEvent, type EventKind } from './fill-queue.ts';
 
 /** Events of a round, where rows are a million: enough for some seconds. */
@@ -127,8 +128,8 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
       const values = { whole: [] as number[], alone: [] as number[], copied: [] as number[] };
       await measureFunction(services, kind, events); // until its code is compiled
       for (let round = 0; round < sizes.rounds; round += 1) {
-        values.alone.push(await measureFunction(services, kind, events));
-        const through = await measureTriggers(bench, settings, kind, events);
+        values.alone.push(await undisturbed(() => measureFunction(services, kind, events), say));
+        const through = await undisturbed(() => measureTriggers(bench, settings, kind, events), say);
         values.whole.push(through.perSecond);
         costs = through.costs;
         values.copied.push(events / (await timeCopy(kind.tables)));

@@ -2,6 +2,7 @@ import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { interleave, makeFigure, median } from './figures.ts';
 import { fillRecords } from './fill-records.ts';
+import { undisturbed } from './undisturbed.ts';
 
 /** The records of a month and a half, which none of them has outlived. */
 const DAYS = 45;
@@ -71,8 +72,8 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   await timePage(bench, far);
   const values = await interleave(
     sizes.rounds,
-    () => timePage(bench, first),
-    () => timePage(bench, far),
+    () => undisturbed(() => timePage(bench, first), say),
+    () => undisturbed(() => timePage(bench, far), say),
   );
   return makeFigure({
     bench: 'far-page',

@@ -3,6 +3,7 @@ import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { interleave, makeFigure } from './figures.ts';
 import { LoadClient } from './load/client.ts';
 import type { LoadOrder } from './load/protocol.ts';
+import { undisturbed } from './undisturbed.ts';
 import { recordMappings } from './write.ts';
 
 const CONNECTIONS = 32;
@@ -39,11 +40,12 @@ export const readBench: Bench = {
         sizes.rounds,
         async () => {
           await bench.settle();
-          const { perSecond } = await client.run(recordMappings(bench, sizes.secondsEach));
+          const order = recordMappings(bench, sizes.secondsEach);
+          const { perSecond } = await undisturbed(() => client.run(order), say);
           await bench.drainOutbox();
           return perSecond;
         },
-        async () => (await client.run(order)).perSecond,
+        async () => (await undisturbed(() => client.run(order), say)).perSecond,
       );
       say(`  reads ${values.candidate.map((rate) => rate.toFixed(0)).join(', ')}/s`);
       return [

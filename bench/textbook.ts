@@ -57,7 +57,32 @@ const RECORD =
 values ('acme', uuidv7(), current_date, ${SEALED}, ${MAPPED}, 'mapper-2025.09', 'regex-pii', now(), ${METADATA}, uuidv7(),
   '${ID}', now(), now() + interval '90 days', 'eastus', 'comply-ai-rg');`.replaceAll('\n', ' ');
 
+const REQUEST =
+  `insert into mapper_requests (tenant_id, request_id, detector, output, source_data, encryption_key_id,
+  model_version, metadata, idempotency_key, status, expires_at)
+values ('acme', uuidv7(), 'regex-pii', '"credit_card"', ${SEALED}, '${ID}', 'mapper-2025.09', ${METADATA},
+  gen_random_uuid()::text, 'completed', now() + interval '90 days');`.replaceAll('\n', ' ');
+
+const RESPONSE =
+  `insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes,
+  provenance, processing_time_ms, model_used, fingerprint)
+values ('acme', uuidv7(), '${ID}', '["PII.Identifier.CreditCard", "PII.Contact.Address"]',
+  '{"PII.Identifier.CreditCard": 0.97, "PII.Contact.Address": 0.61}', 0.94, 'card number in running text',
+  '{"vendor": "comply", "detector": "regex-pii", "detector_version": "3.1", "route": "default"}', 41, 'mapper-8b',
+  '\\x${'5a'.repeat(32)}');`.replaceAll('\n', ' ');
+
+const IDEMPOTENCY =
+  `insert into ops.idempotency (tenant_id, route, key, fingerprint, status, headers, body, expires_at)
+values ('acme', 'mappings-create', gen_random_uuid()::text, '\\x${'5a'.repeat(32)}', 201,
+  '{"location": "/api/v1/mappings/${ID}", "content-type": "application/json"}', '${'x'.repeat(260)}',
+  now() + interval '1 day');`.replaceAll('\n', ' ');
+
 const OUTBOX = `insert into ops.outbox (id, tenant_id, events) values (uuidv7(), 'acme', ${EVENTS});`;
+
+/** Every row that a recorded mapping leaves, statement by statement: idempotency, request, response, record, outbox. */
+export const SAME_ROWS = forPgbench(
+  [BEGIN, IDEMPOTENCY, REQUEST, RESPONSE, RECORD, OUTBOX, 'commit;', ''].join('\n'),
+);
 
 /** The textbook transaction: begin, the tenant, the record, the outbox row, commit. Five round trips. */
 export const TEXTBOOK = forPgbench([BEGIN, RECORD, OUTBOX, 'commit;', ''].join('\n'));

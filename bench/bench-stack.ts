@@ -4,6 +4,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { buildApp } from '../dev/stack/build-app.ts';
+import { findNextFreePort } from '../dev/stack/processes/free-port.ts';
+import { startHostChild } from '../dev/stack/start-host-child.ts';
 import { startStack, type Stack } from '../dev/stack/start-stack.ts';
 import { ProcessorMeter } from './processor-time.ts';
 
@@ -21,6 +23,8 @@ export function benchFolder(): string {
 
 /** A load test's key must not meet its own limit; the limiter works as ever, on larger numbers. */
 const RATE_LIMIT = 1_000_000_000;
+/** The first port that is tried for a functions host. */
+const PORT = 17_071;
 const DRAIN_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 
@@ -33,6 +37,8 @@ export type AdminSql = postgres.Sql;
 /** A stack with what benches do on it. */
 export interface BenchStack {
   readonly stack: Stack;
+  /** Its functions hosts, `stack.host` the first of them. */
+  readonly hosts: readonly Stack['host'][];
   readonly core: AdminSql;
   readonly billing: AdminSql;
   readonly analytics: AdminSql;
@@ -74,25 +80,48 @@ function backgroundFunctions(): string[] {
   return [...names('queue').map((queue) => `${queue}-consume`), ...names('timer')];
 }
 
+/** What a bench's stack has besides. */
+export interface BenchStackOptions {
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Functions hosts, one unless said: Azure starts more of them as a queue grows. */
+  readonly instances?: number;
+}
+
 /** Starts a stack on fresh data: durable, as `npm start` is, and with a Redis. */
 export async function startBenchStack(
   role: HostRole,
-  settings: Readonly<Record<string, string>> = {},
+  { settings = {}, instances = 1 }: BenchStackOptions = {},
 ): Promise<BenchStack> {
   const appDir = await builtApp();
   const stack = await startStack({
     folder: path.join(benchFolder(), 'stack'),
     fresh: true,
     appDir,
-    port: 17_071,
+    port: PORT,
     settings: { ...disabledFunctions(role, backgroundFunctions()), ...settings },
   });
+  const hosts = [stack.host];
+  while (hosts.length < instances) {
+    const name = `host-${hosts.length + 1}`;
+    const host = await startHostChild({
+      appDir,
+      settings: stack.settings,
+      port: await findNextFreePort(PORT + 1),
+      stateDir: path.join(stack.folder, name),
+      logFile: path.join(stack.folder, 'logs', `${name}.log`),
+    }).catch(async (error: unknown) => {
+      await stack.stop();
+      throw error;
+    });
+    hosts.push(host);
+  }
   const open = (url: string): AdminSql => postgres(url, { max: 2, onnotice: () => undefined });
   const core = open(stack.adminUrls.core);
   const billing = open(stack.adminUrls.billing);
   const analytics = open(stack.adminUrls.analytics);
   const stop = async (): Promise<void> => {
     await Promise.all([core.end(), billing.end(), analytics.end()]);
+    await Promise.all(hosts.slice(1).map((host) => host.stop()));
     await stack.stop();
   };
   await core`update api_keys set rate_limit_per_hour = ${RATE_LIMIT}, rate_limit_per_day = ${RATE_LIMIT}`;
@@ -102,6 +131,7 @@ export async function startBenchStack(
   };
   return {
     stack,
+    hosts,
     core,
     billing,
     analytics,
@@ -123,7 +153,7 @@ export async function startBenchStack(
     },
     meter: (more = {}) =>
       new ProcessorMeter({
-        'functions host': stack.host.pid,
+        ...Object.fromEntries(hosts.map(({ pid }, n) => [n === 0 ? 'functions host' : `host ${n + 1}`, pid])),
         PostgreSQL: stack.postgres.process.pid,
         broker: stack.broker.pid,
         Redis: stack.redis?.process.pid,

@@ -22,7 +22,7 @@ export async function fillRecords(core: AdminSql, wanted: WantedRecords): Promis
   >`select (current_date - ${wanted.newestDaysAgo}::int)::text as day`;
   const end = row?.day ?? '';
   await core`select ops.make_partition('storage_records', 'day', ${end}::date - n)
-               from generate_series(0, ${wanted.days}::int) n`;
+               from generate_series(1, ${wanted.days}::int) n`;
   for (let from = 0; from < wanted.rows; from += STATEMENT_ROWS) {
     const to = Math.min(wanted.rows, from + STATEMENT_ROWS);
     await core.begin(async (sql) => {

@@ -81,7 +81,7 @@ export const soakBench: Bench = {
   what: 'writes at half of the top rate: memory, connections, and the slowest beside the usual answer',
   byDefault: false,
   async run(sizes, say) {
-    const bench = await startBenchStack('http alone', INSPECTABLE);
+    const bench = await startBenchStack('http alone', { settings: INSPECTABLE });
     const client = await LoadClient.start();
     try {
       const { rate, looks, results } = await soak(bench, client, sizes, say);

@@ -108,7 +108,9 @@ async function measure(bench: BenchStack, client: LoadClient, sizes: Sizes, say:
       const { perSecond, p50Ms, p99Ms } = round;
       say(`  host ${perSecond.toFixed(0)}/s, p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
       say(`    ${describeCosts([round])}`);
-      sameRows.push(await undisturbed(() => pgbench(bench, SAME_ROWS, clients, secondsEach / 2), say));
+      sameRows.push(
+        await undisturbed(() => pgbench(bench, SAME_ROWS, clients, Math.ceil(secondsEach / 2)), say),
+      );
       return perSecond;
     },
   );
@@ -152,7 +154,9 @@ export const writeBench: Bench = {
   what: 'POST /mappings with its response over HTTP ÷ the textbook transaction by pgbench',
   byDefault: true,
   async run(sizes, say) {
-    const bench = await startBenchStack('http alone', sizes.profileFolder === undefined ? {} : INSPECTABLE);
+    const bench = await startBenchStack('http alone', {
+      settings: sizes.profileFolder === undefined ? {} : INSPECTABLE,
+    });
     const client = await LoadClient.start();
     try {
       const figures = await measure(bench, client, sizes, say);

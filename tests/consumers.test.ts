@@ -119,6 +119,19 @@ describe('an event', () => {
     expect(await usedOf('raced')).toBe(50);
   });
 
+  it('counts whole where many hosts are given events of one allowance at the same time', async () => {
+    await giveAllowance('crowded', { limit: 20_000 });
+    const one = () => usage({ tenant_id: 'globex', usage_type: 'crowded' });
+    const hosts = Array.from({ length: 4 }, () => servicesWith({}));
+    const consumeSome = async (services: Services): Promise<void> => {
+      for (let batch = 0; batch < 20; batch += 1)
+        await consumeUsage(Array.from({ length: 200 }, one), services);
+    };
+    await Promise.all(hosts.map(consumeSome));
+    expect(await rolledUp('crowded')).toEqual([16_000, 16_000]);
+    expect(await usedOf('crowded')).toBe(16_000);
+  });
+
   it('may say that its data is JSON in any spelling', async () => {
     for (const datacontenttype of [
       'application/json; charset=utf-8',

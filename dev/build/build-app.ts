@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build, type BuildOptions, type Plugin } from 'esbuild';
 import type { FunctionDescription, Registration } from '../../shared/runtime/registrations.ts';
-import { lighterHttp } from './lighter-http.ts';
+import { lighterLibrary } from './lighter-library.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const MODULES = path.join(ROOT, 'node_modules');
@@ -95,7 +95,7 @@ async function buildEntry(functions: readonly FunctionDescription[], dist: strin
         // As this module was addressed: a host that loads an app twice gets its code twice.
         const code = new URL('./app.js' + new URL(import.meta.url).search, import.meta.url).href;
         registerLazily(app, ${JSON.stringify(functions)}, async () => (await import(code)).registrations);`),
-      lighterHttp(LIBRARY, path.join(ROOT, 'shared/http/library')),
+      lighterLibrary(LIBRARY, path.join(ROOT, 'shared/http/library')),
     ],
   });
 }

@@ -39,7 +39,10 @@ function bodyBytes(body: unknown): Buffer {
 /** A date as Newtonsoft writes .NET's `DateTime` of unspecified kind: no zone, no trailing zeros. */
 function formatDateTime(date: Date | undefined): string {
   if (!date || Number.isNaN(date.getTime())) return NEVER;
-  return date.toISOString().replace(/\.?0*Z$/, '');
+  const text = date.toISOString();
+  let end = text.length - 1; // without the Z
+  while (text[end - 1] === '0') end -= 1;
+  return text.slice(0, text[end - 1] === '.' ? end - 1 : end);
 }
 
 /** The same as a `DateTimeOffset`. */

@@ -119,7 +119,7 @@ function isAbandoned(reservation: OldReservation, recorded: Recorded, now: Date)
   return isRequestId || ageMs > UNTRACED_MS;
 }
 
-/** Rows of the allowances are locked in the order that everybody locks them in. */
+/** Rows of the allowances are locked in the order that everybody locks them in, and without a join, as in `recordUsage`. */
 async function giveBack(
   database: JobsDatabase,
   reservations: readonly OldReservation[],
@@ -130,7 +130,7 @@ async function giveBack(
        select * from json_to_recordset($1::text::json) as a (tenant_id text, reservation_id uuid)),
      held as materialized (
        select f.tenant_id, f.usage_type, f.reset_period from free_tier_usage f
-        where f.user_id = '' and f.tenant_id in (select tenant_id from asked)
+        where f.user_id = '' and f.tenant_id = any($3::text[])
         order by f.tenant_id, f.usage_type, f.reset_period for update),
      gone as (
        delete from ops.usage_reservations r using asked a
@@ -145,6 +145,7 @@ async function giveBack(
     [
       JSON.stringify(reservations.map(({ tenant_id, reservation_id }) => ({ tenant_id, reservation_id }))),
       now,
+      [...new Set(reservations.map(({ tenant_id }) => tenant_id))],
     ],
   );
   return row?.released ?? 0;

@@ -37,6 +37,8 @@ const COUNTER_MAX = '99999999999';
  *
  * Nothing at all happens while an allowance is due for its reset (`due`): the caller resets it and comes again. Rows are
  * locked, and inserted, in one order, so that two batches, or a batch and a request at the door, do not block each other.
+ * What locks is a scan and no join: PostgreSQL 18.4 crashes where a row that it waited for is judged anew in a right semi
+ * join.
  */
 const RECORD_USAGE = `
 with event as materialized (
@@ -46,7 +48,7 @@ with event as materialized (
 allowance as materialized (
   select f.tenant_id, f.user_id, f.usage_type, f.reset_period, f.last_reset_at, f.next_reset_at
     from free_tier_usage f
-   where f.tenant_id = any($3::text[]) and f.usage_type in (select usage_type from event)
+   where f.tenant_id = any($3::text[]) and f.usage_type = any($4::text[])
    order by f.tenant_id, f.user_id, f.usage_type, f.reset_period for update),
 due as materialized (
   select distinct tenant_id from allowance where next_reset_at <= $2),
@@ -123,7 +125,8 @@ select array_to_json(array(select tenant_id from due)) as due`;
 export async function recordUsage(database: JobsDatabase, usage: readonly Usage[], now: Date): Promise<void> {
   if (usage.length === 0) return;
   const tenants = [...new Set(usage.map((event) => event.tenant_id))];
-  const parameters = [JSON.stringify(usage), now, tenants] as const;
+  const types = [...new Set(usage.map((event) => event.usage_type))];
+  const parameters = [JSON.stringify(usage), now, tenants, types] as const;
   const instants = usage.map((event) => new Date(event.occurred_at));
   // A reset can come due between one look and the next, hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {

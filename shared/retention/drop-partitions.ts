@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { faultOf } from '../db/errors.ts';
 import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
@@ -15,6 +16,10 @@ const LATER_ROWS_MAX = 1_000;
 const PAST_TO_LATER_MIN = 10;
 /** Each attempt waits a second for its locks at the most, so that requests never wait longer for it. */
 const DROP_ATTEMPTS = 5;
+/** Between two looks whether a drop is committed. */
+const LOOK_MS = 5;
+/** Dropped partitions whose files the server still gives back; each keeps a connection. */
+const FREEING_MAX = 4;
 
 /** What dropping came to. */
 export interface DroppedPartitions {
@@ -31,6 +36,7 @@ export interface DroppedPartitions {
 
 interface Partition {
   readonly [column: string]: unknown;
+  readonly oid: number;
   readonly name: string;
   readonly day: string;
   readonly bytes: number;
@@ -50,11 +56,13 @@ export async function dropPastPartitions(
 ): Promise<DroppedPartitions> {
   let [partitions, rows, estimatedRows, bytes, moved] = [0, 0, 0, 0, 0];
   let finished = true;
+  const freeing = new Set<Promise<unknown>>();
   for (const partition of await findPast(database, cutoff)) {
     if (!partition.over && !(await isMostlyPast(database, partition, cutoff))) continue;
     const ahead = await moveKeptRows(database, partition, cutoff, timeLeftMs);
     moved += ahead.moved;
-    const dropped = ahead.finished ? await tryDrop(database, partition, cutoff) : undefined;
+    if (freeing.size >= FREEING_MAX) await Promise.race(freeing);
+    const dropped = ahead.finished ? await tryDrop(database, partition, cutoff, freeing) : undefined;
     if (dropped === undefined) {
       finished = false;
       if (timeLeftMs() === 0) break;
@@ -72,7 +80,7 @@ export async function dropPastPartitions(
 /** The partitions whose day began so long ago that rows of it may be past. One that is empty and still written to stays. */
 function findPast(database: JobsDatabase, cutoff: Date): Promise<Partition[]> {
   return database.query<Partition>(
-    `select p.name, p.day, p.bytes, p.day + ($2::int + 1) <= ($1::timestamptz at time zone 'UTC') as over
+    `select p.oid, p.name, p.day, p.bytes, p.day + ($2::int + 1) <= ($1::timestamptz at time zone 'UTC') as over
        from (select c.relname as name, to_date(right(c.relname, 8), 'YYYYMMDD') as day, c.oid,
                     pg_total_relation_size(c.oid) as bytes, pg_relation_size(c.oid) as heap
                from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -197,15 +205,19 @@ interface Drop {
   readonly moved: number;
 }
 
-/** Drops, or answers undefined where the partition could not be had for a while, or more came to be kept. */
+/**
+ * Drops, or answers undefined where the partition could not be had for a while, or more came to be kept. What the server
+ * has still to do then is added to `freeing`, until it is done.
+ */
 async function tryDrop(
   database: JobsDatabase,
   partition: Partition,
   cutoff: Date,
+  freeing: Set<Promise<unknown>>,
 ): Promise<Drop | undefined> {
   for (let attempt = 1; attempt <= DROP_ATTEMPTS; attempt += 1) {
     try {
-      return await inDeletingBatch(database, (transaction) => drop(transaction, partition, cutoff));
+      return await dropUntilCommitted(database, partition, cutoff, freeing);
     } catch (error) {
       if (error instanceof StillKept) return undefined;
       if (faultOf(error) !== 'contention') throw error;
@@ -213,6 +225,33 @@ async function tryDrop(
     }
   }
   return undefined;
+}
+
+/**
+ * Drops, and waits until that is committed: until others no longer see the partition. PostgreSQL answers a commit only
+ * once the file system has taken the dropped files back, long after the commit is durable and its locks are gone. That
+ * takes the longer the larger they are (some 0.2 ms a megabyte), and nothing here has to wait for it.
+ */
+async function dropUntilCommitted(
+  database: JobsDatabase,
+  partition: Partition,
+  cutoff: Date,
+  freeing: Set<Promise<unknown>>,
+): Promise<Drop> {
+  let ready: Drop | undefined;
+  const committed = inDeletingBatch(database, async (transaction) => {
+    ready = await drop(transaction, partition, cutoff);
+    return ready;
+  });
+  const settled: Promise<unknown> = committed.catch(() => undefined).then(() => freeing.delete(settled));
+  freeing.add(settled);
+  for (;;) {
+    const dropped = await Promise.race([committed, delay(LOOK_MS)]);
+    if (dropped !== undefined) return dropped;
+    if (ready === undefined) continue;
+    const seen = await database.query('select from pg_class where oid = $1', [partition.oid]);
+    if (seen.length === 0) return ready;
+  }
 }
 
 /** More rows came to be kept than one transaction moves: the next run moves them. */

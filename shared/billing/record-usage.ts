@@ -23,22 +23,34 @@ export interface Usage {
 
 /** What a `numeric(20, 9)` holds, less than its rounding: a counter at its end stands still rather than fail. */
 const COUNTER_MAX = '99999999999';
+
+/** The allowances that a batch counts against; they stay as they are until the transaction ends. */
+const LOCK_ALLOWANCES = `
+select tenant_id, user_id, usage_type, reset_period, last_reset_at, next_reset_at
+  from free_tier_usage
+ where tenant_id = any($1::text[]) and usage_type = any($2::text[])
+ order by tenant_id, user_id, usage_type, reset_period for update`;
+
+interface Allowance {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly next_reset_at: string;
+}
+
 /**
- * Everything that a batch of usage does to the billing database, in one statement:
+ * Everything that a batch of usage does to the billing database, in one statement; the allowances that it counts against
+ * (`$3`) are locked before:
  *
  * - `kept`: each event becomes a usage record once, in the billing period of its own time: the live subscription's period
  *   that contains it, or else the calendar month.
  * - `counted`: what is new counts against the tenant's allowances (and the user's own, where there are any), if it happened
  *   in the running period. A period that begins ahead of the clock runs all the same: a reset was asked for as of then, or
  *   the clock was set back.
- * - `late`: what happened before the running period counts in the ended one that it belongs to. The allowance's row as the
- *   statement's snapshot saw it is among the ended ones: a reset may have ended it while the statement waited for the row.
+ * - `late`: what happened before the running period counts in the ended one that it belongs to.
  * - `settled`: what was reserved at the door for an event stops being reserved as the event is counted.
  *
- * Nothing at all happens while an allowance is due for its reset (`due`): the caller resets it and comes again. Rows are
- * locked, and inserted, in one order, so that two batches, or a batch and a request at the door, do not block each other.
- * What locks is a scan and no join: PostgreSQL 18.4 crashes where a row that it waited for is judged anew in a right semi
- * join.
+ * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and judges it
+ * anew: in a statement that also chooses partitions as it runs, PostgreSQL 18 then uses what it has freed, and crashes.
  */
 const RECORD_USAGE = `
 with event as materialized (
@@ -46,12 +58,8 @@ with event as materialized (
     subscription_id uuid, usage_type text, amount numeric, unit text, resource_type text, resource_id text,
     occurred_at timestamptz, reservation_id uuid)),
 allowance as materialized (
-  select f.tenant_id, f.user_id, f.usage_type, f.reset_period, f.last_reset_at, f.next_reset_at
-    from free_tier_usage f
-   where f.tenant_id = any($3::text[]) and f.usage_type = any($4::text[])
-   order by f.tenant_id, f.user_id, f.usage_type, f.reset_period for update),
-due as materialized (
-  select distinct tenant_id from allowance where next_reset_at <= $2),
+  select * from json_to_recordset($3::text::json) as a (tenant_id text, user_id text, usage_type text, reset_period text,
+    last_reset_at timestamptz)),
 kept as (
   insert into usage_records (tenant_id, id, event_source, event_id, user_id, subscription_id, usage_type, usage_amount,
     usage_unit, resource_type, resource_id, occurred_at, received_at, billing_period_start, billing_period_end, created_at)
@@ -63,8 +71,7 @@ kept as (
     left join user_subscriptions s
       on s.tenant_id = e.tenant_id and s.status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')
      and e.occurred_at >= s.current_period_start and e.occurred_at < s.current_period_end
-   where not exists (select from due)
-     and not exists (
+   where not exists (
        select from usage_records u
         where u.tenant_id = e.tenant_id and u.event_source = e.source and u.event_id = e.event_id
           and u.occurred_at between e.occurred_at - interval '${SAME_EVENT_SPAN}' and e.occurred_at + interval '${SAME_EVENT_SPAN}')
@@ -75,7 +82,6 @@ settled as (
   delete from ops.usage_reservations r
    using (select distinct tenant_id, reservation_id, usage_type from event where reservation_id is not null) e
    where r.tenant_id = e.tenant_id and r.reservation_id = e.reservation_id and r.usage_type = e.usage_type
-     and not exists (select from due)
   returning r.tenant_id, r.usage_type, r.amount),
 freed as (
   select tenant_id, usage_type, sum(amount) as amount from settled group by tenant_id, usage_type),
@@ -101,10 +107,7 @@ late as (
    where occurred_at < last_reset_at and last_reset_at <= $2),
 ended as (
   select tenant_id, user_id, usage_type, reset_period, period_start, period_end, usage_limit from ops.free_tier_periods
-   where exists (select from late) and tenant_id = any($3::text[])
-  union
-  select tenant_id, user_id, usage_type, reset_period, last_reset_at, next_reset_at, usage_limit from free_tier_usage
-   where exists (select from late) and tenant_id = any($3::text[])),
+   where exists (select from late) and tenant_id in (select tenant_id from late)),
 adjusted as (
   insert into ops.free_tier_periods as p
     (tenant_id, user_id, usage_type, reset_period, period_start, period_end, used, usage_limit, recorded_at)
@@ -115,7 +118,7 @@ adjusted as (
    group by l.tenant_id, l.user_id, l.usage_type, l.reset_period, e.period_start, e.period_end
   on conflict (tenant_id, user_id, usage_type, reset_period, period_start)
     do update set used = least(p.used + excluded.used, ${COUNTER_MAX}))
-select array_to_json(array(select tenant_id from due)) as due`;
+select 1`;
 
 /**
  * Records usage: the ledger, the allowances, the reservations at the door. Idempotent by the events' source and id, of
@@ -126,15 +129,21 @@ export async function recordUsage(database: JobsDatabase, usage: readonly Usage[
   if (usage.length === 0) return;
   const tenants = [...new Set(usage.map((event) => event.tenant_id))];
   const types = [...new Set(usage.map((event) => event.usage_type))];
-  const parameters = [JSON.stringify(usage), now, tenants, types] as const;
   const instants = usage.map((event) => new Date(event.occurred_at));
+  const record = (): Promise<ReadonlySet<string>> =>
+    database.transaction(async (transaction) => {
+      const allowances = await transaction.query<Allowance>(LOCK_ALLOWANCES, [tenants, types]);
+      const due = allowances.filter((allowance) => Date.parse(allowance.next_reset_at) <= now.getTime());
+      if (due.length === 0) {
+        const parameters = [JSON.stringify(usage), now, JSON.stringify(allowances)];
+        await transaction.query(RECORD_USAGE, parameters, { prepare: false });
+      }
+      return new Set(due.map((allowance) => allowance.tenant_id));
+    });
   // A reset can come due between one look and the next, hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const [row] = await withMonthPartitions(database, 'usage_records', instants, () =>
-      database.query<{ due: string[] }>(RECORD_USAGE, parameters, { prepare: false }),
-    );
-    const due = row?.due ?? [];
-    if (due.length === 0) return;
+    const due = await withMonthPartitions(database, 'usage_records', instants, record);
+    if (due.size === 0) return;
     for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
   }
   throw new Error('the allowances stay due');

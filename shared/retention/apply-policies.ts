@@ -76,74 +76,103 @@ function applyPolicy(
   timeLeftMs: () => number,
 ): Promise<Batches> {
   const dataType = DATA_TYPES.find((known) => known === policy.data_type);
-  const text = dataType === undefined ? undefined : batchText(dataType, policy.days);
+  const statements = dataType === undefined ? undefined : statementsFor(dataType, policy.days);
   // Nothing deletes audit entries, so a policy for them changes nothing here.
-  if (text === undefined) return Promise.resolve({ changed: 0, finished: true });
-  return applyInBatches(database, policy, text, timeLeftMs);
+  if (statements === undefined) return Promise.resolve({ changed: 0, finished: true });
+  return applyInBatches(database, policy, statements, timeLeftMs);
 }
 
 async function applyInBatches(
   database: JobsDatabase,
   policy: ChangedPolicy,
-  text: string,
+  statements: BatchStatements,
   timeLeftMs: () => number,
 ): Promise<Batches> {
   let changed = 0;
   let after = { at: '-infinity', id: FIRST_ID };
   for (;;) {
     if (timeLeftMs() === 0) return { changed, finished: false };
-    const [batch] = await inBatch(database, (transaction) =>
-      transaction.query<{ changed: number; at: string | null; id: string | null }>(
-        text,
-        [policy.tenant_id, policy.days, after.at, after.id, BATCH_SIZE],
-        { prepare: false },
-      ),
-    );
-    changed += batch?.changed ?? 0;
-    if (batch == null || batch.at === null || batch.id === null) return { changed, finished: true };
-    after = { at: batch.at, id: batch.id };
+    const batch = await inBatch(database, async (transaction) => {
+      const page = await transaction.query<PageRow>(
+        statements.page,
+        [policy.tenant_id, after.at, after.id, BATCH_SIZE],
+        UNPREPARED,
+      );
+      const ids = page.map((row) => row.id);
+      const days = [...new Set(page.flatMap((row) => row.partition_day ?? []))];
+      const values = [policy.tenant_id, policy.days, ids, ...(statements.partitioned ? [days] : [])];
+      const [row] =
+        ids.length === 0
+          ? []
+          : await transaction.query<{ changed: number }>(statements.change, values, UNPREPARED);
+      return { changed: row?.changed ?? 0, last: page.at(-1) };
+    });
+    changed += batch.changed;
+    if (batch.last === undefined) return { changed, finished: true };
+    after = { at: batch.last.at, id: batch.last.id };
   }
 }
 
-/** One batch: `$1` tenant, `$2` days, `$3` and `$4` the position, `$5` the size. Answers the next position. */
-function batchText(dataType: DataType, days: number): string | undefined {
-  if (dataType === 'storage_records') return recordsText(days !== RETENTION_DAYS_DEFAULT);
+/** Planned with its values, by which it knows its partitions. */
+const UNPREPARED = { prepare: false };
+
+interface PageRow {
+  readonly [column: string]: unknown;
+  readonly at: string;
+  readonly id: string;
+  readonly partition_day?: string;
+}
+
+/**
+ * A batch's two statements. One that both waited for a row and chose partitions as it runs would crash the server, see
+ * `recordUsage`.
+ */
+interface BatchStatements {
+  /** `$1` tenant, `$2` and `$3` the position, `$4` the size. */
+  readonly page: string;
+  /** `$1` tenant, `$2` days, `$3` ids, and where it is partitioned `$4` the partitions' days. */
+  readonly change: string;
+  readonly partitioned: boolean;
+}
+
+function statementsFor(dataType: DataType, days: number): BatchStatements | undefined {
+  if (dataType === 'storage_records') return ofRecords(days !== RETENTION_DAYS_DEFAULT);
   const target = EXPIRING_TABLES.find((known) => known.dataType === dataType);
-  return target === undefined ? undefined : requestsText(target.table, target.idColumn);
+  return target === undefined ? undefined : ofRequests(target.table, target.idColumn);
 }
 
 /** A day is 24 hours, whatever the session's time zone. */
 const EXPIRY = `created_at + make_interval(hours => 24 * $2::int)`;
 
-const LAST = `select (select count(*) from changed)::int as changed, last.at, last.id
-     from (select 1) one left join lateral (select created_at as at, id from page order by created_at desc, id desc limit 1) last
-       on true`;
-
-function requestsText(table: string, idColumn: string): string {
-  return `with page as materialized (
-      select ${idColumn} as id, created_at from ${table}
-       where tenant_id = $1 and (created_at, ${idColumn}) > ($3::timestamptz, $4::uuid)
-       order by created_at, ${idColumn} limit $5),
-    changed as (
-      update ${table} t set expires_at = t.${EXPIRY} from page
-       where t.tenant_id = $1 and t.${idColumn} = page.id and t.expires_at <> t.${EXPIRY}
-      returning 1)
-    ${LAST}`;
+function ofRequests(table: string, idColumn: string): BatchStatements {
+  return {
+    page: `select ${idColumn} as id, created_at as at from ${table}
+            where tenant_id = $1 and (created_at, ${idColumn}) > ($2::timestamptz, $3::uuid)
+            order by created_at, ${idColumn} limit $4`,
+    change: `with changed as (
+        update ${table} t set expires_at = t.${EXPIRY}
+         where t.tenant_id = $1 and t.${idColumn} = any($3::uuid[]) and t.expires_at <> t.${EXPIRY}
+        returning 1)
+      select count(*) as changed from changed`,
+    partitioned: false,
+  };
 }
 
-function recordsText(moves: boolean): string {
+function ofRecords(moves: boolean): BatchStatements {
   const kept = `'${KEPT_DAY}'::date`;
   const move = moves ? `, partition_day = ${kept}` : '';
   const differs = moves
     ? `(t.expires_at <> t.${EXPIRY} or t.partition_day <> ${kept})`
     : `t.expires_at <> t.${EXPIRY}`;
-  return `with page as materialized (
-      select id, partition_day, created_at from storage_records
-       where tenant_id = $1 and (created_at, id) > ($3::timestamptz, $4::uuid)
-       order by created_at, id limit $5),
-    changed as (
-      update storage_records t set expires_at = t.${EXPIRY}${move} from page
-       where t.tenant_id = $1 and t.id = page.id and t.partition_day = page.partition_day and ${differs}
-      returning 1)
-    ${LAST}`;
+  return {
+    page: `select id, partition_day, created_at as at from storage_records
+            where tenant_id = $1 and (created_at, id) > ($2::timestamptz, $3::uuid)
+            order by created_at, id limit $4`,
+    change: `with changed as (
+        update storage_records t set expires_at = t.${EXPIRY}${move}
+         where t.tenant_id = $1 and t.id = any($3::uuid[]) and t.partition_day = any($4::date[]) and ${differs}
+        returning 1)
+      select count(*) as changed from changed`,
+    partitioned: true,
+  };
 }

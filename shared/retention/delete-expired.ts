@@ -1,4 +1,4 @@
-import type { JobsDatabase } from '../db/tenant-database.ts';
+import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
 import { inDeletingBatch } from './batch-transaction.ts';
 import { fateSql, RECORD_FATE_SQL, type ExpiringTable } from './expiring-tables.ts';
 
@@ -27,75 +27,90 @@ export interface ExpiredBatch {
   readonly next: ExpiryPosition | undefined;
 }
 
-interface BatchRow {
+interface JudgedRow {
   readonly [column: string]: unknown;
-  readonly examined: number;
-  readonly deleted: number;
-  readonly on_hold: number;
-  readonly not_archived: number;
-  readonly retained: number;
-  readonly at: string | null;
-  readonly id: string | null;
+  readonly tenant_id: string;
+  readonly id: string;
+  readonly at: string;
+  readonly fate: 'expired' | 'on_hold' | 'not_archived' | 'retained' | 'needed';
 }
 
-/** `$1` the cutoff, `$2` and `$3` the position, `$4` the size; `judged` has fate, expires_at and id. */
-const TALLY = `select (select count(*) from judged)::int as examined, (select count(*) from gone)::int as deleted,
-    (select count(*) from judged where fate = 'on_hold')::int as on_hold,
-    (select count(*) from judged where fate = 'not_archived')::int as not_archived,
-    (select count(*) from judged where fate in ('retained', 'needed'))::int as retained, last.at, last.id
-  from (select 1) one left join lateral (
-    select expires_at as at, id from judged order by expires_at desc, id desc limit 1) last on true`;
+interface JudgedRecord extends JudgedRow {
+  readonly partition_day: string;
+}
 
-const RECORDS_TEXT = `with page as materialized (
+/** `$1` the cutoff, `$2` and `$3` the position, `$4` the size. */
+const JUDGE_RECORDS = `with page as materialized (
     select tenant_id, id, partition_day, expires_at, created_at, source_id, archived_at from storage_records
      where expires_at <= $1 and (expires_at, id) > ($2::timestamptz, $3::uuid)
-     order by expires_at, id limit $4),
-  judged as materialized (select t.*, ${RECORD_FATE_SQL} as fate from page t),
-  gone as (
-    delete from storage_records r using judged j
-     where j.fate = 'expired' and r.tenant_id = j.tenant_id and r.id = j.id and r.partition_day = j.partition_day
-       and r.archived_at is not null and r.expires_at <= $1
-    returning 1)
-  ${TALLY}`;
+     order by expires_at, id limit $4)
+  select t.tenant_id, t.id, t.partition_day, t.expires_at as at, ${RECORD_FATE_SQL} as fate from page t
+   order by t.expires_at, t.id`;
 
-function requestsText(of: ExpiringTable): string {
-  const { table, idColumn, companion } = of;
+/** `$1` the rows, `$2` the days of their partitions, `$3` the cutoff. */
+const DELETE_RECORDS = `with gone as (
+    delete from storage_records r using json_to_recordset($1::text::json) as j (tenant_id text, id uuid)
+     where r.tenant_id = j.tenant_id and r.id = j.id and r.partition_day = any($2::date[])
+       and r.archived_at is not null and r.expires_at <= $3
+    returning 1)
+  select count(*) as deleted from gone`;
+
+function judgeText(of: ExpiringTable): string {
+  const { table, idColumn } = of;
+  return `with page as materialized (
+      select * from ${table} where expires_at <= $1 and (expires_at, ${idColumn}) > ($2::timestamptz, $3::uuid)
+       order by expires_at, ${idColumn} limit $4)
+    select t.tenant_id, t.${idColumn} as id, t.expires_at as at, ${fateSql(of)} as fate from page t
+     order by t.expires_at, t.${idColumn}`;
+}
+
+/** `$1` the rows, `$2` the cutoff. */
+function deleteText({ table, idColumn, companion }: ExpiringTable): string {
   const along =
     companion === undefined
       ? ''
       : `, along as (delete from ${companion} c using gone where c.tenant_id = gone.tenant_id and c.${idColumn} = gone.id)`;
-  return `with page as materialized (
-      select * from ${table} where expires_at <= $1 and (expires_at, ${idColumn}) > ($2::timestamptz, $3::uuid)
-       order by expires_at, ${idColumn} limit $4),
-    judged as materialized (
-      select t.tenant_id, t.${idColumn} as id, t.expires_at, ${fateSql(of)} as fate from page t),
-    gone as (
-      delete from ${table} r using judged j
-       where j.fate = 'expired' and r.tenant_id = j.tenant_id and r.${idColumn} = j.id and r.expires_at <= $1
+  return `with gone as (
+      delete from ${table} r using json_to_recordset($1::text::json) as j (tenant_id text, id uuid)
+       where r.tenant_id = j.tenant_id and r.${idColumn} = j.id and r.expires_at <= $2
       returning r.tenant_id, r.${idColumn} as id)
     ${along}
-    ${TALLY}`;
+    select count(*) as deleted from gone`;
 }
 
-async function deleteBatch(
+/**
+ * Judges a batch's rows, then deletes by their keys. Two statements: one that both waited for a row and chose partitions
+ * as it runs would crash the server, see `recordUsage`.
+ */
+async function deleteBatch<T extends JudgedRow>(
   database: JobsDatabase,
-  text: string,
-  cutoff: Date,
-  after: ExpiryPosition,
+  judge: (transaction: JobsTransaction) => Promise<T[]>,
+  remove: (transaction: JobsTransaction, rows: readonly T[]) => Promise<{ deleted: number }[]>,
 ): Promise<ExpiredBatch> {
-  const [row] = await inDeletingBatch(database, (transaction) =>
-    transaction.query<BatchRow>(text, [cutoff, after.at, after.id, BATCH_SIZE], { prepare: false }),
-  );
-  if (row === undefined) throw new Error('a batch has no tally');
-  return {
-    examined: row.examined,
-    deleted: row.deleted,
-    onHold: row.on_hold,
-    notArchived: row.not_archived,
-    retained: row.retained,
-    next: row.at === null || row.id === null ? undefined : { at: row.at, id: row.id },
-  };
+  return inDeletingBatch(database, async (transaction) => {
+    const judged = await judge(transaction);
+    const countOf = (...fates: JudgedRow['fate'][]): number =>
+      judged.filter(({ fate }) => fates.includes(fate)).length;
+    const expired = judged.filter(({ fate }) => fate === 'expired');
+    const [gone] = expired.length === 0 ? [] : await remove(transaction, expired);
+    const last = judged.at(-1);
+    return {
+      examined: judged.length,
+      deleted: gone?.deleted ?? 0,
+      onHold: countOf('on_hold'),
+      notArchived: countOf('not_archived'),
+      retained: countOf('retained', 'needed'),
+      next: last === undefined ? undefined : { at: last.at, id: last.id },
+    };
+  });
 }
+
+function keysOf(rows: readonly JudgedRow[]): string {
+  return JSON.stringify(rows.map(({ tenant_id, id }) => ({ tenant_id, id })));
+}
+
+/** Planned with its values, by which it knows its partitions. */
+const UNPREPARED = { prepare: false };
 
 /**
  * Deletes one batch of storage records past the cutoff, whatever partition they lie in: those that are archived, under no
@@ -106,7 +121,14 @@ export function deleteExpiredRecords(
   cutoff: Date,
   after: ExpiryPosition,
 ): Promise<ExpiredBatch> {
-  return deleteBatch(database, RECORDS_TEXT, cutoff, after);
+  return deleteBatch<JudgedRecord>(
+    database,
+    (transaction) => transaction.query(JUDGE_RECORDS, [cutoff, after.at, after.id, BATCH_SIZE], UNPREPARED),
+    (transaction, rows) => {
+      const days = [...new Set(rows.map((row) => row.partition_day))];
+      return transaction.query(DELETE_RECORDS, [keysOf(rows), days, cutoff], UNPREPARED);
+    },
+  );
 }
 
 /** Deletes one batch of a table's rows past the cutoff, with what belongs to them. */
@@ -116,5 +138,10 @@ export function deleteExpiredRequests(
   cutoff: Date,
   after: ExpiryPosition,
 ): Promise<ExpiredBatch> {
-  return deleteBatch(database, requestsText(of), cutoff, after);
+  return deleteBatch(
+    database,
+    (transaction) =>
+      transaction.query<JudgedRow>(judgeText(of), [cutoff, after.at, after.id, BATCH_SIZE], UNPREPARED),
+    (transaction, rows) => transaction.query(deleteText(of), [keysOf(rows), cutoff], UNPREPARED),
+  );
 }

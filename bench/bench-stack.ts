@@ -39,6 +39,8 @@ export interface BenchStack {
   readonly stack: Stack;
   /** Its functions hosts, `stack.host` the first of them. */
   readonly hosts: readonly Stack['host'][];
+  /** Of the hosts. */
+  readonly ports: number[];
   readonly core: AdminSql;
   readonly billing: AdminSql;
   readonly analytics: AdminSql;
@@ -132,6 +134,7 @@ export async function startBenchStack(
   return {
     stack,
     hosts,
+    ports: hosts.map((host) => host.ready.port),
     core,
     billing,
     analytics,

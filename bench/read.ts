@@ -15,7 +15,7 @@ async function readRecords(bench: BenchStack, seconds: number): Promise<LoadOrde
   const rows = await bench.core<{ id: string }[]>`
     select id from storage_records where tenant_id = 'acme' order by created_at desc limit ${RECORDS}`;
   return {
-    port: bench.stack.host.ready.port,
+    ports: bench.ports,
     key: bench.stack.keys.tenants.acme.reader,
     connections: CONNECTIONS,
     seconds,

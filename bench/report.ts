@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { z } from 'zod';
 import { isReached, median, spread, type Figure, type Side } from './figures.ts';
 
 /** Digits that say something of a figure whose rounds differ by some hundredths. */
@@ -52,9 +53,19 @@ export function describeFigures(figures: readonly Figure[]): string {
   );
 }
 
-/** Writes the figures and what they were measured on. */
+const earlierResults = z.object({ figures: z.array(z.looseObject({ bench: z.string() })) });
+
+/** The figures of benches that did not run this time. */
+function otherFigures(file: string | URL, figures: readonly Figure[]): readonly object[] {
+  if (!existsSync(file)) return [];
+  const earlier = earlierResults.parse(JSON.parse(readFileSync(file, 'utf8')));
+  return earlier.figures.filter((one) => !figures.some(({ bench }) => bench === one.bench));
+}
+
+/** Writes the figures and what they were measured on, in place of those that the same benches wrote before. */
 export function writeResults(file: string | URL, figures: readonly Figure[]): void {
   const [cpu] = cpus();
+  const others = otherFigures(file, figures);
   const results = {
     machine: {
       cpus: cpus().length,
@@ -62,11 +73,14 @@ export function writeResults(file: string | URL, figures: readonly Figure[]): vo
       platform: process.platform,
       node: process.version,
     },
-    figures: figures.map((figure) => ({
-      ...figure,
-      ratio: median(figure.ratios),
-      reached: isReached(figure),
-    })),
+    figures: [
+      ...others,
+      ...figures.map((figure) => ({
+        ...figure,
+        ratio: median(figure.ratios),
+        reached: isReached(figure),
+      })),
+    ],
   };
   writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rounds N] [--seconds N] [--rows N] [--soak [--minutes N]] [--profile DIR]`
- * Runs the named benches, or all but the soak; prints the table and writes bench/results.json.
+ * Runs the named benches, or all but the soak; prints the table and writes their figures to bench/results.json.
  */
 import { parseArgs } from 'node:util';
 import type { Bench, Sizes } from './bench.ts';

@@ -17,9 +17,9 @@ const WARM_UP_S = 8;
 
 /** An order that records mappings as fast as 32 connections go. */
 export function recordMappings(bench: BenchStack, seconds: number, rate?: number): LoadOrder {
-  const { stack } = bench;
+  const { stack, ports } = bench;
   return {
-    port: stack.host.ready.port,
+    ports,
     key: stack.keys.tenants.acme.writer,
     connections: CONNECTIONS,
     seconds,

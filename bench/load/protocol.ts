@@ -2,7 +2,8 @@ import { z } from 'zod';
 
 /** One run of the load client: so many connections, each with one request under way, for so long. */
 export const loadOrder = z.object({
-  port: z.int(),
+  /** Of the hosts, among which the connections are shared out. */
+  ports: z.array(z.int()).min(1),
   key: z.string(),
   connections: z.int(),
   seconds: z.number(),

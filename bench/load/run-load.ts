@@ -12,11 +12,7 @@ const REQUEST_DIGITS = NUMBER_LENGTH - PROCESS_DIGITS.length;
 type NextRequest = () => Buffer;
 
 function headOf(method: string, path: string, order: LoadOrder, more: readonly string[]): string {
-  const lines = [
-    `${method} ${path} HTTP/1.1`,
-    `host: 127.0.0.1:${order.port}`,
-    `authorization: Bearer ${order.key}`,
-  ];
+  const lines = [`${method} ${path} HTTP/1.1`, 'host: 127.0.0.1', `authorization: Bearer ${order.key}`];
   return [...lines, ...more, '', ''].join('\r\n');
 }
 
@@ -87,6 +83,12 @@ interface Run {
   lastAt: number;
 }
 
+function portOf({ ports }: LoadOrder, lane: number): number {
+  const port = ports[lane % ports.length];
+  if (port === undefined) throw new Error('no port to connect to');
+  return port;
+}
+
 /** Drives one connection until the run's end; resolves with the answer that came last. */
 function drive(run: Run, lane: number): Promise<void> {
   const { order } = run;
@@ -114,7 +116,7 @@ function drive(run: Run, lane: number): Promise<void> {
       } else if (gapMs === 0 || dueAt <= now) send();
       else setTimeout(send, dueAt - now);
     };
-    LoadConnection.open(order.port, onAnswer, reject).then((opened) => {
+    LoadConnection.open(portOf(order, lane), onAnswer, reject).then((opened) => {
       connection = opened;
       const wait = dueAt - performance.now();
       if (gapMs > 0 && wait > 0) setTimeout(send, wait);

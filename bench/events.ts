@@ -22,7 +22,7 @@ const BATCH = 200;
 /** Of a round's events, those that warm the hosts up. */
 const WARM_UP_SHARE = 0.25;
 /** A queue function runs one batch at a time on an instance; a queue that is behind gets more instances. */
-const INSTANCES = 2;
+const INSTANCES = 3;
 /** Counting rows is work for the server that is measured. */
 const POLL_MS = 100;
 const DRAIN_TIMEOUT_MS = 180_000;
@@ -82,7 +82,7 @@ async function measureTriggers(
   kind: Kind,
   events: number,
   profile?: string,
-): Promise<{ perSecond: number; costs: string }> {
+): Promise<{ perSecond: number; costs: string; profile: string | undefined }> {
   await empty(kind);
   await Promise.all(bench.hosts.map((host) => host.stop()));
   await fillQueue(settings, kind.kind, events);
@@ -104,8 +104,11 @@ async function measureTriggers(
     }
     if (firstAt !== undefined && rows >= events) {
       const measured = events - firstRows;
-      await profiled;
-      return { perSecond: measured / ((now - firstAt) / 1000), costs: describeCosts(meter, measured) };
+      return {
+        perSecond: measured / ((now - firstAt) / 1000),
+        costs: describeCosts(meter, measured),
+        profile: await profiled,
+      };
     }
     if (Date.now() > deadline) throw new Error(`${rows} of ${events} events were written in time`);
     await delay(POLL_MS);
@@ -154,8 +157,10 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
         say(`  ${kind.kind}: triggers ${whole}/s, function alone ${alone}/s, COPY ${copied}/s`);
         say(`    µs of processor an event through its trigger: ${costs}`);
       }
-      if (sizes.profileFolder !== undefined)
-        await measureTriggers(bench, settings, kind, PROFILE_EVENTS, sizes.profileFolder);
+      if (sizes.profileFolder !== undefined) {
+        const { profile } = await measureTriggers(bench, settings, kind, PROFILE_EVENTS, sizes.profileFolder);
+        say(`  profile of a host, ${kind.kind} events: ${profile ?? ''}`);
+      }
       const baseline = { name: 'COPY of the same rows', unit: '/s', values: values.copied };
       const tables = kind.tables.map(({ table }) => table).join(', ');
       figures.push(

@@ -6,7 +6,7 @@ import type { Stack } from '../dev/stack/start-stack.ts';
 
 const OPEN_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
-const LISTENING = /Debugger listening on (ws:\/\/\S+)/g;
+const LISTENING = /Debugger listening on (ws:\/\/\S+)/;
 
 /** To be among the host's settings where an inspector will be wanted: it then listens on a free port. */
 export const INSPECTABLE: Readonly<Record<string, string>> = { NODE_OPTIONS: '--inspect-port=127.0.0.1:0' };
@@ -38,10 +38,12 @@ export class HostInspector {
   static async open(stack: Stack): Promise<HostInspector> {
     const log = path.join(stack.folder, 'logs', 'host.log');
     if (stack.host.pid === undefined) throw new Error('the functions host does not run');
+    // A host that was restarted has an older inspector's address in its log.
+    const seen = readFileSync(log, 'utf8').length;
     process.kill(stack.host.pid, 'SIGUSR1');
     const deadline = Date.now() + OPEN_TIMEOUT_MS;
     for (;;) {
-      const url = [...readFileSync(log, 'utf8').matchAll(LISTENING)].at(-1)?.[1];
+      const url = LISTENING.exec(readFileSync(log, 'utf8').slice(seen))?.[1];
       if (url !== undefined) return new HostInspector(await connect(url));
       if (Date.now() > deadline) throw new Error('the functions host has no inspector');
       await delay(POLL_MS);

@@ -4,12 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Stack } from '../dev/stack/start-stack.ts';
 import { HostInspector } from './host-inspector.ts';
+import { summarizeProfile } from './profile-summary.ts';
 
 /** Microseconds between samples: fine enough for functions that run for tens of them, thousands of times. */
 const SAMPLE_US = 200;
 
-/** Writes a CPU profile of the host over some seconds to a file; Chrome's and VS Code's tools read it. */
-export async function profileHost(stack: Stack, seconds: number, file: string): Promise<void> {
+/** Shares below this are left out of a summary. */
+const SHARE_MIN = 0.005;
+
+/**
+ * Writes a CPU profile of the host over some seconds to a file; Chrome's and VS Code's tools read it. Answers whose code
+ * the busy time was spent in, and for whom: the built app's source maps are gone once the run ends.
+ */
+export async function profileHost(stack: Stack, seconds: number, file: string): Promise<string> {
   const inspector = await HostInspector.open(stack);
   try {
     await inspector.call('Profiler.enable');
@@ -17,8 +24,13 @@ export async function profileHost(stack: Stack, seconds: number, file: string): 
     await inspector.call('Profiler.start');
     await delay(seconds * 1000);
     const { profile } = z.object({ profile: z.unknown() }).parse(await inspector.call('Profiler.stop'));
+    const text = JSON.stringify(profile);
     mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, JSON.stringify(profile));
+    writeFileSync(file, text);
+    return summarizeProfile(text)
+      .filter(({ share }) => share >= SHARE_MIN)
+      .map(({ owner, share }) => `${owner} ${(share * 100).toFixed(1)} %`)
+      .join(', ');
   } finally {
     inspector.close();
   }

@@ -62,20 +62,34 @@ function readArguments(): { benches: readonly Bench[]; sizes: Sizes } {
   return { benches, sizes };
 }
 
+const RESULTS = new URL('results.json', import.meta.url);
+
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
 try {
   const { benches, sizes } = readArguments();
   const figures: Figure[] = [];
+  const failed: string[] = [];
   for (const bench of benches) {
     say(`${bench.name}: ${bench.what}`);
-    figures.push(...(await bench.run(sizes, say)));
+    try {
+      figures.push(...(await bench.run(sizes, say)));
+      // After each: what was measured is not lost with a later bench that fails, or is stopped.
+      writeResults(RESULTS, figures);
+    } catch (error) {
+      failed.push(bench.name);
+      process.stderr.write(`${describeError(error)}\n`);
+    }
   }
   say(`\n${describeFigures(figures)}`);
-  writeResults(new URL('results.json', import.meta.url), figures);
+  if (failed.length > 0) throw new Error(`not measured: ${failed.join(', ')}`);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`${describeError(error)}\n`);
   process.exitCode = 1;
 }

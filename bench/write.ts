@@ -162,7 +162,8 @@ export const writeBench: Bench = {
       const figures = await measure(bench, client, sizes, say);
       if (sizes.profileFolder !== undefined) {
         const load = client.run(recordMappings(bench, sizes.secondsEach + 1));
-        await profileHost(bench.stack, sizes.secondsEach, path.join(sizes.profileFolder, 'write.cpuprofile'));
+        const file = path.join(sizes.profileFolder, 'write.cpuprofile');
+        say(`  profile of the host: ${await profileHost(bench.stack, sizes.secondsEach, file)}`);
         await load;
       }
       return figures;

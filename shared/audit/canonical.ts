@@ -27,14 +27,14 @@ export interface AuditFacts {
 /** Goes up when the fields change; old entries keep the bytes that they were hashed over. */
 const CANONICAL_VERSION = 1;
 /** RFC 6962 §2.1: a leaf's hash begins with 0x00, so that no node's hash can pass for a leaf's. */
-const LEAF_PREFIX = Buffer.of(0);
+const LEAF_PREFIX = '\0';
 
 /**
- * The canonical bytes of an entry (RFC 8785) and their leaf hash, SHA-256(0x00 ‖ bytes): what the tenant's Merkle tree is
- * made of, and what anyone can compute again.
+ * The canonical bytes of an entry (RFC 8785, as the text whose UTF-8 they are) and their leaf hash, SHA-256(0x00 ‖ bytes):
+ * what the tenant's Merkle tree is made of, and what anyone can compute again.
  */
-export function sealEntry(facts: AuditFacts): { readonly canonical: Buffer; readonly leafHash: Buffer } {
-  const text = canonicalJson({
+export function sealEntry(facts: AuditFacts): { readonly canonical: string; readonly leafHash: Buffer } {
+  const canonical = canonicalJson({
     canonical_version: CANONICAL_VERSION,
     tenant_id: facts.tenant_id,
     id: facts.id,
@@ -52,6 +52,5 @@ export function sealEntry(facts: AuditFacts): { readonly canonical: Buffer; read
     user_agent: facts.user_agent,
     trace_id: facts.trace_id,
   });
-  const canonical = Buffer.from(text, 'utf8');
-  return { canonical, leafHash: hash('sha256', Buffer.concat([LEAF_PREFIX, canonical]), 'buffer') };
+  return { canonical, leafHash: hash('sha256', LEAF_PREFIX + canonical, 'buffer') };
 }

@@ -39,7 +39,7 @@ function usageOf({ id, source, time, at, data, tenant }: ReceivedEvent<UsageData
     unit: data.usage_unit,
     resource_type: data.resource_type ?? null,
     resource_id: data.resource_id ?? null,
-    occurred_at: time,
+    at: time,
     // Only what this service admitted can be settled.
     reservation_id: source === EVENT_SOURCE ? (data.reservation_id ?? null) : null,
   };

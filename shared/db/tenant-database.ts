@@ -1,5 +1,6 @@
 import type { Pool } from './databases.ts';
 import type { GuardedPool } from './guarded-pool.ts';
+import { quoted } from './recordset.ts';
 import type { LiveTransaction } from './transaction.ts';
 
 /** What may be bound to a placeholder. Objects and arrays for jsonb go through `json`. */
@@ -30,7 +31,7 @@ export interface StatementOptions {
 
 /** An array as PostgreSQL reads it; the driver would have to ask the server for array types on each connection. */
 function arrayLiteral(items: readonly string[]): string {
-  return `{${items.map((item) => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
+  return `{${items.map(quoted).join(',')}}`;
 }
 
 type Row = Record<string, unknown>;

@@ -3,7 +3,7 @@ import type { Call, IdempotencyClaim } from '../http/call.ts';
 import type { Problem } from '../http/problem.ts';
 import { created, type Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
-import { recordItems, singleReply, type Item, type Recording } from '../recording/record-items.ts';
+import { defineRecording, recordItems, singleReply, type Item } from '../recording/record-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { findTemplates, type Template } from './find-templates.ts';
 import type { NewAnalysis } from './schemas.ts';
@@ -16,10 +16,19 @@ import {
 } from './settle-response.ts';
 
 /** The analysis's rows: the request and, where it came with its response, that. */
-export const ANALYSIS_RECORDING: Recording = {
+export const ANALYSIS_RECORDING = defineRecording({
   route: 'analyses-create',
-  columns: `period jsonb, metrics jsonb, evidence_refs jsonb, analysis_type text, priority text, metadata jsonb,
-    status text, expires_at timestamptz, answer jsonb`,
+  columns: {
+    period: 'jsonb',
+    metrics: 'jsonb',
+    evidence_refs: 'jsonb',
+    analysis_type: 'text',
+    priority: 'text',
+    metadata: 'jsonb',
+    status: 'text',
+    expires_at: 'timestamptz',
+    answer: 'jsonb',
+  },
   inserts: `
   , request as (
       insert into analysis_requests (tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority,
@@ -31,7 +40,7 @@ export const ANALYSIS_RECORDING: Recording = {
       insert into analysis_responses (tenant_id, request_id, created_at, ${SETTLED_COLUMNS})
       select scope.tenant_id, request_id, recorded_at, ${SETTLED_VALUES}
         from fresh, scope where answer is not null)`,
-};
+});
 
 /** An analysis to record, and the key that makes it repeatable. */
 export interface ClaimedAnalysis {

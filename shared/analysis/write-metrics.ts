@@ -1,14 +1,14 @@
 import type { Call } from '../http/call.ts';
 import { created, type Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
-import { recordItems, singleReply, type Recording } from '../recording/record-items.ts';
+import { defineRecording, recordItems, singleReply } from '../recording/record-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import type { NewMetrics } from './metric-schemas.ts';
 
 /** One write's points: all of them or none. */
-const RECORDING: Recording = {
+const RECORDING = defineRecording({
   route: 'analysis-metrics-create',
-  columns: 'points jsonb, expires_at timestamptz',
+  columns: { points: 'jsonb', expires_at: 'timestamptz' },
   inserts: `
   , point as (
       insert into analysis_metrics (tenant_id, id, metric_name, metric_value, metric_unit, time_period, evidence_refs,
@@ -17,7 +17,7 @@ const RECORDING: Recording = {
              p.metadata, fresh.recorded_at, fresh.expires_at
         from scope, fresh, jsonb_to_recordset(fresh.points) as p (id uuid, metric_name text,
           metric_value double precision, metric_unit text, time_period timestamptz, evidence_refs jsonb, metadata jsonb))`,
-};
+});
 
 /** Writes points of series, all of them or none. 201 with their ids. */
 export async function writeMetrics(call: Call, { metrics }: NewMetrics): Promise<Reply> {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import type { Columns } from '../db/recordset.ts';
 import type { TenantDatabase } from '../db/tenant-database.ts';
 import type { IdempotencyClaim } from './call.ts';
 import { canonicalJson } from './canonical-json.ts';
@@ -88,9 +89,14 @@ export async function findAnswers(
   return new Map(rows.map((row) => [row.key, row]));
 }
 
-/** The columns of `item` that {@link CLAIM_SQL} needs, for a `json_to_recordset` column list. */
-export const CLAIM_COLUMNS =
-  'idempotency_key text, fingerprint text, reply_status smallint, reply_headers jsonb, reply_body text';
+/** The columns of `item` that {@link CLAIM_SQL} needs. */
+export const CLAIM_COLUMNS = {
+  idempotency_key: 'text',
+  fingerprint: 'bytea',
+  reply_status: 'smallint',
+  reply_headers: 'jsonb',
+  reply_body: 'text',
+} as const satisfies Columns;
 
 /**
  * SQL that is true where a row of `given` needs no key, or its key on the route `$2` is held by no request that runs. The
@@ -107,7 +113,7 @@ export const CLAIM_LOCK_SQL = `(given.idempotency_key is null or pg_try_advisory
 export const CLAIM_SQL = `
 , claimed as (
     insert into ops.idempotency as known (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
-    select scope.tenant_id, $2, idempotency_key, decode(fingerprint, 'base64'), reply_status, reply_headers, reply_body,
+    select scope.tenant_id, $2, idempotency_key, fingerprint, reply_status, reply_headers, reply_body,
            recorded_at, recorded_at + interval '${IDEMPOTENCY_TTL_MS} milliseconds'
       from item, scope
      where free and idempotency_key is not null

@@ -3,30 +3,53 @@ import { ARCHIVE_REQUESTED, newEvent } from '../bus/events.ts';
 import { mapperResponseKey, contentHash } from '../cache/keys.ts';
 import type { DataKey } from '../crypto/data-keys.ts';
 import { binding, seal } from '../crypto/sealing.ts';
+import type { Columns } from '../db/recordset.ts';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
 import { Problem } from '../http/problem.ts';
 import { created, type Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
-import { recordItems, singleReply, type Item, type Recording } from '../recording/record-items.ts';
+import { defineRecording, recordItems, singleReply, type Item } from '../recording/record-items.ts';
 import { expiryOf, partitionDayOf, retentionDaysOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import { z } from 'zod';
 import type { MapperResponse, NewMapping } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
+/** What a response adds to a mapping's row; see {@link responseColumns}. */
+export const RESPONSE_COLUMNS = {
+  record_id: 'uuid',
+  partition_day: 'date',
+  record_expires_at: 'timestamptz',
+  mapped: 'jsonb',
+  response_fingerprint: 'bytea',
+  azure_region: 'text',
+  resource_group: 'text',
+  subscription_id: 'text',
+} as const satisfies Columns;
+
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
-const RECORDING: Recording = {
+const RECORDING = defineRecording({
   route: 'mappings-create',
-  columns: `detector text, output jsonb, source text, key_id uuid, model_version text,
-    processing_mode text, priority text, metadata jsonb, orchestration_request_id uuid, status text, expires_at timestamptz,
-    record_id uuid, partition_day date, record_expires_at timestamptz, mapped jsonb, response_fingerprint text,
-    azure_region text, resource_group text, subscription_id text`,
+  columns: {
+    detector: 'text',
+    output: 'jsonb',
+    source: 'bytea',
+    key_id: 'uuid',
+    model_version: 'text',
+    processing_mode: 'text',
+    priority: 'text',
+    metadata: 'jsonb',
+    orchestration_request_id: 'uuid',
+    status: 'text',
+    expires_at: 'timestamptz',
+    ...RESPONSE_COLUMNS,
+  },
   inserts: `
   , request as (
       insert into mapper_requests (tenant_id, request_id, orchestration_request_id, detector, output, source_data,
         encryption_key_id, model_version, processing_mode, priority, metadata, idempotency_key, status,
         created_at, updated_at, expires_at)
-      select scope.tenant_id, request_id, orchestration_request_id, detector, output, decode(source, 'base64'),
+      select scope.tenant_id, request_id, orchestration_request_id, detector, output, source,
              key_id, model_version, processing_mode, priority, metadata, idempotency_key,
              status, recorded_at, recorded_at, expires_at
         from fresh, scope)
@@ -35,18 +58,18 @@ const RECORDING: Recording = {
         policy_context, version_info, processing_time_ms, model_used, fingerprint, created_at)
       select scope.tenant_id, request_id, record_id, mapped->'taxonomy', mapped->'scores', (mapped->>'confidence')::float8,
              mapped->>'notes', mapped->'provenance', mapped->'policy_context', mapped->'version_info',
-             (mapped->>'processing_time_ms')::int, mapped->>'model_used', decode(response_fingerprint, 'base64'),
+             (mapped->>'processing_time_ms')::int, mapped->>'model_used', response_fingerprint,
              recorded_at
         from fresh, scope where record_id is not null)
   , record as (
       insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
         timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group,
         subscription_id)
-      select scope.tenant_id, record_id, partition_day, decode(source, 'base64'), mapped, model_version, detector,
+      select scope.tenant_id, record_id, partition_day, source, mapped, model_version, detector,
              recorded_at, metadata, request_id, key_id, recorded_at, record_expires_at, azure_region,
              resource_group, subscription_id
         from fresh, scope where record_id is not null)`,
-};
+});
 
 /** How long a mapper's answer is offered to the same question. */
 const KNOWN_RESPONSE_TTL_S = 60 * 60;
@@ -125,7 +148,7 @@ async function prepare(
     row: {
       detector: body.detector,
       output: body.output ?? null,
-      source: seal(dataKey.key, source, binding(call.tenant.tenantId, requestId)).toString('base64'),
+      source: seal(dataKey.key, source, binding(call.tenant.tenantId, requestId)),
       key_id: dataKey.keyId,
       model_version: body.model_version,
       processing_mode: body.processing_mode,
@@ -146,19 +169,15 @@ export function archiveEvent(call: Call, recordId: string): ReturnType<typeof ne
   return newEvent(ARCHIVE_REQUESTED, { tenant_id: call.tenant.tenantId, record_id: recordId }, call.now);
 }
 
-/** The columns that a response adds to a mapping's row. */
-export function responseColumns(
-  call: Call,
-  recordId: string,
-  response: MapperResponse,
-): Record<string, unknown> {
+/** The values of {@link RESPONSE_COLUMNS}. */
+export function responseColumns(call: Call, recordId: string, response: MapperResponse) {
   const days = retentionDaysOf(call.context, 'storage_records');
   return {
     record_id: recordId,
     partition_day: partitionDayOf(days, call.now),
     record_expires_at: expiryOf(call.context, 'storage_records', call.now),
     mapped: response,
-    response_fingerprint: responseFingerprint(response).toString('base64'),
+    response_fingerprint: responseFingerprint(response),
     azure_region: call.services.settings.AZURE_REGION,
     resource_group: call.services.settings.AZURE_RESOURCE_GROUP,
     subscription_id: call.services.settings.AZURE_SUBSCRIPTION_ID ?? null,

@@ -1,10 +1,10 @@
-import { json } from '../db/tenant-database.ts';
+import { recordset } from '../db/recordset.ts';
 import type { Call } from '../http/call.ts';
 import { Problem } from '../http/problem.ts';
 import { ok, type Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
 import { performWrite } from '../recording/write.ts';
-import { archiveEvent, responseColumns, responseFingerprint } from './record-mapping.ts';
+import { archiveEvent, RESPONSE_COLUMNS, responseColumns, responseFingerprint } from './record-mapping.ts';
 import type { MapperResponse } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
@@ -39,7 +39,7 @@ export async function respondToMapping(
     if (pending.status !== 'pending') throw alreadyAnswered();
     const recordId = newId(call.now);
     const row = { request_id: requestId, ...responseColumns(call, recordId, response) };
-    await transaction.query(INSERT_RESPONSE, [call.tenant.tenantId, json(row), call.now]);
+    await transaction.query(INSERT_RESPONSE, [call.tenant.tenantId, call.now, ...RESPONSE.parameters([row])]);
     return {
       reply: ok({ request_id: requestId, status: 'completed', record_id: recordId }),
       audit: {
@@ -53,26 +53,26 @@ export async function respondToMapping(
   });
 }
 
+const RESPONSE = recordset({ request_id: 'uuid', ...RESPONSE_COLUMNS });
+
 const INSERT_RESPONSE = `
   with given as (
-    select * from jsonb_to_record($2) as g (request_id uuid, record_id uuid, partition_day date,
-      record_expires_at timestamptz, mapped jsonb, response_fingerprint text, azure_region text, resource_group text,
-      subscription_id text)),
+    select * from ${RESPONSE.from('g', 3)}),
   request as (
-    update mapper_requests m set status = 'completed', updated_at = $3, version = m.version + 1
+    update mapper_requests m set status = 'completed', updated_at = $2, version = m.version + 1
       from given where m.tenant_id = $1 and m.request_id = given.request_id
     returning m.*),
   record as (
     insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector, timestamp,
       metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group, subscription_id)
-    select $1, g.record_id, g.partition_day, r.source_data, g.mapped, r.model_version, r.detector, $3, r.metadata,
-           r.request_id, r.encryption_key_id, $3, g.record_expires_at, g.azure_region, g.resource_group, g.subscription_id
+    select $1, g.record_id, g.partition_day, r.source_data, g.mapped, r.model_version, r.detector, $2, r.metadata,
+           r.request_id, r.encryption_key_id, $2, g.record_expires_at, g.azure_region, g.resource_group, g.subscription_id
       from given g, request r)
   insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
     policy_context, version_info, processing_time_ms, model_used, fingerprint, created_at)
   select $1, g.request_id, g.record_id, g.mapped->'taxonomy', g.mapped->'scores', (g.mapped->>'confidence')::float8,
          g.mapped->>'notes', g.mapped->'provenance', g.mapped->'policy_context', g.mapped->'version_info',
-         (g.mapped->>'processing_time_ms')::int, g.mapped->>'model_used', decode(g.response_fingerprint, 'base64'), $3
+         (g.mapped->>'processing_time_ms')::int, g.mapped->>'model_used', g.response_fingerprint, $2
     from given g`;
 
 function alreadyAnswered(): Problem {

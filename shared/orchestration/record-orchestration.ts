@@ -5,7 +5,7 @@ import type { Call, IdempotencyClaim } from '../http/call.ts';
 import { Problem } from '../http/problem.ts';
 import type { Reply } from '../http/reply.ts';
 import { newId } from '../ids/ids.ts';
-import { recordItems, singleReply, type Item, type Recording } from '../recording/record-items.ts';
+import { defineRecording, recordItems, singleReply, type Item } from '../recording/record-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import {
@@ -26,18 +26,34 @@ import { coverageRuleOf, findPlans, policyNotFound, type RoutingPlan } from './r
 import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './schemas.ts';
 
 /** The orchestration's rows: the request, and where they came with it, its detectors' results and its response. */
-export const ORCHESTRATION_RECORDING: Recording = {
+export const ORCHESTRATION_RECORDING = defineRecording({
   route: 'orchestrations-create',
-  columns: `job_id uuid, content text, content_mac text, key_id uuid, content_type text, policy_bundle text,
-    routing_plan_id uuid, coverage_rule jsonb, environment text, processing_mode text, priority text, metadata jsonb,
-    required_detectors jsonb, excluded_detectors jsonb, status text, expires_at timestamptz, results jsonb,
-    completion jsonb`,
+  columns: {
+    job_id: 'uuid',
+    content: 'bytea',
+    content_mac: 'bytea',
+    key_id: 'uuid',
+    content_type: 'text',
+    policy_bundle: 'text',
+    routing_plan_id: 'uuid',
+    coverage_rule: 'jsonb',
+    environment: 'text',
+    processing_mode: 'text',
+    priority: 'text',
+    metadata: 'jsonb',
+    required_detectors: 'jsonb',
+    excluded_detectors: 'jsonb',
+    status: 'text',
+    expires_at: 'timestamptz',
+    results: 'jsonb',
+    completion: 'jsonb',
+  },
   inserts: `
   , request as (
       insert into orchestration_requests (tenant_id, request_id, job_id, content, content_mac, encryption_key_id,
         content_type, policy_bundle, routing_plan_id, coverage_rule, environment, processing_mode, priority, metadata,
         required_detectors, excluded_detectors, idempotency_key, status, created_at, updated_at, expires_at)
-      select scope.tenant_id, request_id, job_id, decode(content, 'base64'), decode(content_mac, 'base64'), key_id,
+      select scope.tenant_id, request_id, job_id, content, content_mac, key_id,
              content_type, policy_bundle, routing_plan_id, coverage_rule, environment, processing_mode, priority,
              metadata, required_detectors, excluded_detectors, idempotency_key, status, recorded_at,
              recorded_at, expires_at
@@ -56,7 +72,7 @@ export const ORCHESTRATION_RECORDING: Recording = {
         from fresh cross join scope
              cross join lateral jsonb_to_record(fresh.completion) as c (${COMPLETION_COLUMNS})
        where fresh.completion is not null)`,
-};
+});
 
 /** Records one orchestration. 201; 206 when it came whole and covers less than its plan asks for. */
 export async function recordOrchestration(call: Call, body: NewOrchestration): Promise<Reply> {
@@ -99,7 +115,7 @@ async function prepare(
   const requestId = newId(call.now);
   const jobId = body.processing_mode === 'async' ? newId(call.now) : null;
   const content = Buffer.from(body.content, 'utf8');
-  const mac = createHmac('sha256', dataKey.key).update(content).digest('base64');
+  const mac = createHmac('sha256', dataKey.key).update(content).digest();
   const results = numbered(body.detector_results ?? []);
   const rule = coverageRuleOf(plan, body);
   const completion = body.response === undefined ? null : complete(rule, results.map(tryOf), body.response);
@@ -112,7 +128,7 @@ async function prepare(
     created_at: call.now,
     expires_at: expiresAt,
   };
-  const known = await knownFor(call, body, mac);
+  const known = await knownFor(call, body, mac.toString('base64'));
   const answer: OrchestrationAnswer = {
     ...(completion === null ? openAnswer(about, status) : completedAnswer(about, completion, call.now)),
     ...(known === undefined ? {} : { known_results: known }),
@@ -134,7 +150,7 @@ async function prepare(
     events: [],
     row: {
       job_id: jobId,
-      content: seal(dataKey.key, content, binding(call.tenant.tenantId, requestId)).toString('base64'),
+      content: seal(dataKey.key, content, binding(call.tenant.tenantId, requestId)),
       content_mac: mac,
       key_id: dataKey.keyId,
       content_type: body.content_type,

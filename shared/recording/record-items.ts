@@ -1,6 +1,7 @@
 import { admit, isMeteredAtDoor, release } from '../billing/admission.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import { faultOf } from '../db/errors.ts';
+import { recordset, type Columns, type Recordset } from '../db/recordset.ts';
 import type { TenantDatabase } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import type { Call, IdempotencyClaim } from '../http/call.ts';
@@ -25,13 +26,43 @@ import { auditEvent, usageEvent, type AuditNote, type Used } from '../http/audit
 export interface Recording {
   /** The route whose idempotency keys these are: a batch's items share it with the single route. */
   readonly route: string;
-  /** The row's own columns, as a `json_to_recordset` column list. */
-  readonly columns: string;
+  readonly rows: Recordset<Columns>;
+  /** The statement, but for the tenant's scope: `$2` is the route, the rows begin at `$3`. */
+  readonly text: string;
+}
+
+/** What a kind of thing's own part of a {@link Recording} is. */
+export interface RecordingDefinition {
+  readonly route: string;
+  /** The row's own columns. */
+  readonly columns: Columns;
   /**
    * Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`. `recorded_at`
    * is the instant of a row's request.
    */
   readonly inserts: string;
+}
+
+const COMMON_COLUMNS = {
+  ...CLAIM_COLUMNS,
+  request_id: 'uuid',
+  recorded_at: 'timestamptz',
+  outbox_id: 'uuid',
+  outbox_events: 'jsonb',
+} as const satisfies Columns;
+
+/** Makes the statement that records a kind of thing. */
+export function defineRecording({ route, columns, inserts }: RecordingDefinition): Recording {
+  const rows = recordset<Columns>({ ...COMMON_COLUMNS, ...columns });
+  const text = `, item as materialized (
+         select given.*, ${CLAIM_LOCK_SQL} as free from scope, ${rows.from('given', 3)})
+     ${CLAIM_SQL}
+     ${inserts}
+     , caused as (
+         insert into ops.outbox (id, tenant_id, events)
+         select fresh.outbox_id, scope.tenant_id, fresh.outbox_events from fresh, scope)
+     select request_id, free, request_id in (select request_id from fresh) as fresh from item`;
+  return { route, rows, text };
 }
 
 /** One thing to record, its answer already known. */
@@ -149,20 +180,21 @@ function entryOf(call: Call, item: Item, metered: boolean): OutboxEntry {
   };
 }
 
-function rowOf(call: Call, item: Item, entry: OutboxEntry): LaneRow {
-  const row = {
+function rowOf(call: Call, { rows }: Recording, item: Item, entry: OutboxEntry): LaneRow {
+  const row = rows.encode({
     ...item.row,
     request_id: item.requestId,
     recorded_at: call.now,
     idempotency_key: item.claim?.key ?? null,
-    fingerprint: item.claim?.fingerprint.toString('base64') ?? null,
+    fingerprint: item.claim?.fingerprint ?? null,
     reply_status: item.reply.status,
     reply_headers: { ...item.reply.headers, 'content-type': 'application/json' },
     reply_body: item.claim === null ? null : JSON.stringify(item.reply.body),
     outbox_id: entry.id,
     outbox_events: entry.events,
-  };
-  return { requestId: item.requestId, idempotencyKey: item.claim?.key, json: JSON.stringify(row) };
+  });
+  const characters = row.reduce((sum, element) => sum + element.length, 0);
+  return { requestId: item.requestId, idempotencyKey: item.claim?.key, row, characters };
 }
 
 async function recordTogether(
@@ -174,7 +206,7 @@ async function recordTogether(
   const entries = items.map((item) => entryOf(call, item, metered));
   const rows = items.flatMap((item, n) => {
     const entry = entries[n];
-    return entry === undefined ? [] : [rowOf(call, item, entry)];
+    return entry === undefined ? [] : [rowOf(call, recording, item, entry)];
   });
   const written = await laneOf(call, recording).add(rows);
   const outcomes = new Map<Item, ItemOutcome>();
@@ -220,17 +252,8 @@ async function writeRows(
   rows: readonly LaneRow[],
 ): Promise<Map<string, RowOutcome>> {
   const written = await tenant.statement<{ request_id: string; free: boolean; fresh: boolean }>(
-    `, item as materialized (
-         select given.*, ${CLAIM_LOCK_SQL} as free
-           from scope, json_to_recordset($3::text::json) as given (${CLAIM_COLUMNS}, request_id uuid,
-                recorded_at timestamptz, outbox_id uuid, outbox_events jsonb, ${recording.columns}))
-     ${CLAIM_SQL}
-     ${recording.inserts}
-     , caused as (
-         insert into ops.outbox (id, tenant_id, events)
-         select fresh.outbox_id, scope.tenant_id, fresh.outbox_events from fresh, scope)
-     select request_id, free, request_id in (select request_id from fresh) as fresh from item`,
-    [recording.route, `[${rows.map((row) => row.json).join(',')}]`],
+    recording.text,
+    [recording.route, ...recording.rows.bind(rows.map(({ row }) => row))],
   );
   return new Map(written.map(({ request_id: requestId, free, fresh }) => [requestId, { free, fresh }]));
 }

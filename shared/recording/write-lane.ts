@@ -1,8 +1,9 @@
 import { faultOf } from '../db/errors.ts';
+import type { EncodedRow } from '../db/recordset.ts';
 
 /** Rows in one statement at the most: beyond this a row costs no less, and each waits longer for the others. */
 const ROWS_MAX = 32;
-/** Characters of JSON in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
+/** Characters of rows in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
 const CHARACTERS_MAX = 512 * 1024;
 /** Statements of one lane at a time. With a second one, the server works while the first one's answers are sent. */
 const STATEMENTS_MAX = 2;
@@ -12,8 +13,9 @@ export interface LaneRow {
   readonly requestId: string;
   /** Undefined for a row that is not repeatable. */
   readonly idempotencyKey: string | undefined;
-  /** The row as JSON. */
-  readonly json: string;
+  readonly row: EncodedRow;
+  /** Of the encoded row. */
+  readonly characters: number;
 }
 
 /** What the statement says of a row. */
@@ -84,7 +86,7 @@ export class WriteLane {
     let rows = 0;
     let characters = 0;
     for (const one of this.#waiting) {
-      const length = one.rows.reduce((sum, row) => sum + row.json.length, 0);
+      const length = one.rows.reduce((sum, row) => sum + row.characters, 0);
       const fits = rows + one.rows.length <= ROWS_MAX && characters + length <= CHARACTERS_MAX;
       const isRepeat = one.rows.some(
         (row) => row.idempotencyKey !== undefined && keys.has(row.idempotencyKey),

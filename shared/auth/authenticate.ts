@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Settings } from '../config/settings.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import { Problem } from '../http/problem.ts';

@@ -80,3 +80,20 @@ test.each(faults)(
     await cache.close();
   },
 );
+
+test('what is kept is known at once, reaches Redis with others, and is forgotten when it is dropped', async () => {
+  const [cache, other] = [new Cache(redis.url, 'kept:'), new Cache(redis.url, 'kept:')];
+  const read = (from: Cache, n: number): Promise<unknown> => from.read(`number-${n}`, z.number());
+  for (let n = 0; n < 100; n++) cache.keep(`number-${n}`, n, 600);
+  expect(await read(cache, 7)).toBe(7);
+  await cache.drop('number-8');
+  await until(
+    () => read(other, 99),
+    (value) => value === 99,
+  );
+  expect(await Promise.all([0, 7, 8].map((n) => read(other, n)))).toEqual([0, 7, undefined]);
+  cache.keep('number-100', 100, 600);
+  await cache.close(); // orderly: what was gathered is sent
+  expect(await read(other, 100)).toBe(100);
+  await other.close();
+});

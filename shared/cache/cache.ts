@@ -20,6 +20,11 @@ const FAILURES_TO_OPEN = 3;
 /** How often a Redis that is gone is asked whether it is back. Nobody waits for that: no request is the one that tries. */
 const PROBE_EVERY_MS = 1_000;
 
+/** Values to keep are sent together: one by one, each would cost a system call and a wait of its own. */
+const GATHER_MS = 20;
+/** Beyond this many the rest is not kept: memory is bounded, and a cache may forget. */
+const GATHERED_MAX = 5_000;
+
 /** What Redis answers, or undefined when it is absent, slow or gone. */
 type Answer<T> = T | undefined;
 
@@ -33,6 +38,8 @@ export class Cache {
   readonly #breaker: CircuitBreakerPolicy;
   #client: Promise<Redis> | undefined;
   #probing: NodeJS.Timeout | undefined;
+  #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
+  #sending: NodeJS.Timeout | undefined;
 
   constructor(url: string | undefined, prefix: string) {
     this.#url = url;
@@ -119,7 +126,7 @@ export class Cache {
 
   /** A cached value that still fits its schema; undefined otherwise. */
   async read<S extends z.ZodType>(key: string, schema: S): Promise<Answer<z.output<S>>> {
-    const text = await this.attempt((client) => client.get(key));
+    const text = this.#gathered.get(key)?.text ?? (await this.attempt((client) => client.get(key)));
     if (text === undefined || text === null) return undefined;
     try {
       const parsed = schema.safeParse(JSON.parse(text));
@@ -135,8 +142,29 @@ export class Cache {
     await this.attempt((client) => client.set(key, JSON.stringify(value), 'EX', ttlSeconds));
   }
 
+  /** Keeps a value for some seconds, soon, with others of the same moment. Returns at once; {@link read} knows it already. */
+  keep(key: string, value: unknown, ttlSeconds: number): void {
+    if (!this.configured || this.#gathered.size >= GATHERED_MAX) return;
+    this.#gathered.set(key, { text: JSON.stringify(value), ttlSeconds });
+    this.#sending ??= setTimeout(() => void this.#sendGathered(), GATHER_MS);
+  }
+
+  async #sendGathered(): Promise<void> {
+    this.#sending = undefined;
+    const gathered = [...this.#gathered];
+    this.#gathered = new Map();
+    const commands = gathered.map(([key, { text, ttlSeconds }]) => ['set', key, text, 'EX', ttlSeconds]);
+    await this.attempt(async (client) => {
+      const results = await client.pipeline(commands).exec();
+      // A pipeline resolves whatever became of its commands; the breaker is to hear of them.
+      const [failed] = results?.find(([error]) => error !== null) ?? [];
+      if (failed !== undefined && failed !== null) throw failed;
+    });
+  }
+
   /** Forgets keys. */
   async drop(...keys: readonly string[]): Promise<void> {
+    for (const key of keys) this.#gathered.delete(key);
     if (keys.length > 0) await this.attempt((client) => client.del(...keys));
   }
 
@@ -156,6 +184,10 @@ export class Cache {
   /** Ends the connection. */
   async close(): Promise<void> {
     this.#stopProbing();
+    if (this.#sending !== undefined) {
+      clearTimeout(this.#sending);
+      await this.#sendGathered();
+    }
     const client = await this.#client;
     client?.disconnect();
   }

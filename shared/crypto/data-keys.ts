@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';

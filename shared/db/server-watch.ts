@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { log } from '../log/log.ts';
 import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 

@@ -212,9 +212,6 @@ async function knownResponse(
   const key = mapperResponseKey(call.tenant.tenantId, questionHash(dataKey, body));
   if (body.response === undefined) return call.services.cache.read(key, knownResponseSchema);
   const { taxonomy, scores, confidence, model_used } = body.response;
-  // Beside the request: a cache that is slow delays nobody's write.
-  call.services.cache
-    .write(key, { taxonomy, scores, confidence, model_used }, KNOWN_RESPONSE_TTL_S)
-    .catch(() => undefined);
+  call.services.cache.keep(key, { taxonomy, scores, confidence, model_used }, KNOWN_RESPONSE_TTL_S);
   return undefined;
 }

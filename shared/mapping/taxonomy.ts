@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import type { Fault } from '../http/problem.ts';
 

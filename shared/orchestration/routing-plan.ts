@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { Call } from '../http/call.ts';
 import { Problem } from '../http/problem.ts';

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import type { Cache } from '../cache/cache.ts';

@@ -6,7 +6,9 @@ import { resetDueAllowances } from '../shared/billing/free-tier.ts';
 import { consumeBatch } from '../shared/bus/consume.ts';
 import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/bus/events.ts';
 import { receivedMessages } from '../shared/bus/received-message.ts';
+import { findNew } from '../shared/bus/same-event.ts';
 import type { Settings } from '../shared/config/settings.ts';
+import type { JobsTransaction } from '../shared/db/tenant-database.ts';
 import { newId } from '../shared/ids/ids.ts';
 import { openServices, type Services } from '../shared/runtime/services.ts';
 import { startTestApp } from './harness/app.ts';
@@ -296,4 +298,70 @@ describe('a batch', () => {
   it('of none is nothing', async () => {
     await expect(consumeUsage([])).resolves.toBeUndefined();
   });
+});
+
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Actual Loops': number;
+  readonly 'Index Cond'?: string;
+  readonly Plans?: readonly PlanNode[];
+}
+
+const nodesOf = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+
+describe('a ledger that has no statistics yet, as each partition on its first day', () => {
+  const COUNT = 200;
+  const batch = (n: number, make: (given: Given) => unknown): unknown[] =>
+    Array.from({ length: COUNT }, (_, i) => make({ id: `crowd-${n}-${i}`, source: '/crowd' }));
+
+  it.each([
+    [
+      'audit_logs',
+      'core',
+      'created_at',
+      (n: number) => consumeAudit(batch(n, (given) => audit({ action: 'crowd.told', ...given }))),
+    ],
+    [
+      'usage_records',
+      'billing',
+      'occurred_at',
+      (n: number) => consumeUsage(batch(n, (given) => usage({ usage_type: 'crowd', ...given }))),
+    ],
+  ] as const)(
+    '%s is looked into by identity, however full it is',
+    async (table, name, timeColumn, consumeMany) => {
+      const partitions = await app.admin[name]<{ name: string }[]>`
+      select inhrelid::regclass::text as name from pg_inherits where inhparent = ${table}::regclass`;
+      for (const { name: partition } of partitions)
+        await app.admin[name].unsafe(`alter table ${partition} set (autovacuum_enabled = off)`);
+      for (let n = 0; n < 20; n++) await consumeMany(n);
+
+      const plans: PlanNode[] = [];
+      const explained = {
+        async query(...[text, parameters, options]: Parameters<JobsTransaction['query']>) {
+          const [row] = await app.services.jobs[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+            `explain (analyze, format json) ${text}`,
+            parameters,
+            options,
+          );
+          if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
+          return [];
+        },
+      } as Pick<JobsTransaction, 'query'>;
+      const at = new Date().toISOString();
+      const identities = Array.from({ length: COUNT }, (_, i) => ({
+        tenant_id: 'acme',
+        source: '/crowd',
+        event_id: `crowd-3-${i}`,
+        at,
+      }));
+      await findNew(explained, { table, timeColumn }, identities);
+
+      const scans = plans
+        .flatMap(nodesOf)
+        .filter((node) => node['Node Type'].includes('Scan') && node['Actual Loops'] === COUNT);
+      expect(scans.length).toBeGreaterThan(0);
+      for (const scan of scans) expect(scan['Index Cond']).toContain('event_id');
+    },
+  );
 });

@@ -5,9 +5,6 @@ import type { EncodedRow } from '../db/recordset.ts';
 const ROWS_MAX = 32;
 /** Characters of rows in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
 const CHARACTERS_MAX = 512 * 1024;
-/** Statements of one lane at a time. With a second one, the server works while the first one's answers are sent. */
-const STATEMENTS_MAX = 2;
-
 /** A row ready to be written. */
 export interface LaneRow {
   readonly requestId: string;
@@ -38,7 +35,8 @@ interface Waiting {
 /**
  * Writes of one kind and tenant, each caller's in a statement with those of others that came while the last one ran. It
  * waits for nobody: the first caller's statement is sent at once. A statement's costs (to start it, to commit it, to
- * send it) are then shared by its rows, and the busier a tenant is, the more.
+ * send it) are then shared by its rows, and the busier a tenant is, the more. One statement at a time: with two at once each
+ * has half of the rows, and the server and this process take a fifth more time for a row.
  *
  * What the database refuses is written once more, each caller's rows on their own, so that nobody is refused for
  * another's fault. Rows with the same idempotency key never share a statement, in which they could not see each other.
@@ -47,7 +45,7 @@ export class WriteLane {
   readonly #write: WriteRows;
   readonly #onIdle: () => void;
   #waiting: Waiting[] = [];
-  #running = 0;
+  #running = false;
 
   constructor(write: WriteRows, onIdle: () => void) {
     this.#write = write;
@@ -63,19 +61,16 @@ export class WriteLane {
   }
 
   #start(): void {
-    while (this.#running < STATEMENTS_MAX && this.#waiting.length > 0) {
-      this.#running += 1;
-      this.#run(this.#take()).then(
-        () => this.#finish(),
-        () => this.#finish(),
-      );
+    if (this.#running) return;
+    if (this.#waiting.length === 0) {
+      this.#onIdle();
+      return;
     }
-  }
-
-  #finish(): void {
-    this.#running -= 1;
-    this.#start();
-    if (this.#running === 0) this.#onIdle();
+    this.#running = true;
+    void this.#run(this.#take()).finally(() => {
+      this.#running = false;
+      this.#start();
+    });
   }
 
   /** The callers of the next statement, in their order; one whose key another has stays for the next but one. */

@@ -14,7 +14,8 @@ const STATEMENT_ROWS = 100_000;
 
 /**
  * Fills acme's storage records with archived rows of the size that the write bench records, as if they had been written
- * and archived in their day. Leaves the server with its statistics made and its writes on disk, as days later.
+ * and archived in their day. Leaves the server with its rows vacuumed, its statistics made and its writes on disk, as days
+ * later.
  */
 export async function fillRecords(core: AdminSql, wanted: WantedRecords): Promise<void> {
   const [row] = await core<
@@ -44,7 +45,7 @@ export async function fillRecords(core: AdminSql, wanted: WantedRecords): Promis
                   from generate_series(${from}::int, ${to - 1}::int) n) moments`;
     });
   }
-  await core`analyze storage_records`;
+  await core`vacuum (analyze) storage_records`;
   await core`checkpoint`;
 }
 

@@ -260,6 +260,7 @@ class StillKept extends Error {
 }
 
 async function drop(transaction: JobsTransaction, partition: Partition, cutoff: Date): Promise<Drop> {
+  await transaction.query(`select ops.hold_partition('storage_records', $1)`, [partition.name]);
   const counted = await countRows(transaction, partition);
   // From here on nobody reads or writes records. The parent's lock first: who waits for it holds no partition's.
   await transaction.query('lock table only storage_records in access exclusive mode');

@@ -68,24 +68,35 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   return dropped.finished && walked ? 'completed' : 'partial';
 }
 
+/** Keeps where a walk stands; null once there is nothing to go on from. */
+type SaveWalk = (walk: z.output<typeof position>['walk']) => Promise<void>;
+
 /** Walks the tables from where the last run stopped. Answers whether it came to the end. */
 async function walkTables(job: JobRun, timeLeftMs: () => number): Promise<boolean> {
   const stopped = (await job.position(position))?.walk ?? null;
+  let isKept = stopped !== null;
+  const save: SaveWalk = (walk) => {
+    isKept = walk !== null;
+    return job.savePosition({ walk });
+  };
   const from = Math.max(0, WALKS.indexOf(stopped?.table ?? RECORDS));
   for (const table of WALKS.slice(from)) {
     const start = stopped?.table === table ? { at: stopped.at, id: stopped.id } : WALK_START;
-    if (!(await walkTable(job, table, start, timeLeftMs))) return false;
+    if (!(await walkTable(job, { table, start, save, timeLeftMs }))) return false;
   }
-  await job.savePosition({ walk: null });
+  // Where nothing was kept there is nothing to take back; a commit right after a drop waits for the file system.
+  if (isKept) await save(null);
   return true;
 }
 
-async function walkTable(
-  job: JobRun,
-  table: string,
-  start: ExpiryPosition,
-  timeLeftMs: () => number,
-): Promise<boolean> {
+interface Walk {
+  readonly table: string;
+  readonly start: ExpiryPosition;
+  readonly save: SaveWalk;
+  readonly timeLeftMs: () => number;
+}
+
+async function walkTable(job: JobRun, { table, start, save, timeLeftMs }: Walk): Promise<boolean> {
   const database = job.services.jobs.core;
   const requests = EXPIRING_TABLES.find((of) => of.table === table);
   let after = start;
@@ -97,7 +108,7 @@ async function walkTable(
     count(job, table, batch);
     if (batch.next === undefined) return true;
     after = batch.next;
-    await job.savePosition({ walk: { table, ...after } });
+    await save({ table, ...after });
   }
   return false;
 }

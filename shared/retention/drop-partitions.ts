@@ -4,22 +4,25 @@ import { faultOf } from '../db/errors.ts';
 import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
 import { log } from '../log/log.ts';
 import { inBatch, inDeletingBatch } from './batch-transaction.ts';
-import { KEPT_DAY, RETENTION_DAYS_DEFAULT } from './expiry.ts';
-import { heldSql, retainedSql, scopeBound, scopeCovers, scopeLimits } from './holds.ts';
+import { RETENTION_DAYS_DEFAULT } from './expiry.ts';
+import { MOVE_BATCH, moveKeptBatch, moveKeptRows } from './kept-rows.ts';
 
-/** Kept rows moved in one transaction: each is a deletion and an insertion with six indexes, about 0.1 ms. */
-const MOVE_BATCH = 2_000;
 /** Smaller partitions are counted; larger ones' rows are estimated, since a count would read them all. */
 const COUNTED_BYTES_MAX = 64 * 2 ** 20;
 /** A partition whose day is not all over is dropped if all but a few rows are: then moving those is the lesser work. */
 const LATER_ROWS_MAX = 1_000;
 const PAST_TO_LATER_MIN = 10;
+/**
+ * Partitions dropped in one transaction. Nobody reads or writes records meanwhile: some 20 ms each, so that those of a few
+ * days go together, and what the server has to do for a commit, and after it, is done once.
+ */
+const DROPPED_AT_ONCE = 4;
 /** Each attempt waits a second for its locks at the most, so that requests never wait longer for it. */
 const DROP_ATTEMPTS = 5;
 /** Between two looks whether a drop is committed. */
 const LOOK_MS = 5;
-/** Dropped partitions whose files the server still gives back; each keeps a connection. */
-const FREEING_MAX = 4;
+/** Transactions whose dropped files the server still gives back; each keeps a connection. */
+const FREEING_MAX = 2;
 
 /** What dropping came to. */
 export interface DroppedPartitions {
@@ -54,27 +57,38 @@ export async function dropPastPartitions(
   cutoff: Date,
   timeLeftMs: () => number,
 ): Promise<DroppedPartitions> {
-  let [partitions, rows, estimatedRows, bytes, moved] = [0, 0, 0, 0, 0];
+  let moved = 0;
   let finished = true;
-  const freeing = new Set<Promise<unknown>>();
+  const emptied: Partition[] = [];
   for (const partition of await findPast(database, cutoff)) {
     if (!partition.over && !(await isMostlyPast(database, partition, cutoff))) continue;
-    const ahead = await moveKeptRows(database, partition, cutoff, timeLeftMs);
+    const ahead = await moveKeptRows(database, partition.day, cutoff, timeLeftMs);
     moved += ahead.moved;
-    if (freeing.size >= FREEING_MAX) await Promise.race(freeing);
-    const dropped = ahead.finished ? await tryDrop(database, partition, cutoff, freeing) : undefined;
-    if (dropped === undefined) {
-      finished = false;
-      if (timeLeftMs() === 0) break;
-      continue;
-    }
-    partitions += 1;
-    rows += dropped.rows;
-    estimatedRows += dropped.estimated ? dropped.rows : 0;
-    bytes += partition.bytes;
-    moved += dropped.moved;
+    if (ahead.finished) emptied.push(partition);
+    else finished = false;
   }
-  return { partitions, rows, estimatedRows, bytes, moved, finished };
+  const dropped: Drop[] = [];
+  const freeing = new Set<Promise<unknown>>();
+  while (emptied.length > 0) {
+    if (timeLeftMs() === 0) {
+      finished = false;
+      break;
+    }
+    if (freeing.size >= FREEING_MAX) await Promise.race(freeing);
+    const group = emptied.splice(0, DROPPED_AT_ONCE);
+    const drops = await tryDrop(database, group, cutoff, freeing);
+    if (drops.length < group.length) finished = false;
+    dropped.push(...drops);
+  }
+  const sum = (of: (drop: Drop) => number): number => dropped.reduce((total, drop) => total + of(drop), 0);
+  return {
+    partitions: dropped.length,
+    rows: sum((drop) => drop.rows),
+    estimatedRows: sum((drop) => (drop.estimated ? drop.rows : 0)),
+    bytes: sum((drop) => drop.partition.bytes),
+    moved: moved + sum((drop) => drop.moved),
+    finished,
+  };
 }
 
 /** The partitions whose day began so long ago that rows of it may be past. One that is empty and still written to stays. */
@@ -112,144 +126,64 @@ async function isMostlyPast(database: JobsDatabase, partition: Partition, cutoff
   });
 }
 
-async function moveKeptRows(
-  database: JobsDatabase,
-  partition: Partition,
-  cutoff: Date,
-  timeLeftMs: () => number,
-): Promise<{ moved: number; finished: boolean }> {
-  let moved = 0;
-  for (;;) {
-    if (timeLeftMs() === 0) return { moved, finished: false };
-    const batch = await inBatch(database, (transaction) => moveBatch(transaction, partition, cutoff));
-    moved += batch;
-    if (batch === 0) return { moved, finished: true };
-  }
-}
-
-/**
- * Each of these finds kept rows of one partition (`$1`) from the small side, through an index: from the open holds, the
- * policies, the unarchived rows, and the rows that expire after `$2`. `$3` is the most that it may find.
- */
-const KEPT_ROWS: readonly { readonly sql: string; readonly usesCutoff: boolean }[] = [
-  {
-    usesCutoff: false,
-    sql: `select r.tenant_id, r.id from legal_holds h
-            join lateral (
-              select r.tenant_id, r.id from storage_records r
-               where r.tenant_id = h.tenant_id and r.partition_day = $1
-                 and r.created_at >= ${scopeBound('created_from', 'h.scope', '-infinity')}
-                 and r.created_at <= ${scopeBound('created_to', 'h.scope', 'infinity')}
-               limit $2) r on true
-           where h.released_at is null and ${scopeCovers(['storage_records'], 'h.scope')}
-             and not ${scopeLimits('record_ids', 'h.scope')}
-           limit $2`,
-  },
-  ...['r.id', 'r.source_id'].map((column) => ({
-    usesCutoff: false,
-    sql: `select r.tenant_id, r.id from legal_holds h
-            join lateral (
-              select e.value::uuid as id from jsonb_array_elements_text(
-                case when ${scopeLimits('record_ids', 'h.scope')} then h.scope->'record_ids' else '[]' end) e
-               where pg_input_is_valid(e.value, 'uuid')) named on true
-            join lateral (
-              select r.tenant_id, r.id from storage_records r
-               where r.tenant_id = h.tenant_id and r.partition_day = $1 and ${column} = named.id
-                 and ${heldSql({
-                   tenantId: 'r.tenant_id',
-                   dataTypes: ['storage_records'],
-                   ids: ['r.id::text', 'r.source_id::text'],
-                   createdAt: 'r.created_at',
-                 })}) r on true
-           where h.released_at is null and ${scopeCovers(['storage_records'], 'h.scope')}
-           limit $2`,
-  })),
-  {
-    usesCutoff: false,
-    sql: `select r.tenant_id, r.id from tenants t
-            join lateral (
-              select r.tenant_id, r.id from storage_records r
-               where r.tenant_id = t.tenant_id and r.partition_day = $1 limit $2) r on true
-           where ${retainedSql('t.tenant_id', 'storage_records')} limit $2`,
-  },
-  {
-    usesCutoff: false,
-    sql: `select tenant_id, id from storage_records where partition_day = $1 and archived_at is null limit $2`,
-  },
-  {
-    usesCutoff: true,
-    sql: `select tenant_id, id from storage_records where partition_day = $1 and expires_at > $3 limit $2`,
-  },
-];
-
-async function moveBatch(transaction: JobsTransaction, partition: Partition, cutoff: Date): Promise<number> {
-  let moved = 0;
-  for (const kept of KEPT_ROWS) {
-    const rows = await transaction.query(
-      `with kept as materialized (select distinct tenant_id, id from (${kept.sql}) k)
-       update storage_records r set partition_day = '${KEPT_DAY}' from kept
-        where r.tenant_id = kept.tenant_id and r.id = kept.id and r.partition_day = $1
-       returning 1`,
-      [partition.day, MOVE_BATCH, ...(kept.usesCutoff ? [cutoff] : [])],
-      { prepare: false },
-    );
-    moved += rows.length;
-    if (moved >= MOVE_BATCH) break;
-  }
-  return moved;
-}
-
 interface Drop {
+  readonly partition: Partition;
   readonly rows: number;
   readonly estimated: boolean;
   readonly moved: number;
 }
 
 /**
- * Drops, or answers undefined where the partition could not be had for a while, or more came to be kept. What the server
- * has still to do then is added to `freeing`, until it is done.
+ * Drops partitions together, but for those of which more came to be kept, and for all of them where they could not be had
+ * for a while. Answers the dropped ones. What the server has still to do then is added to `freeing`, until it is done.
  */
 async function tryDrop(
   database: JobsDatabase,
-  partition: Partition,
+  partitions: readonly Partition[],
   cutoff: Date,
   freeing: Set<Promise<unknown>>,
-): Promise<Drop | undefined> {
-  for (let attempt = 1; attempt <= DROP_ATTEMPTS; attempt += 1) {
+): Promise<readonly Drop[]> {
+  let wanted = partitions;
+  for (let attempt = 1; attempt <= DROP_ATTEMPTS && wanted.length > 0;) {
     try {
-      return await dropUntilCommitted(database, partition, cutoff, freeing);
+      return await dropUntilCommitted(database, wanted, cutoff, freeing);
     } catch (error) {
-      if (error instanceof StillKept) return undefined;
+      if (error instanceof StillKept) {
+        wanted = wanted.filter((partition) => partition !== error.partition);
+        continue;
+      }
       if (faultOf(error) !== 'contention') throw error;
-      log.warn('partition-not-dropped', { partition: partition.name, attempt });
+      log.warn('partitions-not-dropped', { partitions: wanted.map(({ name }) => name).join(' '), attempt });
+      attempt += 1;
     }
   }
-  return undefined;
+  return [];
 }
 
 /**
- * Drops, and waits until that is committed: until others no longer see the partition. PostgreSQL answers a commit only
+ * Drops, and waits until that is committed: until others no longer see the partitions. PostgreSQL answers a commit only
  * once the file system has taken the dropped files back, long after the commit is durable and its locks are gone. That
  * takes the longer the larger they are (some 0.2 ms a megabyte), and nothing here has to wait for it.
  */
 async function dropUntilCommitted(
   database: JobsDatabase,
-  partition: Partition,
+  partitions: readonly Partition[],
   cutoff: Date,
   freeing: Set<Promise<unknown>>,
-): Promise<Drop> {
-  let ready: Drop | undefined;
+): Promise<readonly Drop[]> {
+  let ready: readonly Drop[] | undefined;
   const committed = inDeletingBatch(database, async (transaction) => {
-    ready = await drop(transaction, partition, cutoff);
+    ready = await drop(transaction, partitions, cutoff);
     return ready;
   });
   const settled: Promise<unknown> = committed.catch(() => undefined).then(() => freeing.delete(settled));
   freeing.add(settled);
+  const oids = partitions.map(({ oid }) => String(oid));
   for (;;) {
     const dropped = await Promise.race([committed, delay(LOOK_MS)]);
     if (dropped !== undefined) return dropped;
     if (ready === undefined) continue;
-    const seen = await database.query('select from pg_class where oid = $1', [partition.oid]);
+    const seen = await database.query('select from pg_class where oid = any($1::oid[])', [oids]);
     if (seen.length === 0) return ready;
   }
 }
@@ -257,28 +191,46 @@ async function dropUntilCommitted(
 /** More rows came to be kept than one transaction moves: the next run moves them. */
 class StillKept extends Error {
   override name = 'StillKept';
+  readonly partition: Partition;
+  constructor(partition: Partition) {
+    super(`more rows of ${partition.name} came to be kept`);
+    this.partition = partition;
+  }
 }
 
-async function drop(transaction: JobsTransaction, partition: Partition, cutoff: Date): Promise<Drop> {
-  await transaction.query(`select ops.hold_partition('storage_records', $1)`, [partition.name]);
-  const counted = await countRows(transaction, partition);
+async function drop(
+  transaction: JobsTransaction,
+  partitions: readonly Partition[],
+  cutoff: Date,
+): Promise<readonly Drop[]> {
+  const counted = new Map<Partition, Counted>();
+  for (const partition of partitions) {
+    await transaction.query(`select ops.hold_partition('storage_records', $1)`, [partition.name]);
+    counted.set(partition, await countRows(transaction, partition));
+  }
   // From here on nobody reads or writes records. The parent's lock first: who waits for it holds no partition's.
   await transaction.query('lock table only storage_records in access exclusive mode');
-  const moved = await moveBatch(transaction, partition, cutoff);
-  if (moved >= MOVE_BATCH) throw new StillKept();
-  await transaction.query(`select ops.drop_partition('storage_records', $1)`, [partition.name]);
-  // A day that is still written to: a run that was asked for as of another time. Its partition begins anew.
-  await transaction.query(
-    `select ops.make_partition('storage_records', 'day', $1::date) where $1::date >= current_date - 1`,
-    [partition.day],
-  );
-  return { rows: Math.max(0, counted.rows - moved), estimated: counted.estimated, moved };
+  const drops: Drop[] = [];
+  for (const [partition, { rows, estimated }] of counted) {
+    const moved = await moveKeptBatch(transaction, partition.day, cutoff);
+    if (moved >= MOVE_BATCH) throw new StillKept(partition);
+    drops.push({ partition, rows: Math.max(0, rows - moved), estimated, moved });
+    await transaction.query(`select ops.drop_partition('storage_records', $1)`, [partition.name]);
+    // A day that is still written to: a run that was asked for as of another time. Its partition begins anew.
+    await transaction.query(
+      `select ops.make_partition('storage_records', 'day', $1::date) where $1::date >= current_date - 1`,
+      [partition.day],
+    );
+  }
+  return drops;
 }
 
-async function countRows(
-  transaction: JobsTransaction,
-  partition: Partition,
-): Promise<{ rows: number; estimated: boolean }> {
+interface Counted {
+  readonly rows: number;
+  readonly estimated: boolean;
+}
+
+async function countRows(transaction: JobsTransaction, partition: Partition): Promise<Counted> {
   if (partition.bytes <= COUNTED_BYTES_MAX) {
     const [counted] = await transaction.query<{ rows: number }>(
       `select count(*) as rows from storage_records where partition_day = $1`,

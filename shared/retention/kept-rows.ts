@@ -27,7 +27,7 @@ export async function moveKeptRows(
 
 /**
  * Each of these finds kept rows of one partition (`$1`) from the small side, through an index: from the open holds, the
- * policies, the unarchived rows, and the rows that expire after `$2`. `$3` is the most that it may find.
+ * policies, the unarchived rows, and the rows that expire after `$3`. `$2` is the most that it may find.
  */
 const KEPT_ROWS: readonly { readonly sql: string; readonly usesCutoff: boolean }[] = [
   {

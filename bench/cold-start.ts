@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { APP_FOLDER } from '../dev/stack/build-app.ts';
+import { buildApp } from '../dev/stack/build-app.ts';
 import { findTypeScriptNode } from '../dev/stack/processes/node-command.ts';
 import type { Bench } from './bench.ts';
 import { benchFolder, builtApp } from './bench-stack.ts';
@@ -39,13 +39,7 @@ type Start = z.output<typeof startSchema>;
 
 const run = promisify(execFile);
 
-/** Builds the smallest app there is the same way, and answers its folder. */
-async function buildHello(): Promise<string> {
-  const folder = path.join(benchFolder(), 'hello');
-  const entry = fileURLToPath(new URL('cold-start/hello.ts', import.meta.url));
-  await run(findTypeScriptNode(), [path.join(APP_FOLDER, 'build.ts'), folder, entry], { cwd: APP_FOLDER });
-  return folder;
-}
+const HELLO = fileURLToPath(new URL('cold-start/hello.ts', import.meta.url));
 
 async function start(folder: string, name: string): Promise<Start> {
   const loader = fileURLToPath(new URL('cold-start/load.mjs', import.meta.url));
@@ -61,7 +55,7 @@ export const coldStartBench: Bench = {
   what: 'node loading the built bundle until all functions are registered ÷ the same for a one-function app',
   byDefault: true,
   async run(sizes, say) {
-    const [app, hello] = await Promise.all([builtApp(), buildHello()]);
+    const [app, hello] = await Promise.all([builtApp(), buildApp(path.join(benchFolder(), 'hello'), HELLO)]);
     const sides = { app: [] as Start[], hello: [] as Start[] };
     const measure = async (side: keyof typeof sides, folder: string, name: string): Promise<number> => {
       const one = await start(folder, name);

@@ -13,6 +13,7 @@ import { INSPECTABLE } from './host-inspector.ts';
 import { profileHost } from './profile-host.ts';
 import type { ProcessorMeter } from './processor-time.ts';
 import { undisturbed } from './undisturbed.ts';
+import { measureFloor } from './events-floor/measure-floor.ts';
 import { fillQueue, makeEvent, type EventKind } from './fill-queue.ts';
 
 /** Events of a round, where rows are a million: enough for some seconds. */
@@ -145,7 +146,12 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   try {
     for (const kind of kindsOf(bench)) {
       let costs = '';
-      const values = { whole: [] as number[], alone: [] as number[], copied: [] as number[] };
+      const values = {
+        whole: [] as number[],
+        floor: [] as number[],
+        alone: [] as number[],
+        copied: [] as number[],
+      };
       await measureFunction(services, kind, events); // until its code is compiled
       for (let round = 0; round < sizes.rounds; round += 1) {
         values.alone.push(await undisturbed(() => measureFunction(services, kind, events), say));
@@ -153,8 +159,14 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
         values.whole.push(through.perSecond);
         costs = through.costs;
         values.copied.push(events / (await timeCopy(kind.tables)));
-        const [whole, alone, copied] = Object.values(values).map((side) => side.at(-1)?.toFixed(0));
-        say(`  ${kind.kind}: triggers ${whole}/s, function alone ${alone}/s, COPY ${copied}/s`);
+        await Promise.all(bench.hosts.map((host) => host.stop()));
+        const idle = { kind: kind.kind, events, instances: INSTANCES, warmUpShare: WARM_UP_SHARE };
+        values.floor.push(await undisturbed(() => measureFloor(bench, settings, idle), say));
+        await Promise.all(bench.hosts.map((host) => host.start()));
+        const [whole, floor, alone, copied] = Object.values(values).map((side) => side.at(-1)?.toFixed(0));
+        say(
+          `  ${kind.kind}: triggers ${whole}/s, of a function that does nothing ${floor}/s, function alone ${alone}/s, COPY ${copied}/s`,
+        );
         say(`    µs of processor an event through its trigger: ${costs}`);
       }
       if (sizes.profileFolder !== undefined) {
@@ -173,6 +185,12 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
           notes: [
             `into ${tables}; ${events} events a round; ${INSTANCES} instances, the broker and PostgreSQL share the machine`,
           ],
+        }),
+        makeFigure({
+          bench: 'events',
+          name: `${kind.kind} events through broker and trigger ÷ the same to a function that does nothing`,
+          candidate: { name: `${kind.kind} events, queue to row`, unit: '/s', values: values.whole },
+          baseline: { name: 'broker, SDK and trigger alone', unit: '/s', values: values.floor },
         }),
         makeFigure({
           bench: 'events',

@@ -1,7 +1,9 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rounds N] [--seconds N] [--rows N] [--soak [--minutes N]] [--profile DIR]`
- * Runs the named benches, or all but the soak; prints the table and writes their figures to bench/results.json.
+ * Runs the named benches, or all but the soak; prints the table, writes their figures to bench/results.json, and those of
+ * the full size into the tables of README.md and docs/performance.md.
  */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Bench, Sizes } from './bench.ts';
 import type { Figure } from './figures.ts';
@@ -9,6 +11,7 @@ import { coldStartBench } from './cold-start.ts';
 import { eventsBench } from './events.ts';
 import { expiryBench } from './expiry.ts';
 import { farPageBench } from './far-page.ts';
+import { quoteFigures } from './quote-figures.ts';
 import { readBench } from './read.ts';
 import { soakBench } from './soak.ts';
 import { describeFigures, writeResults } from './report.ts';
@@ -63,6 +66,8 @@ function readArguments(): { benches: readonly Bench[]; sizes: Sizes } {
 }
 
 const RESULTS = new URL('results.json', import.meta.url);
+const README = new URL('../README.md', import.meta.url);
+const PERFORMANCE = new URL('../docs/performance.md', import.meta.url);
 
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -81,13 +86,19 @@ try {
     try {
       figures.push(...(await bench.run(sizes, say)));
       // After each: what was measured is not lost with a later bench that fails, or is stopped.
-      writeResults(RESULTS, figures);
+      if (sizes.rows === FULL.rows) writeResults(RESULTS, figures);
     } catch (error) {
       failed.push(bench.name);
       process.stderr.write(`${describeError(error)}\n`);
     }
   }
   say(`\n${describeFigures(figures)}`);
+  if (sizes.rows !== FULL.rows) say('\nOf a smaller size: kept in no file.');
+  else {
+    const results: unknown = JSON.parse(readFileSync(RESULTS, 'utf8'));
+    await quoteFigures(README, results, true);
+    await quoteFigures(PERFORMANCE, results, false);
+  }
   if (failed.length > 0) throw new Error(`not measured: ${failed.join(', ')}`);
 } catch (error) {
   process.stderr.write(`${describeError(error)}\n`);

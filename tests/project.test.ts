@@ -44,7 +44,7 @@ describe('local.settings.sample.json', () => {
           .replaceAll(/<[^>]+>/g, 'filled'),
       ]),
     );
-    expect(readSettings(filled)).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'local', DATABASE_POOL_MAX: 16 });
+    expect(readSettings(filled)).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'local', DATABASE_POOL_MAX: 8 });
   });
 });
 

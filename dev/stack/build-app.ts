@@ -9,14 +9,18 @@ export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
  * Builds dist/main.js as `npm run build` does, into the repository or into a folder of its own, and returns the app's
- * folder. Throws with the builder's words.
+ * folder. `entry` builds another app than this one the same way. Throws with the builder's words.
  */
-export async function buildApp(folder = APP_FOLDER): Promise<string> {
+export async function buildApp(folder = APP_FOLDER, entry?: string): Promise<string> {
   const run = promisify(execFile);
   try {
     await run(
       findTypeScriptNode(),
-      [path.join(APP_FOLDER, 'build.ts'), ...(folder === APP_FOLDER ? [] : [folder])],
+      [
+        path.join(APP_FOLDER, 'build.ts'),
+        ...(folder === APP_FOLDER ? [] : [folder]),
+        ...(entry === undefined ? [] : [entry]),
+      ],
       { cwd: APP_FOLDER },
     );
   } catch (error) {

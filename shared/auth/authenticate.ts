@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks';
+import { Memory } from '../cache/memory.ts';
 import type { Settings } from '../config/settings.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import { Problem } from '../http/problem.ts';
@@ -29,10 +29,7 @@ interface StoredKey {
   readonly revoked_at: string | null;
 }
 
-/**
- * A key revoked by another instance is refused here within this time; by this one, at once. Measured, like every time to
- * live in memory, on the clock that nobody sets: with the machine's clock set back by a day, it would last for one more.
- */
+/** A key revoked by another instance is refused here within this time; by this one, at once. */
 const MEMORY_TTL_MS = 5_000;
 const MEMORY_MAX = 10_000;
 /** `last_used_at` is written at most this often for each key: it answers "is it in use", not "when exactly". */
@@ -46,7 +43,7 @@ function unauthorized(detail: string): Problem {
 export class Authenticator {
   readonly #database: JobsDatabase;
   readonly #settings: Settings;
-  readonly #memory = new Map<string, { key: StoredKey | null; until: number }>();
+  readonly #memory = new Memory<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
   /** What a key may do, read out of its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #hashes = new Map<string, Buffer>();
@@ -87,7 +84,7 @@ export class Authenticator {
 
   /** To be called after a key was changed. */
   forget(keyId: string): void {
-    this.#memory.delete(keyId);
+    this.#memory.forget(keyId);
   }
 
   #permissionsOf(stored: StoredKey): ReadonlySet<Permission> {
@@ -109,18 +106,16 @@ export class Authenticator {
     return hash;
   }
 
-  async #find(keyId: string): Promise<StoredKey | null> {
-    const known = this.#memory.get(keyId);
-    if (known !== undefined && known.until > performance.now()) return known.key;
-    const [row] = await this.#database.query<StoredKey & Record<string, unknown>>(
-      `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
-              k.expires_at, k.revoked_at
-         from api_keys k where k.key_id = $1`,
-      [keyId],
-    );
-    if (this.#memory.size >= MEMORY_MAX) this.#memory.clear();
-    this.#memory.set(keyId, { key: row ?? null, until: performance.now() + MEMORY_TTL_MS });
-    return row ?? null;
+  #find(keyId: string): StoredKey | null | Promise<StoredKey | null> {
+    return this.#memory.find(keyId, async () => {
+      const [row] = await this.#database.query<StoredKey>(
+        `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
+                k.expires_at, k.revoked_at
+           from api_keys k where k.key_id = $1`,
+        [keyId],
+      );
+      return row ?? null;
+    });
   }
 
   #touch(tenantId: string, keyId: string, now: Date): void {

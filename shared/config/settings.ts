@@ -37,7 +37,7 @@ export const settingsSchema = z
     CORE_JOBS_DATABASE_URL: postgresUrl,
     BILLING_JOBS_DATABASE_URL: postgresUrl,
     ANALYTICS_JOBS_DATABASE_URL: postgresUrl,
-    DATABASE_POOL_MAX: positive(16),
+    DATABASE_POOL_MAX: positive(8),
     DATABASE_JOBS_POOL_MAX: positive(6),
     /** False behind PgBouncer in transaction mode unless `max_prepared_statements` is set there. */
     DATABASE_PREPARE: z.stringbool().default(true),

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
+import { Memory } from '../cache/memory.ts';
 import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
@@ -17,15 +17,15 @@ export class DataKeyDestroyed extends Error {
 }
 
 /** Long enough to spare the lookups of a busy tenant, short enough that an erased one's key leaves memory. */
-const CACHE_TTL_MS = 60_000;
+const MEMORY_TTL_MS = 60_000;
 /** Data keys in memory at once; 32 bytes each. */
-const CACHE_MAX = 10_000;
+const MEMORY_MAX = 10_000;
 
 /** Finds, makes and unwraps tenants' data keys. Data keys are wrapped by the key-encryption key and never stored in clear. */
 export class DataKeys {
   readonly #database: JobsDatabase;
   readonly #keyEncryptionKeys: KeyEncryptionKeys;
-  readonly #cache = new Map<string, { dataKey: DataKey; until: number }>();
+  readonly #memory = new Memory<DataKey>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
   constructor(database: JobsDatabase, keyEncryptionKeys: KeyEncryptionKeys) {
     this.#database = database;
@@ -48,20 +48,16 @@ export class DataKeys {
    * The data key in clear.
    * @throws DataKeyDestroyed if it was erased; Error if the tenant has no such key.
    */
-  async find(tenantId: string, keyId: string): Promise<DataKey> {
-    const cacheKey = `${tenantId}/${keyId}`;
-    const cached = this.#cache.get(cacheKey);
-    if (cached !== undefined && cached.until > performance.now()) return cached.dataKey;
-    const [row] = await this.#database.query<{ wrapped_key: Buffer | null; wrapped_with: string }>(
-      `select wrapped_key, wrapped_with from ops.data_keys where tenant_id = $1 and key_id = $2`,
-      [tenantId, keyId],
-    );
-    if (row === undefined) throw new Error('the tenant has no such data key');
-    if (row.wrapped_key === null) throw new DataKeyDestroyed('the data key was destroyed');
-    const wrappingKey = await this.#keyEncryptionKeys.version(row.wrapped_with);
-    const dataKey = { keyId, key: open(wrappingKey, row.wrapped_key, binding(tenantId, keyId)) };
-    if (this.#cache.size >= CACHE_MAX) this.#cache.clear();
-    this.#cache.set(cacheKey, { dataKey, until: performance.now() + CACHE_TTL_MS });
-    return dataKey;
+  find(tenantId: string, keyId: string): DataKey | Promise<DataKey> {
+    return this.#memory.find(`${tenantId}/${keyId}`, async () => {
+      const [row] = await this.#database.query<{ wrapped_key: Buffer | null; wrapped_with: string }>(
+        `select wrapped_key, wrapped_with from ops.data_keys where tenant_id = $1 and key_id = $2`,
+        [tenantId, keyId],
+      );
+      if (row === undefined) throw new Error('the tenant has no such data key');
+      if (row.wrapped_key === null) throw new DataKeyDestroyed('the data key was destroyed');
+      const wrappingKey = await this.#keyEncryptionKeys.version(row.wrapped_with);
+      return { keyId, key: open(wrappingKey, row.wrapped_key, binding(tenantId, keyId)) };
+    });
   }
 }

@@ -130,7 +130,7 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
       watch = new ServerWatch(openProbe(() => openPool({ ...options('watch', url, 1), idleTimeoutS: null })));
       watches.set(server, watch);
     }
-    return new GuardedPool(() => openPool(options(name, url, max)), watch);
+    return new GuardedPool(() => openPool(options(name, url, max)), max, watch);
   };
   const pair = (name: string, app: string, jobs: string): DatabasePools => ({
     app: open(name, app, settings.DATABASE_POOL_MAX),

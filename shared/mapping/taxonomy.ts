@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks';
+import { Memory } from '../cache/memory.ts';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import type { Fault } from '../http/problem.ts';
 
@@ -11,23 +11,29 @@ export interface TaxonomyLabel {
   readonly severity: string;
 }
 
-let known: { labels: ReadonlyMap<string, TaxonomyLabel>; until: number; database: JobsDatabase } | undefined;
+type Labels = ReadonlyMap<string, TaxonomyLabel>;
+
+/** One a database: a process has one, but for tests. */
+let memories = new WeakMap<JobsDatabase, Memory<Labels>>();
 
 /** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
-export async function knownLabels(database: JobsDatabase): Promise<ReadonlyMap<string, TaxonomyLabel>> {
-  if (known !== undefined && known.database === database && known.until > performance.now())
-    return known.labels;
-  const rows = await database.query<{ label: string; category: string; severity: string }>(
-    `select label, category, severity from taxonomy_labels where is_active order by taxonomy_version`,
-  );
-  const labels = new Map(rows.map((row) => [row.label, { category: row.category, severity: row.severity }]));
-  known = { labels, until: performance.now() + TTL_MS, database };
-  return labels;
+export function knownLabels(database: JobsDatabase): Labels | Promise<Labels> {
+  let memory = memories.get(database);
+  if (memory === undefined) {
+    memory = new Memory({ ttlMs: TTL_MS, max: 1 });
+    memories.set(database, memory);
+  }
+  return memory.find('', async () => {
+    const rows = await database.query<{ label: string; category: string; severity: string }>(
+      `select label, category, severity from taxonomy_labels where is_active order by taxonomy_version`,
+    );
+    return new Map(rows.map((row) => [row.label, { category: row.category, severity: row.severity }]));
+  });
 }
 
 /** To be called after the taxonomy was changed. */
 export function forgetLabels(): void {
-  known = undefined;
+  memories = new WeakMap();
 }
 
 /** What is wrong with a mapper's labels: each that is not known, each score of a label that is not known. */

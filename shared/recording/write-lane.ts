@@ -52,7 +52,7 @@ export class WriteLane {
     this.#onIdle = onIdle;
   }
 
-  /** Writes one caller's rows, all or none. Rejects with what the database said of these rows. */
+  /** Writes one caller's rows, all or none. Rejects with what the database said of these rows, or that it is away. */
   add(rows: readonly LaneRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ rows, resolve, reject });
@@ -105,6 +105,8 @@ export class WriteLane {
       for (const { resolve } of callers) resolve(outcomes);
     } catch (error) {
       const fault = faultOf(error);
+      // With the database away, those who wait would wait in vain, one statement after the other.
+      if (fault === 'unavailable') for (const { reject } of this.#waiting.splice(0)) reject(error);
       if (callers.length === 1 || fault === 'unavailable' || fault === 'contention') {
         for (const { reject } of callers) reject(error);
       } else for (const caller of callers) await this.#run([caller]);

@@ -1,8 +1,8 @@
-import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { JobsDatabase } from '../db/tenant-database.ts';
 import type { Cache } from '../cache/cache.ts';
 import { tenantConfigKey } from '../cache/keys.ts';
+import { Memory } from '../cache/memory.ts';
 import { tenantConfigSchema } from './tenant-config.ts';
 
 /** What every request needs to know of its tenant. */
@@ -28,7 +28,7 @@ const MEMORY_MAX = 10_000;
 export class TenantContexts {
   readonly #database: JobsDatabase;
   readonly #cache: Cache;
-  readonly #memory = new Map<string, { context: TenantContext | null; until: number }>();
+  readonly #memory = new Memory<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
   constructor(database: JobsDatabase, cache: Cache) {
     this.#database = database;
@@ -36,19 +36,17 @@ export class TenantContexts {
   }
 
   /** The tenant's context, or null if there is no such tenant. */
-  async find(tenantId: string): Promise<TenantContext | null> {
-    const known = this.#memory.get(tenantId);
-    if (known !== undefined && known.until > performance.now()) return known.context;
-    const context =
-      (await this.#cache.read(tenantConfigKey(tenantId), contextSchema)) ?? (await this.#load(tenantId));
-    if (this.#memory.size >= MEMORY_MAX) this.#memory.clear();
-    this.#memory.set(tenantId, { context, until: performance.now() + MEMORY_TTL_MS });
-    return context;
+  find(tenantId: string): TenantContext | null | Promise<TenantContext | null> {
+    return this.#memory.find(
+      tenantId,
+      async () =>
+        (await this.#cache.read(tenantConfigKey(tenantId), contextSchema)) ?? (await this.#load(tenantId)),
+    );
   }
 
   /** To be called after a change of the tenant, its settings or its retention. */
   async forget(tenantId: string): Promise<void> {
-    this.#memory.delete(tenantId);
+    this.#memory.forget(tenantId);
     await this.#cache.drop(tenantConfigKey(tenantId));
   }
 

@@ -7,7 +7,7 @@ import { groupBy } from './group-by.ts';
 /** A timer's own run holds its lock and connection for a moment. */
 const LEFT_S = 15;
 /** What a pool may have open, by what it calls itself; the settings' defaults. */
-const POOL_MAX: Readonly<Record<string, number>> = { app: 16, jobs: 6 };
+const POOL_MAX: Readonly<Record<string, number>> = { app: 8, jobs: 6 };
 
 interface Session {
   readonly application_name: string;

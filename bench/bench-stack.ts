@@ -122,7 +122,8 @@ export async function startBenchStack(
   const billing = open(stack.adminUrls.billing);
   const analytics = open(stack.adminUrls.analytics);
   const stop = async (): Promise<void> => {
-    await Promise.all([core.end(), billing.end(), analytics.end()]);
+    // Within a time: where a bench failed, a COPY may be half-way.
+    await Promise.all([core, billing, analytics].map((sql) => sql.end({ timeout: 5 })));
     await Promise.all(hosts.slice(1).map((host) => host.stop()));
     await stack.stop();
   };

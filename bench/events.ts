@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { auditConsumer } from '../shared/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/billing/consume-usage.ts';
 import { consumeBatch } from '../shared/bus/consume.ts';
+import { patiently } from '../shared/bus/patience.ts';
 import { readSettings, type Settings } from '../shared/config/settings.ts';
 import { openServices, type Services } from '../shared/runtime/services.ts';
 import type { Bench, Sizes } from './bench.ts';
@@ -134,7 +135,8 @@ async function measureFunction(services: Services, kind: Kind, events: number): 
     }),
   );
   const startedAt = performance.now();
-  for (const batch of batches) await kind.consume(services, batch);
+  // As the trigger's handler does.
+  for (const batch of batches) await patiently(() => kind.consume(services, batch));
   return events / ((performance.now() - startedAt) / 1000);
 }
 

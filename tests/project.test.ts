@@ -4,6 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { figureRows, quotedRows, resultsSchema } from '../bench/quote-figures.ts';
 import { readSettings, SettingsError, settingsSchema } from '../shared/config/settings.ts';
 import { askForPart } from './harness/ask.ts';
 
@@ -78,6 +79,28 @@ describe('the commands that are written down', () => {
     const links = [...read(document).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '');
     const folder = path.dirname(path.join(ROOT, document));
     expect(links.filter((link) => !existsSync(path.join(folder, link)))).toEqual([]);
+  });
+});
+
+describe('the figures that are written down', () => {
+  const results = resultsSchema.parse(JSON.parse(read('bench/results.json')));
+
+  it.each([
+    ['README.md', true],
+    ['docs/performance.md', false],
+  ] as const)('in %s are those that the benches measured', (document, withTarget) => {
+    expect(quotedRows(read(document))).toEqual(figureRows(results, withTarget));
+  });
+
+  it('are all that have a target, each in the same run as its baseline', () => {
+    const benches = new Set(results.figures.filter(({ target }) => target).map(({ bench }) => bench));
+    expect(benches).toEqual(new Set(['write', 'far-page', 'events', 'expiry', 'cold-start']));
+    for (const { name, candidate, baseline, ratios } of results.figures)
+      expect([name, candidate.values.length, baseline.values.length]).toEqual([
+        name,
+        ratios.length,
+        ratios.length,
+      ]);
   });
 });
 

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { auditConsumer } from '../shared/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/billing/consume-usage.ts';
 import { consumeBatch } from '../shared/bus/consume.ts';
@@ -13,9 +12,10 @@ import { makeFigure, type Figure } from './figures.ts';
 import { INSPECTABLE } from './host-inspector.ts';
 import { profileHost } from './profile-host.ts';
 import type { ProcessorMeter } from './processor-time.ts';
+import { timeDrain } from './time-drain.ts';
 import { undisturbed } from './undisturbed.ts';
 import { measureFloor } from './events-floor/measure-floor.ts';
-import { fillQueue, makeEvent, type EventKind } from './fill-queue.ts';
+import { makeEvent, type EventKind } from './fill-queue.ts';
 
 /** Events of a round, where rows are a million: enough for some seconds. */
 const EVENTS_SHARE = 0.06;
@@ -25,9 +25,6 @@ const BATCH = 200;
 const WARM_UP_SHARE = 0.25;
 /** A queue function runs one batch at a time on an instance; a queue that is behind gets more instances. */
 const INSTANCES = 3;
-/** Counting rows is work for the server that is measured. */
-const POLL_MS = 100;
-const DRAIN_TIMEOUT_MS = 180_000;
 /** Seconds of a profile, and events enough for them. */
 const PROFILE_S = 4;
 const PROFILE_EVENTS = 40_000;
@@ -74,10 +71,7 @@ async function empty(kind: Kind): Promise<void> {
   await kind.counted.sql.unsafe('checkpoint');
 }
 
-/**
- * Events a second through queue and trigger: the queue is filled while the hosts are down, and the time runs from when
- * they are warm to the last event's row.
- */
+/** Events a second through queue and trigger, to their rows. */
 async function measureTriggers(
   bench: BenchStack,
   settings: Settings,
@@ -87,34 +81,24 @@ async function measureTriggers(
 ): Promise<{ perSecond: number; costs: string; profile: string | undefined }> {
   await empty(kind);
   await Promise.all(bench.hosts.map((host) => host.stop()));
-  await fillQueue(settings, kind.kind, events);
-  await Promise.all(bench.hosts.map((host) => host.start()));
-  const profiled =
-    profile === undefined
-      ? undefined
-      : profileHost(bench.stack, PROFILE_S, path.join(profile, `events-${kind.kind}.cpuprofile`));
-  const deadline = Date.now() + DRAIN_TIMEOUT_MS;
-  let firstAt: number | undefined;
-  let firstRows = 0;
+  let profiled: Promise<string> | undefined;
   let meter: ProcessorMeter | undefined;
-  for (;;) {
-    const rows = await countRows(kind.counted);
-    const now = performance.now();
-    if (firstAt === undefined && rows >= events * WARM_UP_SHARE) {
-      [firstAt, firstRows] = [now, rows];
+  const { perSecond, measured } = await timeDrain(settings, {
+    kind: kind.kind,
+    events,
+    warmUpShare: WARM_UP_SHARE,
+    start: () => Promise.all(bench.hosts.map((host) => host.start())),
+    onWarm() {
       meter = bench.meter();
-    }
-    if (firstAt !== undefined && rows >= events) {
-      const measured = events - firstRows;
-      return {
-        perSecond: measured / ((now - firstAt) / 1000),
-        costs: describeCosts(meter, measured),
-        profile: await profiled,
-      };
-    }
-    if (Date.now() > deadline) throw new Error(`${rows} of ${events} events were written in time`);
-    await delay(POLL_MS);
-  }
+      if (profile === undefined) return;
+      const file = path.join(profile, `events-${kind.kind}.cpuprofile`);
+      profiled = profileHost(bench.stack, PROFILE_S, file);
+    },
+  });
+  const costs = describeCosts(meter, measured);
+  const rows = await countRows(kind.counted);
+  if (rows !== events) throw new Error(`${rows} of ${events} events were written`);
+  return { perSecond, costs, profile: await profiled };
 }
 
 function describeCosts(meter: ProcessorMeter | undefined, events: number): string {
@@ -162,8 +146,8 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
         costs = through.costs;
         values.copied.push(events / (await timeCopy(kind.tables)));
         await Promise.all(bench.hosts.map((host) => host.stop()));
-        const idle = { kind: kind.kind, events, instances: INSTANCES, warmUpShare: WARM_UP_SHARE };
-        values.floor.push(await undisturbed(() => measureFloor(bench, settings, idle), say));
+        const idle = { kind: kind.kind, events, warmUpShare: WARM_UP_SHARE };
+        values.floor.push(await undisturbed(() => measureFloor(bench, settings, INSTANCES, idle), say));
         await Promise.all(bench.hosts.map((host) => host.start()));
         const [whole, floor, alone, copied] = Object.values(values).map((side) => side.at(-1)?.toFixed(0));
         say(

@@ -1,0 +1,61 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ServiceBusClient } from '@azure/service-bus';
+import type { Settings } from '../shared/config/settings.ts';
+import { fillQueue, type EventKind } from './fill-queue.ts';
+
+const POLL_MS = 50;
+const DRAIN_TIMEOUT_MS = 180_000;
+
+/** A queue to fill and to have drained. */
+export interface Drain {
+  readonly kind: EventKind;
+  readonly events: number;
+  /** The share of the events that warms the consumers up, and does not count. */
+  readonly warmUpShare: number;
+  /** Starts who consumes; the queue is full by then. */
+  readonly start: () => Promise<unknown>;
+  /** Called when they are warm. */
+  readonly onWarm?: () => void;
+}
+
+/**
+ * Fills a queue whose consumers are down, starts them, and answers how many events a second they settled from when they were
+ * warm to the last one. What is settled the broker is asked, which costs the database nothing.
+ */
+export async function timeDrain(
+  settings: Settings,
+  { kind, events, warmUpShare, start, onWarm }: Drain,
+): Promise<{ readonly perSecond: number; readonly measured: number }> {
+  await fillQueue(settings, kind, events);
+  const bus = new ServiceBusClient(settings.SERVICE_BUS_CONNECTION ?? '');
+  try {
+    const receiver = bus.createReceiver(`${kind}-events`);
+    const [oldest] = await receiver.peekMessages(1);
+    const begin = oldest?.sequenceNumber;
+    if (begin === undefined) throw new Error('the queue is empty');
+    /** Messages before the first one that is not settled. */
+    const countSettled = async (): Promise<number> => {
+      const [first] = await receiver.peekMessages(1, { fromSequenceNumber: begin });
+      return first?.sequenceNumber?.subtract(begin).toNumber() ?? events;
+    };
+    await start();
+    const deadline = Date.now() + DRAIN_TIMEOUT_MS;
+    let warm: { readonly at: number; readonly settled: number } | undefined;
+    for (;;) {
+      const settled = await countSettled();
+      const now = performance.now();
+      if (warm === undefined && settled >= events * warmUpShare) {
+        warm = { at: now, settled };
+        onWarm?.();
+      }
+      if (warm !== undefined && settled >= events) {
+        const measured = events - warm.settled;
+        return { perSecond: measured / ((now - warm.at) / 1000), measured };
+      }
+      if (Date.now() > deadline) throw new Error(`${settled} of ${events} events were settled in time`);
+      await delay(POLL_MS);
+    }
+  } finally {
+    await bus.close();
+  }
+}

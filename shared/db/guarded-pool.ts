@@ -10,7 +10,7 @@ const FINISH_S = 30;
  * and both sides some ten milliseconds of key derivation: were all of them made at once, as when a server comes back, the
  * first answers would wait for all of that.
  */
-const FIRST_CONNECTIONS = 2;
+const FIRST_CONNECTIONS = 4;
 
 interface Turn {
   readonly take: () => void;

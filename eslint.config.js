@@ -7,7 +7,8 @@ const noDevNorTests = {
 };
 const noFunctionsLibrary = {
   name: '@azure/functions',
-  message: 'Only shared/http/endpoint.ts, the queue and timer wrappers and functions/ register with Azure.',
+  message:
+    'Only shared/platform/http/endpoint.ts, the queue and timer wrappers and functions/ register with Azure.',
   allowTypeImports: true,
 };
 const noPool = {
@@ -73,10 +74,10 @@ export default tseslint.config(
   },
   {
     files: [
-      'shared/config/settings.ts',
-      'shared/http/endpoint.ts',
-      'shared/jobs/timer-trigger.ts',
-      'shared/bus/consume.ts',
+      'shared/platform/config/settings.ts',
+      'shared/platform/http/endpoint.ts',
+      'shared/platform/jobs/timer-trigger.ts',
+      'shared/platform/bus/consume.ts',
     ],
     rules: {
       'no-restricted-syntax': ['error', noDefaultExport],

@@ -23,7 +23,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['{shared,functions,dev,bench}/**/*.test.ts'],
+          include: ['{shared,functions,tools,dev,bench}/**/*.test.ts'],
         },
       },
       {

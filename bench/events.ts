@@ -1,10 +1,10 @@
 import path from 'node:path';
-import { auditConsumer } from '../shared/audit/consume-audit.ts';
-import { usageConsumer } from '../shared/billing/consume-usage.ts';
-import { consumeBatch } from '../shared/bus/consume.ts';
-import { patiently } from '../shared/bus/patience.ts';
-import { readSettings, type Settings } from '../shared/config/settings.ts';
-import { openServices, type Services } from '../shared/runtime/services.ts';
+import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
+import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { consumeBatch } from '../shared/platform/bus/consume.ts';
+import { patiently } from '../shared/platform/bus/retry-with-backoff.ts';
+import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
+import { openServices, type Services } from '../shared/platform/services.ts';
 import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { timeCopy, type CopiedTable } from './copy-rows.ts';

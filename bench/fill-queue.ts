@@ -1,8 +1,8 @@
-import type { CloudEvent } from '../shared/bus/events.ts';
-import { AUDIT_RECORDED, newEvent, USAGE_RECORDED } from '../shared/bus/events.ts';
-import { BusSender } from '../shared/bus/publisher.ts';
-import type { Settings } from '../shared/config/settings.ts';
-import { newId } from '../shared/ids/ids.ts';
+import type { CloudEvent } from '../shared/platform/bus/events.ts';
+import { AUDIT_RECORDED, newEvent, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { BusSender } from '../shared/platform/bus/publisher.ts';
+import type { Settings } from '../shared/platform/config/settings.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 
 /** Messages handed to the sender at once: it splits them into batches that the broker takes. */
 const SEND = 1_000;

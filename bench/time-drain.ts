@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
-import type { Settings } from '../shared/config/settings.ts';
+import type { Settings } from '../shared/platform/config/settings.ts';
 import { fillQueue, type EventKind } from './fill-queue.ts';
 
 const POLL_MS = 50;

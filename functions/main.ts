@@ -23,6 +23,6 @@ import './timer/leftovers-sweep.ts';
 import './timer/outbox-relay.ts';
 import './timer/partitions-make.ts';
 import './timer/records-expire.ts';
-import { registerFallback } from '../shared/http/endpoint.ts';
+import { registerFallback } from '../shared/platform/http/endpoint.ts';
 
 registerFallback();

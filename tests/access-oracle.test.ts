@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PERMISSIONS, type Permission } from '../shared/auth/permissions.ts';
-import { newId, randomToken } from '../shared/ids/ids.ts';
+import { PERMISSIONS, type Permission } from '../shared/platform/auth/permissions.ts';
+import { newId, randomToken } from '../shared/platform/ids/ids.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { ROUTES, type Route } from './oracle/routes.ts';
 import { makeWorld, OWNERS, type Owner } from './oracle/world.ts';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { newId } from '../shared/ids/ids.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

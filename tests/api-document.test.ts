@@ -2,7 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import openapiTypeScript, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
-import { PERMISSIONS } from '../shared/auth/permissions.ts';
+import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
 import { readApiDocument } from './harness/api-document.ts';
 import { startTestApp } from './harness/app.ts';
 import { takeTour } from './harness/tour.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { newId } from '../shared/ids/ids.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, until, type RequestOptions, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

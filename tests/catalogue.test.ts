@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { checkCatalogue } from '../dev/migrate/catalogue.ts';
-import { withConnection } from '../dev/migrate/connect.ts';
-import { DATABASES, findSnapshotFile } from '../dev/migrate/databases.ts';
-import { readSchemaSnapshot } from '../dev/migrate/schema-snapshot.ts';
-import { TABLES } from '../dev/migrate/tables.ts';
+import { checkCatalogue } from '../tools/migrate/catalogue.ts';
+import { withConnection } from '../tools/migrate/connect.ts';
+import { DATABASES, findSnapshotFile } from '../tools/migrate/databases.ts';
+import { readSchemaSnapshot } from '../tools/migrate/schema-snapshot.ts';
+import { TABLES } from '../tools/migrate/tables.ts';
 import { openDatabases } from './harness/databases.ts';
 
 const databases = await openDatabases();

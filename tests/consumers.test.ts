@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
-import { auditConsumer } from '../shared/audit/consume-audit.ts';
-import { usageConsumer } from '../shared/billing/consume-usage.ts';
-import { resetDueAllowances } from '../shared/billing/free-tier.ts';
-import { consumeBatch } from '../shared/bus/consume.ts';
-import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/bus/events.ts';
-import { receivedMessages } from '../shared/bus/received-message.ts';
-import { findNew } from '../shared/bus/same-event.ts';
-import type { Settings } from '../shared/config/settings.ts';
-import type { JobsTransaction } from '../shared/db/tenant-database.ts';
-import { newId } from '../shared/ids/ids.ts';
-import { openServices, type Services } from '../shared/runtime/services.ts';
+import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
+import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { resetDueAllowances } from '../shared/domains/billing/free-tier.ts';
+import { consumeBatch } from '../shared/platform/bus/consume.ts';
+import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { receivedMessages } from '../shared/platform/bus/received-message.ts';
+import { findNew } from '../shared/platform/bus/same-event.ts';
+import type { Settings } from '../shared/platform/config/settings.ts';
+import type { JobsTransaction } from '../shared/platform/db/tenant-database.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
+import { openServices, type Services } from '../shared/platform/services.ts';
 import { startTestApp } from './harness/app.ts';
 
 // Batches are handed to the consumers as the host hands them over, so that what is in one batch is the test's choice.

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { newId } from '../shared/ids/ids.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { runJob, type Job } from '../shared/jobs/job.ts';
+import { runJob, type Job } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { USAGE_RECORDED } from '../shared/bus/events.ts';
-import { newId } from '../shared/ids/ids.ts';
+import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();

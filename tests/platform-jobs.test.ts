@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { USAGE_RECORDED } from '../shared/bus/events.ts';
-import { outboxRelay } from '../shared/bus/relay.ts';
-import { runJob, type Job } from '../shared/jobs/job.ts';
+import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { outboxRelay } from '../shared/platform/writes/outbox-relay.ts';
+import { runJob, type Job } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { figureRows, quotedRows, resultsSchema } from '../bench/quote-figures.ts';
-import { readSettings, SettingsError, settingsSchema } from '../shared/config/settings.ts';
+import { readSettings, SettingsError, settingsSchema } from '../shared/platform/config/settings.ts';
 import { askForPart } from './harness/ask.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { startBroker } from '../dev/broker/broker.ts';
-import { USAGE_RECORDED } from '../shared/bus/events.ts';
-import { QUEUES } from '../shared/bus/queues.ts';
-import { newId } from '../shared/ids/ids.ts';
-import { runJob } from '../shared/jobs/job.ts';
-import { outboxRelay } from '../shared/bus/relay.ts';
+import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { QUEUES } from '../shared/platform/bus/queues.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
+import { runJob } from '../shared/platform/jobs/job.ts';
+import { outboxRelay } from '../shared/platform/writes/outbox-relay.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/bus/events.ts';
+import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

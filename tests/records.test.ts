@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { ARCHIVE_REQUESTED, newEvent } from '../shared/bus/events.ts';
+import { ARCHIVE_REQUESTED, newEvent } from '../shared/platform/bus/events.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();

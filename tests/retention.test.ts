@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { recordsExpire } from '../shared/retention/records-expire.ts';
-import { runJob } from '../shared/jobs/job.ts';
+import { recordsExpire } from '../shared/domains/records/expiry/records-expire.ts';
+import { runJob } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -2,18 +2,18 @@ import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import rhea from 'rhea';
 import type { Connection, Container, EventContext, ServerConnectionOptions } from 'rhea';
-import type { QueueDefinition } from '../../shared/bus/queues.ts';
-import { Alarm } from './alarm.ts';
-import { LinkDesk } from './attach.ts';
-import { Dispatcher } from './dispatcher.ts';
-import { MAX_MESSAGE_BYTES } from './inbound-link.ts';
-import { readJournal } from './journal-file.ts';
-import { Journal } from './journal.ts';
-import { Queue, type QueueHost } from './queue.ts';
-import { decodeRecord, type JournalRecord } from './records.ts';
-import { replayRecords } from './restore.ts';
-import { corkWrites, keepMessagesEncoded } from './rhea-gaps.ts';
-import type { SasKey } from './sas.ts';
+import type { QueueDefinition } from '../../shared/platform/bus/queues.ts';
+import { Alarm } from './queue/alarm.ts';
+import { LinkDesk } from './links/attach.ts';
+import { Dispatcher } from './queue/dispatcher.ts';
+import { MAX_MESSAGE_BYTES } from './links/inbound-link.ts';
+import { readJournal } from './journal/journal-file.ts';
+import { Journal } from './journal/journal.ts';
+import { Queue, type QueueHost } from './queue/queue.ts';
+import { decodeRecord, type JournalRecord } from './journal/journal-records.ts';
+import { replayRecords } from './journal/restore.ts';
+import { corkWrites, keepMessagesEncoded } from './links/rhea-gaps.ts';
+import type { SasKey } from './access/sas.ts';
 
 const HOST = '127.0.0.1'; // a development broker is for its own machine
 

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
-import { QUEUES, type QueueDefinition } from '../../shared/bus/queues.ts';
+import { QUEUES, type QueueDefinition } from '../../shared/platform/bus/queues.ts';
 import { startBroker } from './broker.ts';
 
 const USAGE =

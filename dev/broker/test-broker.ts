@@ -7,7 +7,7 @@ import {
   type ServiceBusReceiver,
 } from '@azure/service-bus';
 import { onTestFinished } from 'vitest';
-import type { QueueDefinition } from '../../shared/bus/queues.ts';
+import type { QueueDefinition } from '../../shared/platform/bus/queues.ts';
 import { startBroker, type Broker, type QueueCounts } from './broker.ts';
 
 /** The key of every broker under test. */

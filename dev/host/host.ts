@@ -1,19 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
-import { createAdminHandler } from './admin.ts';
-import { loadApp, type LoadedApp } from './app-loader.ts';
-import type { RpcInvocationRequest } from './core-types.ts';
+import { createAdminHandler } from './http/admin.ts';
+import { loadApp, type LoadedApp } from './worker/app-loader.ts';
+import type { RpcInvocationRequest } from './worker/core-types.ts';
 import { functionLogThreshold, readHostConfig, type HostConfig } from './host-config.ts';
 import { describeError, isLogged, logToConsole, type HostLog } from './host-log.ts';
-import { readFunction, type HostedFunction, type TriggerKind } from './hosted-function.ts';
-import { startHttpTrigger } from './http-trigger.ts';
-import { createInvoker, runAppHooks, withTimeout, type FunctionLog, type Invoker } from './invocation.ts';
-import { createRouteTable } from './route-table.ts';
-import { createManualMessageRequest } from './service-bus-message.ts';
-import { startServiceBusTrigger } from './service-bus-trigger.ts';
+import { readFunction, type HostedFunction, type TriggerKind } from './worker/hosted-function.ts';
+import { startHttpTrigger } from './http/http-trigger.ts';
+import {
+  createInvoker,
+  runAppHooks,
+  withTimeout,
+  type FunctionLog,
+  type Invoker,
+} from './worker/invocation.ts';
+import { createRouteTable } from './http/route-table.ts';
+import { createManualMessageRequest } from './service-bus/service-bus-message.ts';
+import { startServiceBusTrigger } from './service-bus/service-bus-trigger.ts';
 import { applySettings, readLocalSettings, resolveConnection } from './settings.ts';
-import { openTimerStatusStore, type TimerStatusStore } from './timer-status.ts';
-import { createTimerRequest, startTimerTrigger, type RunningTrigger } from './timer-trigger.ts';
+import { openTimerStatusStore, type TimerStatusStore } from './timer/timer-status.ts';
+import { createTimerRequest, startTimerTrigger, type RunningTrigger } from './timer/timer-trigger.ts';
 
 /** Core Tools' port. */
 const DEFAULT_PORT = 7071;

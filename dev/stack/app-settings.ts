@@ -1,8 +1,8 @@
-import { nameDatabase } from '../migrate/databases.ts';
-import type { DatabaseName } from '../migrate/databases.ts';
+import { nameDatabase } from '../../tools/migrate/databases.ts';
+import type { DatabaseName } from '../../tools/migrate/databases.ts';
 import type { StackSecrets } from './secrets.ts';
 
-/** The app's settings as environment variables; the names are those of shared/config/settings.ts. */
+/** The app's settings as environment variables; the names are those of shared/platform/config/settings.ts. */
 export type AppSettings = Record<string, string>;
 
 /** Where the parts of a stack are. */

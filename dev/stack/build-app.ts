@@ -17,7 +17,7 @@ export async function buildApp(folder = APP_FOLDER, entry?: string): Promise<str
     await run(
       findTypeScriptNode(),
       [
-        path.join(APP_FOLDER, 'build.ts'),
+        path.join(APP_FOLDER, 'tools/build/main.ts'),
         ...(folder === APP_FOLDER ? [] : [folder]),
         ...(entry === undefined ? [] : [entry]),
       ],

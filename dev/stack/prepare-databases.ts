@@ -1,8 +1,8 @@
 import pg from 'pg';
-import { withConnection } from '../migrate/connect.ts';
-import { findMigrationsFolder, forEachDatabase, nameDatabase } from '../migrate/databases.ts';
-import type { PerDatabase } from '../migrate/databases.ts';
-import { migrateDatabase } from '../migrate/migrate-database.ts';
+import { withConnection } from '../../tools/migrate/connect.ts';
+import { findMigrationsFolder, forEachDatabase, nameDatabase } from '../../tools/migrate/databases.ts';
+import type { PerDatabase } from '../../tools/migrate/databases.ts';
+import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
 import type { PostgresServer } from '../postgres/start-postgres.ts';
 import type { StackSecrets } from './secrets.ts';
 

@@ -1,6 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { PerDatabase } from '../migrate/databases.ts';
+import type { PerDatabase } from '../../tools/migrate/databases.ts';
 import type { SeedResult } from './secrets.ts';
 
 /** What a running stack tells about itself in stack.json; the file is there exactly while the stack is ready. */

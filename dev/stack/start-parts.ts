@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { BlobServiceClient } from '@azure/storage-blob';
-import { CONTAINERS } from '../../shared/blob/blob-store.ts';
+import { CONTAINERS } from '../../shared/platform/blob/blob-store.ts';
 import { startAzurite } from '../azurite/start-azurite.ts';
 import type { AzuriteServer } from '../azurite/start-azurite.ts';
 import { startPostgres } from '../postgres/start-postgres.ts';

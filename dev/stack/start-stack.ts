@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import type { PerDatabase } from '../migrate/databases.ts';
-import { seedStack } from '../seed/seed.ts';
+import type { PerDatabase } from '../../tools/migrate/databases.ts';
+import { seedStack } from '../../tools/seed/seed.ts';
 import { makeAppSettings } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';

@@ -1,10 +1,10 @@
-import { renderFallback, respondToAnalysis } from '../../shared/analysis/complete-analysis.ts';
-import { listAnalyses, readAnalysis } from '../../shared/analysis/read-analyses.ts';
+import { renderFallback, respondToAnalysis } from '../../shared/domains/analysis/complete-analysis.ts';
+import { listAnalyses, readAnalysis } from '../../shared/domains/analysis/read-analyses.ts';
 import {
   ANALYSIS_RECORDING,
   prepareAnalysisBatch,
   recordAnalysis,
-} from '../../shared/analysis/record-analysis.ts';
+} from '../../shared/domains/analysis/record-analysis.ts';
 import {
   analysesQuery,
   analysis,
@@ -12,11 +12,16 @@ import {
   analysisResponse,
   fallbackRequest,
   newAnalysis,
-} from '../../shared/analysis/schemas.ts';
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { requestIdParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { batchBody, BATCH_BODY_LIMIT, batchOutcome, recordBatch } from '../../shared/recording/batch.ts';
+} from '../../shared/domains/analysis/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { requestIdParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import {
+  batchBody,
+  BATCH_BODY_LIMIT,
+  batchOutcome,
+  recordBatch,
+} from '../../shared/platform/writes/batch.ts';
 
 endpoint({
   name: 'analyses-create',

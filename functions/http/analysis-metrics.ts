@@ -6,11 +6,11 @@ import {
   metricsQuery,
   metricsWritten,
   newMetrics,
-} from '../../shared/analysis/metric-schemas.ts';
-import { readMetrics } from '../../shared/analysis/read-metrics.ts';
-import { writeMetrics } from '../../shared/analysis/write-metrics.ts';
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
+} from '../../shared/domains/analysis/metric-schemas.ts';
+import { readMetrics } from '../../shared/domains/analysis/read-metrics.ts';
+import { writeMetrics } from '../../shared/domains/analysis/write-metrics.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
 
 endpoint({
   name: 'analysis-metrics-create',

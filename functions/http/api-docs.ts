@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { endpoints, publicEndpoint } from '../../shared/http/endpoint.ts';
-import { openApiDocument } from '../../shared/http/openapi.ts';
-import { VERSION } from '../../shared/config/version.ts';
+import { endpoints, publicEndpoint } from '../../shared/platform/http/endpoint.ts';
+import { openApiDocument } from '../../shared/platform/http/openapi.ts';
+import { VERSION } from '../../shared/platform/config/version.ts';
 
 const DOCS_PAGE = `<!doctype html>
 <html lang="en">

@@ -1,6 +1,11 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } from '../../shared/identity/api-keys.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import {
+  createApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+} from '../../shared/domains/identity/api-keys.ts';
 import {
   apiKey,
   apiKeyCreated,
@@ -9,7 +14,7 @@ import {
   keyIdParams,
   newApiKey,
   rotation,
-} from '../../shared/identity/schemas.ts';
+} from '../../shared/domains/identity/schemas.ts';
 
 const common = { tag: 'api-keys', permission: 'api_keys:manage', openToSuspended: true } as const;
 

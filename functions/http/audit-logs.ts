@@ -1,8 +1,8 @@
-import { listAuditLogs, readAuditLog } from '../../shared/audit/read-audit-logs.ts';
-import { auditLog, auditLogsQuery, auditLogWithProof } from '../../shared/audit/schemas.ts';
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { idParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
+import { listAuditLogs, readAuditLog } from '../../shared/domains/audit/read-audit-logs.ts';
+import { auditLog, auditLogsQuery, auditLogWithProof } from '../../shared/domains/audit/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { idParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
 
 endpoint({
   name: 'audit-logs-list',

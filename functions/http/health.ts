@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { publicEndpoint } from '../../shared/http/endpoint.ts';
-import { ok } from '../../shared/http/reply.ts';
-import { checkReadiness, readiness } from '../../shared/infrastructure/health.ts';
+import { publicEndpoint } from '../../shared/platform/http/endpoint.ts';
+import { ok } from '../../shared/platform/call/reply.ts';
+import { checkReadiness, readiness } from '../../shared/domains/operations/health.ts';
 
 publicEndpoint({
   name: 'health-live',

@@ -1,6 +1,6 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { cancelJob, readJob } from '../../shared/orchestration/jobs.ts';
-import { job, jobIdParams } from '../../shared/orchestration/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { cancelJob, readJob } from '../../shared/domains/orchestration/async-orchestrations.ts';
+import { job, jobIdParams } from '../../shared/domains/orchestration/schemas.ts';
 
 endpoint({
   name: 'jobs-read',

@@ -1,6 +1,6 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { readLineage } from '../../shared/lineage/read-lineage.ts';
-import { lineage, lineageParams } from '../../shared/lineage/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { readLineage } from '../../shared/domains/lineage/read-lineage.ts';
+import { lineage, lineageParams } from '../../shared/domains/lineage/schemas.ts';
 
 endpoint({
   name: 'lineage-read',

@@ -1,17 +1,26 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { requestIdParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { listMappings, readMapping } from '../../shared/mapping/read-mappings.ts';
-import { MAPPING_RECORDING, prepareMappings, recordMapping } from '../../shared/mapping/record-mapping.ts';
-import { respondToMapping } from '../../shared/mapping/respond.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { requestIdParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import { listMappings, readMapping } from '../../shared/domains/mapping/read-mappings.ts';
+import {
+  MAPPING_RECORDING,
+  prepareMappings,
+  recordMapping,
+} from '../../shared/domains/mapping/record-mapping.ts';
+import { respondToMapping } from '../../shared/domains/mapping/respond.ts';
 import {
   mapperResponse,
   mapping,
   mappingCreated,
   mappingsQuery,
   newMapping,
-} from '../../shared/mapping/schemas.ts';
-import { batchBody, BATCH_BODY_LIMIT, batchOutcome, recordBatch } from '../../shared/recording/batch.ts';
+} from '../../shared/domains/mapping/schemas.ts';
+import {
+  batchBody,
+  BATCH_BODY_LIMIT,
+  batchOutcome,
+  recordBatch,
+} from '../../shared/platform/writes/batch.ts';
 
 endpoint({
   name: 'mappings-create',

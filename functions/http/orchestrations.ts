@@ -1,14 +1,17 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { requestIdParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { addResults } from '../../shared/orchestration/add-results.ts';
-import { listOrchestrations, readOrchestration } from '../../shared/orchestration/read-orchestrations.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { requestIdParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import { addResults } from '../../shared/domains/orchestration/add-results.ts';
+import {
+  listOrchestrations,
+  readOrchestration,
+} from '../../shared/domains/orchestration/read-orchestrations.ts';
 import {
   ORCHESTRATION_RECORDING,
   prepareOrchestrations,
   recordOrchestration,
-} from '../../shared/orchestration/record-orchestration.ts';
-import { respondToOrchestration } from '../../shared/orchestration/respond.ts';
+} from '../../shared/domains/orchestration/record-orchestration.ts';
+import { respondToOrchestration } from '../../shared/domains/orchestration/respond.ts';
 import {
   newOrchestration,
   newResults,
@@ -19,8 +22,13 @@ import {
   orchestrationsQuery,
   orchestrationSummary,
   resultsAdded,
-} from '../../shared/orchestration/schemas.ts';
-import { batchBody, BATCH_BODY_LIMIT, batchOutcome, recordBatch } from '../../shared/recording/batch.ts';
+} from '../../shared/domains/orchestration/schemas.ts';
+import {
+  batchBody,
+  BATCH_BODY_LIMIT,
+  batchOutcome,
+  recordBatch,
+} from '../../shared/platform/writes/batch.ts';
 
 endpoint({
   name: 'orchestrations-create',

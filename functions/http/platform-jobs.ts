@@ -1,7 +1,13 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { listJobRuns, listJobs, startJobRun } from '../../shared/jobs/platform-jobs.ts';
-import { jobParams, jobRun, jobRunsQuery, jobsList, newJobRun } from '../../shared/jobs/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import { listJobRuns, listJobs, startJobRun } from '../../shared/domains/operations/job-runs.ts';
+import {
+  jobParams,
+  jobRun,
+  jobRunsQuery,
+  jobsList,
+  newJobRun,
+} from '../../shared/domains/operations/job-schemas.ts';
 
 const common = { tag: 'platform', permission: 'platform:operate' } as const;
 

@@ -5,12 +5,12 @@ import {
   quarantineQuery,
   replayBody,
   replayed,
-} from '../../shared/bus/quarantine-schemas.ts';
-import { listQuarantine, readQuarantined } from '../../shared/bus/read-quarantine.ts';
-import { discardQuarantined, replayQuarantined } from '../../shared/bus/resolve-quarantine.ts';
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { idParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
+} from '../../shared/domains/operations/quarantine-schemas.ts';
+import { listQuarantine, readQuarantined } from '../../shared/domains/operations/read-quarantine.ts';
+import { discardQuarantined, replayQuarantined } from '../../shared/domains/operations/resolve-quarantine.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { idParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
 
 const common = { tag: 'platform', permission: 'platform:operate' } as const;
 

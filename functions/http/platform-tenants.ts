@@ -1,4 +1,4 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import {
   createTenant,
   listTenants,
@@ -9,7 +9,7 @@ import {
   tenantParams,
   tenantsPage,
   tenantsQuery,
-} from '../../shared/tenancy/create-tenant.ts';
+} from '../../shared/domains/tenancy/create-tenant.ts';
 
 const common = { tag: 'platform', permission: 'platform:operate' } as const;
 

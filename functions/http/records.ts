@@ -1,10 +1,10 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { idParams } from '../../shared/http/fields.ts';
-import { pageOf } from '../../shared/http/pagination.ts';
-import { listRecords } from '../../shared/records/list-records.ts';
-import { readRecord } from '../../shared/records/read-record.ts';
-import { readSource } from '../../shared/records/read-source.ts';
-import { recordsQuery, recordSource, storageRecord } from '../../shared/records/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { idParams } from '../../shared/platform/http/fields.ts';
+import { pageOf } from '../../shared/platform/http/pagination.ts';
+import { listRecords } from '../../shared/domains/records/list-records.ts';
+import { readRecord } from '../../shared/domains/records/read-record.ts';
+import { readSource } from '../../shared/domains/records/read-source.ts';
+import { recordsQuery, recordSource, storageRecord } from '../../shared/domains/records/schemas.ts';
 
 endpoint({
   name: 'records-list',

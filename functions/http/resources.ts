@@ -1,26 +1,26 @@
-import { endpoint } from '../../shared/http/endpoint.ts';
-import { analysisTemplates } from '../../shared/resources/declared/analysis-templates.ts';
-import { complianceMappings } from '../../shared/resources/declared/compliance-mappings.ts';
-import { detectorConfigs } from '../../shared/resources/declared/detector-configs.ts';
-import { holdParams, legalHolds, releaseHold } from '../../shared/resources/declared/legal-holds.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { analysisTemplates } from '../../shared/domains/analysis/analysis-templates.ts';
+import { complianceMappings } from '../../shared/domains/mapping/compliance-mappings.ts';
+import { detectorConfigs } from '../../shared/domains/orchestration/detector-configs.ts';
+import { holdParams, legalHolds, releaseHold } from '../../shared/domains/retention/legal-holds.ts';
 import {
   activateModelVersion,
   modelNameParams,
   modelVersionParams,
   modelVersions,
   readModelByName,
-} from '../../shared/resources/declared/model-versions.ts';
-import { dataRetentionPolicies } from '../../shared/resources/declared/retention-policies.ts';
-import { routingPlans } from '../../shared/resources/declared/routing-plans.ts';
-import { taxonomyLabels } from '../../shared/resources/declared/taxonomy-labels.ts';
-import { resourceSchemas } from '../../shared/resources/resource-schemas.ts';
-import { serveResource } from '../../shared/resources/serve-resource.ts';
+} from '../../shared/domains/mapping/model-versions.ts';
+import { dataRetentionPolicies } from '../../shared/domains/retention/retention-policies.ts';
+import { routingPlans } from '../../shared/domains/orchestration/routing-plans.ts';
+import { taxonomyLabels } from '../../shared/domains/mapping/taxonomy-labels.ts';
+import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
+import { serveResource } from '../../shared/platform/resources/serve-resource.ts';
 import {
   newTenantConfig,
   readTenantConfig,
   replaceTenantConfig,
   tenantConfig,
-} from '../../shared/tenancy/tenant-configs.ts';
+} from '../../shared/domains/tenancy/tenant-configs.ts';
 
 serveResource(routingPlans);
 serveResource(detectorConfigs);

@@ -1,6 +1,6 @@
-import { readUsage } from '../../shared/billing/read-usage.ts';
-import { usageReport } from '../../shared/billing/schemas.ts';
-import { endpoint } from '../../shared/http/endpoint.ts';
+import { readUsage } from '../../shared/domains/billing/read-usage.ts';
+import { usageReport } from '../../shared/domains/billing/schemas.ts';
+import { endpoint } from '../../shared/platform/http/endpoint.ts';
 
 endpoint({
   name: 'usage-read',

@@ -1,4 +1,4 @@
-import { consume } from '../../shared/bus/consume.ts';
-import { archiveConsumer } from '../../shared/records/archive-records.ts';
+import { consume } from '../../shared/platform/bus/consume.ts';
+import { archiveConsumer } from '../../shared/domains/records/archive/archive-records.ts';
 
 consume('archive-records', archiveConsumer);

@@ -1,4 +1,4 @@
-import { auditConsumer } from '../../shared/audit/consume-audit.ts';
-import { consume } from '../../shared/bus/consume.ts';
+import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
+import { consume } from '../../shared/platform/bus/consume.ts';
 
 consume('audit-events', auditConsumer);

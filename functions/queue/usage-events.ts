@@ -1,4 +1,4 @@
-import { usageConsumer } from '../../shared/billing/consume-usage.ts';
-import { consume } from '../../shared/bus/consume.ts';
+import { usageConsumer } from '../../shared/domains/billing/consume-usage.ts';
+import { consume } from '../../shared/platform/bus/consume.ts';
 
 consume('usage-events', usageConsumer);

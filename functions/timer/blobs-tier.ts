@@ -1,4 +1,4 @@
-import { timer } from '../../shared/jobs/timer-trigger.ts';
-import { blobsTier } from '../../shared/retention/blobs-tier.ts';
+import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import { blobsTier } from '../../shared/domains/records/blobs/blobs-tier.ts';
 
 timer({ job: blobsTier, schedule: '0 40 1 * * *' });

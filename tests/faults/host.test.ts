@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { parseApiKey } from '../../shared/auth/api-key.ts';
-import { DAY_MS } from '../../shared/time/clock.ts';
+import { parseApiKey } from '../../shared/platform/auth/api-key.ts';
+import { DAY_MS } from '../../shared/platform/time/clock.ts';
 import { until } from '../harness/app.ts';
 import { notePids } from './fault-stack.ts';
 import { ALL_SERVED, MAY_BREAK_OFF, openScene } from './scene.ts';

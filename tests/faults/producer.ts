@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ServiceBusClient, type ServiceBusMessage } from '@azure/service-bus';
-import { AUDIT_RECORDED, USAGE_RECORDED } from '../../shared/bus/events.ts';
+import { AUDIT_RECORDED, USAGE_RECORDED } from '../../shared/platform/bus/events.ts';
 import type { Ledger, SentMessage } from './ledger.ts';
 import type { LoadTenant } from './load.ts';
 import type { Random } from './random.ts';

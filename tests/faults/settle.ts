@@ -1,5 +1,5 @@
 import { ServiceBusClient } from '@azure/service-bus';
-import { QUEUES } from '../../shared/bus/queues.ts';
+import { QUEUES } from '../../shared/platform/bus/queues.ts';
 import { until } from '../harness/app.ts';
 import { runJob, type FaultStack } from './fault-stack.ts';
 

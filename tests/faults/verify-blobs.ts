@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { BlobServiceClient } from '@azure/storage-blob';
-import { CONTAINERS } from '../../shared/blob/blob-store.ts';
-import { inParallel } from '../../shared/blob/in-parallel.ts';
+import { CONTAINERS } from '../../shared/platform/blob/blob-store.ts';
+import { inParallel } from '../../shared/platform/blob/in-parallel.ts';
 import type { Disagreements } from './disagreements.ts';
 import type { FaultStack } from './fault-stack.ts';
 

@@ -1,4 +1,4 @@
-import { PLATFORM_TENANT } from '../../shared/auth/authenticate.ts';
+import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
 import type { Disagreements } from './disagreements.ts';
 import type { FaultStack } from './fault-stack.ts';
 import type { Ledger } from './ledger.ts';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newId } from '../../shared/ids/ids.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { TENANTS, type Pools, type Tenant } from './requests.ts';
 

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import postgres from 'postgres';
 import { afterAll, afterEach } from 'vitest';
-import { CONNECTING_ROLES, DATABASES, forEachDatabase, OWNER_ROLE } from '../../dev/migrate/databases.ts';
-import type { DatabaseName, PerDatabase } from '../../dev/migrate/databases.ts';
+import { CONNECTING_ROLES, DATABASES, forEachDatabase, OWNER_ROLE } from '../../tools/migrate/databases.ts';
+import type { DatabaseName, PerDatabase } from '../../tools/migrate/databases.ts';
 import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
 import type { PostgresFacts } from './part-facts.ts';
 

@@ -1,5 +1,5 @@
 import type postgres from 'postgres';
-import { newId } from '../../shared/ids/ids.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
 
 const LABELS = [
   'PII.Identifier.SSN',

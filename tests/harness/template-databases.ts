@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import postgres from 'postgres';
-import { findMigrationsFolder, forEachDatabase } from '../../dev/migrate/databases.ts';
-import { migrateDatabase } from '../../dev/migrate/migrate-database.ts';
+import { findMigrationsFolder, forEachDatabase } from '../../tools/migrate/databases.ts';
+import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
 import { startPostgres } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresFacts } from './part-facts.ts';

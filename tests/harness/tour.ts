@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { newId } from '../../shared/ids/ids.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 
 /** One request of the tour and its answer. */

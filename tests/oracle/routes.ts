@@ -1,4 +1,4 @@
-import type { Permission } from '../../shared/auth/permissions.ts';
+import type { Permission } from '../../shared/platform/auth/permissions.ts';
 
 /**
  * What a route is about. `row`: one row of a collection, the tenant's own. `shared`: one row, the tenant's own or a default

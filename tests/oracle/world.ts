@@ -1,4 +1,4 @@
-import type { Permission } from '../../shared/auth/permissions.ts';
+import type { Permission } from '../../shared/platform/auth/permissions.ts';
 import { until, type TestApp } from '../harness/app.ts';
 
 /** Whose rows there are. */

@@ -1,0 +1,66 @@
+import rhea from 'rhea';
+import type { EventContext, Message, Receiver as ReceivingLink, Sender } from 'rhea';
+import type { Journal } from '../journal/journal.ts';
+import { receivedMessage } from './rhea-gaps.ts';
+import { resourcePath } from '../access/sas.ts';
+
+/** A request to $cbs or $management; every field is a client's word. */
+export interface Request {
+  readonly properties: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+export interface Reply {
+  readonly properties: Readonly<Record<string, unknown>>;
+  readonly body?: unknown;
+}
+
+function findReplyLink(link: ReceivingLink, replyTo: unknown): Sender | undefined {
+  const address = resourcePath(link.target.address);
+  return link.connection.find_sender((sender: Sender) => {
+    // Typed as present, but a client may leave its source and target out.
+    const { source, target } = sender as {
+      source?: { address?: string | null };
+      target?: { address?: string | null };
+    };
+    const addressed = sender.name === replyTo || target?.address === replyTo;
+    return addressed && resourcePath(source?.address ?? '') === address;
+  });
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+/**
+ * Answers every request on the link, on the link that it names as `reply_to`, once what the request changed is written.
+ * A request that cannot be read is refused as a delivery; a reply with nowhere to go is dropped.
+ */
+export function answerRequests(
+  link: ReceivingLink,
+  journal: Journal,
+  answer: (request: Request) => Reply,
+): void {
+  link.on('message', (context: EventContext) => {
+    const { bytes, delivery } = receivedMessage(context);
+    let message: Readonly<Record<string, unknown>>;
+    try {
+      message = asRecord(rhea.message.decode(bytes));
+    } catch {
+      // In a turn of its own: rhea joins the first two outcomes of a turn, even when they differ.
+      setImmediate(() => {
+        delivery.reject({ condition: 'amqp:decode-error', description: 'The request is malformed.' });
+      });
+      return;
+    }
+    const { properties, body } = answer({
+      properties: asRecord(message['application_properties']),
+      body: message['body'],
+    });
+    journal.afterWrite(() => {
+      delivery.accept();
+      const reply = { correlation_id: message['message_id'], application_properties: properties, body };
+      findReplyLink(link, message['reply_to'])?.send(reply as Message);
+    });
+  });
+}

@@ -1,0 +1,145 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RpcHttpCookie, RpcHttpData } from '../worker/core-types.ts';
+
+/** ASP.NET's decoding of a query: plus is a space, and what cannot be decoded stays as it is. */
+function decodeQueryText(text: string): string {
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
+  if (!spaced.includes('%')) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return spaced;
+  }
+}
+
+/**
+ * The query as Azure's host hands it over without HTTP streaming: names ignore case (the first spelling counts), and
+ * several values of one name come as one text, joined by commas.
+ */
+export function parseQuery(queryText: string): Record<string, string> {
+  const query: Record<string, string> = {};
+  if (queryText === '') return query;
+  const spellings = new Map<string, string>();
+  for (const pair of queryText.split('&')) {
+    if (pair === '') continue;
+    const equals = pair.indexOf('=');
+    const name = decodeQueryText(equals < 0 ? pair : pair.slice(0, equals));
+    const value = equals < 0 ? '' : decodeQueryText(pair.slice(equals + 1));
+    const folded = name.toLowerCase();
+    const spelling = spellings.get(folded);
+    if (spelling === undefined) {
+      spellings.set(folded, name);
+      query[name] = value;
+    } else query[spelling] = `${query[spelling] ?? ''},${value}`;
+  }
+  return query;
+}
+
+/** Header names in lower case; a header that comes several times is one, its values joined by commas. */
+export function joinHeaders(rawHeaders: readonly string[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase();
+    const value = rawHeaders[index + 1] ?? '';
+    const known = headers[name];
+    headers[name] = known === undefined ? value : `${known},${value}`;
+  }
+  return headers;
+}
+
+/** Whether the request says that a body follows. */
+export function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return (length !== undefined && length !== '0') || request.headers['transfer-encoding'] !== undefined;
+}
+
+/** The body does not fit into the limit; the rest of it has not been read. */
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge';
+}
+
+/** Reads the whole body. Rejects with {@link BodyTooLarge}, or when the client goes away. */
+export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
+      reject(new BodyTooLarge());
+      return;
+    }
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limitBytes) {
+        request.pause();
+        reject(new BodyTooLarge());
+      } else chunks.push(chunk);
+    });
+    request.on('end', () => {
+      const [only] = chunks;
+      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks, size));
+    });
+    request.on('error', reject);
+    request.on('close', () => {
+      if (!request.complete) reject(new Error('The client went away before its request was complete.'));
+    });
+  });
+}
+
+/** .NET's `Uri.EscapeDataString`: like `encodeURIComponent`, but `!'()*` are escaped too. */
+function escapeData(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/** A cookie as ASP.NET writes it; without a path it is the whole site's. */
+export function formatCookie(cookie: RpcHttpCookie): string {
+  const parts = [`${escapeData(cookie.name ?? '')}=${escapeData(cookie.value ?? '')}`];
+  const seconds = cookie.expires?.value?.seconds;
+  if (seconds !== undefined && seconds !== null)
+    parts.push(`expires=${new Date(seconds * 1000).toUTCString()}`);
+  const maxAge = cookie.maxAge?.value;
+  if (maxAge !== undefined && maxAge !== null) parts.push(`max-age=${Math.trunc(maxAge)}`);
+  if (cookie.domain?.value) parts.push(`domain=${cookie.domain.value}`);
+  parts.push(`path=${cookie.path?.value ?? '/'}`);
+  if (cookie.secure?.value) parts.push('secure');
+  if (cookie.sameSite === 'lax' || cookie.sameSite === 'strict') parts.push(`samesite=${cookie.sameSite}`);
+  else if (cookie.sameSite === 'explicitNone') parts.push('samesite=none');
+  if (cookie.httpOnly?.value) parts.push('httponly');
+  return parts.join('; ');
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+/** Set by the server itself: a handler's word on them could only contradict the bytes that are sent. */
+const FRAMING_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive']);
+
+/** Sends a bare status. */
+export function sendStatus(response: ServerResponse, status: number): void {
+  response.writeHead(status, ['content-length', '0']);
+  response.end();
+}
+
+/**
+ * Sends what the library made of the handler's result. No result is 204, as in Azure. Throws, having sent nothing,
+ * when a header cannot be sent.
+ */
+export function sendRpcHttp(response: ServerResponse, http: RpcHttpData | null | undefined): void {
+  if (!http) {
+    response.writeHead(204);
+    response.end();
+    return;
+  }
+  const status = Number(http.statusCode ?? 200);
+  const body = http.body?.bytes ?? NO_BYTES;
+  const headers: string[] = [];
+  for (const name in http.headers) {
+    if (!FRAMING_HEADERS.has(name)) headers.push(name, http.headers[name] ?? '');
+  }
+  if (http.cookies) for (const cookie of http.cookies) headers.push('set-cookie', formatCookie(cookie));
+  if (status !== 204 && status !== 304) headers.push('content-length', String(body.byteLength));
+  response.writeHead(status, headers);
+  if (body.byteLength > 0) response.end(body);
+  else response.end();
+}

@@ -1,0 +1,251 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { RpcHttpData, RpcInvocationRequest } from '../worker/core-types.ts';
+import { describeError, type HostLog } from '../host-log.ts';
+import type { HttpFunction } from '../worker/hosted-function.ts';
+import {
+  BodyTooLarge,
+  hasBody,
+  joinHeaders,
+  parseQuery,
+  readBody,
+  sendRpcHttp,
+  sendStatus,
+} from './http-message.ts';
+import { InvocationTimeout, withTimeout, type Invoker } from '../worker/invocation.ts';
+import type { RouteTable } from './route-table.ts';
+
+/** Azure's default limit of a request's body, 100 MB. */
+const MAX_BODY_BYTES = 104_857_600;
+
+/** Azure's load balancer gives up on a response after this time, whatever `functionTimeout` says. */
+const HTTP_RESPONSE_LIMIT_MS = 230_000;
+
+/** Kestrel's value. A client that keeps connections must not find them closed between two requests. */
+const KEEP_ALIVE_MS = 130_000;
+
+/** Kestrel's limit of all headers together. */
+const MAX_HEADER_BYTES = 32_768;
+
+/** How many ports above the wanted one are tried. */
+const PORT_ATTEMPTS = 100;
+
+/** Answers requests that are not a function's: `/admin/…`. Resolves to false when there is nothing at that address. */
+export type AdminHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+) => Promise<boolean>;
+
+/** What the HTTP server needs of the host. */
+export interface HttpTriggerOptions {
+  readonly routes: RouteTable<HttpFunction>;
+  readonly admin: AdminHandler;
+  readonly invoke: Invoker;
+  readonly functionTimeoutMs: number;
+  readonly verbose: boolean;
+  readonly log: HostLog;
+}
+
+/** A running HTTP server. */
+export interface HttpTrigger {
+  readonly port: number;
+  /** Takes no new connections; resolves when the last request is answered, or cuts off what is left after `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})/;
+
+/** The request's trace carried on with a span of the host's own, or a new trace, as the host's activity does it. */
+function createTraceContext(
+  headers: Record<string, string>,
+  invocationId: string,
+): RpcInvocationRequest['traceContext'] {
+  const bare = invocationId.replaceAll('-', '');
+  const [, trace = bare, flags = '00'] = TRACEPARENT.exec(headers['traceparent'] ?? '') ?? [];
+  // The last 16 digits of a version 4 UUID: its variant bits keep them from being all zero, which would be invalid.
+  const traceParent = `00-${trace}-${bare.slice(16)}-${flags}`;
+  const traceState = headers['tracestate'];
+  return traceState === undefined ? { traceParent } : { traceParent, traceState };
+}
+
+interface Target {
+  readonly path: string;
+  readonly queryText: string;
+}
+
+/** Splits a request target; an absolute one (as to a proxy) counts by its path. */
+function splitTarget(url: string): Target | undefined {
+  let target = url;
+  if (!target.startsWith('/')) {
+    if (!URL.canParse(target)) return undefined;
+    const absolute = new URL(target);
+    target = absolute.pathname + absolute.search;
+  }
+  const mark = target.indexOf('?');
+  return mark < 0
+    ? { path: target, queryText: '' }
+    : { path: target.slice(0, mark), queryText: target.slice(mark + 1) };
+}
+
+function isAdminPath(path: string): boolean {
+  return path.startsWith('/admin/') || path === '/admin';
+}
+
+/** Runs the function and sends its answer; whatever it throws is a bare 500, and the reason is in the log. */
+async function answer(
+  options: HttpTriggerOptions,
+  fn: HttpFunction,
+  http: RpcHttpData,
+  response: ServerResponse,
+): Promise<void> {
+  const invocationId = randomUUID();
+  const started = performance.now();
+  const traceContext = createTraceContext(http.headers ?? {}, invocationId);
+  const request: RpcInvocationRequest = {
+    invocationId,
+    inputData: [{ name: fn.bindingName, data: { http } }],
+  };
+  if (traceContext) request.traceContext = traceContext;
+  try {
+    const limitMs = Math.min(options.functionTimeoutMs, HTTP_RESPONSE_LIMIT_MS);
+    const result = await withTimeout(options.invoke(fn, request), limitMs);
+    if (!response.destroyed) sendRpcHttp(response, result.returnValue?.http);
+  } catch (error) {
+    options.log({
+      level: 'error',
+      source: fn.name,
+      message: `Failed (${invocationId}): ${describeError(error)}`,
+    });
+    const outOfTime =
+      error instanceof InvocationTimeout && options.functionTimeoutMs > HTTP_RESPONSE_LIMIT_MS;
+    if (!response.headersSent && !response.destroyed) sendStatus(response, outOfTime ? 504 : 500);
+  }
+  if (options.verbose) {
+    const took = Math.round(performance.now() - started);
+    const message = `${http.method ?? ''} -> ${response.statusCode} (${took} ms, ${invocationId})`;
+    options.log({ level: 'information', source: fn.name, message });
+  }
+}
+
+function createListener(
+  options: HttpTriggerOptions,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  const { routes, admin, log } = options;
+  let warnedOfChunks = false;
+  return async (request, response) => {
+    const method = request.method ?? 'GET';
+    const target = splitTarget(request.url ?? '/');
+    if (!target) {
+      sendStatus(response, 400);
+      return;
+    }
+    if (isAdminPath(target.path)) {
+      if (!(await admin(request, response, target.path))) sendStatus(response, 404);
+      return;
+    }
+    const match = routes(method, target.path);
+    if (!match) {
+      sendStatus(response, 404);
+      return;
+    }
+    const headers = joinHeaders(request.rawHeaders);
+    const host = headers['host'] ?? '127.0.0.1';
+    const search = target.queryText === '' ? '' : `?${target.queryText}`;
+    const url = `http://${host}${target.path}${search}`;
+    // A host that is none would fail in the library; Azure's front end lets no such request through.
+    if (!URL.canParse(url)) {
+      sendStatus(response, 400);
+      return;
+    }
+    const http: RpcHttpData = {
+      url,
+      method,
+      headers,
+      query: parseQuery(target.queryText),
+      params: match.params,
+    };
+    if (hasBody(request)) {
+      if (!warnedOfChunks && request.headers['content-length'] === undefined) {
+        warnedOfChunks = true;
+        const message =
+          'A request came in chunks, without content-length: Azure hands such a body over only with HTTP streaming on.';
+        log({ level: 'warning', source: 'Host', message });
+      }
+      http.body = { bytes: await readBody(request, MAX_BODY_BYTES) };
+    }
+    await answer(options, match.target, http, response);
+  };
+}
+
+function isAddressInUse(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+}
+
+function listenOnce(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Takes `wanted`, or the next port that is free; 0 is any. */
+async function listen(server: Server, wanted: number): Promise<number> {
+  for (let port = wanted; ; port++) {
+    try {
+      await listenOnce(server, port);
+      return (server.address() as AddressInfo).port;
+    } catch (error) {
+      if (!isAddressInUse(error) || wanted === 0 || port >= Math.min(wanted + PORT_ATTEMPTS, 65_535))
+        throw error;
+    }
+  }
+}
+
+/** Serves the app's HTTP functions on 127.0.0.1 at `port`, or the next free one; 0 is any free one. */
+export async function startHttpTrigger(options: HttpTriggerOptions, port: number): Promise<HttpTrigger> {
+  const handle = createListener(options);
+  let inFlight = 0;
+  let stopping = false;
+  let onIdle: (() => void) | undefined;
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
+    (request, response) => {
+      inFlight++;
+      if (stopping) response.shouldKeepAlive = false;
+      response.on('close', () => {
+        inFlight--;
+        if (stopping && inFlight === 0) onIdle?.();
+      });
+      handle(request, response).catch((error: unknown) => {
+        if (response.headersSent || response.destroyed) return;
+        response.shouldKeepAlive = false; // the rest of its body is not read
+        if (error instanceof BodyTooLarge) sendStatus(response, 413);
+        else {
+          options.log({ level: 'error', source: 'Host', message: describeError(error) });
+          sendStatus(response, 500);
+        }
+      });
+    },
+  );
+  const actualPort = await listen(server, port);
+  return {
+    port: actualPort,
+    async stop(graceMs) {
+      stopping = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      if (inFlight > 0) {
+        const timer = setTimeout(() => onIdle?.(), graceMs);
+        await new Promise<void>((resolve) => (onIdle = resolve));
+        clearTimeout(timer);
+      }
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import type { z } from 'zod';
+import { when } from '../../platform/db/keyset.ts';
+import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { listReply } from '../../platform/http/list-reply.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import type { analysesQuery } from './schemas.ts';
+
+interface AnalysisRow {
+  readonly [column: string]: unknown;
+  readonly request_id: string;
+  readonly created_at: string;
+}
+
+const COLUMNS = `request_id, period, metrics, evidence_refs, analysis_type, priority, metadata, status, created_at,
+  updated_at, expires_at,
+  (select r.template_fallback_used from analysis_responses r
+    where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as template_fallback_used,
+  (select jsonb_build_object('explanation', r.explanation, 'remediation_steps', r.remediation_steps,
+            'policy_recommendations', r.policy_recommendations, 'confidence', r.confidence,
+            'analysis_metadata', r.analysis_metadata, 'version_info', r.version_info,
+            'processing_time_ms', r.processing_time_ms, 'model_used', r.model_used,
+            'template_fallback_used', r.template_fallback_used, 'template_id', r.template_id,
+            'submitted_response', r.submitted_response, 'created_at', r.created_at)
+     from analysis_responses r where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as response`;
+
+/** The refusal where a tenant has no analysis of an id, or it has expired. */
+export function noSuchAnalysis(): Problem {
+  return new Problem('NOT_FOUND', { detail: 'There is no such analysis.' });
+}
+
+/**
+ * One analysis with its response.
+ * @throws Problem 404 if the tenant has none of that id, or it has expired.
+ */
+export async function readAnalysis(call: Call, requestId: string): Promise<Reply> {
+  const [row] = await call.tenant.statement<AnalysisRow>(
+    `select r.* from scope, lateral (
+       select ${COLUMNS} from analysis_requests a
+        where a.tenant_id = scope.tenant_id and a.request_id = $2 and a.expires_at > $3 offset 0) r`,
+    [requestId, call.now],
+  );
+  if (row === undefined) throw noSuchAnalysis();
+  return ok(row);
+}
+
+/**
+ * The same inside a write, as that write left it.
+ * @throws Problem 404.
+ */
+export async function readAnalysisWithin(
+  transaction: TenantTransaction,
+  requestId: string,
+  now: Date,
+): Promise<Reply> {
+  const [row] = await transaction.query<AnalysisRow>(
+    `select ${COLUMNS} from analysis_requests a
+      where a.tenant_id = $1 and a.request_id = $2 and a.expires_at > $3`,
+    [transaction.tenantId, requestId, now],
+  );
+  if (row === undefined) throw noSuchAnalysis();
+  return ok(row);
+}
+
+/** A page of the tenant's analyses. */
+export function listAnalyses(call: Call, query: z.output<typeof analysesQuery>, url: string): Promise<Reply> {
+  return listReply(call, query, url, {
+    table: 'analysis_requests a',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'request_id',
+    idType: 'uuid',
+    conditions: [
+      ...when('expires_at > ?', call.now),
+      ...when('analysis_type = ?', query.analysis_type),
+      ...when('status = ?', query.status),
+    ],
+  });
+}

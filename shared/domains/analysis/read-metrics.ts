@@ -1,0 +1,110 @@
+import { numbered, readKeyset, when, type Condition, type PageRequest } from '../../platform/db/keyset.ts';
+import type { Parameter } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { cursorScope, pageReply, readPage, type CursorScope } from '../../platform/http/pagination.ts';
+import type { Reply } from '../../platform/call/reply.ts';
+import type { Bucket, MetricsQuery } from './metric-schemas.ts';
+
+interface PointRow {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly time_period: string;
+}
+
+interface BucketRow {
+  readonly [column: string]: unknown;
+  readonly bucket_start: string;
+  readonly count: number;
+  readonly sum: number;
+  readonly avg: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A page of points in order of time or, with `bucket`, a page of the series summed up by it. */
+export async function readMetrics(call: Call, query: MetricsQuery, url: string): Promise<Reply> {
+  const scope = cursorScope(call, query);
+  const page = readPage(scope, query);
+  const { bucket } = query;
+  return bucket === undefined
+    ? readPoints(call, query, url, scope, page)
+    : readBuckets(call, query, bucket, url, scope, page);
+}
+
+function conditionsOf(call: Call, query: MetricsQuery): Condition[] {
+  return [
+    ...when('expires_at > ?', call.now),
+    ...when('metric_name = ?', query.metric_name),
+    ...when('time_period >= ?::timestamptz', query.from),
+    ...when('time_period < ?::timestamptz', query.to),
+  ];
+}
+
+async function readPoints(
+  call: Call,
+  query: MetricsQuery,
+  url: string,
+  scope: CursorScope,
+  page: PageRequest,
+): Promise<Reply> {
+  const rows = await readKeyset<PointRow>(
+    call.tenant,
+    {
+      table: 'analysis_metrics',
+      columns:
+        'id, metric_name, metric_value, metric_unit, time_period, evidence_refs, metadata, created_at, expires_at',
+      timeColumn: 'time_period',
+      idColumn: 'id',
+      idType: 'uuid',
+      conditions: conditionsOf(call, query),
+    },
+    page,
+  );
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.time_period, id: row.id }));
+}
+
+async function readBuckets(
+  call: Call,
+  query: MetricsQuery,
+  bucket: Bucket,
+  url: string,
+  scope: CursorScope,
+  page: PageRequest,
+): Promise<Reply> {
+  const { text, parameters } = bucketStatement(conditionsOf(call, query), bucket, page);
+  const rows = await call.tenant.statement<BucketRow>(text, parameters);
+  const { aggregate } = query;
+  return pageReply(
+    scope,
+    url,
+    page,
+    rows,
+    (row) => ({ at: row.bucket_start, id: bucket }),
+    (row) => (aggregate === undefined ? row : { ...row, value: row[aggregate] }),
+  );
+}
+
+/** The page's points alone are read: where the last page ended is a bound on the index, not a filter after the sums. */
+function bucketStatement(
+  given: readonly Condition[],
+  bucket: Bucket,
+  page: PageRequest,
+): { text: string; parameters: Parameter[] } {
+  // Added in UTC, so that a month is a month.
+  const after = page.descending
+    ? `time_period < ?::timestamptz`
+    : `time_period >= (?::timestamptz at time zone 'UTC' + interval '1 ${bucket}') at time zone 'UTC'`;
+  const conditions = [...given, ...when(after, page.after?.at)];
+  const direction = page.descending ? 'desc' : 'asc';
+  const text = `select r.* from scope, lateral (
+      select date_trunc('${bucket}', time_period, 'UTC') as bucket_start, count(*)::int as count,
+             sum(metric_value) as sum, avg(metric_value) as avg, min(metric_value) as min, max(metric_value) as max
+        from analysis_metrics
+       where tenant_id = scope.tenant_id and ${conditions.map((condition) => condition.sql).join(' and ')}
+       group by bucket_start order by bucket_start ${direction} limit ? offset 0) r
+    order by r.bucket_start ${direction}`;
+  return {
+    text: numbered(text, 2),
+    parameters: [...conditions.map((condition) => condition.value), page.limit + 1],
+  };
+}

@@ -1,0 +1,131 @@
+import { auditEvent, type AuditNote } from '../../platform/writes/caused-events.ts';
+import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
+import type { Problem } from '../../platform/call/problem.ts';
+import { created, type Reply } from '../../platform/call/reply.ts';
+import { newId } from '../../platform/ids/ids.ts';
+import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
+import { expiryOf } from '../retention/expiry.ts';
+import { findTemplates, type Template } from './find-templates.ts';
+import type { NewAnalysis } from './schemas.ts';
+import {
+  isUnsure,
+  SETTLED_COLUMNS,
+  SETTLED_VALUES,
+  settleResponse,
+  type SettledResponse,
+} from './settle-response.ts';
+
+/** The analysis's rows: the request and, where it came with its response, that. */
+export const ANALYSIS_RECORDING = defineRecording({
+  route: 'analyses-create',
+  columns: {
+    period: 'jsonb',
+    metrics: 'jsonb',
+    evidence_refs: 'jsonb',
+    analysis_type: 'text',
+    priority: 'text',
+    metadata: 'jsonb',
+    status: 'text',
+    expires_at: 'timestamptz',
+    answer: 'jsonb',
+  },
+  inserts: `
+  , request as (
+      insert into analysis_requests (tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority,
+        metadata, idempotency_key, status, created_at, updated_at, expires_at)
+      select scope.tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority, metadata,
+             idempotency_key, status, recorded_at, recorded_at, expires_at
+        from fresh, scope)
+  , response as (
+      insert into analysis_responses (tenant_id, request_id, created_at, ${SETTLED_COLUMNS})
+      select scope.tenant_id, request_id, recorded_at, ${SETTLED_VALUES}
+        from fresh, scope where answer is not null)`,
+});
+
+/** An analysis to record, and the key that makes it repeatable. */
+export interface ClaimedAnalysis {
+  readonly body: NewAnalysis;
+  readonly claim: IdempotencyClaim | null;
+}
+
+/** Records one analysis. 201; completed at once where it came with its response. */
+export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Reply> {
+  const items = await prepareAnalyses(call, [{ body, claim: call.idempotency }]);
+  return singleReply(await recordItems(call, ANALYSIS_RECORDING, items));
+}
+
+/** Makes analyses ready to be recorded: fixes ids and answers, renders templates for responses that are too unsure. */
+export async function prepareAnalyses(call: Call, analyses: readonly ClaimedAnalysis[]): Promise<Item[]> {
+  const cutoff = call.context.config.confidence_cutoff;
+  const unsure = analyses.filter(({ body }) => isUnsure(body.response, cutoff));
+  const templates = await findTemplates(
+    call,
+    unsure.map(({ body }) => body.analysis_type),
+  );
+  return analyses.map(({ body, claim }) => prepare(call, body, claim, templates.get(body.analysis_type)));
+}
+
+/** Prepares a batch's analyses; none of them is refused here. */
+export function prepareAnalysisBatch(
+  call: Call,
+  analyses: readonly ClaimedAnalysis[],
+): Promise<(Item | Problem)[]> {
+  return prepareAnalyses(call, analyses);
+}
+
+function prepare(
+  call: Call,
+  body: NewAnalysis,
+  claim: IdempotencyClaim | null,
+  template: Template | undefined,
+): Item {
+  const requestId = newId(call.now);
+  const { response, ...request } = body;
+  const subject = { ...request, tenantId: call.tenant.tenantId, requestId };
+  const settled =
+    response === undefined
+      ? undefined
+      : settleResponse(subject, response, call.context.config.confidence_cutoff, template);
+  const status = settled === undefined ? 'pending' : 'completed';
+  const expiresAt = expiryOf(call.context, 'analyses', call.now);
+  return {
+    requestId,
+    claim,
+    reply: created(`/api/v1/analyses/${requestId}`, {
+      request_id: requestId,
+      status,
+      analysis_type: body.analysis_type,
+      created_at: call.now.toISOString(),
+      expires_at: expiresAt.toISOString(),
+      ...(settled === undefined
+        ? {}
+        : { template_fallback_used: settled.template_fallback_used, template_id: settled.template_id }),
+    }),
+    audit: {
+      action: 'analysis.created',
+      resource_type: 'analysis',
+      resource_id: requestId,
+      details: { analysis_type: body.analysis_type, completed: settled !== undefined },
+    },
+    usage: [
+      { usage_type: 'api_calls', usage_amount: 1 },
+      { usage_type: 'analysis_runs', usage_amount: 1 },
+    ],
+    events:
+      settled?.template_fallback_used === true ? [auditEvent(call, fallbackNote(requestId, settled))] : [],
+    row: { ...request, status, expires_at: expiresAt, answer: settled ?? null },
+  };
+}
+
+/** What the audit trail says of a template that was rendered in a response's place. */
+export function fallbackNote(requestId: string, settled: SettledResponse): AuditNote {
+  return {
+    action: 'analysis.fallback_rendered',
+    resource_type: 'analysis',
+    resource_id: requestId,
+    details: {
+      template_id: settled.template_id,
+      cause: settled.submitted_response === undefined ? 'requested' : 'low_confidence',
+    },
+  };
+}

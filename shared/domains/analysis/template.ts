@@ -1,0 +1,184 @@
+import { z } from 'zod';
+import { freeForm, unit } from '../../platform/http/fields.ts';
+import type { Fault } from '../../platform/call/problem.ts';
+
+/** A step or a recommendation: a sentence, or an object with fields of the client's own. */
+const part = z.union([z.string().min(1).max(2000), freeForm]);
+
+/** What a template says (`analysis_templates.template_content`); its texts may hold `{{variables}}`. */
+export const templateContent = z.strictObject({
+  explanation: z.string().min(1).max(20_000),
+  remediation_steps: z.array(part).max(100).default([]),
+  policy_recommendations: z.array(part).max(100).default([]),
+  confidence: unit
+    .optional()
+    .describe('The confidence that a rendered analysis has; without it, that of the response it replaces.'),
+});
+export type TemplateContent = z.output<typeof templateContent>;
+
+/** What a template is rendered with. */
+export interface TemplateValues {
+  readonly tenantId: string;
+  readonly requestId: string;
+  readonly analysisType: string;
+  readonly period: { readonly start: string; readonly end: string };
+  readonly metrics: Readonly<Record<string, unknown>>;
+  readonly evidenceCount: number;
+}
+
+/** The variables with one name each; beside them there is `metrics.<path>`, e.g. `metrics.coverage.rate`. */
+export const TEMPLATE_VARIABLES = [
+  'period.start',
+  'period.end',
+  'analysis_type',
+  'evidence_count',
+  'tenant_id',
+  'request_id',
+] as const;
+type NamedVariable = (typeof TEMPLATE_VARIABLES)[number];
+
+const METRIC_VARIABLE = /^metrics(\.[A-Za-z0-9_-]+)+$/;
+const PLACEHOLDER = /\{\{([^{}]*)\}\}/g;
+/** What stands for a value that is missing, or is no single value. */
+const MISSING = 'n/a';
+/** A template with thousands of placeholders must not multiply a long value into a huge analysis. */
+const VALUE_MAX = 200;
+
+function isNamed(name: string): name is NamedVariable {
+  return (TEMPLATE_VARIABLES as readonly string[]).includes(name);
+}
+
+function isKnown(name: string): boolean {
+  return isNamed(name) || METRIC_VARIABLE.test(name);
+}
+
+interface Text {
+  readonly pointer: string;
+  readonly text: string;
+}
+
+/** Every text of a template with its place. Names of fields are no texts: they are never rendered. */
+function textsOf(value: unknown, pointer: string): Text[] {
+  if (typeof value === 'string') return [{ pointer, text: value }];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, member]) =>
+    textsOf(member, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
+  );
+}
+
+function namesIn(text: string): string[] {
+  return Array.from(text.matchAll(PLACEHOLDER), (match) => (match[1] ?? '').trim());
+}
+
+/** The names that a template uses between double braces, each once, in order of appearance. */
+export function templateVariables(content: TemplateContent): string[] {
+  return [...new Set(textsOf(content, '').flatMap(({ text }) => namesIn(text)))];
+}
+
+/**
+ * What is wrong with a template: braces that enclose no variable, names that no analysis has, names that are used but not
+ * declared in `variables`. Pointers are into a body with `template_content` and `variables`.
+ */
+export function checkTemplate(content: TemplateContent, variables: readonly string[]): Fault[] {
+  const known = `${TEMPLATE_VARIABLES.join(', ')}, metrics.<path>`;
+  const declared = variables.flatMap((name, n) =>
+    isKnown(name)
+      ? []
+      : [{ pointer: `/variables/${n}`, detail: `is not a variable of analyses; there are ${known}` }],
+  );
+  const used = textsOf(content, '/template_content').flatMap(({ pointer, text }) => {
+    const rest = text.replaceAll(PLACEHOLDER, ' ');
+    const names = [...new Set(namesIn(text))];
+    return [
+      ...(rest.includes('{{') || rest.includes('}}')
+        ? [{ pointer, detail: 'has double braces that enclose no variable' }]
+        : []),
+      ...names.flatMap((name) => {
+        if (!isKnown(name)) {
+          // A declared name is already a fault where it is declared.
+          return variables.includes(name)
+            ? []
+            : [{ pointer, detail: `uses {{${name}}}, which is not a variable of analyses` }];
+        }
+        if (variables.includes(name)) return [];
+        return [{ pointer, detail: `uses {{${name}}}, which variables does not declare` }];
+      }),
+    ];
+  });
+  return [...declared, ...used];
+}
+
+/**
+ * Renders a template in one pass: what a value holds is never looked at again, so that a metric cannot bring in
+ * placeholders of its own. Texts, numbers and booleans are inserted as they are, at most 200 characters of each; whatever
+ * else, and whatever is missing, reads `n/a`.
+ */
+export function renderTemplate(content: TemplateContent, values: TemplateValues): TemplateContent {
+  const parts = (given: TemplateContent['remediation_steps']): TemplateContent['remediation_steps'] =>
+    given.map((step) => (typeof step === 'string' ? renderText(step, values) : renderFields(step, values)));
+  return {
+    ...content,
+    explanation: renderText(content.explanation, values),
+    remediation_steps: parts(content.remediation_steps),
+    policy_recommendations: parts(content.policy_recommendations),
+  };
+}
+
+function renderText(text: string, values: TemplateValues): string {
+  return text.replaceAll(PLACEHOLDER, (_placeholder, name: string) =>
+    renderValue(valueOf(name.trim(), values)),
+  );
+}
+
+function renderFields(
+  fields: Readonly<Record<string, unknown>>,
+  values: TemplateValues,
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, renderDeep(value, values)]));
+}
+
+function renderDeep(value: unknown, values: TemplateValues): unknown {
+  if (typeof value === 'string') return renderText(value, values);
+  if (Array.isArray(value)) return value.map((member) => renderDeep(member, values));
+  if (typeof value !== 'object' || value === null) return value;
+  return renderFields(Object.fromEntries(Object.entries(value)), values);
+}
+
+function renderValue(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'string') return MISSING;
+  if (value.length <= VALUE_MAX) return value;
+  // Half a surrogate pair could not be stored.
+  return `${value.slice(0, VALUE_MAX - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+function valueOf(name: string, values: TemplateValues): unknown {
+  if (isNamed(name)) return namedValue(name, values);
+  if (!METRIC_VARIABLE.test(name)) return undefined;
+  const [, ...path] = name.split('.');
+  return path.reduce<unknown>(memberOf, values.metrics);
+}
+
+function namedValue(name: NamedVariable, values: TemplateValues): string | number {
+  switch (name) {
+    case 'period.start':
+      return values.period.start;
+    case 'period.end':
+      return values.period.end;
+    case 'analysis_type':
+      return values.analysisType;
+    case 'evidence_count':
+      return values.evidenceCount;
+    case 'tenant_id':
+      return values.tenantId;
+    case 'request_id':
+      return values.requestId;
+  }
+}
+
+/** A metric's own member: never one that it inherits. */
+function memberOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name))
+    return undefined;
+  return Reflect.get(value, name) as unknown;
+}

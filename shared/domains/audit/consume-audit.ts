@@ -1,0 +1,96 @@
+import type { EventConsumer } from '../../platform/bus/consume.ts';
+import { eventRowId } from '../../platform/bus/event-row-id.ts';
+import { AUDIT_RECORDED, auditData, type AuditData } from '../../platform/bus/events.ts';
+import type { ReceivedEvent } from '../../platform/bus/read-event.ts';
+import { findNew, firstOfEach } from '../../platform/bus/same-event.ts';
+import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
+import { recordset } from '../../platform/db/recordset.ts';
+import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { Settings } from '../../platform/config/settings.ts';
+import { sealEntry } from './canonical.ts';
+
+/** As long as the trail itself is kept: seven years, with their leap days. */
+const MAX_AGE_DAYS = 7 * 365 + 2;
+
+/** What becomes of audit events: entries of the tenant's trail, each with its leaf hash. */
+export const auditConsumer: EventConsumer<AuditData> = {
+  type: AUDIT_RECORDED,
+  schema: auditData,
+  maxAgeDays: MAX_AGE_DAYS,
+  write: (services, events, now) =>
+    recordAudit(services.jobs.core, services.settings, firstOfEach(events), now),
+};
+
+const ENTRIES = recordset({
+  tenant_id: 'text',
+  id: 'uuid',
+  source: 'text',
+  event_id: 'text',
+  user_id: 'text',
+  actor: 'text',
+  action: 'text',
+  resource_type: 'text',
+  resource_id: 'text',
+  details: 'jsonb',
+  outcome: 'text',
+  ip_address: 'inet',
+  user_agent: 'text',
+  trace_id: 'text',
+  canonical: 'text',
+  leaf_hash: 'bytea',
+  at: 'timestamptz',
+});
+
+const RECORD_AUDIT = `
+insert into audit_logs (tenant_id, id, event_source, event_id, user_id, actor, action, resource_type, resource_id, details,
+  outcome, ip_address, user_agent, trace_id, azure_region, subscription_id, resource_group, canonical, leaf_hash, created_at,
+  received_at)
+select tenant_id, id, source, event_id, user_id, actor, action, resource_type, resource_id, details, outcome, ip_address,
+       user_agent, trace_id, $2, $3, $4, convert_to(canonical, 'UTF8'), leaf_hash, at, $1
+  from ${ENTRIES.from('e', 5)}
+ order by tenant_id, source, event_id, at
+on conflict do nothing`;
+
+const TRAIL = { table: 'audit_logs', timeColumn: 'created_at' };
+
+/** Writes entries in one statement, each once by its event's source and id. */
+async function recordAudit(
+  database: JobsDatabase,
+  settings: Settings,
+  events: readonly ReceivedEvent<AuditData>[],
+  now: Date,
+): Promise<void> {
+  const entries = await findNew(database, TRAIL, events.map(entryOf));
+  if (entries.length === 0) return;
+  const parameters = [
+    now,
+    settings.AZURE_REGION,
+    settings.AZURE_SUBSCRIPTION_ID ?? null,
+    settings.AZURE_RESOURCE_GROUP,
+    ...ENTRIES.parameters(entries),
+  ];
+  const instants = events.map((event) => event.at);
+  await withMonthPartitions(database, 'audit_logs', instants, () => database.query(RECORD_AUDIT, parameters));
+}
+
+function entryOf({ id, source, time, at, data, tenant }: ReceivedEvent<AuditData>) {
+  const facts = {
+    tenant_id: tenant.tenantId,
+    id: eventRowId({ tenantId: tenant.tenantId, source, id, at }),
+    event_source: source,
+    event_id: id,
+    created_at: time,
+    actor: data.actor ?? null,
+    user_id: data.user_id ?? null,
+    action: data.action,
+    resource_type: data.resource_type,
+    resource_id: data.resource_id ?? null,
+    outcome: data.outcome,
+    details: data.details,
+    ip_address: data.ip_address ?? null,
+    user_agent: data.user_agent ?? null,
+    trace_id: data.trace_id ?? null,
+  };
+  const { canonical, leafHash } = sealEntry(facts);
+  return { ...facts, source, at: time, canonical, leaf_hash: leafHash };
+}

@@ -1,0 +1,71 @@
+import type { z } from 'zod';
+import { when } from '../../platform/db/keyset.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { listReply } from '../../platform/http/list-reply.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { instantOfId } from '../../platform/ids/ids.ts';
+import type { auditLogsQuery } from './schemas.ts';
+
+interface AuditRow {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly created_at: string;
+}
+
+const COLUMNS = `id, event_source, event_id, user_id, actor, action, resource_type, resource_id, details, outcome,
+  host(ip_address) as ip_address, user_agent, trace_id, azure_region, subscription_id, resource_group,
+  encode(leaf_hash, 'hex') as leaf_hash, created_at, received_at`;
+
+/** A page of the tenant's audit trail. */
+export function listAuditLogs(
+  call: Call,
+  query: z.output<typeof auditLogsQuery>,
+  url: string,
+): Promise<Reply> {
+  return listReply(
+    call,
+    query,
+    url,
+    {
+      table: 'audit_logs',
+      columns: COLUMNS,
+      timeColumn: 'created_at',
+      idColumn: 'id',
+      idType: 'uuid',
+      conditions: [
+        ...when('actor = ?', query.actor),
+        ...when('user_id = ?', query.user_id),
+        ...when('action = ?', query.action),
+        ...when('resource_type = ?', query.resource_type),
+        ...when('resource_id = ?', query.resource_id),
+        ...when('outcome = ?', query.outcome),
+        ...when('created_at >= ?::timestamptz', query.from),
+        ...when('created_at < ?::timestamptz', query.to),
+      ],
+    },
+    { statement: { prepare: false } },
+  );
+}
+
+/**
+ * One entry, with the bytes that its hash covers.
+ * @throws Problem 404 if the tenant's trail has none of that id.
+ */
+export async function readAuditLog(call: Call, id: string): Promise<Reply> {
+  // An entry's id begins with its time, which names the one partition that it can be in.
+  const at = instantOfId(id);
+  const rows =
+    at === undefined
+      ? []
+      : await call.tenant.statement<AuditRow>(
+          `select r.* from scope, lateral (
+             select ${COLUMNS}, convert_from(canonical, 'UTF8') as canonical from audit_logs
+              where tenant_id = scope.tenant_id and id = $2
+                and created_at >= $3::timestamptz and created_at < $3::timestamptz + interval '1 millisecond' offset 0) r`,
+          [id, at],
+          { prepare: false },
+        );
+  if (rows[0] === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such audit entry.' });
+  return ok(rows[0]);
+}

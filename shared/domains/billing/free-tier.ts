@@ -1,0 +1,111 @@
+import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import { periodsSince, type ResetPeriod } from './periods.ts';
+
+/** Makes a tenant's free allowances from the free plan's limits where they are missing. Anchored at the day they are made. */
+export async function ensureAllowances(database: JobsDatabase, tenantId: string, now: Date): Promise<void> {
+  await database.query(
+    `insert into free_tier_usage (tenant_id, usage_type, reset_period, usage_limit, anchor_date, last_reset_at, next_reset_at)
+     select $1, l.key, 'monthly', l.value::numeric, $2::timestamptz::date, $2::timestamptz::date,
+            ($2::timestamptz::date + interval '1 month')
+       from billing_plans p, jsonb_each_text(p.limits) l
+      where p.plan_id = 'free'
+     on conflict (tenant_id, user_id, usage_type, reset_period) do nothing`,
+    [tenantId, now],
+  );
+}
+
+/** Allowances reset in one transaction: it holds their rows, and requests at the door wait for them. */
+const BATCH = 500;
+
+interface DueAllowance {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly user_id: string;
+  readonly usage_type: string;
+  readonly reset_period: ResetPeriod;
+  readonly anchor_date: string;
+  /** Numeric as text: nothing is rounded on its way through here. */
+  readonly current_usage: string;
+  readonly usage_limit: string;
+  readonly last_reset_at: string;
+  readonly next_reset_at: string;
+}
+
+/** Which allowances are reset, and for how long. */
+export interface ResetOptions {
+  /** One tenant's alone, whose request waits for it. */
+  readonly tenantId?: string;
+  /** Asked between batches; false ends the work early. */
+  readonly goOn?: () => boolean;
+}
+
+/**
+ * Begins each allowance anew whose reset has come, and records every period that ended since: the one that was running
+ * with what was used in it, those that nobody was there for with nothing. Repeating it, at any time and from many
+ * places, resets nothing twice. What is reserved stays reserved: its usage is still to come. Answers how many were reset.
+ */
+export async function resetDueAllowances(
+  database: JobsDatabase,
+  now: Date,
+  options: ResetOptions = {},
+): Promise<number> {
+  let reset = 0;
+  do {
+    const batch = await database.transaction((transaction) => resetBatch(transaction, now, options.tenantId));
+    reset += batch;
+    if (batch < BATCH) break;
+  } while (options.goOn?.() !== false);
+  return reset;
+}
+
+async function resetBatch(
+  transaction: JobsTransaction,
+  now: Date,
+  tenantId: string | undefined,
+): Promise<number> {
+  // The timer passes over what somebody else holds; a request waits, since it needs the row.
+  const [condition, locking] =
+    tenantId === undefined ? ['$2::text is null', 'skip locked'] : ['tenant_id = $2', ''];
+  const due = await transaction.query<DueAllowance>(
+    `select tenant_id, user_id, usage_type, reset_period, anchor_date, current_usage, usage_limit, last_reset_at,
+            next_reset_at
+       from free_tier_usage where next_reset_at <= $1 and ${condition}
+      order by tenant_id, user_id, usage_type, reset_period limit ${BATCH} for update ${locking}`,
+    [now, tenantId ?? null],
+  );
+  if (due.length === 0) return 0;
+  const changes = due.map((row) => changeOf(row, now));
+  await transaction.query(
+    `with ended as (
+       insert into ops.free_tier_periods (tenant_id, user_id, usage_type, reset_period, period_start, period_end, used, usage_limit)
+       select * from json_to_recordset($1::text::json) as e (tenant_id text, user_id text, usage_type text,
+         reset_period text, period_start timestamptz, period_end timestamptz, used numeric, usage_limit numeric)
+       on conflict (tenant_id, user_id, usage_type, reset_period, period_start) do nothing)
+     update free_tier_usage f
+        set current_usage = 0, last_reset_at = r.started_at, next_reset_at = r.ends_at, updated_at = $3,
+            version = f.version + 1
+       from json_to_recordset($2::text::json) as r (tenant_id text, user_id text, usage_type text, reset_period text,
+         started_at timestamptz, ends_at timestamptz)
+      where f.tenant_id = r.tenant_id and f.user_id = r.user_id and f.usage_type = r.usage_type
+        and f.reset_period = r.reset_period`,
+    [
+      JSON.stringify(changes.flatMap((change) => change.ended)),
+      JSON.stringify(changes.map((change) => change.running)),
+      now,
+    ],
+  );
+  return due.length;
+}
+
+/** What becomes of one allowance: the periods that ended, and the one that runs. */
+function changeOf(row: DueAllowance, now: Date): { ended: unknown[]; running: unknown } {
+  const { tenant_id, user_id, usage_type, reset_period, usage_limit } = row;
+  const key = { tenant_id, user_id, usage_type, reset_period };
+  const { missed, running } = periodsSince(row.anchor_date, reset_period, new Date(row.next_reset_at), now);
+  const used = { period_start: row.last_reset_at, period_end: row.next_reset_at, used: row.current_usage };
+  const unused = missed.map(({ start, end }) => ({ period_start: start, period_end: end, used: 0 }));
+  return {
+    ended: [used, ...unused].map((period) => ({ ...key, ...period, usage_limit })),
+    running: { ...key, started_at: running.start, ends_at: running.end },
+  };
+}

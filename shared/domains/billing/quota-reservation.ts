@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { errorFields, log } from '../../platform/log/log.ts';
+import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
+import { isFreePlan } from './plans.ts';
+
+/** What one write will use. */
+export interface Wanted {
+  /** The request's id: what was admitted is settled, or found abandoned, by it. */
+  readonly reservationId: string;
+  readonly usage: readonly { readonly usage_type: string; readonly usage_amount: number }[];
+}
+
+interface Allowance {
+  readonly [column: string]: unknown;
+  readonly usage_type: string;
+  readonly current_usage: number;
+  readonly reserved: number;
+  readonly usage_limit: number;
+  readonly next_reset_at: string;
+}
+
+/** Whether the tenant's usage is admitted at the door. */
+export function isMeteredAtDoor(call: Call): boolean {
+  return isFreePlan(call.context.planId);
+}
+
+/** The storage allowance is not reserved, since bytes are known only once archived: a full one closes the door. */
+const STORAGE = 'storage_gb';
+
+/**
+ * Admits what a free tenant is about to use, all of a request or none of it, in the order given. What is admitted is
+ * reserved in the billing database under a row lock, so that no two requests get the same last unit; the usage event
+ * turns the reservation into usage. Answers the refused, by reservation id. Paid tenants are always admitted.
+ */
+export async function admit(call: Call, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, Problem>> {
+  if (!isMeteredAtDoor(call) || wanted.length === 0) return new Map();
+  const types = [
+    ...new Set([STORAGE, ...wanted.flatMap((item) => item.usage.map((used) => used.usage_type))]),
+  ];
+  // Once more after the rows were made or reset; both can happen on a tenant's first request of a period.
+  for (let attempt = 1; ; attempt++) {
+    const result = await call.services
+      .forTenant(call.principal.tenantId)
+      .billing.transaction((transaction) => admitWithin(transaction, types, wanted, call.now));
+    if (result.state === 'done') return result.refused;
+    if (attempt === 3) throw new Error('the allowances stay due');
+    await ensureAllowances(call.services.jobs.billing, call.principal.tenantId, call.now);
+    await resetDueAllowances(call.services.jobs.billing, call.now, { tenantId: call.principal.tenantId });
+  }
+}
+
+/** What may still be used. Of a type's allowances (a day's and a month's, say) the scarcest counts. */
+function leftOf(row: Allowance): number {
+  return row.usage_limit - row.current_usage - row.reserved;
+}
+
+type Attempt = { state: 'done'; refused: ReadonlyMap<string, Problem> } | { state: 'due' };
+
+async function admitWithin(
+  transaction: TenantTransaction,
+  types: readonly string[],
+  wanted: readonly Wanted[],
+  now: Date,
+): Promise<Attempt> {
+  const rows = await transaction.query<Allowance>(
+    `select usage_type, current_usage::float8, reserved::float8, usage_limit::float8, next_reset_at
+       from free_tier_usage
+      where tenant_id = $1 and user_id = '' and usage_type = any($2::text[])
+      order by usage_type, reset_period for update`,
+    [transaction.tenantId, types],
+  );
+  const scarcest = new Map<string, Allowance>();
+  for (const row of rows) {
+    const other = scarcest.get(row.usage_type);
+    if (other === undefined || leftOf(row) < leftOf(other)) scarcest.set(row.usage_type, row);
+  }
+  if (scarcest.size < types.length || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
+    return { state: 'due' };
+  const left = new Map([...scarcest.values()].map((row) => [row.usage_type, leftOf(row)]));
+  const refused = new Map<string, Problem>();
+  const reservations: { reservation_id: string; usage_type: string; amount: number }[] = [];
+  for (const item of wanted) {
+    const spent =
+      (left.get(STORAGE) ?? 0) <= 0
+        ? STORAGE
+        : item.usage.find((used) => (left.get(used.usage_type) ?? 0) < used.usage_amount)?.usage_type;
+    if (spent !== undefined) {
+      refused.set(item.reservationId, quotaExceeded(spent, scarcest.get(spent)?.next_reset_at, now));
+      continue;
+    }
+    for (const used of item.usage) {
+      left.set(used.usage_type, (left.get(used.usage_type) ?? 0) - used.usage_amount);
+      reservations.push({
+        reservation_id: item.reservationId,
+        usage_type: used.usage_type,
+        amount: used.usage_amount,
+      });
+    }
+  }
+  if (reservations.length > 0) {
+    await transaction.query(
+      `with wanted as materialized (
+         select * from json_to_recordset($2::text::json) as w (reservation_id uuid, usage_type text, amount numeric)),
+       kept as (
+         insert into ops.usage_reservations (tenant_id, reservation_id, usage_type, amount, created_at)
+         select $1, reservation_id, usage_type, amount, $3 from wanted)
+       update free_tier_usage f set reserved = f.reserved + t.amount, updated_at = $3
+         from (select usage_type, sum(amount) as amount from wanted group by usage_type) t
+        where f.tenant_id = $1 and f.user_id = '' and f.usage_type = t.usage_type`,
+      [transaction.tenantId, JSON.stringify(reservations), now],
+    );
+  }
+  return { state: 'done', refused };
+}
+
+function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Date): Problem {
+  const seconds =
+    resetsAt === undefined ? 1 : Math.max(1, Math.ceil((Date.parse(resetsAt) - now.getTime()) / 1000));
+  return new Problem('QUOTA_EXCEEDED', {
+    detail: `The free allowance of ${usageType} is spent until ${resetsAt ?? 'its reset'}.`,
+    headers: { 'retry-after': String(seconds) },
+    members: { usage_type: usageType, resets_at: resetsAt },
+  });
+}
+
+/**
+ * Admits one write that leaves no row under the reservation's id. The id is a random UUID (version 4), where a request's
+ * is of version 7: whoever looks for abandoned reservations then knows that there is no row to find.
+ */
+export async function admitOne(
+  call: Call,
+  usage: Wanted['usage'],
+): Promise<{ readonly reservationId: string | undefined } | { readonly problem: Problem }> {
+  if (!isMeteredAtDoor(call)) return { reservationId: undefined };
+  const reservationId = randomUUID();
+  const problem = (await admit(call, [{ reservationId, usage }])).get(reservationId);
+  return problem === undefined ? { reservationId } : { problem };
+}
+
+/**
+ * Gives back what was admitted for writes that did not happen. Best effort: a failure leaves a reservation that the
+ * reset timer finds abandoned and gives back.
+ */
+export async function release(call: Call, reservationIds: readonly string[]): Promise<void> {
+  if (reservationIds.length === 0 || !isMeteredAtDoor(call)) return;
+  try {
+    const { billing } = call.services.forTenant(call.principal.tenantId);
+    await billing.transaction((transaction) =>
+      transaction.query(
+        // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
+        `with held as materialized (
+             select 1 from free_tier_usage f where f.tenant_id = $1 and f.user_id = ''
+              order by f.usage_type, f.reset_period for update)
+         , gone as (
+             delete from ops.usage_reservations r
+              where r.tenant_id = $1 and r.reservation_id = any($2::uuid[]) and (select count(*) from held) >= 0
+             returning r.usage_type, r.amount)
+         update free_tier_usage f set reserved = greatest(0, f.reserved - g.amount)
+           from (select usage_type, sum(amount) as amount from gone group by usage_type) g
+          where f.tenant_id = $1 and f.user_id = '' and f.usage_type = g.usage_type`,
+        [call.principal.tenantId, reservationIds],
+      ),
+    );
+  } catch (error) {
+    log.warn('reservations-not-released', { ...errorFields(error), reservations: reservationIds.length });
+  }
+}

@@ -1,0 +1,175 @@
+import { findNew, type EventIdentity } from '../../platform/bus/same-event.ts';
+import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
+import { recordset } from '../../platform/db/recordset.ts';
+import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import { resetDueAllowances } from './free-tier.ts';
+
+/** One use of something, as the ledger keeps it. */
+export interface Usage extends EventIdentity {
+  readonly id: string;
+  readonly user_id: string;
+  readonly subscription_id: string | null;
+  readonly usage_type: string;
+  readonly amount: number;
+  readonly unit: string;
+  readonly resource_type: string | null;
+  readonly resource_id: string | null;
+  readonly reservation_id: string | null;
+}
+
+const USAGE = recordset({
+  tenant_id: 'text',
+  id: 'uuid',
+  source: 'text',
+  event_id: 'text',
+  user_id: 'text',
+  subscription_id: 'uuid',
+  usage_type: 'text',
+  amount: 'numeric',
+  unit: 'text',
+  resource_type: 'text',
+  resource_id: 'text',
+  at: 'timestamptz',
+  reservation_id: 'uuid',
+});
+const ALLOWANCES = recordset({
+  tenant_id: 'text',
+  user_id: 'text',
+  usage_type: 'text',
+  reset_period: 'text',
+  last_reset_at: 'timestamptz',
+});
+
+/** What a `numeric(20, 9)` holds, less than its rounding: a counter at its end stands still rather than fail. */
+const COUNTER_MAX = '99999999999';
+
+/** The allowances that a batch counts against; they stay as they are until the transaction ends. */
+const LOCK_ALLOWANCES = `
+select tenant_id, user_id, usage_type, reset_period, last_reset_at, next_reset_at
+  from free_tier_usage
+ where tenant_id = any($1::text[]) and usage_type = any($2::text[])
+ order by tenant_id, user_id, usage_type, reset_period for update`;
+
+interface Allowance {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly next_reset_at: string;
+}
+
+/**
+ * Everything that a batch of usage does to the billing database, in one statement; the allowances that it counts against
+ * are locked before:
+ *
+ * - `kept`: each event becomes a usage record once, in the billing period of its own time: the live subscription's period
+ *   that contains it, or else the calendar month.
+ * - `counted`: what is new counts against the tenant's allowances (and the user's own, where there are any), if it happened
+ *   in the running period. A period that begins ahead of the clock runs all the same: a reset was asked for as of then, or
+ *   the clock was set back.
+ * - `late`: what happened before the running period counts in the ended one that it belongs to.
+ * - `settled`: what was reserved at the door for an event stops being reserved as the event is counted.
+ *
+ * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and judges it
+ * anew: in a statement that also chooses partitions as it runs, PostgreSQL 18 then uses what it has freed, and crashes.
+ */
+const RECORD_USAGE = `
+with event as materialized (
+  select * from ${USAGE.from('e', 7)}),
+allowance as materialized (
+  select * from ${ALLOWANCES.from('a', 2)}),
+kept as (
+  insert into usage_records (tenant_id, id, event_source, event_id, user_id, subscription_id, usage_type, usage_amount,
+    usage_unit, resource_type, resource_id, occurred_at, received_at, billing_period_start, billing_period_end, created_at)
+  select e.tenant_id, e.id, e.source, e.event_id, e.user_id, coalesce(e.subscription_id, s.subscription_id), e.usage_type,
+         e.amount, e.unit, e.resource_type, e.resource_id, e.at, $1,
+         coalesce(s.current_period_start, date_trunc('month', e.at, 'UTC')),
+         coalesce(s.current_period_end, date_trunc('month', e.at, 'UTC') + interval '1 month'), $1
+    from event e
+    left join user_subscriptions s
+      on s.tenant_id = e.tenant_id and s.status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')
+     and e.at >= s.current_period_start and e.at < s.current_period_end
+   order by e.tenant_id, e.source, e.event_id
+  on conflict do nothing
+  returning tenant_id, user_id, usage_type, usage_amount, occurred_at),
+settled as (
+  delete from ops.usage_reservations r
+   using (select distinct tenant_id, reservation_id, usage_type from event where reservation_id is not null) e
+   where r.tenant_id = e.tenant_id and r.reservation_id = e.reservation_id and r.usage_type = e.usage_type
+  returning r.tenant_id, r.usage_type, r.amount),
+freed as (
+  select tenant_id, usage_type, sum(amount) as amount from settled group by tenant_id, usage_type),
+charged as materialized (
+  select a.*, k.usage_amount, k.occurred_at
+    from kept k join allowance a
+      on a.tenant_id = k.tenant_id and a.usage_type = k.usage_type and (a.user_id = '' or a.user_id = k.user_id)),
+counted as (
+  select tenant_id, user_id, usage_type, reset_period, sum(usage_amount) as amount from charged
+   where occurred_at >= last_reset_at or last_reset_at > $1
+   group by tenant_id, user_id, usage_type, reset_period),
+changed as (
+  update free_tier_usage f
+     set current_usage = least(f.current_usage + coalesce(c.amount, 0), ${COUNTER_MAX}),
+         reserved = greatest(0, f.reserved - coalesce(g.amount, 0)), updated_at = $1
+    from allowance a
+    left join counted c using (tenant_id, user_id, usage_type, reset_period)
+    left join freed g on g.tenant_id = a.tenant_id and g.usage_type = a.usage_type and a.user_id = ''
+   where f.tenant_id = a.tenant_id and f.user_id = a.user_id and f.usage_type = a.usage_type
+     and f.reset_period = a.reset_period and (c.amount is not null or g.amount is not null)),
+late as (
+  select tenant_id, user_id, usage_type, reset_period, occurred_at, usage_amount from charged
+   where occurred_at < last_reset_at and last_reset_at <= $1),
+ended as (
+  select tenant_id, user_id, usage_type, reset_period, period_start, period_end, usage_limit from ops.free_tier_periods
+   where exists (select from late) and tenant_id in (select tenant_id from late)),
+adjusted as (
+  insert into ops.free_tier_periods as p
+    (tenant_id, user_id, usage_type, reset_period, period_start, period_end, used, usage_limit, recorded_at)
+  select l.tenant_id, l.user_id, l.usage_type, l.reset_period, e.period_start, e.period_end, sum(l.usage_amount),
+         max(e.usage_limit), $1
+    from late l join ended e using (tenant_id, user_id, usage_type, reset_period)
+   where l.occurred_at >= e.period_start and l.occurred_at < e.period_end
+   group by l.tenant_id, l.user_id, l.usage_type, l.reset_period, e.period_start, e.period_end
+  on conflict (tenant_id, user_id, usage_type, reset_period, period_start)
+    do update set used = least(p.used + excluded.used, ${COUNTER_MAX}))
+select 1`;
+
+const LEDGER = { table: 'usage_records', timeColumn: 'occurred_at' };
+
+/**
+ * Records usage: the ledger, the allowances, the reservations at the door. Idempotent by the events' source and id, of
+ * which no two of one call may be the same.
+ * @throws what the database throws; then nothing was recorded.
+ */
+export async function recordUsage(database: JobsDatabase, usage: readonly Usage[], now: Date): Promise<void> {
+  if (usage.length === 0) return;
+  const instants = usage.map((event) => new Date(event.at));
+  const record = (): Promise<ReadonlySet<string>> =>
+    database.transaction((transaction) => recordWithin(transaction, usage, now));
+  // A reset can come due between one look and the next, hardly twice.
+  for (let attempt = 1; attempt <= 3; attempt++) {
+    const due = await withMonthPartitions(database, 'usage_records', instants, record);
+    if (due.size === 0) return;
+    for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
+  }
+  throw new Error('the allowances stay due');
+}
+
+/** Records, or answers the tenants whose allowances have to be reset before. */
+async function recordWithin(
+  transaction: JobsTransaction,
+  usage: readonly Usage[],
+  now: Date,
+): Promise<ReadonlySet<string>> {
+  const tenants = [...new Set(usage.map((event) => event.tenant_id))];
+  const types = [...new Set(usage.map((event) => event.usage_type))];
+  // The locks first: what another batch recorded under them is then seen.
+  const [allowances, fresh] = await Promise.all([
+    transaction.query<Allowance>(LOCK_ALLOWANCES, [tenants, types]),
+    findNew(transaction, LEDGER, usage),
+  ]);
+  const due = allowances.filter((allowance) => Date.parse(allowance.next_reset_at) <= now.getTime());
+  if (due.length === 0 && fresh.length > 0) {
+    const parameters = [now, ...ALLOWANCES.parameters(allowances), ...USAGE.parameters(fresh)];
+    await transaction.query(RECORD_USAGE, parameters);
+  }
+  return new Set(due.map((allowance) => allowance.tenant_id));
+}

@@ -1,0 +1,144 @@
+import { Memory } from '../../platform/cache/single-flight-cache.ts';
+import type { Settings } from '../../platform/config/settings.ts';
+import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
+import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
+
+/** The tenant under which the platform's own keys and defaults live. */
+export const PLATFORM_TENANT = 'platform';
+
+/** Who is asking. The tenant comes from the credential alone. */
+export interface Principal {
+  readonly tenantId: string;
+  readonly keyId: string;
+  readonly permissions: ReadonlySet<Permission>;
+  readonly rateLimitPerHour: number;
+  readonly rateLimitPerDay: number;
+}
+
+interface StoredKey {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly key_hash: Buffer;
+  readonly permissions: unknown;
+  readonly rate_limit_per_hour: number;
+  readonly rate_limit_per_day: number;
+  readonly is_active: boolean;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+}
+
+/** A key revoked by another instance is refused here within this time; by this one, at once. */
+const MEMORY_TTL_MS = 5_000;
+const MEMORY_MAX = 10_000;
+/** `last_used_at` is written at most this often for each key: it answers "is it in use", not "when exactly". */
+const LAST_USED_GRAIN_MS = 60_000;
+
+function unauthorized(detail: string): Problem {
+  return new Problem('UNAUTHORIZED', { detail, headers: { 'www-authenticate': 'Bearer realm="comply-ai"' } });
+}
+
+/** Checks API keys against their stored hashes. */
+export class Authenticator {
+  readonly #database: JobsDatabase;
+  readonly #settings: Settings;
+  readonly #memory = new Memory<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  /** What a key may do, read out of its row once. */
+  readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
+  readonly #hashes = new Map<string, Buffer>();
+  readonly #lastUsed = new Map<string, number>();
+
+  constructor(database: JobsDatabase, settings: Settings) {
+    this.#database = database;
+    this.#settings = settings;
+  }
+
+  /**
+   * The principal of a request's headers: `Authorization: Bearer` or `X-API-Key`.
+   * @throws Problem 401, saying whether the key is missing, unknown, revoked or expired: only its holder learns that.
+   */
+  async authenticate(headers: Headers, now: Date): Promise<Principal> {
+    const credential = credentialOf(headers);
+    if (credential === undefined)
+      throw unauthorized('Send an API key as Authorization: Bearer or X-API-Key.');
+    const parts = parseApiKey(credential);
+    if (parts === undefined) throw unauthorized('The credential is not an API key of this service.');
+    const stored = await this.#find(parts.keyId);
+    if (stored === null || !sameHash(stored.key_hash, this.#hash(credential, parts)))
+      throw unauthorized('The API key is not known.');
+    if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
+      throw unauthorized('The API key was revoked.');
+    if (!stored.is_active) throw unauthorized('The API key is not active.');
+    if (stored.expires_at !== null && Date.parse(stored.expires_at) <= now.getTime())
+      throw unauthorized('The API key has expired.');
+    this.#touch(stored.tenant_id, parts.keyId, now);
+    return {
+      tenantId: stored.tenant_id,
+      keyId: parts.keyId,
+      permissions: this.#permissionsOf(stored),
+      rateLimitPerHour: stored.rate_limit_per_hour,
+      rateLimitPerDay: stored.rate_limit_per_day,
+    };
+  }
+
+  /** To be called after a key was changed. */
+  forget(keyId: string): void {
+    this.#memory.forget(keyId);
+  }
+
+  #permissionsOf(stored: StoredKey): ReadonlySet<Permission> {
+    let permissions = this.#permissions.get(stored);
+    if (permissions === undefined) {
+      permissions = knownPermissions(stored.permissions);
+      this.#permissions.set(stored, permissions);
+    }
+    return permissions;
+  }
+
+  #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {
+    // The HMAC of a credential never changes: computed once for each one in use.
+    const known = this.#hashes.get(credential);
+    if (known !== undefined) return known;
+    const hash = hashApiKey(this.#settings.API_KEY_PEPPER, parts);
+    if (this.#hashes.size >= MEMORY_MAX) this.#hashes.clear();
+    this.#hashes.set(credential, hash);
+    return hash;
+  }
+
+  #find(keyId: string): StoredKey | null | Promise<StoredKey | null> {
+    return this.#memory.find(keyId, async () => {
+      const [row] = await this.#database.query<StoredKey>(
+        `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
+                k.expires_at, k.revoked_at
+           from api_keys k where k.key_id = $1`,
+        [keyId],
+      );
+      return row ?? null;
+    });
+  }
+
+  #touch(tenantId: string, keyId: string, now: Date): void {
+    const last = this.#lastUsed.get(keyId);
+    if (last !== undefined && now.getTime() - last < LAST_USED_GRAIN_MS) return;
+    if (this.#lastUsed.size >= MEMORY_MAX) this.#lastUsed.clear();
+    this.#lastUsed.set(keyId, now.getTime());
+    // Beside the request: whether this is written decides nothing.
+    this.#database
+      .query(`update api_keys set last_used_at = $3 where tenant_id = $1 and key_id = $2`, [
+        tenantId,
+        keyId,
+        now,
+      ])
+      .catch(() => undefined);
+  }
+}
+
+function credentialOf(headers: Headers): string | undefined {
+  const authorization = headers.get('authorization');
+  if (authorization !== null) {
+    const match = /^bearer +(\S+)$/i.exec(authorization.trim());
+    return match?.[1] ?? '';
+  }
+  return headers.get('x-api-key')?.trim() ?? undefined;
+}

@@ -1,0 +1,86 @@
+import { generateApiKey, hashApiKey } from '../../platform/auth/api-key.ts';
+import type { Permission } from '../../platform/auth/permissions.ts';
+import type { Settings } from '../../platform/config/settings.ts';
+import { json, type Parameter } from '../../platform/db/tenant-database.ts';
+
+/** A transaction of a tenant's or of the jobs role. */
+export interface Queries {
+  query<T extends Record<string, unknown>>(text: string, parameters?: readonly Parameter[]): Promise<T[]>;
+}
+
+/** A key to be made. */
+export interface KeyToMake {
+  readonly tenantId: string;
+  readonly name: string;
+  readonly permissions: readonly Permission[];
+  readonly rateLimitPerHour: number;
+  readonly rateLimitPerDay: number;
+  /** Null: never. */
+  readonly expiresAt: Date | null;
+  /** Who makes it, as audit entries name actors. */
+  readonly createdBy: string;
+}
+
+/** A key as the database tells it: {@link KEY_COLUMNS}. */
+export interface KeyRow {
+  readonly [column: string]: unknown;
+  readonly key_id: string;
+  readonly key_name: string;
+  readonly permissions: unknown;
+  readonly rate_limit_per_hour: number;
+  readonly rate_limit_per_day: number;
+  readonly is_active: boolean;
+  readonly revoked_at: string | null;
+  readonly expires_at: string | null;
+  readonly replaced_by: string | null;
+  readonly created_at: string;
+}
+
+/** A key's columns for an answer, of `api_keys k`; never the hash. */
+export const KEY_COLUMNS = `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day,
+  k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.created_at, k.updated_at`;
+
+/** Whether a key opens anything at an instant, and if not, why. */
+export type KeyStatus = 'active' | 'expired' | 'revoked' | 'inactive';
+
+/** A key's status at an instant. */
+export function keyStatus(row: KeyRow, now: Date): KeyStatus {
+  if (row.revoked_at !== null) return 'revoked';
+  if (!row.is_active) return 'inactive';
+  return row.expires_at !== null && Date.parse(row.expires_at) <= now.getTime() ? 'expired' : 'active';
+}
+
+/** A key as clients see it. */
+export function presentKey(row: KeyRow, now: Date): Record<string, unknown> {
+  return { ...row, status: keyStatus(row, now) };
+}
+
+/** Makes a key in the caller's transaction. `credential` is its text, which is kept nowhere. */
+export async function insertKey(
+  settings: Settings,
+  transaction: Queries,
+  key: KeyToMake,
+  now: Date,
+): Promise<{ readonly row: KeyRow; readonly credential: string }> {
+  const made = generateApiKey(settings.DEPLOYMENT_ENVIRONMENT);
+  const [row] = await transaction.query<KeyRow>(
+    `insert into api_keys as k (tenant_id, key_id, key_name, key_hash, key_prefix, permissions, rate_limit_per_hour,
+       rate_limit_per_day, expires_at, created_by, created_at, updated_at)
+     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) returning ${KEY_COLUMNS}`,
+    [
+      now,
+      key.tenantId,
+      made.keyId,
+      key.name,
+      hashApiKey(settings.API_KEY_PEPPER, made),
+      made.prefix,
+      json(key.permissions),
+      key.rateLimitPerHour,
+      key.rateLimitPerDay,
+      key.expiresAt,
+      key.createdBy,
+    ],
+  );
+  if (row === undefined) throw new Error('the key was not inserted');
+  return { row, credential: made.credential };
+}

@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { PERMISSION_SETS, PERMISSIONS } from '../../platform/auth/permissions.ts';
+import { instant } from '../../platform/http/fields.ts';
+import { pageQuery } from '../../platform/http/pagination.ts';
+import { DAY_MS } from '../../platform/time/clock.ts';
+
+/** What a key may be given at most: more than one client can send, so that nobody mistakes it for "none". */
+const RATE_PER_HOUR_MAX = 1_000_000;
+const RATE_PER_DAY_MAX = 10_000_000;
+/** The reference's. */
+const RATE_PER_HOUR_DEFAULT = 1000;
+const RATE_PER_DAY_DEFAULT = 10_000;
+
+/** A day: long enough to roll a new key out without a fixed hour for it. */
+const OVERLAP_DEFAULT_S = DAY_MS / 1000;
+/** A rotation that takes longer than this is two keys. */
+const OVERLAP_MAX_S = 30 * OVERLAP_DEFAULT_S;
+
+/** The sets that a tenant's owner can give. */
+const PERMISSION_SET_NAMES = ['reader', 'writer', 'owner'] as const;
+
+const keyName = z.string().min(1).max(200);
+const expiresAt = instant.nullable().default(null);
+
+/** `POST /api-keys`. */
+export const newApiKey = z
+  .strictObject({
+    key_name: keyName,
+    permissions: z
+      .array(z.enum(PERMISSIONS))
+      .min(1)
+      .optional()
+      .describe('Not more than the caller’s own key has.'),
+    permission_set: z.enum(PERMISSION_SET_NAMES).optional().describe('In place of `permissions`.'),
+    rate_limit_per_hour: z.number().int().min(1).max(RATE_PER_HOUR_MAX).default(RATE_PER_HOUR_DEFAULT),
+    rate_limit_per_day: z.number().int().min(1).max(RATE_PER_DAY_MAX).default(RATE_PER_DAY_DEFAULT),
+    expires_at: expiresAt.describe('Null: it does not expire.'),
+  })
+  .refine((body) => (body.permissions === undefined) !== (body.permission_set === undefined), {
+    path: ['permissions'],
+    message: 'give either permissions or permission_set',
+  });
+export type NewApiKey = z.output<typeof newApiKey>;
+
+/** The permissions that a body asks for. */
+export function permissionsOf(body: NewApiKey): readonly (typeof PERMISSIONS)[number][] {
+  if (body.permission_set !== undefined) return PERMISSION_SETS[body.permission_set];
+  return [...new Set(body.permissions)];
+}
+
+/** `POST /api-keys/{key_id}/rotate`; the body may be left out. */
+export const rotation = z
+  .strictObject({
+    overlap_seconds: z
+      .number()
+      .int()
+      .min(0)
+      .max(OVERLAP_MAX_S)
+      .default(OVERLAP_DEFAULT_S)
+      .describe('How long the old key still works.'),
+    expires_at: instant
+      .nullable()
+      .optional()
+      .describe('When the new key expires; left out, it lives as long as the old one was made for.'),
+  })
+  .prefault({});
+export type Rotation = z.output<typeof rotation>;
+
+/** `{key_id}` in a path. */
+export const keyIdParams = z.object({ key_id: z.string().regex(/^[a-z0-9]{20}$/) });
+
+/** A key as it is shown; its secret and its hash never are. */
+export const apiKey = z.object({
+  key_id: z.string(),
+  key_name: z.string(),
+  key_prefix: z.string().describe('How the key begins: enough to tell it from others.'),
+  permissions: z.array(z.string()),
+  rate_limit_per_hour: z.number().int(),
+  rate_limit_per_day: z.number().int(),
+  status: z.enum(['active', 'expired', 'revoked', 'inactive']),
+  is_active: z.boolean(),
+  last_used_at: z.string().nullable(),
+  expires_at: z.string().nullable(),
+  revoked_at: z.string().nullable(),
+  replaced_by: z.string().nullable().describe('The key that it was rotated to.'),
+  created_by: z.string().nullable(),
+  created_at: z.string(),
+  updated_at: z.string(),
+});
+
+/** What a secret's field says of itself. */
+export const SHOWN_ONCE =
+  'The key itself, shown in this answer alone and stored nowhere: null when an Idempotency-Key is replayed.';
+
+/** A key just made. */
+export const apiKeyCreated = z.object({
+  ...apiKey.shape,
+  api_key: z.string().nullable().describe(SHOWN_ONCE),
+});
+
+/** A key just rotated. */
+export const apiKeyRotated = z.object({
+  ...apiKeyCreated.shape,
+  replaces: z
+    .object({ key_id: z.string(), expires_at: z.string() })
+    .describe('The old key, and its last moment.'),
+});
+
+/** `GET /api-keys`. */
+export const apiKeysQuery = z.object({
+  ...pageQuery,
+  is_active: z.stringbool({ truthy: ['true', '1'], falsy: ['false', '0'] }).optional(),
+});

@@ -1,0 +1,154 @@
+import type {
+  AnalysisItem,
+  AuditItem,
+  MappingItem,
+  OrchestrationItem,
+  RecordItem,
+  ResultItem,
+} from './find-related.ts';
+import { archiveName } from '../records/archive/archive-document.ts';
+import type { LineageEdge, LineageNode } from './schemas.ts';
+
+/** A lineage under construction. Things may be added in any order and more than once; edges join what is there at the end. */
+export class LineageGraph {
+  readonly #nodes = new Map<string, LineageNode>();
+  readonly #mappings = new Map<string, MappingItem>();
+  readonly #analyses = new Map<string, AnalysisItem>();
+  readonly #results = new Map<string, ResultItem>();
+  readonly #blobs = new Map<string, string>();
+  readonly #audited: LineageEdge[] = [];
+
+  addOrchestration(item: OrchestrationItem): void {
+    const { id, created_at, status, policy_bundle } = item;
+    const href = `/api/v1/orchestrations/${id}`;
+    this.#nodes.set(id, { kind: 'orchestration', id, created_at, href, status, policy_bundle });
+  }
+
+  addResult(item: ResultItem): void {
+    const id = resultId(item);
+    const { created_at, status, detector, attempt, confidence } = item;
+    this.#results.set(id, item);
+    this.#nodes.set(id, { kind: 'detector_result', id, created_at, status, detector, attempt, confidence });
+  }
+
+  addMapping(item: MappingItem): void {
+    const { id, created_at, status, detector, model_version, confidence } = item;
+    const href = `/api/v1/mappings/${id}`;
+    this.#mappings.set(id, item);
+    this.#nodes.set(id, {
+      kind: 'mapping',
+      id,
+      created_at,
+      href,
+      status,
+      detector,
+      model_version,
+      confidence,
+    });
+  }
+
+  /** With the blob, once it has one. */
+  addRecord(item: RecordItem): void {
+    const { id, created_at, detector, model_version, archived_at, expires_at } = item;
+    const href = `/api/v1/records/${id}`;
+    this.#nodes.set(id, {
+      kind: 'record',
+      id,
+      created_at,
+      href,
+      detector,
+      model_version,
+      archived_at,
+      expires_at,
+    });
+    if (item.blob_url === null || archived_at === null) return;
+    const blobId = `${item.container_name}/${archiveName(item)}`;
+    this.#blobs.set(id, blobId);
+    this.#nodes.set(blobId, {
+      kind: 'blob',
+      id: blobId,
+      created_at: archived_at,
+      href: item.blob_url,
+      sha256: item.blob_sha256,
+      access_tier: item.access_tier,
+      bytes: item.blob_bytes,
+    });
+  }
+
+  addAnalysis(item: AnalysisItem): void {
+    const { id, created_at, status, analysis_type, evidence_refs } = item;
+    const href = `/api/v1/analyses/${id}`;
+    this.#analyses.set(id, item);
+    this.#nodes.set(id, {
+      kind: 'analysis',
+      id,
+      created_at,
+      href,
+      status,
+      analysis_type,
+      evidence_refs: [...evidence_refs],
+    });
+  }
+
+  addAuditEntry(item: AuditItem): void {
+    const { id, created_at, action, actor, outcome, resource_id } = item;
+    const href = `/api/v1/audit-logs/${id}`;
+    this.#nodes.set(id, { kind: 'audit_entry', id, created_at, href, action, actor, outcome });
+    this.#audited.push({ from: resource_id, to: id, relation: 'audited' });
+  }
+
+  has(id: string): boolean {
+    return this.#nodes.has(id);
+  }
+
+  nodes(): LineageNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  /** When the oldest of its things was made, to the millisecond below. */
+  earliest(): string | undefined {
+    if (this.#nodes.size === 0) return undefined;
+    return new Date(Math.min(...this.nodes().map((node) => Date.parse(node.created_at)))).toISOString();
+  }
+
+  /** A thing and all that came of it, by id. */
+  below(root: string): string[] {
+    const edges = this.edges();
+    const reached = new Set([root]);
+    // A set that grows while it is walked is walked to its end.
+    for (const from of reached) for (const edge of edges) if (edge.from === from) reached.add(edge.to);
+    return [...reached];
+  }
+
+  edges(): LineageEdge[] {
+    const edges = [
+      ...[...this.#results.entries()].map(([id, item]) => edge(item.request_id, id, 'detected')),
+      ...[...this.#mappings.values()].flatMap((item) => this.#edgesOfMapping(item)),
+      ...[...this.#blobs.entries()].map(([record, blob]) => edge(record, blob, 'archived')),
+      ...[...this.#analyses.values()].flatMap((item) =>
+        [...new Set(item.evidence_refs)].map((ref) => edge(ref, item.id, 'evidence_for')),
+      ),
+      ...this.#audited,
+    ];
+    return edges.filter(({ from, to }) => this.#nodes.has(from) && this.#nodes.has(to));
+  }
+
+  /** A mapping came of its detector's newest result, or, where there is none of that name, of the orchestration as a whole. */
+  #edgesOfMapping(item: MappingItem): LineageEdge[] {
+    const recorded = item.record_id === null ? [] : [edge(item.id, item.record_id, 'recorded')];
+    if (item.orchestration_id === null) return recorded;
+    const [result] = [...this.#results.values()]
+      .filter((one) => one.request_id === item.orchestration_id && one.detector === item.detector)
+      .sort((left, right) => right.attempt - left.attempt);
+    const origin = result === undefined ? item.orchestration_id : resultId(result);
+    return [edge(origin, item.id, 'mapped'), ...recorded];
+  }
+}
+
+function edge(from: string, to: string, relation: LineageEdge['relation']): LineageEdge {
+  return { from, to, relation };
+}
+
+function resultId(item: ResultItem): string {
+  return `${item.request_id}/${item.detector}/${item.attempt}`;
+}

@@ -1,0 +1,217 @@
+import { hash } from 'node:crypto';
+import { ARCHIVE_REQUESTED, newEvent } from '../../platform/bus/events.ts';
+import { mapperResponseKey, contentHash } from '../../platform/cache/keys.ts';
+import type { DataKey } from '../../platform/crypto/data-keys.ts';
+import { binding, seal } from '../../platform/crypto/sealing.ts';
+import type { Columns } from '../../platform/db/recordset.ts';
+import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { created, type Reply } from '../../platform/call/reply.ts';
+import { newId } from '../../platform/ids/ids.ts';
+import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
+import { expiryOf, partitionDayOf, retentionDaysOf } from '../retention/expiry.ts';
+import { dataKeyOf } from '../tenancy/data-key.ts';
+import { z } from 'zod';
+import type { MapperResponse, NewMapping } from './schemas.ts';
+import { knownLabels, labelFaults } from './taxonomy.ts';
+
+/** What a response adds to a mapping's row; see {@link responseColumns}. */
+export const RESPONSE_COLUMNS = {
+  record_id: 'uuid',
+  partition_day: 'date',
+  record_expires_at: 'timestamptz',
+  mapped: 'jsonb',
+  response_fingerprint: 'bytea',
+  azure_region: 'text',
+  resource_group: 'text',
+  subscription_id: 'text',
+} as const satisfies Columns;
+
+/** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
+const RECORDING = defineRecording({
+  route: 'mappings-create',
+  columns: {
+    detector: 'text',
+    output: 'jsonb',
+    source: 'bytea',
+    key_id: 'uuid',
+    model_version: 'text',
+    processing_mode: 'text',
+    priority: 'text',
+    metadata: 'jsonb',
+    orchestration_request_id: 'uuid',
+    status: 'text',
+    expires_at: 'timestamptz',
+    ...RESPONSE_COLUMNS,
+  },
+  inserts: `
+  , request as (
+      insert into mapper_requests (tenant_id, request_id, orchestration_request_id, detector, output, source_data,
+        encryption_key_id, model_version, processing_mode, priority, metadata, idempotency_key, status,
+        created_at, updated_at, expires_at)
+      select scope.tenant_id, request_id, orchestration_request_id, detector, output, source,
+             key_id, model_version, processing_mode, priority, metadata, idempotency_key,
+             status, recorded_at, recorded_at, expires_at
+        from fresh, scope)
+  , response as (
+      insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
+        policy_context, version_info, processing_time_ms, model_used, fingerprint, created_at)
+      select scope.tenant_id, request_id, record_id, mapped->'taxonomy', mapped->'scores', (mapped->>'confidence')::float8,
+             mapped->>'notes', mapped->'provenance', mapped->'policy_context', mapped->'version_info',
+             (mapped->>'processing_time_ms')::int, mapped->>'model_used', response_fingerprint,
+             recorded_at
+        from fresh, scope where record_id is not null)
+  , record as (
+      insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
+        timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group,
+        subscription_id)
+      select scope.tenant_id, record_id, partition_day, source, mapped, model_version, detector,
+             recorded_at, metadata, request_id, key_id, recorded_at, record_expires_at, azure_region,
+             resource_group, subscription_id
+        from fresh, scope where record_id is not null)`,
+});
+
+/** How long a mapper's answer is offered to the same question. */
+const KNOWN_RESPONSE_TTL_S = 60 * 60;
+const knownResponseSchema = z.object({
+  taxonomy: z.array(z.string()),
+  scores: z.record(z.string(), z.number()),
+  confidence: z.number(),
+  model_used: z.string(),
+});
+
+/** Records one mapping. 201, with a `record_id` when it came with its response. */
+export async function recordMapping(call: Call, body: NewMapping): Promise<Reply> {
+  const [item] = await prepareMappings(call, [{ body, claim: call.idempotency }]);
+  if (item instanceof Problem) throw item;
+  if (item === undefined) throw new Error('nothing was prepared');
+  return singleReply(await recordItems(call, RECORDING, [item]));
+}
+
+/** A mapping to record, and the key that makes it repeatable. */
+export interface ClaimedMapping {
+  readonly body: NewMapping;
+  readonly claim: IdempotencyClaim | null;
+}
+
+/** The route and SQL that batches record with. */
+export const MAPPING_RECORDING = RECORDING;
+
+/** Makes mappings ready to be recorded: checks labels, seals sources, fixes ids and answers. */
+export async function prepareMappings(
+  call: Call,
+  mappings: readonly ClaimedMapping[],
+): Promise<(Item | Problem)[]> {
+  const [dataKey, labels] = await Promise.all([dataKeyOf(call), knownLabels(call.services.jobs.core)]);
+  return Promise.all(
+    mappings.map(async ({ body, claim }) => {
+      const faults = body.response === undefined ? [] : labelFaults(labels, body.response, '/response');
+      if (faults.length > 0) return new Problem('INVALID_REQUEST', { errors: faults });
+      return prepare(call, dataKey, body, claim);
+    }),
+  );
+}
+
+async function prepare(
+  call: Call,
+  dataKey: DataKey,
+  body: NewMapping,
+  claim: IdempotencyClaim | null,
+): Promise<Item> {
+  const requestId = newId(call.now);
+  const recordId = body.response === undefined ? undefined : newId(call.now);
+  const source = Buffer.from(body.source_data, 'utf8');
+  const expiresAt = expiryOf(call.context, 'mappings', call.now);
+  const known = await knownResponse(call, dataKey, body);
+  const answerBody = {
+    request_id: requestId,
+    status: recordId === undefined ? 'pending' : 'completed',
+    detector: body.detector,
+    model_version: body.model_version,
+    created_at: call.now.toISOString(),
+    expires_at: expiresAt.toISOString(),
+    ...(recordId === undefined ? {} : { record_id: recordId }),
+    ...(known === undefined ? {} : { known_response: known }),
+  };
+  return {
+    requestId,
+    claim,
+    reply: created(`/api/v1/mappings/${requestId}`, answerBody),
+    audit: {
+      action: 'mapping.created',
+      resource_type: 'mapping',
+      resource_id: requestId,
+      details: { detector: body.detector, completed: recordId !== undefined, record_id: recordId ?? null },
+    },
+    usage: [{ usage_type: 'api_calls', usage_amount: 1 }],
+    events: recordId === undefined ? [] : [archiveEvent(call, recordId)],
+    row: {
+      detector: body.detector,
+      output: body.output ?? null,
+      source: seal(dataKey.key, source, binding(call.tenant.tenantId, requestId)),
+      key_id: dataKey.keyId,
+      model_version: body.model_version,
+      processing_mode: body.processing_mode,
+      priority: body.priority,
+      metadata: body.metadata,
+      orchestration_request_id: body.orchestration_request_id ?? null,
+      status: answerBody.status,
+      expires_at: expiresAt,
+      ...(body.response === undefined || recordId === undefined
+        ? {}
+        : responseColumns(call, recordId, body.response)),
+    },
+  };
+}
+
+/** The event that has a record written to its blob. */
+export function archiveEvent(call: Call, recordId: string): ReturnType<typeof newEvent> {
+  return newEvent(ARCHIVE_REQUESTED, { tenant_id: call.tenant.tenantId, record_id: recordId }, call.now);
+}
+
+/** The values of {@link RESPONSE_COLUMNS}. */
+export function responseColumns(call: Call, recordId: string, response: MapperResponse) {
+  const days = retentionDaysOf(call.context, 'storage_records');
+  return {
+    record_id: recordId,
+    partition_day: partitionDayOf(days, call.now),
+    record_expires_at: expiryOf(call.context, 'storage_records', call.now),
+    mapped: response,
+    response_fingerprint: responseFingerprint(response),
+    azure_region: call.services.settings.AZURE_REGION,
+    resource_group: call.services.settings.AZURE_RESOURCE_GROUP,
+    subscription_id: call.services.settings.AZURE_SUBSCRIPTION_ID ?? null,
+  };
+}
+
+/** What tells a repeated response from another one. */
+export function responseFingerprint(response: MapperResponse): Buffer {
+  return hash('sha256', JSON.stringify(response), 'buffer');
+}
+
+function questionHash(
+  dataKey: DataKey,
+  body: Pick<NewMapping, 'detector' | 'output' | 'source_data' | 'model_version'>,
+): string {
+  return contentHash(
+    dataKey.key,
+    body.detector,
+    JSON.stringify(body.output ?? null),
+    body.source_data,
+    body.model_version,
+  );
+}
+
+/** The mapper's answer to the same question before, for a request that has none yet; keeps the answer of one that has. */
+async function knownResponse(
+  call: Call,
+  dataKey: DataKey,
+  body: NewMapping,
+): Promise<z.output<typeof knownResponseSchema> | undefined> {
+  if (!call.services.cache.configured) return undefined;
+  const key = mapperResponseKey(call.tenant.tenantId, questionHash(dataKey, body));
+  if (body.response === undefined) return call.services.cache.read(key, knownResponseSchema);
+  const { taxonomy, scores, confidence, model_used } = body.response;
+  call.services.cache.keep(key, { taxonomy, scores, confidence, model_used }, KNOWN_RESPONSE_TTL_S);
+  return undefined;
+}

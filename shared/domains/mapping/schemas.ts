@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { freeForm, instant, unit } from '../../platform/http/fields.ts';
+import { pageQuery } from '../../platform/http/pagination.ts';
+
+/** A mapper payload, sealed: the contract's 64 KB, in UTF-8 bytes. */
+export const SOURCE_MAX_BYTES = 64 * 1024;
+const NOTES_MAX = 500;
+
+const label = z.string().min(1).max(200);
+
+/** Where a mapping came from. */
+const provenance = z.strictObject({
+  vendor: z.string().max(200).optional(),
+  detector: z.string().max(200).optional(),
+  detector_version: z.string().max(200).optional(),
+  raw_ref: z.string().max(1000).optional(),
+  route: z.string().max(200).optional(),
+  model: z.string().max(200).optional(),
+  tenant_id: z.string().max(63).optional(),
+  ts: instant.optional(),
+});
+
+/** What the mapper answered. */
+const mapperResponseFields = {
+  taxonomy: z.array(label).min(1).max(50).describe('Canonical labels, each known to the taxonomy.'),
+  scores: z.record(label, unit).describe('By label, in [0,1].'),
+  confidence: unit,
+  notes: z.string().max(NOTES_MAX).optional(),
+  provenance: provenance.optional(),
+  policy_context: freeForm.optional(),
+  version_info: freeForm.optional(),
+};
+
+const cost = {
+  processing_time_ms: z.number().int().nonnegative().max(86_400_000),
+  model_used: z.string().min(1).max(200),
+};
+
+/** `PUT /mappings/{request_id}/response`. */
+export const mapperResponse = z.strictObject({ ...mapperResponseFields, ...cost });
+export type MapperResponse = z.output<typeof mapperResponse>;
+
+/** `POST /mappings`. */
+export const newMapping = z.strictObject({
+  detector: z.string().min(1).max(200),
+  source_data: z
+    .string()
+    .min(1)
+    .refine((text) => Buffer.byteLength(text) <= SOURCE_MAX_BYTES, {
+      message: `must be at most ${SOURCE_MAX_BYTES} bytes`,
+    })
+    .describe('What was mapped: sealed under the tenant’s key, never logged.'),
+  output: z
+    .union([z.string().max(SOURCE_MAX_BYTES), freeForm])
+    .optional()
+    .describe('The detector’s raw finding.'),
+  model_version: z.string().min(1).max(100),
+  processing_mode: z.enum(['sync', 'async']).default('sync'),
+  priority: z.enum(['low', 'normal', 'high', 'critical']).default('normal'),
+  metadata: freeForm.default({}),
+  orchestration_request_id: z.uuid().optional().describe('The orchestration that this maps a finding of.'),
+  response: mapperResponse.optional(),
+});
+export type NewMapping = z.output<typeof newMapping>;
+
+const requestFields = {
+  request_id: z.uuid(),
+  status: z.enum(['pending', 'completed', 'failed']),
+  detector: z.string(),
+  model_version: z.string(),
+  created_at: z.string(),
+  expires_at: z.string(),
+};
+
+/** The answer to a recorded mapping. */
+export const mappingCreated = z.object({
+  ...requestFields,
+  record_id: z.uuid().optional().describe('The storage record of a completed mapping.'),
+  known_response: z
+    .object({
+      taxonomy: z.array(z.string()),
+      scores: z.record(z.string(), z.number()),
+      confidence: z.number(),
+      model_used: z.string(),
+    })
+    .optional()
+    .describe(
+      'What the mapper answered to the same detector, source and model version before: it need not run again.',
+    ),
+});
+
+/** A mapping as it is read. */
+export const mapping = z.object({
+  ...requestFields,
+  orchestration_request_id: z.uuid().nullable(),
+  output: z.unknown(),
+  processing_mode: z.string(),
+  priority: z.string(),
+  metadata: freeForm,
+  updated_at: z.string(),
+  record_id: z.uuid().nullable(),
+  response: z
+    .object({
+      taxonomy: z.array(z.string()),
+      scores: z.record(z.string(), z.number()),
+      confidence: z.number(),
+      notes: z.string().nullable(),
+      provenance: z.unknown(),
+      policy_context: z.unknown(),
+      version_info: z.unknown(),
+      processing_time_ms: z.number(),
+      model_used: z.string(),
+      created_at: z.string(),
+    })
+    .nullable(),
+});
+
+/** `GET /mappings`. */
+export const mappingsQuery = z.object({
+  ...pageQuery,
+  detector: z.string().max(200).optional(),
+  status: z.enum(['pending', 'completed', 'failed']).optional(),
+  model_version: z.string().max(100).optional(),
+});

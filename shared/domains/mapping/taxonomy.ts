@@ -1,0 +1,55 @@
+import { Memory } from '../../platform/cache/single-flight-cache.ts';
+import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { Fault } from '../../platform/call/problem.ts';
+
+/** A new label is known everywhere within this time; where it was written, at once. */
+const TTL_MS = 30_000;
+
+/** A label of the canonical taxonomy. */
+export interface TaxonomyLabel {
+  readonly category: string;
+  readonly severity: string;
+}
+
+type Labels = ReadonlyMap<string, TaxonomyLabel>;
+
+/** One a database: a process has one, but for tests. */
+let memories = new WeakMap<JobsDatabase, Memory<Labels>>();
+
+/** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
+export function knownLabels(database: JobsDatabase): Labels | Promise<Labels> {
+  let memory = memories.get(database);
+  if (memory === undefined) {
+    memory = new Memory({ ttlMs: TTL_MS, max: 1 });
+    memories.set(database, memory);
+  }
+  return memory.find('', async () => {
+    const rows = await database.query<{ label: string; category: string; severity: string }>(
+      `select label, category, severity from taxonomy_labels where is_active order by taxonomy_version`,
+    );
+    return new Map(rows.map((row) => [row.label, { category: row.category, severity: row.severity }]));
+  });
+}
+
+/** To be called after the taxonomy was changed. */
+export function forgetLabels(): void {
+  memories = new WeakMap();
+}
+
+/** What is wrong with a mapper's labels: each that is not known, each score of a label that is not known. */
+export function labelFaults(
+  labels: ReadonlyMap<string, TaxonomyLabel>,
+  response: { readonly taxonomy: readonly string[]; readonly scores: Readonly<Record<string, number>> },
+  root: string,
+): Fault[] {
+  const detail = 'is not a label of the taxonomy';
+  const pointer = (label: string): string => label.replaceAll('~', '~0').replaceAll('/', '~1');
+  return [
+    ...response.taxonomy.flatMap((label, n) =>
+      labels.has(label) ? [] : [{ pointer: `${root}/taxonomy/${n}`, detail }],
+    ),
+    ...Object.keys(response.scores).flatMap((label) =>
+      labels.has(label) ? [] : [{ pointer: `${root}/scores/${pointer(label)}`, detail }],
+    ),
+  ];
+}

@@ -1,0 +1,80 @@
+import { z } from 'zod';
+import { healthCheckKey } from '../../platform/cache/keys.ts';
+import { newId } from '../../platform/ids/ids.ts';
+import type { Services } from '../../platform/services.ts';
+
+/** A probe that takes longer counts as failed: a load balancer does not wait. */
+const PROBE_TIMEOUT_MS = 1_500;
+/** Probes come from several gateways at once; they share an answer of this age. */
+const ANSWER_TTL_MS = 1_000;
+const REDIS_TTL_S = 60;
+
+const dependency = z.object({
+  name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']),
+  status: z.enum(['healthy', 'unhealthy', 'absent']),
+  latency_ms: z.number().nullable(),
+});
+
+/** `GET /health/ready`. */
+export const readiness = z.object({
+  status: z.enum(['healthy', 'degraded', 'unhealthy']),
+  checked_at: z.string(),
+  dependencies: z.array(dependency),
+});
+/** How the app and what it stands on are. */
+export type Readiness = z.output<typeof readiness>;
+type Dependency = z.output<typeof dependency>;
+
+const instanceId = newId();
+let answered: { services: Services; readiness: Promise<Readiness>; until: number } | undefined;
+
+async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Promise<Dependency> {
+  const start = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('timeout')), PROBE_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([ask(), timeout]);
+    return { name, status: 'healthy', latency_ms: Math.round((performance.now() - start) * 100) / 100 };
+  } catch {
+    return { name, status: 'unhealthy', latency_ms: null };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function probeRedis(services: Services): Promise<Dependency> {
+  if (!services.cache.configured) return { name: 'redis', status: 'absent', latency_ms: null };
+  return probe('redis', async () => {
+    if ((await services.cache.ping()) === undefined) throw new Error('no answer');
+  });
+}
+
+async function check(services: Services): Promise<Readiness> {
+  const one = `select 1`;
+  const dependencies = await Promise.all([
+    probe('core', () => services.jobs.core.query(one)),
+    probe('billing', () => services.jobs.billing.query(one)),
+    probe('analytics', () => services.jobs.analytics.query(one)),
+    probeRedis(services),
+    probe('service_bus', () => services.bus.ping('usage-events')),
+    probe('blob', async () => (await services.blobs.service()).getProperties()),
+  ]);
+  const failed = new Set(dependencies.filter((part) => part.status === 'unhealthy').map((part) => part.name));
+  // Requests need the core database, and a free tenant's need billing. All else is caught up with later; without Redis,
+  // be it gone or never there, every request works, slower.
+  const lessens = dependencies.some((part) => part.status !== 'healthy');
+  const status = failed.has('core') || failed.has('billing') ? 'unhealthy' : lessens ? 'degraded' : 'healthy';
+  for (const part of dependencies) {
+    services.cache.write(healthCheckKey(part.name, instanceId), part, REDIS_TTL_S).catch(() => undefined);
+  }
+  return { status, checked_at: services.clock.now().toISOString(), dependencies };
+}
+
+/** Probes every dependency, all at once. */
+export function checkReadiness(services: Services): Promise<Readiness> {
+  if (answered?.services === services && answered.until > performance.now()) return answered.readiness;
+  answered = { services, readiness: check(services), until: performance.now() + ANSWER_TTL_MS };
+  return answered.readiness;
+}

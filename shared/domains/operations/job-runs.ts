@@ -1,0 +1,148 @@
+import type { z } from 'zod';
+import { readPlatformKeyset } from '../../platform/db/keyset.ts';
+import { auditEvent, recordEvents, type AuditNote } from '../../platform/writes/caused-events.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { findAnswers, replay } from '../../platform/writes/idempotency.ts';
+import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
+import { DAY_MS } from '../../platform/time/clock.ts';
+import { runJob, type Job } from '../../platform/jobs/job.ts';
+import { findJob, scheduledJobs } from '../../platform/jobs/registry.ts';
+import { RUN_COLUMNS, type RunSummary } from '../../platform/jobs/run-ledger.ts';
+import type { jobRunsQuery, newJobRun } from './job-schemas.ts';
+
+/** What a run may take while an operator waits: Azure's load balancer gives up an answer after 230 s. */
+const WAIT_MS = 200_000;
+
+/** A century: longer than anything is kept, and not so long that catching up with its days takes minutes. */
+const LOCAL_AHEAD_MS = 100 * 365 * DAY_MS;
+
+/** Every job with its last run. */
+export async function listJobs(call: Call): Promise<Reply> {
+  const jobs = scheduledJobs();
+  // An operator's route: runs belong to no tenant.
+  const rows = await call.services.jobs.core.query<RunSummary & { running: boolean }>(
+    `select l.*, exists (select from retention_runs r where r.job = l.job and r.status = 'running') as running
+       from unnest($1::text[]) j (name)
+      cross join lateral (
+        select ${RUN_COLUMNS} from retention_runs r
+         where r.job = j.name and r.status <> 'skipped'
+         order by r.started_at desc, r.run_id desc limit 1) l`,
+    [jobs.map(({ job }) => job.name)],
+  );
+  const lastRuns = new Map(rows.map(({ running, ...run }) => [run.job, { running, run }]));
+  return ok({
+    items: jobs.map(({ job, schedule }) => {
+      const last = lastRuns.get(job.name);
+      return { job: job.name, schedule, running: last?.running ?? false, last_run: last?.run ?? null };
+    }),
+  });
+}
+
+/**
+ * A page of a job's runs.
+ * @throws Problem 404 for a job that this app has not.
+ */
+export async function listJobRuns(
+  call: Call,
+  name: string,
+  query: z.output<typeof jobRunsQuery>,
+  url: string,
+): Promise<Reply> {
+  const job = jobOf(name);
+  const scope = cursorScope(call, { ...query, job: job.name });
+  const page = readPage(scope, query);
+  const rows = await readPlatformKeyset<RunSummary>(
+    call.services.jobs.core,
+    {
+      table: 'retention_runs',
+      columns: RUN_COLUMNS,
+      timeColumn: 'started_at',
+      idColumn: 'run_id',
+      idType: 'uuid',
+      conditions: [{ sql: 'job = ?', value: job.name }],
+    },
+    page,
+  );
+  return pageReply(
+    scope,
+    url,
+    page,
+    rows,
+    (row) => ({ at: row.started_at, id: row.run_id }),
+    (row) => row,
+  );
+}
+
+/**
+ * Runs a job now, by the operator's hand, and answers with what it did.
+ * @throws Problem 404 for a job that this app has not, 400 for an `as_of` that lies ahead, 409 while another run holds the
+ * job's lock; whatever the job throws, once that is in the ledger and audited.
+ */
+export async function startJobRun(
+  call: Call,
+  name: string,
+  given: z.output<typeof newJobRun>,
+): Promise<Reply> {
+  const job = jobOf(name);
+  const asOf = given.as_of === undefined ? undefined : new Date(given.as_of);
+  if (asOf !== undefined) refuseFuture(call, asOf);
+  // The run is no part of the answer's transaction, so a repeated key is looked up before it starts; two at once are kept
+  // apart by the job's lock.
+  const repeated = await earlierAnswer(call);
+  if (repeated !== undefined) return repeated;
+  const note: AuditNote = {
+    action: 'job.run',
+    resource_type: 'job',
+    resource_id: job.name,
+    details: { as_of: (asOf ?? call.now).toISOString() },
+  };
+  const summary = await run(call, job, asOf, note);
+  if (summary.status === 'skipped')
+    throw new Problem('CONFLICT', {
+      detail: 'Another run of the job is under way.',
+      headers: { 'retry-after': '5' },
+    });
+  return performPlatformWrite(call, () =>
+    Promise.resolve({
+      reply: ok(summary),
+      audit: { ...note, details: { ...note.details, run_id: summary.run_id, status: summary.status } },
+    }),
+  );
+}
+
+function jobOf(name: string): Job {
+  const job = findJob(name);
+  if (job === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such job.' });
+  return job;
+}
+
+function refuseFuture(call: Call, asOf: Date): void {
+  const isLocal = call.services.settings.DEPLOYMENT_ENVIRONMENT === 'local';
+  if (asOf.getTime() <= call.now.getTime() + (isLocal ? LOCAL_AHEAD_MS : 0)) return;
+  throw new Problem('INVALID_REQUEST', {
+    errors: [{ pointer: '/as_of', detail: isLocal ? 'lies too far ahead' : 'lies in the future' }],
+  });
+}
+
+async function earlierAnswer(call: Call): Promise<Reply | undefined> {
+  if (call.idempotency === null) return undefined;
+  const { key } = call.idempotency;
+  const stored = (await findAnswers(call.tenant, call.route, [key], call.now)).get(key);
+  return stored === undefined ? undefined : replay(stored, call.idempotency);
+}
+
+async function run(call: Call, job: Job, asOf: Date | undefined, note: AuditNote): Promise<RunSummary> {
+  try {
+    return await runJob(call.services, job, {
+      ...(asOf === undefined ? {} : { asOf }),
+      triggeredBy: `key:${call.principal.keyId}`,
+      budgetMs: WAIT_MS,
+    });
+  } catch (error) {
+    await recordEvents(call, [auditEvent(call, { ...note, outcome: 'failure' })]);
+    throw error;
+  }
+}

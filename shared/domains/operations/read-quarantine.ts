@@ -1,0 +1,81 @@
+import type { z } from 'zod';
+import { readPlatformKeyset, when } from '../../platform/db/keyset.ts';
+import { auditEvent, recordEvents } from '../../platform/writes/caused-events.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import type { quarantineQuery } from './quarantine-schemas.ts';
+
+interface ItemRow {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly created_at: string;
+}
+
+/** A message's columns but for its body and properties. */
+const COLUMNS = `id, queue, reason, detail, tenant_id, message_id, octet_length(body) as body_bytes, status, attempts,
+  created_at, resolved_at, resolved_by, resolution`;
+
+/** A page of what lies in quarantine. */
+export async function listQuarantine(
+  call: Call,
+  query: z.output<typeof quarantineQuery>,
+  url: string,
+): Promise<Reply> {
+  const scope = cursorScope(call, query);
+  const page = readPage(scope, query);
+  const rows = await readPlatformKeyset<ItemRow>(
+    call.services.jobs.core, // an operator's route: messages in quarantine belong to no tenant
+    {
+      table: 'ops.quarantine',
+      columns: COLUMNS,
+      timeColumn: 'created_at',
+      idColumn: 'id',
+      idType: 'uuid',
+      conditions: [
+        ...when('queue = ?', query.queue),
+        ...when('reason = ?', query.reason),
+        ...when('status = ?', query.status),
+      ],
+    },
+    page,
+  );
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * One message with its body, which may be a tenant's content: the read is audited.
+ * @throws Problem 404.
+ */
+export async function readQuarantined(call: Call, id: string): Promise<Reply> {
+  const [row] = await call.services.jobs.core.query<ItemRow & { body: Buffer; queue: string }>(
+    `select ${COLUMNS}, body, properties from ops.quarantine where id = $1`,
+    [id],
+  );
+  if (row === undefined) throw notInQuarantine();
+  await recordEvents(call, [
+    auditEvent(call, {
+      action: 'quarantine.read',
+      resource_type: 'quarantined_message',
+      resource_id: id,
+      details: { queue: row.queue },
+    }),
+  ]);
+  return ok({ ...row, ...bodyText(row.body) });
+}
+
+/** The answer where an id names nothing. */
+export function notInQuarantine(): Problem {
+  return new Problem('NOT_FOUND', { detail: 'There is no such message in quarantine.' });
+}
+
+function bodyText(body: Buffer): { body: string; body_encoding: 'utf-8' | 'base64' } {
+  try {
+    return { body: utf8.decode(body), body_encoding: 'utf-8' };
+  } catch {
+    return { body: body.toString('base64'), body_encoding: 'base64' };
+  }
+}

@@ -1,0 +1,154 @@
+import type { ServiceBusMessage } from '@azure/service-bus';
+import type { z } from 'zod';
+import { DependencyUnavailable } from '../../platform/db/errors.ts';
+import type { JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { newId } from '../../platform/ids/ids.ts';
+import { performPlatformWrite, type Effect } from '../../platform/writes/perform-write.ts';
+import { queueOf } from '../../platform/bus/events.ts';
+import { MessageTooLarge } from '../../platform/bus/publisher.ts';
+import type { discardBody, replayBody } from './quarantine-schemas.ts';
+import { notInQuarantine } from './read-quarantine.ts';
+import { NO_QUEUE } from '../../platform/writes/outbox-relay.ts';
+
+interface Quarantined {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly queue: string;
+  readonly body: Buffer;
+  readonly properties: {
+    readonly content_type?: string | null;
+    readonly application_properties?: Readonly<Record<string, unknown>>;
+  };
+  readonly status: 'open' | 'replayed' | 'discarded';
+  readonly attempts: number;
+}
+
+/**
+ * Sends a message to its queue again, as it came or mended, under a new message id, which the broker has not seen. Sent
+ * first, marked after: a crash in between leaves it open, and an event that is sent twice counts once. Should it be refused
+ * again, it comes back as a message of its own.
+ * @throws Problem 404; 409 where it was discarded, or no queue takes it; 503 when the broker is away.
+ */
+export function replayQuarantined(
+  call: Call,
+  id: string,
+  given: z.output<typeof replayBody>,
+): Promise<Reply> {
+  return performPlatformWrite(call, async (transaction) => {
+    const item = await lockOpen(transaction, id);
+    const queue = queueFor(item, given.body);
+    const messageId = newId(call.now);
+    await send(call, queue, { ...contentOf(item, given.body), messageId });
+    const attempts = item.attempts + 1;
+    await resolve(call, transaction, id, {
+      status: 'replayed',
+      attempts,
+      resolution: `message ${messageId}`,
+    });
+    return effect(
+      'replayed',
+      item,
+      { status: 202, body: { id, queue, status: 'replayed', attempts, message_id: messageId } },
+      { mended: given.body !== undefined, message_id: messageId },
+    );
+  });
+}
+
+/**
+ * Marks a message as never to be processed; its bytes stay.
+ * @throws Problem 404; 409 where it was discarded before.
+ */
+export function discardQuarantined(
+  call: Call,
+  id: string,
+  given: z.output<typeof discardBody>,
+): Promise<Reply> {
+  return performPlatformWrite(call, async (transaction) => {
+    const item = await lockOpen(transaction, id);
+    const { attempts } = item;
+    await resolve(call, transaction, id, { status: 'discarded', attempts, resolution: given.reason });
+    return effect('discarded', item, ok({ id, queue: item.queue, status: 'discarded', attempts }), {});
+  });
+}
+
+async function lockOpen(transaction: JobsTransaction, id: string): Promise<Quarantined> {
+  const [item] = await transaction.query<Quarantined>(
+    `select id, queue, body, properties, status, attempts from ops.quarantine where id = $1 for update`,
+    [id],
+  );
+  if (item === undefined) throw notInQuarantine();
+  if (item.status === 'discarded') throw new Problem('CONFLICT', { detail: 'The message was discarded.' });
+  return item;
+}
+
+function queueFor(item: Quarantined, mended: Readonly<Record<string, unknown>> | undefined): string {
+  if (item.queue !== NO_QUEUE) return item.queue;
+  const type = mended?.['type'];
+  const queue = typeof type === 'string' ? queueOf(type) : undefined;
+  if (queue === undefined)
+    throw new Problem('CONFLICT', { detail: 'No queue takes the message; mend its type.' });
+  return queue;
+}
+
+function contentOf(
+  item: Quarantined,
+  mended: Readonly<Record<string, unknown>> | undefined,
+): ServiceBusMessage {
+  const properties = Object.entries(item.properties.application_properties ?? {});
+  // A mended message that is a whole envelope does not need the one in the properties, which would win over it.
+  const isWhole = mended !== undefined && 'specversion' in mended;
+  const kept = properties.filter(([name]) => !(isWhole && /^cloudEvents[:_]/.test(name)));
+  const contentType = isWhole ? 'application/cloudevents+json' : item.properties.content_type;
+  return {
+    body: mended ?? item.body,
+    ...(contentType === undefined || contentType === null ? {} : { contentType }),
+    applicationProperties: Object.fromEntries(
+      kept.filter((entry): entry is [string, string | number | boolean] =>
+        ['string', 'number', 'boolean'].includes(typeof entry[1]),
+      ),
+    ),
+  };
+}
+
+async function send(call: Call, queue: string, message: ServiceBusMessage): Promise<void> {
+  try {
+    await call.services.bus.send(queue, [message]);
+  } catch (error) {
+    if (error instanceof MessageTooLarge)
+      throw new Problem('CONFLICT', { detail: 'The message is too large for its queue.', cause: error });
+    throw new DependencyUnavailable('Service Bus', error);
+  }
+}
+
+async function resolve(
+  call: Call,
+  transaction: JobsTransaction,
+  id: string,
+  to: { status: 'replayed' | 'discarded'; attempts: number; resolution: string },
+): Promise<void> {
+  await transaction.query(
+    `update ops.quarantine set status = $2, attempts = $3, resolution = $4, resolved_at = $5, resolved_by = $6
+      where id = $1`,
+    [id, to.status, to.attempts, to.resolution, call.now, `key:${call.principal.keyId}`],
+  );
+}
+
+function effect(
+  what: 'replayed' | 'discarded',
+  item: Quarantined,
+  reply: Reply,
+  details: Readonly<Record<string, unknown>>,
+): Effect {
+  return {
+    reply,
+    audit: {
+      action: `quarantine.${what}`,
+      resource_type: 'quarantined_message',
+      resource_id: item.id,
+      details: { queue: item.queue, ...details },
+    },
+  };
+}

@@ -1,0 +1,93 @@
+import { json, type TenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import type { Reply } from '../../platform/call/reply.ts';
+import { performWrite } from '../../platform/writes/perform-write.ts';
+import { keepKnownResults } from './known-results.ts';
+import type { NewResults } from './schemas.ts';
+
+interface OpenRequest {
+  readonly [column: string]: unknown;
+  readonly job_id: string | null;
+  readonly status: string;
+  readonly content_type: string;
+  readonly content_mac: string;
+}
+
+/**
+ * Adds detectors' results to an open request, each detector's tries counted up; a pending request becomes running.
+ * @throws Problem 404, 409 when the request has ended.
+ */
+export async function addResults(call: Call, requestId: string, { results }: NewResults): Promise<Reply> {
+  let request: OpenRequest | undefined;
+  const reply = await performWrite(
+    call,
+    async (transaction) => {
+      request = await lockOpen(call, transaction, requestId);
+      const stored = await transaction.query(ADD_RESULTS, [
+        call.tenant.tenantId,
+        requestId,
+        call.now,
+        json(results.map((result, n) => ({ ...result, n }))),
+      ]);
+      return {
+        reply: {
+          status: 201,
+          body: {
+            request_id: requestId,
+            ...(request.job_id === null ? {} : { job_id: request.job_id }),
+            status: 'running',
+            results: stored,
+          },
+        },
+        audit: {
+          action: 'orchestration.results_added',
+          resource_type: 'orchestration',
+          resource_id: requestId,
+          details: { results: results.map(({ detector, status }) => ({ detector, status })) },
+        },
+      };
+    },
+    { usage: [{ usage_type: 'detector_runs', usage_amount: results.length }] },
+  );
+  // A replayed answer never came to the request.
+  if (request !== undefined) {
+    keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, results);
+  }
+  return reply;
+}
+
+/** The request's row, locked until the end of the transaction: tries are numbered one caller after the other. */
+async function lockOpen(call: Call, transaction: TenantTransaction, requestId: string): Promise<OpenRequest> {
+  const [request] = await transaction.query<OpenRequest>(
+    `select job_id, status, content_type, encode(content_mac, 'base64') as content_mac from orchestration_requests
+      where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
+    [call.tenant.tenantId, requestId, call.now],
+  );
+  if (request === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such orchestration.' });
+  if (request.status !== 'pending' && request.status !== 'running') {
+    throw new Problem('CONFLICT', {
+      detail: `The orchestration is ${request.status}: it takes no more results.`,
+    });
+  }
+  return request;
+}
+
+// A statement of its own after the lock: only so does it see what the lock's last holder added.
+const ADD_RESULTS = `
+  with given as (
+    select * from jsonb_to_recordset($4) as g (n int, detector text, status text, output jsonb, metadata jsonb,
+      error text, processing_time_ms int, confidence float8)),
+  placed as (
+    select g.*, (row_number() over (partition by g.detector order by g.n)
+             + coalesce((select max(d.attempt) from detector_results d
+                          where d.tenant_id = $1 and d.request_id = $2 and d.detector = g.detector), 0))::int as attempt
+      from given g),
+  added as (
+    insert into detector_results (tenant_id, request_id, detector, attempt, status, output, metadata, error,
+      processing_time_ms, confidence, created_at)
+    select $1, $2, detector, attempt, status, output, metadata, error, processing_time_ms, confidence, $3 from placed),
+  request as (
+    update orchestration_requests set status = 'running', updated_at = $3, version = version + 1
+     where tenant_id = $1 and request_id = $2)
+  select detector, attempt, status from placed order by n`;

@@ -1,0 +1,68 @@
+import type { Call } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { performWrite } from '../../platform/writes/perform-write.ts';
+
+function noSuchJob(): Problem {
+  return new Problem('NOT_FOUND', { detail: 'There is no such job.' });
+}
+
+/**
+ * The job of an async orchestration.
+ * @throws Problem 404 if the tenant has none of that id, or it has expired.
+ */
+export async function readJob(call: Call, jobId: string): Promise<Reply> {
+  const [row] = await call.tenant.statement(
+    `select r.* from scope, lateral (
+       select o.job_id, o.request_id, o.status, o.created_at, o.updated_at, p.coverage_achieved, p.coverage_threshold,
+              p.fallback_used, p.error
+         from orchestration_requests o
+              left join orchestration_responses p on p.tenant_id = o.tenant_id and p.request_id = o.request_id
+        where o.tenant_id = scope.tenant_id and o.job_id = $2 and o.expires_at > $3 offset 0) r`,
+    [jobId, call.now],
+  );
+  if (row === undefined) throw noSuchJob();
+  return ok(row);
+}
+
+interface CancelledJob {
+  readonly [column: string]: unknown;
+  readonly request_id: string;
+  readonly before: string;
+}
+
+/**
+ * Cancels a job that has not ended. Its results stay; its response is refused from now on.
+ * @throws Problem 404, 409 when it has ended.
+ */
+export async function cancelJob(call: Call, jobId: string): Promise<Reply> {
+  return performWrite(call, async (transaction) => {
+    const [found] = await transaction.query<CancelledJob>(
+      `select request_id, status as before from orchestration_requests
+        where tenant_id = $1 and job_id = $2 and expires_at > $3 for update`,
+      [call.tenant.tenantId, jobId, call.now],
+    );
+    if (found === undefined) throw noSuchJob();
+    if (found.before !== 'pending' && found.before !== 'running') {
+      throw new Problem('CONFLICT', {
+        detail: `The job is ${found.before}; only a pending or running one can be cancelled.`,
+      });
+    }
+    const [job] = await transaction.query(
+      `update orchestration_requests set status = 'cancelled', updated_at = $3, version = version + 1
+        where tenant_id = $1 and request_id = $2
+       returning job_id, request_id, status, created_at, updated_at, null as coverage_achieved,
+                 null as coverage_threshold, null as fallback_used, null as error`,
+      [call.tenant.tenantId, found.request_id, call.now],
+    );
+    return {
+      reply: ok(job),
+      audit: {
+        action: 'job.cancelled',
+        resource_type: 'orchestration',
+        resource_id: found.request_id,
+        details: { job_id: jobId, before: found.before },
+      },
+    };
+  });
+}

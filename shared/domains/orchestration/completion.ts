@@ -1,0 +1,177 @@
+import { fingerprintOf } from '../../platform/writes/idempotency.ts';
+import type { Reply } from '../../platform/call/reply.ts';
+import { assessCoverage, labelsOf, type CoverageRule, type Finding } from './coverage.ts';
+import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';
+
+/** One try of a detector, as completing looks at it. */
+export interface Try extends Finding {
+  readonly attempt: number;
+  readonly confidence: number | null;
+}
+
+/** The row of `orchestration_responses`, but for its keys and time. */
+export interface Completion {
+  readonly detector_results: readonly DetectorSummary[];
+  readonly aggregated_payload: unknown;
+  readonly mapping_result: unknown;
+  readonly total_processing_time_ms: number;
+  readonly detectors_attempted: number;
+  readonly detectors_succeeded: number;
+  readonly coverage_achieved: number;
+  readonly coverage_method: string;
+  readonly coverage_threshold: number;
+  readonly routing_decision: Readonly<Record<string, unknown>>;
+  readonly fallback_used: boolean;
+  readonly error: string | null;
+  /** Base64. */
+  readonly fingerprint: string;
+}
+
+interface DetectorSummary {
+  readonly detector: string;
+  readonly attempts: number;
+  readonly status: string;
+  readonly confidence: number | null;
+}
+
+/** {@link Completion} as a `jsonb_to_record` column list. */
+export const COMPLETION_COLUMNS = `detector_results jsonb, aggregated_payload jsonb, mapping_result jsonb,
+  total_processing_time_ms int, detectors_attempted int, detectors_succeeded int, coverage_achieved float8,
+  coverage_method text, coverage_threshold float8, routing_decision jsonb, fallback_used boolean, error text,
+  fingerprint text`;
+
+/** The columns that a completion fills, in the order of {@link COMPLETION_VALUES}. */
+export const COMPLETION_TARGETS = `detector_results, aggregated_payload, mapping_result, total_processing_time_ms,
+  detectors_attempted, detectors_succeeded, coverage_achieved, coverage_method, coverage_threshold, routing_decision,
+  fallback_used, error, fingerprint`;
+
+/** The values of {@link COMPLETION_TARGETS}, from a record named `c`. */
+export const COMPLETION_VALUES = `c.detector_results, c.aggregated_payload, c.mapping_result,
+  c.total_processing_time_ms, c.detectors_attempted, c.detectors_succeeded, c.coverage_achieved, c.coverage_method,
+  c.coverage_threshold, c.routing_decision, c.fallback_used, c.error, decode(c.fingerprint, 'base64')`;
+
+/** The labels that a result names: in its output's `taxonomy` and `categories`, and its metadata's `taxonomy`. */
+export function resultLabels(output: unknown, metadata: Readonly<Record<string, unknown>>): string[] {
+  const found: Readonly<Record<string, unknown>> =
+    typeof output === 'object' && output !== null && !Array.isArray(output) ? { ...output } : {};
+  return [found['taxonomy'], found['categories'], metadata['taxonomy']].flatMap(labelsOf);
+}
+
+/** What tells a repeated response from another one: the same JSON, however it is ordered. */
+export function responseFingerprint(response: OrchestrationResponse): Buffer {
+  return fingerprintOf(response);
+}
+
+/** The last word of each detector: how often it was tried, and with what it ended. */
+function summarize(tries: readonly Try[]): DetectorSummary[] {
+  const last = new Map<string, Try>();
+  for (const one of tries) {
+    if (one.attempt > (last.get(one.detector)?.attempt ?? 0)) last.set(one.detector, one);
+  }
+  return [...last.values()].map(({ detector, attempt, status, confidence }) => ({
+    detector,
+    attempts: attempt,
+    status,
+    confidence,
+  }));
+}
+
+/** Completes a request: computes its coverage from its rule and every try. */
+export function complete(
+  rule: CoverageRule,
+  tries: readonly Try[],
+  response: OrchestrationResponse,
+): Completion {
+  const coverage = assessCoverage(rule, tries, labelsOf(response.mapping_result?.['taxonomy']));
+  return {
+    detector_results: summarize(tries),
+    aggregated_payload: response.aggregated_payload ?? null,
+    mapping_result: response.mapping_result ?? null,
+    total_processing_time_ms: response.total_processing_time_ms,
+    detectors_attempted: coverage.attempted,
+    detectors_succeeded: coverage.succeeded,
+    coverage_achieved: coverage.achieved,
+    coverage_method: rule.method,
+    coverage_threshold: rule.threshold,
+    routing_decision: response.routing_decision,
+    fallback_used: coverage.partial,
+    error: response.error ?? null,
+    fingerprint: responseFingerprint(response).toString('base64'),
+  };
+}
+
+/** The request that an answer is about. Times as the database or the clock has them. */
+export interface Answered {
+  readonly request_id: string;
+  readonly job_id: string | null;
+  readonly policy_bundle: string;
+  readonly processing_mode: 'sync' | 'async';
+  readonly created_at: string | Date;
+  readonly expires_at: string | Date;
+}
+
+type Outcome = Pick<
+  Completion,
+  | 'coverage_achieved'
+  | 'coverage_method'
+  | 'coverage_threshold'
+  | 'fallback_used'
+  | 'detectors_attempted'
+  | 'detectors_succeeded'
+  | 'total_processing_time_ms'
+  | 'error'
+>;
+
+/** An instant in one spelling, so that a repeated answer is the first one's text. */
+function spelled(instant: string | Date): string {
+  return new Date(instant).toISOString();
+}
+
+/** The answer about a request that is not completed yet. */
+export function openAnswer(request: Answered, status: OrchestrationAnswer['status']): OrchestrationAnswer {
+  return {
+    request_id: request.request_id,
+    ...(request.job_id === null ? {} : { job_id: request.job_id }),
+    status,
+    policy_bundle: request.policy_bundle,
+    processing_mode: request.processing_mode,
+    created_at: spelled(request.created_at),
+    expires_at: spelled(request.expires_at),
+  };
+}
+
+/** The answer about a completed request; the same each time. */
+export function completedAnswer(
+  request: Answered,
+  outcome: Outcome,
+  completedAt: string | Date,
+): OrchestrationAnswer {
+  return {
+    ...openAnswer(request, statusOf(outcome)),
+    coverage_achieved: outcome.coverage_achieved,
+    coverage_method: outcome.coverage_method,
+    coverage_threshold: outcome.coverage_threshold,
+    fallback_used: outcome.fallback_used,
+    detectors_attempted: outcome.detectors_attempted,
+    detectors_succeeded: outcome.detectors_succeeded,
+    total_processing_time_ms: outcome.total_processing_time_ms,
+    ...(outcome.error === null ? {} : { error: outcome.error }),
+    completed_at: spelled(completedAt),
+    ...(outcome.fallback_used ? { code: 'PARTIAL_COVERAGE' as const } : {}),
+  };
+}
+
+/** How a request ends: an error means that there is no result, whatever was covered. */
+export function statusOf(outcome: Pick<Completion, 'error'>): 'completed' | 'failed' {
+  return outcome.error === null ? 'completed' : 'failed';
+}
+
+/** 206 under the threshold, else the status that the route has for a success. */
+export function coverageReply(
+  answer: OrchestrationAnswer,
+  success: 200 | 201,
+  headers?: Readonly<Record<string, string>>,
+): Reply {
+  const status = answer.fallback_used === true ? 206 : success;
+  return headers === undefined ? { status, body: answer } : { status, body: answer, headers };
+}

@@ -1,0 +1,260 @@
+import { createHash } from 'node:crypto';
+import { CONTAINERS, type BlobStore } from '../../../platform/blob/blob-store.ts';
+import { inParallel } from '../../../platform/blob/in-parallel.ts';
+import { EventRefused, type EventConsumer } from '../../../platform/bus/consume.ts';
+import {
+  ARCHIVE_REQUESTED,
+  archiveData,
+  AUDIT_RECORDED,
+  newEvent,
+  USAGE_RECORDED,
+  type ArchiveData,
+  type AuditData,
+  type CloudEvent,
+  type UsageData,
+} from '../../../platform/bus/events.ts';
+import type { OutboxEntry } from '../../../platform/bus/publisher.ts';
+import { json } from '../../../platform/db/tenant-database.ts';
+import { newId } from '../../../platform/ids/ids.ts';
+import { log } from '../../../platform/log/log.ts';
+import { deleteAfter, firstCheck } from '../blobs/tiers.ts';
+import type { Services } from '../../../platform/services.ts';
+import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
+import { partitionDaysOfAll } from '../record-columns.ts';
+
+/** Uploads at once: Azurite and one storage partition both answer about as fast for 16 as for one. */
+const UPLOADS_AT_ONCE = 16;
+/** Records in memory at once: each may hold 64 KB of sealed source, in a few encodings. */
+const CHUNK_SIZE = 50;
+/** A request outlives any backlog; the sweep asks anew, with a new time, for what was lost. */
+const MAX_AGE_DAYS = 400;
+/** Bytes of the unit in which storage is metered. */
+const BYTES_A_GB = 2 ** 30;
+/** Who the audit trail says it was. */
+const ACTOR = 'service:archive-records';
+
+/** Writes records to their blobs, for the queue `archive-records`. */
+export const archiveConsumer: EventConsumer<ArchiveData> = {
+  type: ARCHIVE_REQUESTED,
+  schema: archiveData,
+  maxAgeDays: MAX_AGE_DAYS,
+  write: async (services, events, now) => {
+    const { conflicts } = await archiveRecords(
+      services,
+      events.map((event) => event.data),
+      now,
+    );
+    if (conflicts.length === 0) return;
+    // Refused alone, it is what is left of a batch that was halved: said once.
+    if (events.length === 1) await reportConflict(services, conflicts[0], now);
+    throw new EventRefused('is a record whose blob exists with other bytes');
+  },
+};
+
+/** What archiving came to. */
+export interface ArchiveOutcome {
+  /** Records that were archived now, and not before. */
+  readonly archived: number;
+  /** Records whose blob exists with other bytes: they stay unarchived, and so undeleted. */
+  readonly conflicts: readonly ArchiveData[];
+}
+
+/**
+ * Writes each record's document to its blob, once and for ever, then marks the record archived, enters the blob into the
+ * books and causes its usage and audit events: once for each record, however often and by however many it is asked. A
+ * record that is not there (any more), or is archived, is done.
+ * @throws when the database or the blob storage is away.
+ */
+export async function archiveRecords(
+  services: Services,
+  wanted: readonly ArchiveData[],
+  now: Date,
+): Promise<ArchiveOutcome> {
+  const distinct = [...new Map(wanted.map((one) => [`${one.tenant_id}/${one.record_id}`, one])).values()];
+  let archived = 0;
+  const conflicts: ArchiveData[] = [];
+  for (let from = 0; from < distinct.length; from += CHUNK_SIZE) {
+    const records = await readUnarchived(services, distinct.slice(from, from + CHUNK_SIZE));
+    const written = await inParallel(records, UPLOADS_AT_ONCE, (record) =>
+      writeDocument(services.blobs, record),
+    );
+    archived += await markArchived(
+      services,
+      written.filter((one) => one.url !== undefined),
+      now,
+    );
+    for (const { record, url } of written)
+      if (url === undefined) conflicts.push({ tenant_id: record.tenant_id, record_id: record.id });
+  }
+  return { archived, conflicts };
+}
+
+function readUnarchived(services: Services, wanted: readonly ArchiveData[]): Promise<ArchivableRecord[]> {
+  return services.jobs.core.query<ArchivableRecord>(
+    `select r.tenant_id, r.id, r.source_data, r.mapped_data, r.model_version, r.detector, r.timestamp, r.metadata,
+            r.source_table, r.source_id, r.s3_key, r.encryption_key_id, r.created_at, r.azure_region, r.resource_group,
+            r.subscription_id
+       from json_to_recordset($1::text::json) as w (tenant_id text, record_id uuid)
+       join storage_records r on r.tenant_id = w.tenant_id and r.id = w.record_id
+      where ($2::date[] is null or r.partition_day = any($2::date[])) and r.archived_at is null`,
+    [JSON.stringify(wanted), partitionDaysOfAll(wanted.map((one) => one.record_id))],
+    { prepare: false },
+  );
+}
+
+interface WrittenDocument {
+  readonly record: ArchivableRecord;
+  readonly document: ArchiveDocument;
+  /** Undefined where another document has its name. */
+  readonly url: string | undefined;
+}
+
+async function writeDocument(blobs: BlobStore, record: ArchivableRecord): Promise<WrittenDocument> {
+  const document = archiveDocument(record);
+  const sha256 = document.sha256.toString('hex');
+  const { written, url } = await blobs.create(CONTAINERS.records, document.name, document.bytes, {
+    sha256,
+    tenant_id: record.tenant_id,
+    record_id: record.id,
+  });
+  if (written || (await findSha256(blobs, document.name)) === sha256) return { record, document, url };
+  return { record, document, url: undefined };
+}
+
+/** The SHA-256 of a blob as it lies there; of one in the Archive tier, whose bytes cannot be read, as it was written down. */
+async function findSha256(blobs: BlobStore, name: string): Promise<string | undefined> {
+  const description = await blobs.describe(CONTAINERS.records, name);
+  if (description?.archived === true) return description.metadata['sha256'];
+  const bytes = await blobs.read(CONTAINERS.records, name);
+  // Neither written nor there: it was deleted in between, and the request comes again.
+  if (bytes === undefined) throw new Error('a blob vanished while it was compared');
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Marks records archived and publishes what that causes. Answers how many were not archived before. */
+async function markArchived(
+  services: Services,
+  written: readonly WrittenDocument[],
+  now: Date,
+): Promise<number> {
+  if (written.length === 0) return 0;
+  const rows = written.map((one) => ({ ...columnsOf(one, now), outbox: outboxOf(one, now) }));
+  const marked = await services.jobs.core.query<{ outbox_id: string }>(
+    `with given as (
+       select * from json_to_recordset($1::text::json) as g (tenant_id text, id uuid, blob_url text, blob_name text,
+         blob_sha256 text, blob_bytes bigint, created_at timestamptz, next_check_at timestamptz,
+         delete_after timestamptz, outbox_id uuid, events jsonb)),
+     marked as (
+       update storage_records r
+          set blob_url = g.blob_url, container_name = $3, blob_sha256 = decode(g.blob_sha256, 'hex'),
+              blob_bytes = g.blob_bytes, access_tier = 'Hot', archived_at = $2
+         from given g
+        where r.tenant_id = g.tenant_id and r.id = g.id and r.archived_at is null
+          and ($4::date[] is null or r.partition_day = any($4::date[]))
+       returning r.tenant_id, r.id),
+     blob as (
+       insert into ops.blobs (tenant_id, container_name, blob_name, retention_class, access_tier, sha256, bytes,
+         created_at, tier_changed_at, next_check_at, delete_after)
+       select g.tenant_id, $3, g.blob_name, 'mapping_results', 'Hot', decode(g.blob_sha256, 'hex'), g.blob_bytes,
+              g.created_at, g.created_at, g.next_check_at, g.delete_after
+         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id
+       on conflict (tenant_id, container_name, blob_name) do nothing),
+     caused as (
+       insert into ops.outbox (id, tenant_id, events)
+       select g.outbox_id, g.tenant_id, g.events
+         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id
+       returning id)
+     select id as outbox_id from caused`,
+    [
+      JSON.stringify(
+        rows.map(({ outbox, ...row }) => ({ ...row, outbox_id: outbox.id, events: outbox.events })),
+      ),
+      now,
+      CONTAINERS.records,
+      partitionDaysOfAll(written.map(({ record }) => record.id)),
+    ],
+    { prepare: false },
+  );
+  const caused = new Set(marked.map((row) => row.outbox_id));
+  for (const { outbox } of rows) if (caused.has(outbox.id)) services.publisher.publish(outbox);
+  return caused.size;
+}
+
+function columnsOf({ record, document, url }: WrittenDocument, now: Date): Record<string, unknown> {
+  const createdAt = new Date(record.created_at);
+  return {
+    tenant_id: record.tenant_id,
+    id: record.id,
+    blob_url: url,
+    blob_name: document.name,
+    blob_sha256: document.sha256.toString('hex'),
+    blob_bytes: document.bytes.length,
+    // The blob's own age: its minimum stay in a tier counts from the day it was written.
+    created_at: now,
+    next_check_at: firstCheck('mapping_results', now),
+    delete_after: deleteAfter('mapping_results', createdAt),
+  };
+}
+
+/** What an archived record causes: the storage it takes is metered, and the trail tells of it. */
+function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry {
+  const usage: UsageData = {
+    tenant_id: record.tenant_id,
+    usage_type: 'storage_gb',
+    usage_amount: document.bytes.length / BYTES_A_GB,
+    usage_unit: 'gb',
+    resource_type: 'record',
+    resource_id: record.id,
+  };
+  const details = {
+    container_name: CONTAINERS.records,
+    blob_sha256: document.sha256.toString('hex'),
+    bytes: document.bytes.length,
+  };
+  return {
+    id: newId(now),
+    events: [
+      newEvent(USAGE_RECORDED, usage, now),
+      archiveAudit(
+        { tenant_id: record.tenant_id, record_id: record.id },
+        'record.archived',
+        'success',
+        details,
+        now,
+      ),
+    ],
+  };
+}
+
+function archiveAudit(
+  of: ArchiveData,
+  action: string,
+  outcome: AuditData['outcome'],
+  details: Record<string, unknown>,
+  now: Date,
+): CloudEvent<AuditData> {
+  const data: AuditData = {
+    tenant_id: of.tenant_id,
+    actor: ACTOR,
+    action,
+    resource_type: 'record',
+    resource_id: of.record_id,
+    outcome,
+    details,
+  };
+  return newEvent(AUDIT_RECORDED, data, now);
+}
+
+/** Somebody else's bytes lie where a record's document belongs: an incident, for the log and for the trail. */
+async function reportConflict(services: Services, of: ArchiveData | undefined, now: Date): Promise<void> {
+  if (of === undefined) return;
+  log.error('archive-conflict', { tenant_id: of.tenant_id, record_id: of.record_id });
+  const event = archiveAudit(of, 'record.archive_conflict', 'failure', {}, now);
+  const entry = { id: newId(now), events: [event] };
+  await services.jobs.core.query(`insert into ops.outbox (id, tenant_id, events) values ($1, $2, $3)`, [
+    entry.id,
+    of.tenant_id,
+    json(entry.events),
+  ]);
+  services.publisher.publish(entry);
+}

@@ -1,0 +1,61 @@
+import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
+import { newId } from '../../../platform/ids/ids.ts';
+import type { Services } from '../../../platform/services.ts';
+import { MINUTE_MS } from '../../../platform/time/clock.ts';
+
+/** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */
+const FORGOTTEN_MS = 10 * MINUTE_MS;
+/** Requests in one statement. */
+const BATCH_SIZE = 500;
+/** A run asks for no more than this: what the queue works off in an hour. The next run asks for the rest. */
+export const REQUESTS_MAX = 50_000;
+
+interface Forgotten {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly id: string;
+  readonly created_at: string;
+}
+
+/**
+ * Asks anew for the archiving of records that have waited too long, since what is not archived is never deleted. Asking
+ * for one twice does no harm. Answers how many.
+ */
+export async function requestForgottenArchives(
+  services: Services,
+  now: Date,
+  timeLeftMs: () => number,
+): Promise<number> {
+  const before = new Date(now.getTime() - FORGOTTEN_MS);
+  let asked = 0;
+  let after = { created_at: '-infinity', id: '00000000-0000-0000-0000-000000000000' };
+  while (asked < REQUESTS_MAX && timeLeftMs() > 0) {
+    const forgotten = await services.jobs.core.query<Forgotten>(
+      `select r.tenant_id, r.id, r.created_at from storage_records r
+        where r.archived_at is null and r.created_at < $1 and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)
+          and exists (select from tenants t where t.tenant_id = r.tenant_id and t.status <> 'erased')
+        order by r.created_at, r.id limit $4`,
+      [before, after.created_at, after.id, BATCH_SIZE],
+      { prepare: false },
+    );
+    const last = forgotten.at(-1);
+    if (last === undefined) break;
+    await request(services, forgotten, now);
+    asked += forgotten.length;
+    after = { created_at: last.created_at, id: last.id };
+  }
+  return asked;
+}
+
+async function request(services: Services, forgotten: readonly Forgotten[], now: Date): Promise<void> {
+  const entries = forgotten.map((record) => {
+    const data = { tenant_id: record.tenant_id, record_id: record.id };
+    return { id: newId(now), tenant_id: record.tenant_id, events: [newEvent(ARCHIVE_REQUESTED, data, now)] };
+  });
+  await services.jobs.core.query(
+    `insert into ops.outbox (id, tenant_id, events)
+     select id, tenant_id, events from json_to_recordset($1::text::json) as o (id uuid, tenant_id text, events jsonb)`,
+    [JSON.stringify(entries)],
+  );
+  for (const { id, events } of entries) services.publisher.publish({ id, events });
+}

@@ -1,0 +1,108 @@
+import type { AccessTier } from '../../../platform/blob/blob-store.ts';
+import type { JobsDatabase, JobsTransaction } from '../../../platform/db/tenant-database.ts';
+import { instantOfId } from '../../../platform/ids/ids.ts';
+import { recordIdOfName } from '../archive/archive-document.ts';
+import { partitionDaysOfAll } from '../record-columns.ts';
+import { heldSql } from '../../retention/holds.ts';
+import type { RetentionClass, TieredBlob } from './tiers.ts';
+
+/** A blob of the books (`ops.blobs`) that is due for a look. */
+export interface DueBlob extends TieredBlob {
+  readonly tenantId: string;
+  readonly container: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** The storage record whose document it is. */
+  readonly recordId: string | undefined;
+}
+
+interface BlobRow {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly container_name: string;
+  readonly blob_name: string;
+  readonly retention_class: RetentionClass;
+  readonly access_tier: AccessTier;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly created_at: string;
+  readonly tier_changed_at: string;
+  readonly delete_after: string;
+}
+
+/** The blobs longest due. Whoever has looked at one moves its next look into the future, so that the next call finds others. */
+export async function findDueBlobs(database: JobsDatabase, now: Date, limit: number): Promise<DueBlob[]> {
+  const rows = await database.query<BlobRow>(
+    `select tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256, bytes,
+            created_at, tier_changed_at, delete_after
+       from ops.blobs where deleted_at is null and next_check_at <= $1
+      order by next_check_at limit $2`,
+    [now, limit],
+  );
+  return rows.map((row) => ({
+    tenantId: row.tenant_id,
+    container: row.container_name,
+    name: row.blob_name,
+    retentionClass: row.retention_class,
+    tier: row.access_tier,
+    createdAt: new Date(row.created_at),
+    tierChangedAt: new Date(row.tier_changed_at),
+    deleteAfter: new Date(row.delete_after),
+    bytes: row.bytes,
+    sha256: row.sha256,
+    recordId: row.retention_class === 'mapping_results' ? recordIdOfName(row.blob_name) : undefined,
+  }));
+}
+
+/** Why a blob whose time is over stays. */
+export type KeptBecause = 'on_hold' | 'record_stays';
+
+const held = (dataTypes: Parameters<typeof heldSql>[0]['dataTypes']): string =>
+  heldSql({
+    tenantId: 'g.tenant_id',
+    dataTypes,
+    ids: [`coalesce(g.record_id::text, '')`, 'g.blob_name'],
+    createdAt: 'g.created_at',
+  });
+
+/**
+ * Of these blobs, those that must stay: under a hold of what they document, or (a tenant may keep records for ten years)
+ * still the document of a record that stays. By `container/name`, within a tenant.
+ */
+export async function findKept(
+  transaction: JobsTransaction,
+  blobs: readonly DueBlob[],
+): Promise<Map<string, KeptBecause>> {
+  const given = blobs.map((blob) => ({
+    tenant_id: blob.tenantId,
+    container_name: blob.container,
+    blob_name: blob.name,
+    retention_class: blob.retentionClass,
+    record_id: blob.recordId ?? null,
+    created_at: (blob.recordId === undefined ? undefined : instantOfId(blob.recordId)) ?? blob.createdAt,
+  }));
+  const rows = await transaction.query<{ key: string; because: KeptBecause }>(
+    `select g.tenant_id || '/' || g.container_name || '/' || g.blob_name as key, k.because
+       from json_to_recordset($1::text::json) as g (tenant_id text, container_name text, blob_name text,
+              retention_class text, record_id uuid, created_at timestamptz)
+       cross join lateral (
+         select case
+           when case g.retention_class when 'mapping_results' then ${held(['storage_records', 'mappings'])}
+                                       when 'audit_logs' then ${held(['audit_logs'])} else ${held([])} end
+           then 'on_hold'
+           when (select true from storage_records r
+                  where r.tenant_id = g.tenant_id and r.id = g.record_id
+                    and ($2::date[] is null or r.partition_day = any($2::date[])) limit 1)
+           then 'record_stays' end as because) k
+      where k.because is not null`,
+    [JSON.stringify(given), partitionDaysOfAll(blobs.flatMap((blob) => blob.recordId ?? []))],
+    { prepare: false },
+  );
+  return new Map(rows.map((row) => [row.key, row.because]));
+}
+
+/** A blob's key in {@link findKept}. */
+export function keyOf(blob: DueBlob): string {
+  return `${blob.tenantId}/${blob.container}/${blob.name}`;
+}

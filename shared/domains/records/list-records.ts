@@ -1,0 +1,115 @@
+import { numbered, when, type Condition, type PageRequest } from '../../platform/db/keyset.ts';
+import { json, type Parameter } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import type { Reply } from '../../platform/call/reply.ts';
+import { KEPT_DAY } from '../retention/expiry.ts';
+import { utcDay } from '../../platform/time/clock.ts';
+import { RECORD_COLUMNS } from './record-columns.ts';
+import {
+  firstWindow,
+  isBeyond,
+  widerWindows,
+  type DaySpan,
+  type DayWindow,
+} from './expiry/record-windows.ts';
+import type { RecordsQuery, StorageRecord } from './schemas.ts';
+
+/**
+ * A page of the tenant's records, in exact order of (created_at, id). Rows lie in partitions by day, and in one for rows
+ * that are kept for other than the usual time. A page reads the few days that it probably lies in and that one
+ * partition, and more days only where those do not fill it: the first page costs what the last one costs.
+ */
+export async function listRecords(call: Call, query: RecordsQuery, url: string): Promise<Reply> {
+  const scope = cursorScope(call, query);
+  const page = readPage(scope, query);
+  const rows = await readRows(call, query, page);
+  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
+}
+
+async function readRows(call: Call, query: RecordsQuery, page: PageRequest): Promise<StorageRecord[]> {
+  const span = spanOf(call, query, page);
+  const tried = firstWindow(span);
+  let rows: StorageRecord[] = [];
+  if (tried !== undefined) {
+    rows = await readWindow(call, query, page, tried);
+    const sure = rows.filter((row) => !isBeyond(span, tried, row.created_at.slice(0, 10)));
+    if (tried.complete || sure.length > page.limit) return sure;
+  }
+  for (const window of widerWindows(span, tried, await occupiedDays(call))) {
+    rows = await readWindow(call, query, page, window);
+    const sure = rows.filter((row) => !isBeyond(span, window, row.created_at.slice(0, 10)));
+    if (window.complete || sure.length > page.limit) return sure;
+  }
+  return rows;
+}
+
+/** The days that a page can lie in. Descending, it begins today at the latest: no record is older than its creation. */
+function spanOf(call: Call, query: RecordsQuery, page: PageRequest): DaySpan {
+  const day = (instant: string | undefined): string | undefined =>
+    instant === undefined ? undefined : utcDay(new Date(instant));
+  const after = day(page.after?.at);
+  const from = day(query.from);
+  const to = day(query.to);
+  return page.descending
+    ? { descending: true, first: after ?? to ?? utcDay(call.now), last: from }
+    : { descending: false, first: after ?? from, last: to };
+}
+
+/** The days whose partitions hold rows, of whatever tenant: a look at file sizes, far cheaper than to plan over all. */
+async function occupiedDays(call: Call): Promise<string[]> {
+  const rows = await call.tenant.statement<{ day: string }>(
+    `select o.day from scope, lateral (
+       select to_date(right(c.relname, 8), 'YYYYMMDD') as day
+         from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'storage_records'::regclass and c.relname ~ '_d[0-9]{8}$'
+          and pg_relation_size(c.oid) > 0 and scope.tenant_id is not null offset 0) o`,
+  );
+  return rows.map((row) => row.day);
+}
+
+function conditionsOf(call: Call, query: RecordsQuery, page: PageRequest): readonly Condition[] {
+  return [
+    ...when('expires_at > ?', call.now),
+    ...when('detector = ?', query.detector),
+    ...when('model_version = ?', query.model_version),
+    ...when(`mapped_data @> ?`, query.label === undefined ? undefined : json({ taxonomy: [query.label] })),
+    ...when('(archived_at is not null) = ?', query.archived),
+    ...when('created_at >= ?::timestamptz', query.from),
+    ...when('created_at < ?::timestamptz', query.to),
+    ...when(`created_at ${page.descending ? '<=' : '>='} ?::timestamptz`, page.after?.at),
+  ];
+}
+
+async function readWindow(
+  call: Call,
+  query: RecordsQuery,
+  page: PageRequest,
+  window: DayWindow,
+): Promise<StorageRecord[]> {
+  const parameters: Parameter[] = [];
+  const bind = (sql: string, ...values: readonly Parameter[]): string => {
+    const text = numbered(sql, parameters.length + 2);
+    parameters.push(...values);
+    return text;
+  };
+  const direction = page.descending ? 'desc' : 'asc';
+  const where = [
+    'tenant_id = scope.tenant_id',
+    bind('partition_day = any(?::date[])', [...window.days, KEPT_DAY]),
+    ...conditionsOf(call, query, page).map(({ sql, value }) => bind(sql, value)),
+  ];
+  if (page.after !== undefined) {
+    const than = page.descending ? '<' : '>';
+    where.push(bind(`(created_at, id) ${than} (?::timestamptz, ?::uuid)`, page.after.at, page.after.id));
+  }
+  return call.tenant.statement<StorageRecord>(
+    `select page.* from scope, lateral (
+       select ${RECORD_COLUMNS} from storage_records where ${where.join(' and ')}
+        order by created_at ${direction}, id ${direction} ${bind('limit ?', page.limit + 1)} offset 0) page
+      order by page.created_at ${direction}, page.id ${direction}`,
+    parameters,
+    // Unnamed: planned with its days, so that only their partitions are looked at and locked.
+    { prepare: false },
+  );
+}

@@ -1,0 +1,24 @@
+import { KEPT_DAY } from '../retention/expiry.ts';
+import { instantOfId } from '../../platform/ids/ids.ts';
+import { utcDay } from '../../platform/time/clock.ts';
+
+/** The columns of a record as it is read, in the order of `storageRecord`. */
+export const RECORD_COLUMNS = `id, tenant_id, detector, model_version, mapped_data, metadata, timestamp, source_table,
+  source_id, encrypted, container_name, blob_url, encode(blob_sha256, 'hex') as blob_sha256, access_tier, archived_at,
+  azure_region, resource_group, created_at, expires_at`;
+
+/**
+ * The partitions in which a record can lie: its day's, by the instant in its id, and that of kept rows. Undefined for an
+ * id that this service did not make (imported data), which can lie anywhere.
+ */
+export function partitionDaysOf(id: string): readonly string[] | undefined {
+  const instant = instantOfId(id);
+  return instant === undefined ? undefined : [utcDay(instant), KEPT_DAY];
+}
+
+/** The partitions of several records, or null if they can lie anywhere: for `partition_day = any($n::date[])`. */
+export function partitionDaysOfAll(ids: readonly string[]): readonly string[] | null {
+  const days = ids.map(partitionDaysOf);
+  if (days.some((known) => known === undefined)) return null;
+  return [...new Set(days.flatMap((known) => known ?? []))];
+}

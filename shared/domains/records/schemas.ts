@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { freeForm, instant } from '../../platform/http/fields.ts';
+import { pageQuery } from '../../platform/http/pagination.ts';
+
+/** A storage record as it is read. The sealed source is not in it. */
+export const storageRecord = z.object({
+  id: z.uuid(),
+  tenant_id: z.string(),
+  detector: z.string(),
+  model_version: z.string(),
+  mapped_data: freeForm.describe('The mapper’s canonical answer.'),
+  metadata: freeForm,
+  timestamp: z.string(),
+  source_table: z.string(),
+  source_id: z.uuid().describe('The mapping that the record came from.'),
+  encrypted: z.boolean(),
+  container_name: z.string(),
+  blob_url: z.string().nullable().describe('The archived document; null until it is written.'),
+  blob_sha256: z.string().nullable().describe('Hex, of the exact bytes of the archived document.'),
+  access_tier: z.string().nullable(),
+  archived_at: z.string().nullable(),
+  azure_region: z.string(),
+  resource_group: z.string(),
+  created_at: z.string(),
+  expires_at: z.string(),
+});
+export type StorageRecord = z.output<typeof storageRecord>;
+
+/** `GET /records`. */
+export const recordsQuery = z.object({
+  ...pageQuery,
+  detector: z.string().max(200).optional(),
+  model_version: z.string().max(100).optional(),
+  label: z.string().max(200).optional().describe('A taxonomy label that the record carries.'),
+  archived: z
+    .stringbool({ truthy: ['true'], falsy: ['false'] })
+    .optional()
+    .describe('Whether the record has its blob.'),
+  from: instant.optional().describe('Created at or after.'),
+  to: instant.optional().describe('Created before.'),
+});
+export type RecordsQuery = z.output<typeof recordsQuery>;
+
+/** `GET /records/{id}/source`. */
+export const recordSource = z.object({
+  id: z.uuid(),
+  source_table: z.string(),
+  source_id: z.uuid(),
+  source_data: z.string().describe('What was mapped, in clear.'),
+  sha256: z.string().describe('Hex, of the source in UTF-8.'),
+  encryption_key_id: z.uuid(),
+});

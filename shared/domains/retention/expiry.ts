@@ -1,0 +1,35 @@
+import type { TenantContext } from '../tenancy/tenant-context.ts';
+import { addDays, utcDay } from '../../platform/time/clock.ts';
+
+/** The platform's retention where neither a policy nor the tenant's settings say otherwise. */
+export const RETENTION_DAYS_DEFAULT = 90;
+
+/** The partition of rows that do not leave with their day's. */
+export const KEPT_DAY = '9999-12-31';
+
+/** The kinds of data that retention policies name. */
+export const DATA_TYPES = [
+  'storage_records',
+  'orchestrations',
+  'mappings',
+  'analyses',
+  'analysis_metrics',
+  'audit_logs',
+] as const;
+/** A kind of data that retention policies name. */
+export type DataType = (typeof DATA_TYPES)[number];
+
+/** How many days a tenant keeps a kind of data. */
+export function retentionDaysOf(context: TenantContext, dataType: DataType): number {
+  return context.retentionDays[dataType] ?? context.config.retention_days ?? RETENTION_DAYS_DEFAULT;
+}
+
+/** When something recorded now expires. */
+export function expiryOf(context: TenantContext, dataType: DataType, now: Date): Date {
+  return addDays(now, retentionDaysOf(context, dataType));
+}
+
+/** The partition that a record of now belongs to: its day's, unless it is kept for other than the platform's time. */
+export function partitionDayOf(retentionDays: number, createdAt: Date): string {
+  return retentionDays === RETENTION_DAYS_DEFAULT ? utcDay(createdAt) : KEPT_DAY;
+}

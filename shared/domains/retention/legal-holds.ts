@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import type { Call } from '../../platform/call/call.ts';
+import { etagOf } from '../../platform/http/etag.ts';
+import { instant } from '../../platform/http/fields.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { performWrite } from '../../platform/writes/perform-write.ts';
+import { DATA_TYPES } from './expiry.ts';
+import { nameText } from '../../platform/resources/field-schemas.ts';
+import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
+import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
+import { lockText, updateText } from '../../platform/resources/resource-sql.ts';
+import { json } from '../../platform/db/tenant-database.ts';
+
+/** Records that one hold can name; for more, hold their kind or their time. */
+const RECORD_IDS_MAX = 1000;
+
+const scope = z
+  .strictObject({
+    data_types: z.array(z.enum(DATA_TYPES)).min(1).optional(),
+    record_ids: z.array(z.uuid()).min(1).max(RECORD_IDS_MAX).optional(),
+    created_from: instant.optional(),
+    created_to: instant.optional(),
+  })
+  .refine(
+    ({ created_from: from, created_to: to }) =>
+      from === undefined || to === undefined || Date.parse(from) <= Date.parse(to),
+    { path: ['created_to'], message: 'must not be before created_from' },
+  )
+  .describe('What is held: whatever all given parts cover; `{}` holds everything of the tenant.');
+
+const legalHold = z.strictObject({ name: nameText, reason: z.string().min(1).max(5000), scope });
+
+/** What must not be deleted, whatever its age. A hold is placed and released, never changed or deleted. */
+export const legalHolds = declareResource({
+  name: 'legal-holds',
+  one: 'legal hold',
+  table: 'legal_holds',
+  idColumn: 'hold_id',
+  scope: 'tenant',
+  verbs: ['create', 'list', 'read'],
+  permissions: { read: 'retention:read', write: 'retention:write' },
+  body: legalHold,
+  readOnly: {
+    placed_by: z.string(),
+    placed_at: z.string(),
+    released_by: z.string().nullable(),
+    released_at: z.string().nullable(),
+  },
+  filters: { name: nameText },
+  stamp: ({ principal, now }) => ({ placed_by: `key:${principal.keyId}`, placed_at: now.toISOString() }),
+  essential: true,
+});
+
+/** `{hold_id}` in a path. */
+export const holdParams = z.object({ hold_id: z.uuid() });
+
+/**
+ * Releases a hold; released already, it stays as it was.
+ * @throws Problem 404.
+ */
+export function releaseHold(call: Call, holdId: string): Promise<Reply> {
+  return performWrite(
+    call,
+    async (transaction) => {
+      const own = [call.tenant.tenantId];
+      const [held] = await transaction.query<ResourceRow>(lockText(legalHolds), [holdId, ...own]);
+      if (held === undefined) throw noSuch(legalHolds);
+      const released = { released_by: `key:${call.principal.keyId}`, released_at: call.now.toISOString() };
+      const text = updateText(legalHolds, Object.keys(released));
+      const [row] =
+        held['released_at'] === null
+          ? await transaction.query<ResourceRow>(text, [holdId, call.now, json(released), ...own])
+          : [held];
+      if (row === undefined) throw new Problem('INTERNAL_ERROR');
+      return {
+        reply: ok(presentRow(row), { etag: etagOf(row.row_version) }),
+        audit: { action: 'legal_hold.released', resource_type: 'legal_hold', resource_id: holdId },
+      };
+    },
+    { beyondQuota: true },
+  );
+}

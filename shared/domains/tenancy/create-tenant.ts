@@ -1,0 +1,199 @@
+import { z } from 'zod';
+import { PLATFORM_TENANT } from '../identity/authenticate.ts';
+import { PERMISSION_SETS } from '../../platform/auth/permissions.ts';
+import { ensureAllowances } from '../billing/free-tier.ts';
+import { isFreePlan } from '../billing/plans.ts';
+import { when } from '../../platform/db/keyset.ts';
+import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import { auditEvent } from '../../platform/writes/caused-events.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { listReply } from '../../platform/http/list-reply.ts';
+import { pageOf, pageQuery } from '../../platform/http/pagination.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { created, ok, type Reply } from '../../platform/call/reply.ts';
+import { insertKey, presentKey } from '../identity/insert-key.ts';
+import { apiKey, SHOWN_ONCE } from '../identity/schemas.ts';
+import { newId } from '../../platform/ids/ids.ts';
+import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
+import type { Services } from '../../platform/services.ts';
+
+/** The first key of a tenant: it makes the others. The reference's limits. */
+const OWNER_RATE_PER_HOUR = 1000;
+const OWNER_RATE_PER_DAY = 10_000;
+
+/** A tenant's id: what a blob path, a log line and a host name can hold as it is. */
+const tenantId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9, “-” and “_”, a letter or digit first');
+
+/** `POST /platform/tenants`. */
+export const newTenant = z.strictObject({
+  tenant_id: tenantId.refine((id) => id !== PLATFORM_TENANT, { message: 'is the platform’s own' }),
+  name: z.string().min(1).max(200),
+  plan_id: z.string().min(1).max(100).default('free'),
+});
+export type NewTenant = z.output<typeof newTenant>;
+
+/** `{tenant_id}` in an operator's path. */
+export const tenantParams = z.object({ tenant_id: tenantId });
+
+const STATUSES = ['active', 'suspended', 'offboarding', 'erased'] as const;
+
+/** A tenant as operators see it. */
+export const tenant = z.object({
+  tenant_id: z.string(),
+  name: z.string(),
+  status: z.enum(STATUSES),
+  plan_id: z.string(),
+  created_at: z.string(),
+  updated_at: z.string(),
+});
+
+/** A page of tenants. */
+export const tenantsPage = pageOf(tenant);
+
+/** A tenant just made, with its first key. */
+export const tenantCreated = z.object({
+  ...tenant.shape,
+  owner_key: apiKey,
+  owner_api_key: z.string().nullable().describe(SHOWN_ONCE),
+});
+
+/** `GET /platform/tenants`. */
+export const tenantsQuery = z.object({
+  ...pageQuery,
+  status: z.enum(STATUSES).optional(),
+  plan_id: z.string().max(100).optional(),
+});
+
+interface TenantRow {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
+  readonly created_at: string;
+}
+
+const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
+
+/**
+ * Adds a tenant in the caller's transaction: its row, its data key, its settings; and in the billing database its plan.
+ * The billing rows are written last, while the tenant's row is made but not committed: whatever fails, the same call
+ * again completes it, and a tenant that exists is never touched.
+ * @throws Problem 409 if the tenant exists, 400 if the plan does not.
+ */
+export async function addTenant(
+  services: Services,
+  transaction: JobsTransaction,
+  wanted: NewTenant,
+  now: Date,
+): Promise<TenantRow> {
+  await requirePlan(services.jobs.billing, wanted.plan_id);
+  const [added] = await transaction.query<TenantRow>(
+    `insert into tenants (tenant_id, name, plan_id, created_at, updated_at) values ($1, $2, $3, $4, $4)
+     on conflict (tenant_id) do nothing returning ${COLUMNS}`,
+    [wanted.tenant_id, wanted.name, wanted.plan_id, now],
+  );
+  if (added === undefined) throw new Problem('CONFLICT', { detail: 'The tenant exists already.' });
+  const dataKeyId = await services.dataKeys.create(transaction, wanted.tenant_id);
+  await transaction.query(`update tenants set data_key_id = $2 where tenant_id = $1`, [
+    wanted.tenant_id,
+    dataKeyId,
+  ]);
+  await transaction.query(
+    `insert into tenant_configs (tenant_id, azure_region, created_at, updated_at) values ($1, $2, $3, $3)`,
+    [wanted.tenant_id, services.settings.AZURE_REGION, now],
+  );
+  await addBilling(services.jobs.billing, wanted, now);
+  return added;
+}
+
+async function requirePlan(billing: JobsDatabase, planId: string): Promise<void> {
+  const plans = await billing.query(`select from billing_plans where plan_id = $1 and is_active`, [planId]);
+  if (plans.length > 0) return;
+  throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
+}
+
+/** What an interrupted try with another plan has left is made right; a paid plan is one live subscription. */
+async function addBilling(billing: JobsDatabase, wanted: NewTenant, now: Date): Promise<void> {
+  const live = `status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')`;
+  await ensureAllowances(billing, wanted.tenant_id, now);
+  await billing.query(
+    `update user_subscriptions set status = 'canceled', updated_at = $3, version = version + 1
+      where tenant_id = $1 and plan_id <> $2 and ${live}`,
+    [wanted.tenant_id, wanted.plan_id, now],
+  );
+  if (isFreePlan(wanted.plan_id)) return;
+  await billing.query(
+    `insert into user_subscriptions (tenant_id, subscription_id, plan_id, status, current_period_start,
+       current_period_end, created_at, updated_at)
+     values ($1, $2, $3, 'active', $4, $4::timestamptz + interval '1 month', $4, $4)
+     on conflict (tenant_id) where ${live} do nothing`,
+    [wanted.tenant_id, newId(now), wanted.plan_id, now],
+  );
+}
+
+/**
+ * `POST /platform/tenants`: a tenant with its first key, which is in this answer alone.
+ * @throws what {@link addTenant} throws.
+ */
+export async function createTenant(call: Call, body: NewTenant): Promise<Reply> {
+  const reply = await performPlatformWrite(call, async (transaction) => {
+    const added = await addTenant(call.services, transaction, body, call.now);
+    const { row, credential } = await insertKey(
+      call.services.settings,
+      transaction,
+      {
+        tenantId: body.tenant_id,
+        name: 'owner',
+        permissions: PERMISSION_SETS.owner,
+        rateLimitPerHour: OWNER_RATE_PER_HOUR,
+        rateLimitPerDay: OWNER_RATE_PER_DAY,
+        expiresAt: null,
+        createdBy: `key:${call.principal.keyId}`,
+      },
+      call.now,
+    );
+    const location = `/api/v1/platform/tenants/${body.tenant_id}`;
+    const answer = { ...added, owner_key: presentKey(row, call.now) };
+    const audit = {
+      action: 'tenant.created',
+      resource_type: 'tenant',
+      resource_id: body.tenant_id,
+      details: { plan_id: body.plan_id, owner_key_id: row.key_id },
+    };
+    return {
+      reply: created(location, { ...answer, owner_api_key: credential }),
+      storedReply: created(location, { ...answer, owner_api_key: null }),
+      audit,
+      // Its own trail begins with it too.
+      events: [auditEvent(call, { ...audit, tenant_id: body.tenant_id })],
+    };
+  });
+  await call.services.tenants.forget(body.tenant_id);
+  return reply;
+}
+
+/**
+ * One tenant. `tenants` is the platform's table: requests' own role reads it, whoever asks.
+ * @throws Problem 404.
+ */
+export async function readTenant(call: Call, id: string): Promise<Reply> {
+  const [row] = await call.tenant.statement<TenantRow>(
+    `select r.* from scope, lateral (select ${COLUMNS} from tenants t where t.tenant_id = $2 offset 0) r`,
+    [id],
+  );
+  if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such tenant.' });
+  return ok(row);
+}
+
+/** A page of all tenants, the platform's own too. */
+export function listTenants(call: Call, query: z.output<typeof tenantsQuery>, url: string): Promise<Reply> {
+  return listReply(call, query, url, {
+    table: 'tenants t',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'tenant_id',
+    idType: 'text',
+    tenantColumn: null,
+    conditions: [...when('t.status = ?', query.status), ...when('t.plan_id = ?', query.plan_id)],
+  });
+}

@@ -1,0 +1,13 @@
+import type { DataKey } from '../../platform/crypto/data-keys.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+
+/**
+ * The key that seals what the calling tenant sends.
+ * @throws Problem 409 for a tenant without one: the platform's own, which records no content.
+ */
+export async function dataKeyOf(call: Call): Promise<DataKey> {
+  if (call.context.dataKeyId === null)
+    throw new Problem('CONFLICT', { detail: 'This tenant records no content.' });
+  return call.services.dataKeys.find(call.principal.tenantId, call.context.dataKeyId);
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { json } from '../../platform/db/tenant-database.ts';
+import type { Call } from '../../platform/call/call.ts';
+import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
+import { ok, type Reply } from '../../platform/call/reply.ts';
+import { performWrite } from '../../platform/writes/perform-write.ts';
+import { tenantConfigSchema } from './tenant-config.ts';
+
+/** `PUT /tenant-config`: the settings as a whole; what is left out goes back to its default. */
+export const newTenantConfig = z.strictObject({ config_data: tenantConfigSchema });
+
+/** A tenant's settings, and where in Azure it is served from, which operators say. */
+export const tenantConfig = z.object({
+  tenant_id: z.string(),
+  config_data: tenantConfigSchema,
+  azure_subscription_id: z.string().nullable(),
+  azure_resource_group: z.string().nullable(),
+  azure_region: z.string().nullable(),
+  azure_key_vault_url: z.string().nullable(),
+  created_at: z.string().nullable(),
+  updated_at: z.string().nullable(),
+  etag: z.string().describe('The version, for If-Match.'),
+});
+
+interface ConfigRow {
+  readonly [column: string]: unknown;
+  readonly config_data: unknown;
+  readonly row_version: number;
+}
+
+const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_resource_group, c.azure_region,
+  c.azure_key_vault_url, c.created_at, c.updated_at, coalesce(c.version, 0) as row_version`;
+
+/** A tenant that never wrote settings has the defaults, as version 0. */
+function present(row: ConfigRow): Record<string, unknown> {
+  const { row_version: version, config_data: stored, ...rest } = row;
+  // A setting of another build's must not make the rest unreadable: the tenant's context reads it the same way.
+  const known = tenantConfigSchema.catch(() => tenantConfigSchema.parse({})).parse(stored ?? {});
+  return { ...rest, config_data: known, etag: etagOf(version) };
+}
+
+/** The calling tenant's settings. */
+export async function readTenantConfig(call: Call, ifNoneMatch: string | null): Promise<Reply> {
+  const [row] = await call.tenant.statement<ConfigRow>(
+    `select r.* from scope, lateral (
+       select ${COLUMNS} from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
+        where t.tenant_id = scope.tenant_id offset 0) r`,
+  );
+  if (row === undefined) throw new Error('the tenant of a credential does not exist');
+  const headers = { etag: etagOf(row.row_version) };
+  if (isNotModified(ifNoneMatch, row.row_version)) return { status: 304, headers };
+  return ok(present(row), headers);
+}
+
+/**
+ * Replaces the calling tenant's settings.
+ * @throws Problem 400 without `If-Match`, 412 when another change was faster.
+ */
+export async function replaceTenantConfig(
+  call: Call,
+  body: z.output<typeof newTenantConfig>,
+  ifMatch: string | null,
+): Promise<Reply> {
+  const matches = requireIfMatch(ifMatch);
+  const reply = await performWrite(call, async (transaction) => {
+    const { tenantId } = call.tenant;
+    // Made first if need be, so that there is a row to lock; version 0 is what its absence reads as.
+    await transaction.query(
+      `insert into tenant_configs (tenant_id, version, created_at, updated_at) values ($1, 0, $2, $2)
+       on conflict (tenant_id) do nothing`,
+      [tenantId, call.now],
+    );
+    const [before] = await transaction.query<{ version: number }>(
+      `select version from tenant_configs where tenant_id = $1 for update`,
+      [tenantId],
+    );
+    if (before === undefined || !matches(before.version)) throw versionConflict();
+    const [row] = await transaction.query<ConfigRow>(
+      `with c as (
+         update tenant_configs set config_data = $2, version = version + 1, updated_at = $3
+          where tenant_id = $1 returning *)
+       select ${COLUMNS} from c join tenants t on t.tenant_id = c.tenant_id`,
+      [tenantId, json(body.config_data), call.now],
+    );
+    if (row === undefined) throw new Error('a row that is locked was not written');
+    return {
+      reply: ok(present(row), { etag: etagOf(row.row_version) }),
+      audit: { action: 'tenant_config.replaced', resource_type: 'tenant_config', resource_id: tenantId },
+    };
+  });
+  await call.services.tenants.forget(call.tenant.tenantId);
+  return reply;
+}

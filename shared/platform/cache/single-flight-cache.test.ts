@@ -1,0 +1,62 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Memory } from './single-flight-cache.ts';
+
+let now = 0;
+beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => now));
+afterEach(() => void vi.restoreAllMocks());
+
+/** A look-up that answers when it is told to. */
+function lookUp() {
+  const calls: { answer: (value: string) => void; fail: (error: Error) => void }[] = [];
+  const load = vi.fn(
+    () => new Promise<string>((resolve, reject) => calls.push({ answer: resolve, fail: reject })),
+  );
+  return { load, calls };
+}
+
+test('those who ask at once share one look-up, and later ones ask nobody until its time is over', async () => {
+  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const { load, calls } = lookUp();
+  const asked = [memory.find('a', load), memory.find('a', load)];
+  calls[0]?.answer('one');
+  expect(await Promise.all(asked)).toEqual(['one', 'one']);
+  now += 999;
+  expect(memory.find('a', load)).toBe('one');
+  now += 1;
+  const again = memory.find('a', load);
+  calls[1]?.answer('two');
+  expect(await again).toBe('two');
+  expect(load).toHaveBeenCalledTimes(2);
+});
+
+test('a failure is told to all who wait for it, and not remembered', async () => {
+  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const { load, calls } = lookUp();
+  const asked = [memory.find('a', load), memory.find('a', load)];
+  calls[0]?.fail(new Error('away'));
+  expect((await Promise.allSettled(asked)).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  const again = memory.find('a', load);
+  calls[1]?.answer('back');
+  expect(await again).toBe('back');
+});
+
+test('what is forgotten while it is looked up is not remembered: it may have changed since', async () => {
+  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const { load, calls } = lookUp();
+  const before = memory.find('a', load);
+  memory.forget('a');
+  const after = memory.find('a', load);
+  calls[0]?.answer('old');
+  calls[1]?.answer('new');
+  expect(await Promise.all([before, after])).toEqual(['old', 'new']);
+  expect(memory.find('a', load)).toBe('new');
+});
+
+test('it never holds more than its most', async () => {
+  const memory = new Memory<number>({ ttlMs: 1_000, max: 3 });
+  for (let n = 0; n < 4; n++) await memory.find(String(n), () => Promise.resolve(n));
+  const load = vi.fn(() => Promise.resolve(-1));
+  expect(await Promise.all(['0', '1', '2', '3'].map((key) => memory.find(key, load)))).toEqual([
+    -1, -1, -1, 3,
+  ]);
+});

@@ -1,0 +1,160 @@
+import postgres from 'postgres';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
+import { until } from '../../../tests/harness/app.ts';
+import { openDatabases } from '../../../tests/harness/databases.ts';
+import { startTcpProxy, type TcpProxy } from '../../../tests/faults/tcp-proxy.ts';
+import { openPool, openProbe, type Pool } from './databases.ts';
+import { faultOf } from './errors.ts';
+import { GuardedPool } from './guarded-pool.ts';
+import { ServerWatch, type Patience } from './health-monitor.ts';
+import { JobsDatabase } from './tenant-database.ts';
+
+const databases = await openDatabases();
+const admin = postgres(databases.core.admin, { max: 1, onnotice: () => undefined });
+afterAll(() => admin.end());
+
+/** What a request may wait at the most for the word that its server is away. */
+const WORD_MS = 2_000;
+const PATIENCE: Patience = { slowMs: 600, probeMs: 700, retryMs: 100, lostMs: 60_000 };
+
+interface Watched {
+  readonly database: JobsDatabase;
+  readonly wire: TcpProxy;
+  readonly application: string;
+}
+
+let opened = 0;
+
+/** A watched pool of two connections, over a wire of its own. */
+async function openWatched(patience = PATIENCE): Promise<Watched> {
+  const url = new URL(databases.core.jobs);
+  const wire = await startTcpProxy(Number(url.port));
+  url.port = String(wire.port);
+  const application = `watched-${++opened}`;
+  const open = (applicationName: string, max: number) => (): Pool =>
+    openPool({ url: url.href, max, applicationName, prepare: true });
+  const watch = new ServerWatch(openProbe(open(`${application}-watch`, 1)), patience);
+  const pool = new GuardedPool(open(application, 2), 2, watch);
+  onTestFinished(async () => {
+    await pool.end(0);
+    await watch.close();
+    await wire.stop();
+  });
+  return { database: new JobsDatabase(pool), wire, application };
+}
+
+const one = (database: JobsDatabase): Promise<unknown> => database.query('select 1 as one');
+
+/** Rejects as it should, and within the time. */
+async function expectAway(work: Promise<unknown>): Promise<void> {
+  const begun = performance.now();
+  await expect(work).rejects.toSatisfy((error) => faultOf(error) === 'unavailable');
+  expect(performance.now() - begun).toBeLessThan(WORD_MS);
+}
+
+describe('a database server', { timeout: 20_000 }, () => {
+  test('that stops answering is told of in time, to all at once, and found again when it is back', async () => {
+    const { database, wire } = await openWatched();
+    await one(database);
+    await admin`select 1`;
+    wire.hold('up');
+    await Promise.all(Array.from({ length: 20 }, () => expectAway(one(database))));
+    const begun = performance.now();
+    await expectAway(one(database));
+    expect(performance.now() - begun).toBeLessThan(100);
+    wire.release();
+    await until(
+      () => one(database).catch(() => undefined),
+      (rows) => rows !== undefined,
+    );
+  });
+
+  test('that stops answering before its first answer is told of as well', async () => {
+    const { database, wire } = await openWatched();
+    wire.hold('up');
+    const begun = performance.now();
+    await expect(one(database)).rejects.toThrow();
+    expect(performance.now() - begun).toBeLessThan(WORD_MS);
+  });
+
+  test('that refuses connections is told of at once, however many ask', async () => {
+    const { database, wire } = await openWatched();
+    await one(database);
+    await wire.refuse();
+    const begun = performance.now();
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => one(database)));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(0);
+    expect(performance.now() - begun).toBeLessThan(WORD_MS);
+    await wire.accept();
+    await until(
+      () => one(database).catch(() => undefined),
+      (rows) => rows !== undefined,
+    );
+  });
+
+  test('that is only slow is waited for', async () => {
+    const { database } = await openWatched();
+    expect(await database.query('select 1 as one from pg_sleep(2)')).toEqual([{ one: 1 }]);
+  });
+
+  test('whose connections die without a word, while new ones work, is used again', async () => {
+    const { database, wire } = await openWatched({ ...PATIENCE, probeMs: 60_000, lostMs: 1_000 });
+    await one(database);
+    wire.hold('up');
+    const lost = expectAway(one(database));
+    await until(
+      () => Promise.resolve(wire.waiting('up')),
+      (bytes) => bytes > 0,
+    );
+    await lost;
+    wire.release();
+    expect(await one(database)).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
+  const cut = (application: string) =>
+    admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = ${application}`;
+
+  test('between two statements fails, and ends neither the process nor the pool', async () => {
+    const { database, application } = await openWatched();
+    const work = database.transaction(async (transaction) => {
+      await transaction.query('select 1');
+      await cut(application);
+      await until(
+        () => admin`select 1 from pg_stat_activity where application_name = ${application}`,
+        (sessions) => sessions.length === 0,
+      );
+      // Long enough that the driver has noticed: it would send what follows on a socket that is gone.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return transaction.query('select 2');
+    });
+    await expect(work).rejects.toThrow();
+    expect(await one(database)).toEqual([{ one: 1 }]);
+  });
+
+  test('before its commit fails likewise', async () => {
+    const { database, application } = await openWatched();
+    const work = database.transaction(async (transaction) => {
+      await transaction.query('select 1');
+      await cut(application);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    });
+    await expect(work).rejects.toThrow();
+    expect(await one(database)).toEqual([{ one: 1 }]);
+  });
+
+  test('within a statement fails likewise', async () => {
+    const { database, application } = await openWatched();
+    const work = database.transaction((transaction) => transaction.query('select pg_sleep(10)'));
+    const fails = expect(work).rejects.toThrow();
+    await until(
+      () =>
+        admin`select 1 from pg_stat_activity where application_name = ${application} and query ~ 'pg_sleep'`,
+      (sessions) => sessions.length === 1,
+    );
+    await cut(application);
+    await fails;
+    expect(await one(database)).toEqual([{ one: 1 }]);
+  });
+});

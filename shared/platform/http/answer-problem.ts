@@ -1,0 +1,26 @@
+import { DependencyUnavailable, faultOf } from '../db/errors.ts';
+import { errorFields, log } from '../log/log.ts';
+import { Problem } from '../call/problem.ts';
+
+/** A client told to wait this long finds a restarted database or a closed breaker again. */
+const RETRY_AFTER_S = 2;
+
+/** Turns whatever was thrown into a problem. Ours pass; a database that is away is 503; the rest is 500, and logged. */
+export function problemOf(error: unknown, endpointName: string, traceId: string): Problem {
+  if (error instanceof Problem) return error;
+  const unavailable = (dependency: string): Problem =>
+    new Problem('DEPENDENCY_UNAVAILABLE', {
+      detail: `${dependency} is unavailable; try again.`,
+      headers: { 'retry-after': String(RETRY_AFTER_S) },
+      cause: error,
+    });
+  if (error instanceof DependencyUnavailable) return unavailable(error.dependency);
+  const fault = faultOf(error);
+  if (fault === 'unavailable') return unavailable('The database');
+  if (fault === 'contention') return unavailable('The database is busy and');
+  if (fault === 'unique') return new Problem('CONFLICT', { detail: 'It exists already.', cause: error });
+  if (fault === 'tenant_wall')
+    log.error('tenant-wall-refused', { endpoint: endpointName, trace_id: traceId });
+  log.error('request-failed', { endpoint: endpointName, trace_id: traceId, fault, ...errorFields(error) });
+  return new Problem('INTERNAL_ERROR', { cause: error });
+}

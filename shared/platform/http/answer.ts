@@ -1,0 +1,200 @@
+import { isIP } from 'node:net';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
+import type { RateWindow } from '../cache/rate-limit.ts';
+import { randomHex } from '../crypto/random-pool.ts';
+import { errorFields, log } from '../log/log.ts';
+import type { Services } from '../services.ts';
+import { problemOf } from './answer-problem.ts';
+import type { Call, Origin } from '../call/call.ts';
+import type { Endpoint, Input, PublicEndpointDefinition } from './endpoint.ts';
+import { fingerprintOf, readIdempotencyKey } from '../writes/idempotency.ts';
+import { givenByOperator, refuseOtherTenants } from './named-tenants.ts';
+import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
+import { Problem, problemReply } from '../call/problem.ts';
+import type { Reply } from '../call/reply.ts';
+import { auditEvent, recordEvents } from '../writes/caused-events.ts';
+
+interface Trace {
+  readonly id: string;
+  readonly headers: Record<string, string>;
+}
+
+function traceOf(request: HttpRequest): Trace {
+  const given = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(
+    request.headers.get('traceparent') ?? '',
+  );
+  const id = given?.[1] ?? randomHex(16);
+  const headers: Record<string, string> = {
+    traceparent: `00-${id}-${randomHex(8)}-${given?.[3] ?? '01'}`,
+    'x-ms-request-id': id,
+  };
+  const clientRequestId = request.headers.get('x-ms-client-request-id');
+  if (clientRequestId !== null && /^[\x21-\x7e]{1,128}$/.test(clientRequestId)) {
+    headers['x-ms-client-request-id'] = clientRequestId;
+  }
+  return { id, headers };
+}
+
+/** The address of the last hop that Application Gateway saw, which is the client; it may carry a port. */
+function clientAddress(forwarded: string | null): string | null {
+  const last = forwarded?.split(',').at(-1)?.trim() ?? '';
+  const bare =
+    /^\[([^\]]*)\](?::\d+)?$/.exec(last)?.[1] ?? (isIP(last) === 6 ? last : last.replace(/:\d+$/, ''));
+  // A zone would be a stranger's interface, and is no part of an address that a database keeps.
+  return isIP(bare) === 0 || bare.includes('%') ? null : bare;
+}
+
+function originOf(request: HttpRequest, trace: Trace): Origin {
+  const ip = clientAddress(request.headers.get('x-forwarded-for'));
+  return { traceId: trace.id, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
+}
+
+function rateHeaders(windows: readonly RateWindow[]): Record<string, string> {
+  const seconds = { hour: 3600, day: 86_400 };
+  return {
+    'ratelimit-policy': windows.map((w) => `"${w.name}";q=${w.limit};w=${seconds[w.name]}`).join(', '),
+    ratelimit: windows.map((w) => `"${w.name}";r=${w.remaining};t=${w.resetSeconds}`).join(', '),
+  };
+}
+
+function written(reply: Reply, extra: Readonly<Record<string, string>>): HttpResponseInit {
+  const headers: Record<string, string> = { 'cache-control': 'no-store', ...extra, ...reply.headers };
+  if (reply.text !== undefined) return { status: reply.status, headers, body: reply.text };
+  if (reply.body === undefined) return { status: reply.status, headers };
+  headers['content-type'] ??= 'application/json';
+  return { status: reply.status, headers, body: JSON.stringify(reply.body) };
+}
+
+/** Answers a request to a public route. */
+export async function answerPublic(
+  services: Services,
+  run: PublicEndpointDefinition['run'],
+  request: HttpRequest,
+): Promise<HttpResponseInit> {
+  const trace = traceOf(request);
+  try {
+    const reply = await run(services, {
+      url: request.url,
+      ifNoneMatch: request.headers.get('if-none-match'),
+    });
+    return written(reply, trace.headers);
+  } catch (error) {
+    const problem = problemOf(error, 'public', trace.id);
+    return written(problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
+  }
+}
+
+/**
+ * Answers one request: the order of checks is fixed here once. Size and media type, credential, rate, permission,
+ * tenant, shape; then the handler; then one way out for every error.
+ */
+export async function answer(
+  services: Services,
+  endpoint: Endpoint,
+  run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply>,
+  request: HttpRequest,
+): Promise<HttpResponseInit> {
+  const trace = traceOf(request);
+  const extra = trace.headers;
+  let call: Call | undefined;
+  try {
+    const now = services.clock.now();
+    const principal = await services.authenticator.authenticate(request.headers, now);
+    const context = await services.tenants.find(principal.tenantId);
+    if (context === null)
+      throw new Problem('UNAUTHORIZED', { detail: 'The tenant of this key does not exist.' });
+    const cap = context.config.rate_limit_per_hour ?? Infinity;
+    const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
+      hour: Math.min(principal.rateLimitPerHour, cap),
+      day: principal.rateLimitPerDay,
+    });
+    Object.assign(extra, rateHeaders(verdict.windows));
+    if (!verdict.allowed) throw rateLimited(verdict.windows);
+    call = {
+      services,
+      principal,
+      tenant: services.forTenant(principal.tenantId).core,
+      context,
+      now,
+      route: endpoint.name,
+      idempotency: null,
+      origin: originOf(request, trace),
+    };
+    requirePermission(call, endpoint);
+    requireStanding(call, endpoint);
+    const key =
+      endpoint.method === 'POST' ? readIdempotencyKey(request.headers.get('idempotency-key')) : undefined;
+    const json =
+      endpoint.body === undefined
+        ? undefined
+        : await readBody(request, endpoint.bodyLimit, mayBeAbsent(endpoint.body));
+    const given =
+      endpoint.permission === 'platform:operate'
+        ? givenByOperator(request, json)
+        : refuseOtherTenants(principal.tenantId, request, json, endpoint.body);
+    const parsed = parseParts(endpoint, given);
+    const input = {
+      ...parsed,
+      url: request.url,
+      ifMatch: request.headers.get('if-match'),
+      ifNoneMatch: request.headers.get('if-none-match'),
+    };
+    const idempotency =
+      key === undefined
+        ? null
+        : { key, fingerprint: fingerprintOf([endpoint.name, request.params, given.body ?? null]) };
+    return written(await run({ ...call, idempotency }, input), extra);
+  } catch (error) {
+    const problem = problemOf(error, endpoint.name, trace.id);
+    if (call !== undefined) await auditRefusal(call, endpoint, problem);
+    return written(problemReply(problem, trace.id, new URL(request.url).pathname), extra);
+  }
+}
+
+function rateLimited(windows: readonly RateWindow[]): Problem {
+  const spent = windows.filter((window) => window.remaining === 0);
+  const wait = Math.max(1, ...spent.map((window) => window.resetSeconds));
+  return new Problem('RATE_LIMITED', {
+    detail: `The key’s allowance of the ${spent.map((window) => window.name).join(' and ') || 'hour'} is used up.`,
+    headers: { 'retry-after': String(wait) },
+    members: { 'violated-policies': spent.map((window) => window.name) },
+  });
+}
+
+function requirePermission(call: Call, endpoint: Endpoint): void {
+  if (endpoint.permission !== null && !call.principal.permissions.has(endpoint.permission)) {
+    throw new Problem('INSUFFICIENT_RBAC', {
+      detail: `The key lacks the permission ${endpoint.permission}.`,
+    });
+  }
+}
+
+function requireStanding(call: Call, endpoint: Endpoint): void {
+  const { status } = call.context;
+  if (status === 'active' || endpoint.openToSuspended) return;
+  if (status === 'erased') throw new Problem('UNAUTHORIZED', { detail: 'The tenant was erased.' });
+  if (endpoint.method !== 'GET') {
+    throw new Problem('PAYMENT_REQUIRED', { detail: `The tenant is ${status}: it may read, but not write.` });
+  }
+}
+
+/** A refusal that an auditor wants to see: a reach for another tenant, or past one's permissions. */
+async function auditRefusal(call: Call, endpoint: Endpoint, problem: Problem): Promise<void> {
+  if (problem.code !== 'TENANT_MISMATCH' && problem.code !== 'INSUFFICIENT_RBAC') return;
+  try {
+    const note = {
+      action: `${endpoint.name}.denied`,
+      resource_type: endpoint.tag,
+      outcome: 'denied' as const,
+      details: { code: problem.code },
+    };
+    await recordEvents(call, [auditEvent(call, note)]);
+  } catch (error) {
+    // The refusal stands whether or not it could be written down.
+    log.error('refusal-not-audited', {
+      endpoint: endpoint.name,
+      trace_id: call.origin.traceId,
+      ...errorFields(error),
+    });
+  }
+}

@@ -1,0 +1,42 @@
+import { describe, expect, test } from 'vitest';
+import { etagOf, isNotModified, readIfMatch, requireIfMatch } from './etag.ts';
+import { Problem } from '../call/problem.ts';
+
+describe('If-Match', () => {
+  test.each([
+    ['"3"', true],
+    ['"2", "3"', true],
+    ['*', true],
+    ['"2"', false],
+    // RFC 9110 §13.1.1: strong comparison.
+    ['W/"3"', false],
+  ])('%s on version 3: allowed is %s', (header, allowed) => {
+    expect(requireIfMatch(header)(3)).toBe(allowed);
+  });
+
+  test('left out where it may be, it allows every version', () => {
+    expect(readIfMatch(null)(7)).toBe(true);
+  });
+
+  test.each([[null], ['3'], ['"3'], ['']])('%s is refused where it is needed', (header) => {
+    expect(() => requireIfMatch(header)).toThrow(Problem);
+  });
+});
+
+describe('If-None-Match', () => {
+  test.each([
+    ['"3"', true],
+    ['W/"3"', true],
+    ['"1", "3"', true],
+    ['*', true],
+    ['"4"', false],
+    ['3', false],
+    [null, false],
+  ])('%s on version 3: not modified is %s', (header, expected) => {
+    expect(isNotModified(header, 3)).toBe(expected);
+  });
+});
+
+test('an entity tag is strong and quoted', () => {
+  expect(etagOf(12)).toBe('"12"');
+});

@@ -1,0 +1,116 @@
+import type { HttpRequest } from '@azure/functions';
+import { z } from 'zod';
+import { Problem } from '../call/problem.ts';
+
+/** What was given in path, query and body, with the caller's own `tenant_id`, which says nothing new, taken out. */
+export interface GivenParts {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+/** What an operator's route was given: its path and body name a tenant as their subject, not as their caller. */
+export function givenByOperator(request: HttpRequest, body: unknown): GivenParts {
+  return { params: { ...request.params }, query: Object.fromEntries(request.query.entries()), body };
+}
+
+const TENANT_HEADERS = ['x-tenant-id', 'tenant-id'];
+
+/**
+ * The tenant comes from the credential: path, query, header or body may repeat it, never name another.
+ * @throws Problem 403 TENANT_MISMATCH.
+ */
+export function refuseOtherTenants(
+  tenantId: string,
+  request: HttpRequest,
+  body: unknown,
+  bodySchema: z.ZodType | undefined,
+): GivenParts {
+  const query: Record<string, string> = Object.fromEntries(request.query.entries());
+  const params: Record<string, string> = { ...request.params };
+  const named = [
+    params['tenant_id'],
+    query['tenant_id'],
+    ...TENANT_HEADERS.map((name) => request.headers.get(name) ?? undefined),
+  ];
+  if (named.some((name) => name !== undefined && name !== tenantId)) throw otherTenant();
+  if (bodySchema !== undefined) refuseOtherTenantIn(tenantId, body, bodySchema);
+  delete query['tenant_id'];
+  return { params, query, body: withoutTenant(body) };
+}
+
+function otherTenant(): Problem {
+  return new Problem('TENANT_MISMATCH', { detail: 'The request names another tenant than its credential.' });
+}
+
+/**
+ * Looks for another tenant's id in every object of a body that its schema describes. What the schema leaves free is the
+ * client's own business: a `tenant_id` among an analysis's metrics names nothing of ours. A batch's items are left free
+ * here and looked at one by one, by their own schema, so that one of them does not spoil the rest.
+ * @throws Problem 403 TENANT_MISMATCH.
+ */
+export function refuseOtherTenantIn(tenantId: string, body: unknown, schema: z.ZodType): void {
+  checkOf(schema)?.(tenantId, body);
+}
+
+type Check = (tenantId: string, value: unknown) => void;
+
+const checks = new WeakMap<object, { readonly check: Check | undefined }>();
+
+/** The check that a schema calls for, made once; undefined where nothing that it describes is an object. */
+function checkOf(schema: unknown): Check | undefined {
+  if (typeof schema !== 'object' || schema === null) return undefined;
+  const known = checks.get(schema);
+  if (known !== undefined) return known.check;
+  const check = makeCheck(schema);
+  checks.set(schema, { check });
+  return check;
+}
+
+function makeCheck(schema: unknown): Check | undefined {
+  if (schema instanceof z.ZodObject) return objectCheck(schema);
+  if (schema instanceof z.ZodArray) {
+    const element = checkOf(schema.element);
+    if (element === undefined) return undefined;
+    return (tenantId, value) => {
+      if (Array.isArray(value)) for (const member of value) element(tenantId, member);
+    };
+  }
+  if (schema instanceof z.ZodUnion) {
+    const options = schema.options.map(checkOf).filter((check) => check !== undefined);
+    return options.length === 0
+      ? undefined
+      : (tenantId, value) => options.forEach((check) => check(tenantId, value));
+  }
+  if (schema instanceof z.ZodPipe) return checkOf(schema.in);
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  )
+    return checkOf(schema.unwrap());
+  return undefined;
+}
+
+function objectCheck(schema: z.ZodObject): Check {
+  const members = Object.entries(schema.shape).flatMap(([key, member]) => {
+    const check = checkOf(member);
+    return check === undefined ? [] : [{ key, check }];
+  });
+  return (tenantId, value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return;
+    const fields = new Map<string, unknown>(Object.entries(value));
+    const named = fields.get('tenant_id');
+    if (typeof named === 'string' && named !== tenantId) throw otherTenant();
+    for (const { key, check } of members) check(tenantId, fields.get(key));
+  };
+}
+
+/** A body without its own top-level `tenant_id`: repeated, not needed, and no field of any contract. */
+export function withoutTenant(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
+  if (!('tenant_id' in body) || typeof body.tenant_id !== 'string') return body;
+  const { tenant_id: _own, ...rest } = body;
+  return rest;
+}

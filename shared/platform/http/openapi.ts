@@ -1,0 +1,210 @@
+import { z } from 'zod';
+import { PERMISSIONS } from '../auth/permissions.ts';
+import type { Endpoint, ResponseDefinition } from './endpoint.ts';
+import { problemDocument } from './fields.ts';
+import { PROBLEM_CODES, PROBLEM_MEDIA_TYPE, type ProblemCode } from '../call/problem.ts';
+
+type Json = Record<string, unknown>;
+
+/** A schema of what clients send: what has a default may be left out. */
+function inputSchema(schema: z.ZodType): Json {
+  return strip(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }));
+}
+
+/** A schema of what we answer: fields may be added later, so none is forbidden. */
+function outputSchema(schema: z.ZodType): Json {
+  return strip(
+    z.toJSONSchema(schema, {
+      io: 'output',
+      unrepresentable: 'any',
+      target: 'draft-2020-12',
+      override: ({ jsonSchema }) => {
+        if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+      },
+    }),
+  );
+}
+
+function strip(schema: object): Json {
+  const { $schema: _dialect, ...rest } = schema as Json;
+  return rest;
+}
+
+const asObject = (value: unknown): Json =>
+  typeof value === 'object' && value !== null ? (value as Json) : {};
+
+/** The members of an object schema as OpenAPI parameters. A value from a URL is text: its schema is the parsed one. */
+function parameters(schema: z.ZodObject | undefined, where: 'path' | 'query'): Json[] {
+  if (schema === undefined) return [];
+  const required = new Set((inputSchema(schema)['required'] as string[] | undefined) ?? []);
+  return Object.entries(asObject(outputSchema(schema)['properties'])).map(([name, property]) => {
+    const { description, ...rest } = asObject(property);
+    return {
+      name,
+      in: where,
+      required: where === 'path' || required.has(name),
+      ...(description === undefined ? {} : { description }),
+      schema: rest,
+    };
+  });
+}
+
+const text = (description: string): Json => ({ description, schema: { type: 'string' } });
+
+const HEADERS: Readonly<Record<string, Json>> = {
+  Location: text('Where the new thing is.'),
+  Link: text('`<…>; rel="next"`; absent on the last page.'),
+  ETag: text('The version, for If-Match and If-None-Match.'),
+  'Idempotency-Replayed': text('`true` when this is the first answer again.'),
+  'Retry-After': text('Seconds to wait before the request is sent again.'),
+  'WWW-Authenticate': text('How to authenticate.'),
+};
+
+/** Headers that an answer of a status brings whatever the route. */
+const PROBLEM_HEADERS: Readonly<Record<number, string>> = {
+  401: 'WWW-Authenticate',
+  429: 'Retry-After',
+  503: 'Retry-After',
+};
+
+function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
+  const names = [
+    ...(definition.headers ?? []),
+    ...(endpoint.method === 'POST' && endpoint.permission !== null ? ['Idempotency-Replayed'] : []),
+  ];
+  const headers = Object.fromEntries(names.map((name) => [name, HEADERS[name] ?? text(name)]));
+  const contentType = definition.contentType ?? 'application/json';
+  const schema = definition.schema === undefined ? {} : outputSchema(definition.schema);
+  return {
+    description: definition.description,
+    ...(names.length === 0 ? {} : { headers }),
+    ...(definition.schema === undefined && definition.contentType === undefined
+      ? {}
+      : { content: { [contentType]: { schema } } }),
+  };
+}
+
+/** The problems that a route can answer by its shape alone. */
+function problemStatuses(endpoint: Endpoint): number[] {
+  if (endpoint.permission === null) return [500];
+  const codes: ProblemCode[] = [
+    'INVALID_REQUEST',
+    'UNAUTHORIZED',
+    'INSUFFICIENT_RBAC',
+    'RATE_LIMITED',
+    'INTERNAL_ERROR',
+    'DEPENDENCY_UNAVAILABLE',
+  ];
+  if (endpoint.params !== undefined) codes.push('NOT_FOUND');
+  if (endpoint.body !== undefined) codes.push('PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE');
+  if (endpoint.method !== 'GET') codes.push('QUOTA_EXCEEDED', 'CONFLICT');
+  if (endpoint.ifMatch !== undefined) codes.push('PRECONDITION_FAILED');
+  if (endpoint.method === 'POST') codes.push('IDEMPOTENCY_MISMATCH');
+  return [...new Set(codes.map((code) => PROBLEM_CODES[code][0]))].sort();
+}
+
+function headerParameters(endpoint: Endpoint): Json[] {
+  const header = (name: string, description: string, required = false): Json[] => [
+    { name, in: 'header', required, description, schema: { type: 'string' } },
+  ];
+  return [
+    ...(endpoint.method === 'POST' && endpoint.permission !== null
+      ? header('Idempotency-Key', 'Makes the request repeatable for 24 hours; quoted or bare.')
+      : []),
+    ...(endpoint.responses[304] === undefined ? [] : header('If-None-Match', 'An ETag that the client has.')),
+    ...(endpoint.ifMatch === undefined
+      ? []
+      : header('If-Match', 'The ETag that the change is based on.', endpoint.ifMatch === 'required')),
+  ];
+}
+
+function operation(endpoint: Endpoint): Json {
+  const problems = problemStatuses(endpoint).filter((status) => endpoint.responses[status] === undefined);
+  return {
+    operationId: endpoint.name,
+    tags: [endpoint.tag],
+    summary: endpoint.summary,
+    ...(endpoint.description === undefined ? {} : { description: endpoint.description }),
+    ...(endpoint.permission === null ? { security: [] } : { 'x-permission': endpoint.permission }),
+    parameters: [
+      ...parameters(endpoint.params, 'path'),
+      ...parameters(endpoint.query, 'query'),
+      ...headerParameters(endpoint),
+    ],
+    ...(endpoint.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: !endpoint.body.safeParse(undefined).success,
+            content: { 'application/json': { schema: inputSchema(endpoint.body) } },
+          },
+        }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(endpoint.responses).map(([status, definition]) => [
+          status,
+          response(definition, endpoint),
+        ]),
+      ),
+      ...Object.fromEntries(
+        problems.map((status) => [String(status), { $ref: `#/components/responses/Problem${status}` }]),
+      ),
+    },
+  };
+}
+
+function headersOf(name: string | undefined): Json {
+  return name === undefined ? {} : { headers: { [name]: HEADERS[name] } };
+}
+
+function problemResponses(): Json {
+  const byStatus = new Map<number, string[]>();
+  for (const [code, [status]] of Object.entries(PROBLEM_CODES))
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      `Problem${status}`,
+      {
+        description: codes.join(', '),
+        ...headersOf(PROBLEM_HEADERS[status]),
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },
+      },
+    ]),
+  );
+}
+
+/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. `serverUrl` is where it was asked for. */
+export function openApiDocument(endpoints: readonly Endpoint[], version: string, serverUrl: string): Json {
+  const paths: Record<string, Json> = {};
+  for (const endpoint of endpoints) {
+    const path = (paths[`/api/${endpoint.path}`] ??= {});
+    path[endpoint.method.toLowerCase()] = operation(endpoint);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Comply-AI',
+      version,
+      description:
+        'The system of record of AI compliance: orchestrations, mappings, analyses, and the evidence they leave. ' +
+        'Errors are RFC 9457 problem documents with a stable `code`. Lists are read page by page through `Link`. ' +
+        'Every POST takes an `Idempotency-Key`, kept for 24 hours.',
+    },
+    servers: [{ url: serverUrl }],
+    security: [{ bearer: [] }, { apiKey: [] }],
+    tags: [...new Set(endpoints.map((endpoint) => endpoint.tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: `An API key. Permissions: ${PERMISSIONS.join(', ')}.`,
+        },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+      },
+      schemas: { Problem: outputSchema(problemDocument) },
+      responses: problemResponses(),
+    },
+  };
+}

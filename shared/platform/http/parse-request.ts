@@ -1,0 +1,161 @@
+import { isAscii } from 'node:buffer';
+import type { HttpRequest } from '@azure/functions';
+import type { z } from 'zod';
+import type { Endpoint } from './endpoint.ts';
+import type { GivenParts } from './named-tenants.ts';
+import { Problem, type Fault } from '../call/problem.ts';
+
+/** Deeper than any contract; what is deeper is an attack on recursive code. */
+const DEPTH_MAX = 40;
+
+function invalid(errors: readonly Fault[], detail?: string): Problem {
+  return new Problem('INVALID_REQUEST', detail === undefined ? { errors } : { errors, detail });
+}
+
+/**
+ * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without.
+ * @throws Problem 413, 415, or 400 for what is not JSON, not UTF-8, nested too deeply, or holds what no text column can.
+ */
+export async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
+  if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
+  const mediaType = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+  const bytes = Buffer.from(await request.arrayBuffer());
+  if (bytes.length > limit) throw tooLarge(limit);
+  if (mayBeEmpty && bytes.length === 0) return undefined;
+  if (mediaType !== 'application/json')
+    throw new Problem('UNSUPPORTED_MEDIA_TYPE', { detail: 'Send application/json.' });
+  return parseJson(bytes);
+}
+
+function tooLarge(limit: number): Problem {
+  return new Problem('PAYLOAD_TOO_LARGE', { detail: `The body may have ${limit} bytes.` });
+}
+
+const absentBodies = new WeakMap<z.ZodType, boolean>();
+
+/** Whether a route's body may be left out; its schema is asked once. */
+export function mayBeAbsent(schema: z.ZodType): boolean {
+  let may = absentBodies.get(schema);
+  if (may === undefined) {
+    may = schema.safeParse(undefined).success;
+    absentBodies.set(schema, may);
+  }
+  return may;
+}
+
+const strictQueries = new WeakMap<z.ZodObject, z.ZodType>();
+
+/** A query's schema that refuses what it does not know; made once, since to make one costs more than to parse by it. */
+function strictQuery(schema: z.ZodObject): z.ZodType {
+  let strict = strictQueries.get(schema);
+  if (strict === undefined) {
+    strict = schema.strict();
+    strictQueries.set(schema, strict);
+  }
+  return strict;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function parseJson(bytes: Buffer): unknown {
+  let text: string;
+  let value: unknown;
+  try {
+    text = isAscii(bytes) ? bytes.toString('latin1') : utf8.decode(bytes);
+  } catch {
+    throw invalid([{ pointer: '', detail: 'is not UTF-8' }], 'The body is not UTF-8.');
+  }
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalid([{ pointer: '', detail: 'is not JSON' }], 'The body is not JSON.');
+  }
+  // Only an escape can bring in what PostgreSQL's text cannot hold, so ordinary bodies skip the walk.
+  const suspicious = /\\u(0000|[dD][89a-fA-F])/.test(text);
+  const fault = findUnstorable(value, suspicious, 0);
+  if (fault !== undefined) throw invalid([fault]);
+  return value;
+}
+
+function findUnstorable(value: unknown, checkStrings: boolean, depth: number): Fault | undefined {
+  if (typeof value === 'string') {
+    return checkStrings && (value.includes('\0') || !isWellFormed(value))
+      ? { pointer: '', detail: 'holds a NUL or half a surrogate pair' }
+      : undefined;
+  }
+  // `1e999` is JSON, and reads as Infinity, which is not.
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? undefined : { pointer: '', detail: 'is beyond the range of a number' };
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth >= DEPTH_MAX) return { pointer: '', detail: `is nested deeper than ${DEPTH_MAX} levels` };
+  for (const [key, member] of Object.entries(value)) {
+    if (checkStrings) {
+      const fault = findUnstorable(key, true, depth);
+      if (fault !== undefined)
+        return { ...fault, detail: 'has a name that holds a NUL or half a surrogate pair' };
+    }
+    const fault = findUnstorable(member, checkStrings, depth + 1);
+    if (fault !== undefined) return { ...fault, pointer: `/${pointerPart(key)}${fault.pointer}` };
+  }
+  return undefined;
+}
+
+function pointerPart(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function isWellFormed(text: string): boolean {
+  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
+}
+
+/** How what clients send is parsed: what is missing is called so, not "undefined", which is no word of JSON. */
+export const PARSING = {
+  error: (issue: { readonly input?: unknown }): string | undefined =>
+    issue.input === undefined ? 'is required' : undefined,
+};
+
+/** Faults of a failed parse as pointers below a root. */
+export function faultsOf(error: z.ZodError, root: string): Fault[] {
+  return error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => pointerPart(String(part)));
+    const at = (...more: string[]): string => {
+      const pointer = [...path, ...more].join('/');
+      return root === '' ? (pointer === '' ? '' : `/${pointer}`) : [root, ...path, ...more].join('/');
+    };
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({ pointer: at(pointerPart(key)), detail: 'is not a known field' }));
+    }
+    return [{ pointer: at(), detail: issue.message }];
+  });
+}
+
+/**
+ * Parses path, query and body by the endpoint's schemas.
+ * @throws Problem 400 with all faults of all parts at once.
+ */
+export function parseParts(
+  endpoint: Endpoint,
+  given: GivenParts,
+): { params: unknown; query: unknown; body: unknown } {
+  const faults: Fault[] = [];
+  const parse = (schema: z.ZodType | undefined, value: unknown, root: string): unknown => {
+    if (schema === undefined) return undefined;
+    const parsed = schema.safeParse(value, PARSING);
+    if (parsed.success) return parsed.data;
+    faults.push(...faultsOf(parsed.error, root));
+    return undefined;
+  };
+  const params = parse(endpoint.params, given.params, 'path');
+  const query = parse(endpoint.query && strictQuery(endpoint.query), given.query, 'query');
+  const body = parse(endpoint.body, given.body, '');
+  for (const [root, values] of [
+    ['path', given.params],
+    ['query', given.query],
+  ] as const) {
+    for (const [name, value] of Object.entries(values)) {
+      if (value.includes('\0')) faults.push({ pointer: `${root}/${name}`, detail: 'holds a NUL' });
+    }
+  }
+  if (faults.length > 0) throw invalid(faults);
+  return { params, query, body };
+}

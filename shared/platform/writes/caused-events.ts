@@ -1,0 +1,74 @@
+import {
+  AUDIT_RECORDED,
+  newEvent,
+  USAGE_RECORDED,
+  type AuditData,
+  type CloudEvent,
+  type UsageData,
+} from '../bus/events.ts';
+import { json } from '../db/tenant-database.ts';
+import { newId } from '../ids/ids.ts';
+import type { Call } from '../call/call.ts';
+
+/** What the audit trail is to say of a request. Details name fields and counts, never content. */
+export interface AuditNote {
+  readonly action: string;
+  readonly resource_type: string;
+  readonly resource_id?: string | null;
+  readonly outcome?: AuditData['outcome'];
+  readonly details?: Readonly<Record<string, unknown>>;
+  /** Whose trail it belongs to, where that is not the caller's own: an operator acting on a tenant. */
+  readonly tenant_id?: string;
+}
+
+/** An amount of one type of usage. */
+export type Used = Pick<UsageData, 'usage_type' | 'usage_amount'>;
+
+/** The audit event of a note. */
+export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
+  return newEvent(
+    AUDIT_RECORDED,
+    {
+      tenant_id: note.tenant_id ?? call.principal.tenantId,
+      actor: `key:${call.principal.keyId}`,
+      action: note.action,
+      resource_type: note.resource_type,
+      resource_id: note.resource_id ?? null,
+      outcome: note.outcome ?? 'success',
+      details: { ...note.details },
+      ip_address: call.origin.ip,
+      user_agent: call.origin.userAgent,
+      trace_id: call.origin.traceId,
+    },
+    call.now,
+  );
+}
+
+/** A usage event of the calling tenant. `reservationId`: what was admitted at the door for it. */
+export function usageEvent(
+  call: Call,
+  usage: Pick<UsageData, 'usage_type' | 'usage_amount'> & { resource_type?: string; resource_id?: string },
+  reservationId?: string,
+): CloudEvent<UsageData> {
+  return newEvent(
+    USAGE_RECORDED,
+    {
+      tenant_id: call.principal.tenantId,
+      usage_unit: 'count',
+      ...usage,
+      ...(reservationId === undefined ? {} : { reservation_id: reservationId }),
+    },
+    call.now,
+  );
+}
+
+/** Records events of a request that writes nothing else: the read of a source, a refusal. */
+export async function recordEvents(call: Call, events: readonly CloudEvent[]): Promise<void> {
+  const entry = { id: newId(call.now), events };
+  await call.tenant.statement(
+    `, added as (insert into ops.outbox (id, tenant_id, events) select $2, scope.tenant_id, $3 from scope returning 1)
+     select from added`,
+    [entry.id, json(entry.events)],
+  );
+  call.services.publisher.publish(entry);
+}

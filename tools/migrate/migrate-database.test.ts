@@ -1,0 +1,181 @@
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startPostgres } from '../../dev/postgres/start-postgres.ts';
+import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
+import { withConnection } from './connect.ts';
+import { findMigrationsFolder } from './databases.ts';
+import { checkDatabase, migrateDatabase } from './migrate-database.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'comply-migrate-'));
+let server: PostgresServer;
+let databases = 0;
+
+// A server of its own: these tests make the server's roles.
+beforeAll(async () => {
+  server = await startPostgres({
+    dataDir: path.join(folder, 'postgres'),
+    logFile: path.join(folder, 'postgres.log'),
+    password: 'test',
+    durable: false,
+  });
+});
+
+afterAll(async () => {
+  await server.stop('immediate');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function nameNewDatabase(): string {
+  databases += 1;
+  return server.adminUrl(`migrated-${databases}`);
+}
+
+function writeMigrations(files: Record<string, string>): string {
+  const target = mkdtempSync(path.join(folder, 'migrations-'));
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(path.join(target, name), text);
+  }
+  return target;
+}
+
+const ONE = { '0001_one.sql': 'create table one (id integer primary key);' };
+const TWO = { '0002_two.sql': 'create table two (id integer primary key);' };
+
+async function ask(url: string, statement: string): Promise<unknown[]> {
+  return withConnection(url, async (client) => (await client.query<Record<string, unknown>>(statement)).rows);
+}
+
+describe('migrating', () => {
+  // First of all, on a server that has none of our roles yet.
+  test('makes roles, database and schema when several start at once, as an administrator who is no superuser, and applies each file once', async () => {
+    await ask(server.adminUrl(), `create role azure_admin login createdb createrole password 'test'`);
+    const url = new URL(server.adminUrl('by-azure-admin'));
+    url.username = 'azure_admin';
+    const migrations = findMigrationsFolder('core');
+    const applied = await Promise.all(
+      [1, 2, 3, 4].map(() => migrateDatabase(url.toString(), migrations, 'core')),
+    );
+    const names = readdirSync(migrations).map((name) => path.basename(name, '.sql'));
+    expect(applied.flat().toSorted()).toEqual(names.toSorted());
+    expect(await checkDatabase(url.toString(), migrations, 'core')).toEqual([]);
+  });
+
+  test('leaves the database to the owner role and open to our roles alone', async () => {
+    const url = nameNewDatabase();
+    await migrateDatabase(url, writeMigrations(ONE), 'test');
+    const rows = await ask(
+      url,
+      `select pg_get_userbyid(datdba) as owner, array(select distinct pg_get_userbyid(grantee)::text
+         from aclexplode(datacl) where grantee <> datdba order by 1) as others,
+         exists (select from aclexplode(datacl) where grantee = 0) as open,
+         (select pg_get_userbyid(relowner) from pg_class where oid = 'one'::regclass) as table_owner
+       from pg_database where datname = current_database()`,
+    );
+    expect(rows).toEqual([
+      {
+        owner: 'comply_owner',
+        others: ['comply_app', 'comply_jobs', 'comply_readonly'],
+        open: false,
+        table_owner: 'comply_owner',
+      },
+    ]);
+  });
+
+  test('applies what is new to a database that has the rest', async () => {
+    const url = nameNewDatabase();
+    expect(await migrateDatabase(url, writeMigrations(ONE), 'test')).toEqual(['0001_one']);
+    const both = writeMigrations({ ...ONE, ...TWO });
+    expect(await checkDatabase(url, both, 'test')).toEqual(['0002_two']);
+    expect(await migrateDatabase(url, both, 'test')).toEqual(['0002_two']);
+    expect(await migrateDatabase(url, both, 'test')).toEqual([]);
+  });
+
+  test('applies all or nothing: a failing file takes the ones before it back', async () => {
+    const url = nameNewDatabase();
+    const faulty = writeMigrations({ ...ONE, '0002_faulty.sql': 'create table two (id nonsense);' });
+    await expect(migrateDatabase(url, faulty, 'test')).rejects.toThrow('type "nonsense" does not exist');
+    expect(await ask(url, `select to_regclass('one') as one`)).toEqual([{ one: null }]);
+    expect(await migrateDatabase(url, writeMigrations({ ...ONE, ...TWO }), 'test')).toEqual([
+      '0001_one',
+      '0002_two',
+    ]);
+  });
+
+  test('runs a file marked no-transaction outside one, and what follows it', async () => {
+    const url = nameNewDatabase();
+    const migrations = writeMigrations({
+      ...ONE,
+      '0002_index.sql': '-- no-transaction\ncreate index concurrently one_id on one (id);',
+      '0003_three.sql': 'create table three (id integer);',
+    });
+    expect(await migrateDatabase(url, migrations, 'test')).toEqual(['0001_one', '0002_index', '0003_three']);
+    expect(await migrateDatabase(url, migrations, 'test')).toEqual([]);
+  });
+});
+
+describe('migrating is refused when', () => {
+  test('a file was changed after it was applied; other line ends are no change', async () => {
+    const url = nameNewDatabase();
+    await migrateDatabase(
+      url,
+      writeMigrations({ '0001_one.sql': 'create table one (\n  id integer\n);\n' }),
+      'test',
+    );
+    const windows = writeMigrations({ '0001_one.sql': 'create table one (\r\n  id integer\r\n);\r\n' });
+    expect(await migrateDatabase(url, windows, 'test')).toEqual([]);
+    const edited = writeMigrations({ '0001_one.sql': 'create table one (\n  id bigint\n);\n' });
+    await expect(migrateDatabase(url, edited, 'test')).rejects.toThrow(
+      '0001_one was changed after it was applied',
+    );
+    await expect(checkDatabase(url, edited, 'test')).rejects.toThrow(
+      '0001_one was changed after it was applied',
+    );
+  });
+
+  test('the database has a migration that this build does not know', async () => {
+    const url = nameNewDatabase();
+    await migrateDatabase(url, writeMigrations({ ...ONE, ...TWO }), 'test');
+    await expect(migrateDatabase(url, writeMigrations(ONE), 'test')).rejects.toThrow(
+      'the database has 0002_two, which this build does not know: it is older than the schema',
+    );
+  });
+
+  test('files are numbered with a gap or a double, or are no migrations', async () => {
+    const url = nameNewDatabase();
+    const gap = writeMigrations({ ...ONE, '0003_three.sql': 'select 1' });
+    await expect(migrateDatabase(url, gap, 'test')).rejects.toThrow('0003_three.sql: expected number 2 here');
+    const double = writeMigrations({ ...ONE, '0001_other.sql': 'select 1' });
+    await expect(migrateDatabase(url, double, 'test')).rejects.toThrow(
+      '0001_other.sql: expected number 2 here',
+    );
+    const stray = writeMigrations({ ...ONE, 'notes.txt': '' });
+    await expect(migrateDatabase(url, stray, 'test')).rejects.toThrow('a migration is named');
+  });
+
+  test('a role of ours may pass row security', async () => {
+    const url = nameNewDatabase();
+    await migrateDatabase(url, writeMigrations(ONE), 'test');
+    await ask(server.adminUrl(), 'alter role comply_jobs bypassrls');
+    try {
+      await expect(migrateDatabase(url, writeMigrations(ONE), 'test')).rejects.toThrow(
+        'role comply_jobs has rights that it must not have',
+      );
+    } finally {
+      await ask(server.adminUrl(), 'alter role comply_jobs nobypassrls');
+    }
+  });
+});
+
+test('the committed migrations of every database can be applied on their own', async () => {
+  for (const database of ['core', 'billing', 'analytics'] as const) {
+    const copy = path.join(folder, `copy-${database}`);
+    mkdirSync(copy);
+    for (const name of readdirSync(findMigrationsFolder(database))) {
+      copyFileSync(path.join(findMigrationsFolder(database), name), path.join(copy, name));
+    }
+    const url = nameNewDatabase();
+    expect(await migrateDatabase(url, copy, database)).toHaveLength(readdirSync(copy).length);
+  }
+});

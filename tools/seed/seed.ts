@@ -1,0 +1,79 @@
+import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
+import { PERMISSION_SETS, type Permission } from '../../shared/platform/auth/permissions.ts';
+import { readSettings } from '../../shared/platform/config/settings.ts';
+import { Problem } from '../../shared/platform/call/problem.ts';
+import { insertKey } from '../../shared/domains/identity/insert-key.ts';
+import { openServices, type Services } from '../../shared/platform/services.ts';
+import { addTenant } from '../../shared/domains/tenancy/create-tenant.ts';
+import type { SeedResult } from '../../dev/stack/secrets.ts';
+import { seedReferenceData } from './reference-data.ts';
+
+/** A local stack is driven by demos, replays and load tests: limits that none of them meets. */
+const RATE_PER_HOUR = 1_000_000;
+const RATE_PER_DAY = 10_000_000;
+
+/** What the seed works on: the app's settings as its environment. */
+export interface SeedOptions {
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/**
+ * Fills a local stack's databases: the platform's defaults, the tenants acme (professional) and globex (free), and their
+ * keys, whose text is in the answer alone. Safe to repeat after a crash: what is there stays, keys are made anew.
+ */
+export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> {
+  const services = openServices(readSettings({ ...settings }));
+  try {
+    const now = services.clock.now();
+    await services.jobs.core.transaction((transaction) => seedReferenceData(transaction));
+    await seedTenant(services, { tenant_id: 'acme', name: 'Acme', plan_id: 'professional' }, now);
+    await seedTenant(services, { tenant_id: 'globex', name: 'Globex', plan_id: 'free' }, now);
+    return await services.jobs.core.transaction(async (transaction) => {
+      const key = async (
+        tenantId: string,
+        name: string,
+        permissions: readonly Permission[],
+      ): Promise<string> => {
+        const made = await insertKey(
+          services.settings,
+          transaction,
+          {
+            tenantId,
+            name,
+            permissions,
+            rateLimitPerHour: RATE_PER_HOUR,
+            rateLimitPerDay: RATE_PER_DAY,
+            expiresAt: null,
+            createdBy: 'seed',
+          },
+          now,
+        );
+        return made.credential;
+      };
+      const keysOf = async (tenantId: string): Promise<SeedResult['tenants']['acme']> => ({
+        writer: await key(tenantId, 'writer', PERMISSION_SETS.writer),
+        reader: await key(tenantId, 'reader', PERMISSION_SETS.reader),
+        owner: await key(tenantId, 'owner', PERMISSION_SETS.owner),
+      });
+      return {
+        tenants: { acme: await keysOf('acme'), globex: await keysOf('globex') },
+        operator: await key(PLATFORM_TENANT, 'operator', PERMISSION_SETS.operator),
+      };
+    });
+  } finally {
+    await services.close();
+  }
+}
+
+async function seedTenant(
+  services: Services,
+  tenant: Parameters<typeof addTenant>[2],
+  now: Date,
+): Promise<void> {
+  try {
+    await services.jobs.core.transaction((transaction) => addTenant(services, transaction, tenant, now));
+  } catch (error) {
+    // It is there already: an earlier seed was cut short.
+    if (!(error instanceof Problem && error.code === 'CONFLICT')) throw error;
+  }
+}

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
-import { consumeBatch } from '../shared/platform/bus/consume.ts';
-import { patiently } from '../shared/platform/bus/retry-with-backoff.ts';
+import { consumeBatch } from '../shared/platform/consume/consume.ts';
+import { retryWithBackoff } from '../shared/platform/consume/retry-with-backoff.ts';
 import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
-import { openServices, type Services } from '../shared/platform/services.ts';
+import { openServices, type Services } from '../functions/services.ts';
 import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { timeCopy, type CopiedTable } from './copy-rows.ts';
@@ -120,7 +120,7 @@ async function measureFunction(services: Services, kind: Kind, events: number): 
   );
   const startedAt = performance.now();
   // As the trigger's handler does.
-  for (const batch of batches) await patiently(() => kind.consume(services, batch));
+  for (const batch of batches) await retryWithBackoff(() => kind.consume(services, batch));
   return events / ((performance.now() - startedAt) / 1000);
 }
 

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../shared/platform/bus/events.ts';
 import { AUDIT_RECORDED, newEvent, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
-import { BusSender } from '../shared/platform/bus/publisher.ts';
+import { BusSender } from '../shared/platform/bus/bus-sender.ts';
 import type { Settings } from '../shared/platform/config/settings.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 

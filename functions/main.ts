@@ -1,28 +1,61 @@
-import './http/analyses.ts';
-import './http/analysis-metrics.ts';
-import './http/api-docs.ts';
-import './http/api-keys.ts';
-import './http/audit-logs.ts';
-import './http/health.ts';
-import './http/jobs.ts';
-import './http/lineage.ts';
-import './http/mappings.ts';
-import './http/orchestrations.ts';
-import './http/platform-jobs.ts';
-import './http/platform-quarantine.ts';
-import './http/platform-tenants.ts';
-import './http/records.ts';
-import './http/resources.ts';
-import './http/usage.ts';
-import './queue/archive-records.ts';
-import './queue/audit-events.ts';
-import './queue/usage-events.ts';
-import './timer/blobs-tier.ts';
-import './timer/free-tier-reset.ts';
-import './timer/leftovers-sweep.ts';
-import './timer/outbox-relay.ts';
-import './timer/partitions-make.ts';
-import './timer/records-expire.ts';
-import { registerFallback } from '../shared/platform/http/endpoint.ts';
+import type { Endpoint } from '../shared/platform/http/endpoint.ts';
+import { analysesEndpoints } from './http/analyses.ts';
+import { analysisMetricsEndpoints } from './http/analysis-metrics.ts';
+import { apiDocsEndpoints } from './http/api-docs.ts';
+import { apiKeysEndpoints } from './http/api-keys.ts';
+import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
+import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { healthEndpoints } from './http/health.ts';
+import { lineageEndpoints } from './http/lineage.ts';
+import { mappingsEndpoints } from './http/mappings.ts';
+import { orchestrationsEndpoints } from './http/orchestrations.ts';
+import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
+import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
+import { platformTenantsEndpoints } from './http/platform-tenants.ts';
+import { recordsEndpoints } from './http/records.ts';
+import { resourcesEndpoints } from './http/resources.ts';
+import { usageEndpoints } from './http/usage.ts';
+import { archiveRecords } from './queue/archive-records.ts';
+import { auditEvents } from './queue/audit-events.ts';
+import { usageEvents } from './queue/usage-events.ts';
+import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
+import { processServices } from './services.ts';
+import { blobsTierTimer } from './timer/blobs-tier.ts';
+import { freeTierResetTimer } from './timer/free-tier-reset.ts';
+import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
+import { outboxRelayTimer } from './timer/outbox-relay.ts';
+import { partitionsMakeTimer } from './timer/partitions-make.ts';
+import { recordsExpireTimer } from './timer/records-expire.ts';
 
-registerFallback();
+// The composition root: the one place that knows every function of the app. The API's document lists routes and tags in this order.
+const timers = [
+  blobsTierTimer,
+  freeTierResetTimer,
+  leftoversSweepTimer,
+  outboxRelayTimer,
+  partitionsMakeTimer,
+  recordsExpireTimer,
+];
+const consumers = [archiveRecords, auditEvents, usageEvents];
+const endpoints: readonly Endpoint[] = [
+  ...analysesEndpoints,
+  ...analysisMetricsEndpoints,
+  ...apiDocsEndpoints(() => endpoints),
+  ...apiKeysEndpoints,
+  ...auditLogsEndpoints,
+  ...healthEndpoints(processServices),
+  ...asyncOrchestrationsEndpoints,
+  ...lineageEndpoints,
+  ...mappingsEndpoints,
+  ...orchestrationsEndpoints,
+  ...platformJobRunEndpoints(timers),
+  ...platformQuarantineEndpoints,
+  ...platformTenantsEndpoints,
+  ...recordsEndpoints,
+  ...resourcesEndpoints,
+  ...usageEndpoints,
+];
+
+registerEndpoints(endpoints, processServices);
+registerConsumers(consumers, processServices);
+registerTimers(timers, processServices);

@@ -3,14 +3,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
 import { resetDueAllowances } from '../shared/domains/billing/free-tier.ts';
-import { consumeBatch } from '../shared/platform/bus/consume.ts';
+import { consumeBatch } from '../shared/platform/consume/consume.ts';
 import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
-import { receivedMessages } from '../shared/platform/bus/received-message.ts';
-import { findNew } from '../shared/platform/bus/same-event.ts';
+import { receivedMessages } from '../shared/platform/consume/received-message.ts';
+import { findNew } from '../shared/platform/consume/same-event.ts';
 import type { Settings } from '../shared/platform/config/settings.ts';
-import type { JobsTransaction } from '../shared/platform/db/tenant-database.ts';
+import type { CrossTenantTransaction } from '../shared/platform/db/tenant-database.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
-import { openServices, type Services } from '../shared/platform/services.ts';
+import { openServices, type Services } from '../functions/services.ts';
 import { startTestApp } from './harness/app.ts';
 
 // Batches are handed to the consumers as the host hands them over, so that what is in one batch is the test's choice.
@@ -201,8 +201,8 @@ describe('an allowance', () => {
     ]);
     await Promise.all([
       ...batches.map((batch) => consumeUsage(batch)),
-      resetDueAllowances(app.services.jobs.billing, new Date()),
-      resetDueAllowances(app.services.jobs.billing, new Date(), { tenantId: 'globex' }),
+      resetDueAllowances(app.services.crossTenant.billing, new Date()),
+      resetDueAllowances(app.services.crossTenant.billing, new Date(), { tenantId: 'globex' }),
     ]);
     const [ended] = await app.admin.billing`
       select coalesce(sum(used), 0)::float8 as used from ops.free_tier_periods where usage_type = 'crossed'`;
@@ -239,9 +239,9 @@ describe('an allowance', () => {
 
 describe('a batch', () => {
   it.each([
-    ['billing', { BILLING_JOBS_DATABASE_URL: NOWHERE }],
-    ['analytics', { ANALYTICS_JOBS_DATABASE_URL: NOWHERE }],
-    ['core', { CORE_JOBS_DATABASE_URL: NOWHERE }],
+    ['billing', { BILLING_CROSS_TENANT_DATABASE_URL: NOWHERE }],
+    ['analytics', { ANALYTICS_CROSS_TENANT_DATABASE_URL: NOWHERE }],
+    ['core', { CORE_CROSS_TENANT_DATABASE_URL: NOWHERE }],
   ])('throws while a database is away, comes again and counts once: %s', async (name, without) => {
     const type = `without_${name}`;
     const batch = [usage({ usage_type: type }), `not JSON ${name}`, usage({ usage_type: type })];
@@ -338,8 +338,8 @@ describe('a ledger that has no statistics yet, as each partition on its first da
 
       const plans: PlanNode[] = [];
       const explained = {
-        async query(...[text, parameters, options]: Parameters<JobsTransaction['query']>) {
-          const [row] = await app.services.jobs[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+        async query(...[text, parameters, options]: Parameters<CrossTenantTransaction['query']>) {
+          const [row] = await app.services.crossTenant[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
             `explain (analyze, format json) ${text}`,
             parameters,
             options,
@@ -347,7 +347,7 @@ describe('a ledger that has no statistics yet, as each partition on its first da
           if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
           return [];
         },
-      } as Pick<JobsTransaction, 'query'>;
+      } as Pick<CrossTenantTransaction, 'query'>;
       const at = new Date().toISOString();
       const identities = Array.from({ length: COUNT }, (_, i) => ({
         tenant_id: 'acme',

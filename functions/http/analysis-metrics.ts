@@ -12,33 +12,34 @@ import { writeMetrics } from '../../shared/domains/analysis/write-metrics.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
 
-endpoint({
-  name: 'analysis-metrics-create',
-  method: 'POST',
-  path: 'v1/analysis-metrics',
-  tag: 'analysis-metrics',
-  summary: 'Write up to 500 points of metric series, all or none',
-  permission: 'metrics:write',
-  body: newMetrics,
-  bodyLimit: METRICS_BODY_LIMIT,
-  responses: { 201: { description: 'Written.', schema: metricsWritten, headers: ['Location'] } },
-  run: (call, { body }) => writeMetrics(call, body),
-});
-
-endpoint({
-  name: 'analysis-metrics-list',
-  method: 'GET',
-  path: 'v1/analysis-metrics',
-  tag: 'analysis-metrics',
-  summary: 'Read points of metric series, or a series summed up by hour, day, week or month',
-  permission: 'metrics:read',
-  query: metricsQuery,
-  responses: {
-    200: {
-      description: 'A page of points or, with `bucket`, of buckets.',
-      schema: z.union([pageOf(metricPoint), pageOf(metricBucket)]),
-      headers: ['Link'],
+export const analysisMetricsEndpoints = [
+  endpoint({
+    name: 'analysis-metrics-create',
+    method: 'POST',
+    path: 'v1/analysis-metrics',
+    tag: 'analysis-metrics',
+    summary: 'Write up to 500 points of metric series, all or none',
+    permission: 'metrics:write',
+    body: newMetrics,
+    bodyLimit: METRICS_BODY_LIMIT,
+    responses: { 201: { description: 'Written.', schema: metricsWritten, headers: ['Location'] } },
+    run: (call, { body }) => writeMetrics(call, body),
+  }),
+  endpoint({
+    name: 'analysis-metrics-list',
+    method: 'GET',
+    path: 'v1/analysis-metrics',
+    tag: 'analysis-metrics',
+    summary: 'Read points of metric series, or a series summed up by hour, day, week or month',
+    permission: 'metrics:read',
+    query: metricsQuery,
+    responses: {
+      200: {
+        description: 'A page of points or, with `bucket`, of buckets.',
+        schema: z.union([pageOf(metricPoint), pageOf(metricBucket)]),
+        headers: ['Link'],
+      },
     },
-  },
-  run: (call, { query, url }) => readMetrics(call, query, url),
-});
+    run: (call, { query, url }) => readMetrics(call, query, url),
+  }),
+];

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { endpoints, publicEndpoint } from '../../shared/platform/http/endpoint.ts';
+import { publicEndpoint, type Endpoint } from '../../shared/platform/http/endpoint.ts';
 import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 import { VERSION } from '../../shared/platform/config/version.ts';
 
@@ -20,32 +20,6 @@ const DOCS_PAGE = `<!doctype html>
 </html>
 `;
 
-publicEndpoint({
-  name: 'openapi-read',
-  method: 'GET',
-  path: 'openapi.json',
-  tag: 'documentation',
-  summary: 'This API as OpenAPI 3.1',
-  responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
-  run: (_services, { url }) =>
-    Promise.resolve({ status: 200, body: openApiDocument(endpoints(), VERSION, new URL(url).origin) }),
-});
-
-publicEndpoint({
-  name: 'docs-read',
-  method: 'GET',
-  path: 'docs',
-  tag: 'documentation',
-  summary: 'This API as a page to read and try',
-  responses: { 200: { description: 'The page.', contentType: 'text/html' } },
-  run: () =>
-    Promise.resolve({
-      status: 200,
-      text: DOCS_PAGE,
-      headers: { 'content-type': 'text/html; charset=utf-8' },
-    }),
-});
-
 let scalar: Promise<{ text: string; etag: string }> | undefined;
 
 /** The page's script, which the build puts beside the bundle: nothing is loaded from elsewhere. */
@@ -54,21 +28,48 @@ async function readScalar(): Promise<{ text: string; etag: string }> {
   return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` };
 }
 
-publicEndpoint({
-  name: 'docs-script-read',
-  method: 'GET',
-  path: 'docs/scalar.js',
-  tag: 'documentation',
-  summary: 'The script of the documentation page',
-  responses: {
-    200: { description: 'The script.', contentType: 'text/javascript' },
-    304: { description: 'Unchanged.' },
-  },
-  run: async (_services, { ifNoneMatch }) => {
-    scalar ??= readScalar();
-    const { text, etag } = await scalar;
-    const headers = { etag, 'cache-control': 'public, max-age=3600' };
-    if (ifNoneMatch === etag) return { status: 304, headers };
-    return { status: 200, text, headers: { ...headers, 'content-type': 'text/javascript; charset=utf-8' } };
-  },
-});
+/** The API's own documents. `endpoints`: all routes of the app, these too. */
+export const apiDocsEndpoints = (endpoints: () => readonly Endpoint[]) => [
+  publicEndpoint({
+    name: 'openapi-read',
+    method: 'GET',
+    path: 'openapi.json',
+    tag: 'documentation',
+    summary: 'This API as OpenAPI 3.1',
+    responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
+    run: ({ url }) =>
+      Promise.resolve({ status: 200, body: openApiDocument(endpoints(), VERSION, new URL(url).origin) }),
+  }),
+  publicEndpoint({
+    name: 'docs-read',
+    method: 'GET',
+    path: 'docs',
+    tag: 'documentation',
+    summary: 'This API as a page to read and try',
+    responses: { 200: { description: 'The page.', contentType: 'text/html' } },
+    run: () =>
+      Promise.resolve({
+        status: 200,
+        text: DOCS_PAGE,
+        headers: { 'content-type': 'text/html; charset=utf-8' },
+      }),
+  }),
+  publicEndpoint({
+    name: 'docs-script-read',
+    method: 'GET',
+    path: 'docs/scalar.js',
+    tag: 'documentation',
+    summary: 'The script of the documentation page',
+    responses: {
+      200: { description: 'The script.', contentType: 'text/javascript' },
+      304: { description: 'Unchanged.' },
+    },
+    run: async ({ ifNoneMatch }) => {
+      scalar ??= readScalar();
+      const { text, etag } = await scalar;
+      const headers = { etag, 'cache-control': 'public, max-age=3600' };
+      if (ifNoneMatch === etag) return { status: 304, headers };
+      return { status: 200, text, headers: { ...headers, 'content-type': 'text/javascript; charset=utf-8' } };
+    },
+  }),
+];

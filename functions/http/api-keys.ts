@@ -18,47 +18,46 @@ import {
 
 const common = { tag: 'api-keys', permission: 'api_keys:manage', openToSuspended: true } as const;
 
-endpoint({
-  ...common,
-  name: 'api-keys-create',
-  method: 'POST',
-  path: 'v1/api-keys',
-  summary: 'Make an API key; it is shown once',
-  body: newApiKey,
-  responses: { 201: { description: 'Made.', schema: apiKeyCreated, headers: ['Location'] } },
-  run: (call, { body }) => createApiKey(call, body),
-});
-
-endpoint({
-  ...common,
-  name: 'api-keys-list',
-  method: 'GET',
-  path: 'v1/api-keys',
-  summary: 'List API keys, without their secrets',
-  query: apiKeysQuery,
-  responses: { 200: { description: 'A page.', schema: pageOf(apiKey), headers: ['Link'] } },
-  run: (call, { query, url }) => listApiKeys(call, query, url),
-});
-
-endpoint({
-  ...common,
-  name: 'api-keys-rotate',
-  method: 'POST',
-  path: 'v1/api-keys/{key_id}/rotate',
-  summary: 'Make a key’s successor; the old one works on for the overlap',
-  params: keyIdParams,
-  body: rotation,
-  responses: { 201: { description: 'The new key.', schema: apiKeyRotated, headers: ['Location'] } },
-  run: (call, { params, body }) => rotateApiKey(call, params.key_id, body),
-});
-
-endpoint({
-  ...common,
-  name: 'api-keys-revoke',
-  method: 'DELETE',
-  path: 'v1/api-keys/{key_id}',
-  summary: 'Revoke an API key',
-  params: keyIdParams,
-  responses: { 204: { description: 'Revoked.' } },
-  run: (call, { params }) => revokeApiKey(call, params.key_id),
-});
+export const apiKeysEndpoints = [
+  endpoint({
+    ...common,
+    name: 'api-keys-create',
+    method: 'POST',
+    path: 'v1/api-keys',
+    summary: 'Make an API key; it is shown once',
+    body: newApiKey,
+    responses: { 201: { description: 'Made.', schema: apiKeyCreated, headers: ['Location'] } },
+    run: (call, { body }) => createApiKey(call, body),
+  }),
+  endpoint({
+    ...common,
+    name: 'api-keys-list',
+    method: 'GET',
+    path: 'v1/api-keys',
+    summary: 'List API keys, without their secrets',
+    query: apiKeysQuery,
+    responses: { 200: { description: 'A page.', schema: pageOf(apiKey), headers: ['Link'] } },
+    run: (call, { query, url }) => listApiKeys(call, query, url),
+  }),
+  endpoint({
+    ...common,
+    name: 'api-keys-rotate',
+    method: 'POST',
+    path: 'v1/api-keys/{key_id}/rotate',
+    summary: 'Make a key’s successor; the old one works on for the overlap',
+    params: keyIdParams,
+    body: rotation,
+    responses: { 201: { description: 'The new key.', schema: apiKeyRotated, headers: ['Location'] } },
+    run: (call, { params, body }) => rotateApiKey(call, params.key_id, body),
+  }),
+  endpoint({
+    ...common,
+    name: 'api-keys-revoke',
+    method: 'DELETE',
+    path: 'v1/api-keys/{key_id}',
+    summary: 'Revoke an API key',
+    params: keyIdParams,
+    responses: { 204: { description: 'Revoked.' } },
+    run: (call, { params }) => revokeApiKey(call, params.key_id),
+  }),
+];

@@ -1,34 +1,36 @@
 import { z } from 'zod';
 import { publicEndpoint } from '../../shared/platform/http/endpoint.ts';
 import { ok } from '../../shared/platform/call/reply.ts';
-import { checkReadiness, readiness } from '../../shared/domains/operations/health.ts';
+import { checkReadiness, readiness, type ProbedServices } from '../../shared/domains/operations/health.ts';
 
-publicEndpoint({
-  name: 'health-live',
-  method: 'GET',
-  path: 'health/live',
-  tag: 'health',
-  summary: 'Whether the process runs',
-  responses: { 200: { description: 'It does.', schema: z.object({ status: z.literal('healthy') }) } },
-  run: () => Promise.resolve(ok({ status: 'healthy' })),
-});
-
-publicEndpoint({
-  name: 'health-ready',
-  method: 'GET',
-  path: 'health/ready',
-  tag: 'health',
-  summary: 'Whether requests can be served, and how each dependency is',
-  responses: {
-    200: {
-      description: 'Requests are served; `degraded` where something is caught up with later.',
-      schema: readiness,
+/** Probes of the load balancer. */
+export const healthEndpoints = (services: () => ProbedServices) => [
+  publicEndpoint({
+    name: 'health-live',
+    method: 'GET',
+    path: 'health/live',
+    tag: 'health',
+    summary: 'Whether the process runs',
+    responses: { 200: { description: 'It does.', schema: z.object({ status: z.literal('healthy') }) } },
+    run: () => Promise.resolve(ok({ status: 'healthy' })),
+  }),
+  publicEndpoint({
+    name: 'health-ready',
+    method: 'GET',
+    path: 'health/ready',
+    tag: 'health',
+    summary: 'Whether requests can be served, and how each dependency is',
+    responses: {
+      200: {
+        description: 'Requests are served; `degraded` where something is caught up with later.',
+        schema: readiness,
+      },
+      503: { description: 'The database is gone.', schema: readiness },
     },
-    503: { description: 'The database is gone.', schema: readiness },
-  },
-  run: async (services) => {
-    const answer = await checkReadiness(services);
-    if (answer.status !== 'unhealthy') return ok(answer);
-    return { status: 503, body: answer, headers: { 'retry-after': '2' } };
-  },
-});
+    run: async () => {
+      const answer = await checkReadiness(services());
+      if (answer.status !== 'unhealthy') return ok(answer);
+      return { status: 503, body: answer, headers: { 'retry-after': '2' } };
+    },
+  }),
+];

@@ -2,14 +2,16 @@ import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { readLineage } from '../../shared/domains/lineage/read-lineage.ts';
 import { lineage, lineageParams } from '../../shared/domains/lineage/schemas.ts';
 
-endpoint({
-  name: 'lineage-read',
-  method: 'GET',
-  path: 'v1/lineage/{kind}/{id}',
-  tag: 'lineage',
-  summary: 'Read what a thing came from, and what came of it',
-  permission: 'lineage:read',
-  params: lineageParams,
-  responses: { 200: { description: 'The graph.', schema: lineage } },
-  run: (call, { params }) => readLineage(call, params),
-});
+export const lineageEndpoints = [
+  endpoint({
+    name: 'lineage-read',
+    method: 'GET',
+    path: 'v1/lineage/{kind}/{id}',
+    tag: 'lineage',
+    summary: 'Read what a thing came from, and what came of it',
+    permission: 'lineage:read',
+    params: lineageParams,
+    responses: { 200: { description: 'The graph.', schema: lineage } },
+    run: (call, { params }) => readLineage(call, params),
+  }),
+];

@@ -22,74 +22,72 @@ import {
   recordBatch,
 } from '../../shared/platform/writes/batch.ts';
 
-endpoint({
-  name: 'mappings-create',
-  method: 'POST',
-  path: 'v1/mappings',
-  tag: 'mappings',
-  summary: 'Record a mapping, with or without its response',
-  permission: 'mappings:write',
-  body: newMapping,
-  responses: { 201: { description: 'Recorded.', schema: mappingCreated, headers: ['Location'] } },
-  run: (call, { body }) => recordMapping(call, body),
-});
-
-endpoint({
-  name: 'mappings-batch-create',
-  method: 'POST',
-  path: 'v1/mappings/batch',
-  tag: 'mappings',
-  summary: 'Record up to 100 mappings, each with its own outcome',
-  permission: 'mappings:write',
-  body: batchBody,
-  bodyLimit: BATCH_BODY_LIMIT,
-  responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
-  run: (call, { body }) =>
-    recordBatch(call, body.items, {
-      schema: newMapping,
-      recording: MAPPING_RECORDING,
-      prepare: prepareMappings,
-    }),
-});
-
-endpoint({
-  name: 'mappings-respond',
-  method: 'PUT',
-  path: 'v1/mappings/{request_id}/response',
-  tag: 'mappings',
-  summary: 'Complete a mapping with the mapper’s response',
-  permission: 'mappings:write',
-  params: requestIdParams,
-  body: mapperResponse,
-  responses: {
-    200: {
-      description: 'Completed; the same response again changes nothing.',
-      schema: mappingCreated.partial(),
+export const mappingsEndpoints = [
+  endpoint({
+    name: 'mappings-create',
+    method: 'POST',
+    path: 'v1/mappings',
+    tag: 'mappings',
+    summary: 'Record a mapping, with or without its response',
+    permission: 'mappings:write',
+    body: newMapping,
+    responses: { 201: { description: 'Recorded.', schema: mappingCreated, headers: ['Location'] } },
+    run: (call, { body }) => recordMapping(call, body),
+  }),
+  endpoint({
+    name: 'mappings-batch-create',
+    method: 'POST',
+    path: 'v1/mappings/batch',
+    tag: 'mappings',
+    summary: 'Record up to 100 mappings, each with its own outcome',
+    permission: 'mappings:write',
+    body: batchBody,
+    bodyLimit: BATCH_BODY_LIMIT,
+    responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
+    run: (call, { body }) =>
+      recordBatch(call, body.items, {
+        schema: newMapping,
+        recording: MAPPING_RECORDING,
+        prepare: prepareMappings,
+      }),
+  }),
+  endpoint({
+    name: 'mappings-respond',
+    method: 'PUT',
+    path: 'v1/mappings/{request_id}/response',
+    tag: 'mappings',
+    summary: 'Complete a mapping with the mapper’s response',
+    permission: 'mappings:write',
+    params: requestIdParams,
+    body: mapperResponse,
+    responses: {
+      200: {
+        description: 'Completed; the same response again changes nothing.',
+        schema: mappingCreated.partial(),
+      },
     },
-  },
-  run: (call, { params, body }) => respondToMapping(call, params.request_id, body),
-});
-
-endpoint({
-  name: 'mappings-read',
-  method: 'GET',
-  path: 'v1/mappings/{request_id}',
-  tag: 'mappings',
-  summary: 'Read a mapping with its response',
-  permission: 'mappings:read',
-  params: requestIdParams,
-  responses: { 200: { description: 'The mapping.', schema: mapping } },
-  run: (call, { params }) => readMapping(call, params.request_id),
-});
-
-endpoint({
-  name: 'mappings-list',
-  method: 'GET',
-  path: 'v1/mappings',
-  tag: 'mappings',
-  summary: 'List mappings',
-  permission: 'mappings:read',
-  query: mappingsQuery,
-  responses: { 200: { description: 'A page.', schema: pageOf(mapping), headers: ['Link'] } },
-  run: (call, { query, url }) => listMappings(call, query, url),
-});
+    run: (call, { params, body }) => respondToMapping(call, params.request_id, body),
+  }),
+  endpoint({
+    name: 'mappings-read',
+    method: 'GET',
+    path: 'v1/mappings/{request_id}',
+    tag: 'mappings',
+    summary: 'Read a mapping with its response',
+    permission: 'mappings:read',
+    params: requestIdParams,
+    responses: { 200: { description: 'The mapping.', schema: mapping } },
+    run: (call, { params }) => readMapping(call, params.request_id),
+  }),
+  endpoint({
+    name: 'mappings-list',
+    method: 'GET',
+    path: 'v1/mappings',
+    tag: 'mappings',
+    summary: 'List mappings',
+    permission: 'mappings:read',
+    query: mappingsQuery,
+    responses: { 200: { description: 'A page.', schema: pageOf(mapping), headers: ['Link'] } },
+    run: (call, { query, url }) => listMappings(call, query, url),
+  }),
+];

@@ -30,101 +30,98 @@ import {
   recordBatch,
 } from '../../shared/platform/writes/batch.ts';
 
-endpoint({
-  name: 'orchestrations-create',
-  method: 'POST',
-  path: 'v1/orchestrations',
-  tag: 'orchestrations',
-  summary: 'Record an orchestration, alone or with its detector results and response',
-  permission: 'orchestrations:write',
-  body: newOrchestration,
-  bodyLimit: ORCHESTRATION_BODY_LIMIT,
-  responses: {
-    201: { description: 'Recorded.', schema: orchestrationAnswer, headers: ['Location'] },
-    206: {
-      description: 'Recorded whole; its coverage is under the plan’s threshold.',
-      schema: orchestrationAnswer,
-      headers: ['Location'],
+export const orchestrationsEndpoints = [
+  endpoint({
+    name: 'orchestrations-create',
+    method: 'POST',
+    path: 'v1/orchestrations',
+    tag: 'orchestrations',
+    summary: 'Record an orchestration, alone or with its detector results and response',
+    permission: 'orchestrations:write',
+    body: newOrchestration,
+    bodyLimit: ORCHESTRATION_BODY_LIMIT,
+    responses: {
+      201: { description: 'Recorded.', schema: orchestrationAnswer, headers: ['Location'] },
+      206: {
+        description: 'Recorded whole; its coverage is under the plan’s threshold.',
+        schema: orchestrationAnswer,
+        headers: ['Location'],
+      },
     },
-  },
-  run: (call, { body }) => recordOrchestration(call, body),
-});
-
-endpoint({
-  name: 'orchestrations-batch-create',
-  method: 'POST',
-  path: 'v1/orchestrations/batch',
-  tag: 'orchestrations',
-  summary: 'Record up to 100 orchestrations, each with its own outcome',
-  permission: 'orchestrations:write',
-  body: batchBody,
-  bodyLimit: BATCH_BODY_LIMIT,
-  responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
-  run: (call, { body }) =>
-    recordBatch(call, body.items, {
-      schema: newOrchestration,
-      recording: ORCHESTRATION_RECORDING,
-      prepare: prepareOrchestrations,
-    }),
-});
-
-endpoint({
-  name: 'orchestrations-results-add',
-  method: 'POST',
-  path: 'v1/orchestrations/{request_id}/detector-results',
-  tag: 'orchestrations',
-  summary: 'Add detector results; a detector’s tries are counted up',
-  permission: 'orchestrations:write',
-  params: requestIdParams,
-  body: newResults,
-  bodyLimit: ORCHESTRATION_BODY_LIMIT,
-  responses: { 201: { description: 'Added.', schema: resultsAdded } },
-  run: (call, { params, body }) => addResults(call, params.request_id, body),
-});
-
-endpoint({
-  name: 'orchestrations-respond',
-  method: 'PUT',
-  path: 'v1/orchestrations/{request_id}/response',
-  tag: 'orchestrations',
-  summary: 'Complete an orchestration; its coverage is computed from the routing plan',
-  permission: 'orchestrations:write',
-  params: requestIdParams,
-  body: orchestrationResponse,
-  bodyLimit: ORCHESTRATION_BODY_LIMIT,
-  responses: {
-    200: {
-      description: 'Completed; the same response again changes nothing.',
-      schema: orchestrationAnswer,
+    run: (call, { body }) => recordOrchestration(call, body),
+  }),
+  endpoint({
+    name: 'orchestrations-batch-create',
+    method: 'POST',
+    path: 'v1/orchestrations/batch',
+    tag: 'orchestrations',
+    summary: 'Record up to 100 orchestrations, each with its own outcome',
+    permission: 'orchestrations:write',
+    body: batchBody,
+    bodyLimit: BATCH_BODY_LIMIT,
+    responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
+    run: (call, { body }) =>
+      recordBatch(call, body.items, {
+        schema: newOrchestration,
+        recording: ORCHESTRATION_RECORDING,
+        prepare: prepareOrchestrations,
+      }),
+  }),
+  endpoint({
+    name: 'orchestrations-results-add',
+    method: 'POST',
+    path: 'v1/orchestrations/{request_id}/detector-results',
+    tag: 'orchestrations',
+    summary: 'Add detector results; a detector’s tries are counted up',
+    permission: 'orchestrations:write',
+    params: requestIdParams,
+    body: newResults,
+    bodyLimit: ORCHESTRATION_BODY_LIMIT,
+    responses: { 201: { description: 'Added.', schema: resultsAdded } },
+    run: (call, { params, body }) => addResults(call, params.request_id, body),
+  }),
+  endpoint({
+    name: 'orchestrations-respond',
+    method: 'PUT',
+    path: 'v1/orchestrations/{request_id}/response',
+    tag: 'orchestrations',
+    summary: 'Complete an orchestration; its coverage is computed from the routing plan',
+    permission: 'orchestrations:write',
+    params: requestIdParams,
+    body: orchestrationResponse,
+    bodyLimit: ORCHESTRATION_BODY_LIMIT,
+    responses: {
+      200: {
+        description: 'Completed; the same response again changes nothing.',
+        schema: orchestrationAnswer,
+      },
+      206: {
+        description: 'Completed; its coverage is under the plan’s threshold.',
+        schema: orchestrationAnswer,
+      },
     },
-    206: {
-      description: 'Completed; its coverage is under the plan’s threshold.',
-      schema: orchestrationAnswer,
-    },
-  },
-  run: (call, { params, body }) => respondToOrchestration(call, params.request_id, body),
-});
-
-endpoint({
-  name: 'orchestrations-read',
-  method: 'GET',
-  path: 'v1/orchestrations/{request_id}',
-  tag: 'orchestrations',
-  summary: 'Read an orchestration with its detector results and response',
-  permission: 'orchestrations:read',
-  params: requestIdParams,
-  responses: { 200: { description: 'The orchestration.', schema: orchestration } },
-  run: (call, { params }) => readOrchestration(call, params.request_id),
-});
-
-endpoint({
-  name: 'orchestrations-list',
-  method: 'GET',
-  path: 'v1/orchestrations',
-  tag: 'orchestrations',
-  summary: 'List orchestrations',
-  permission: 'orchestrations:read',
-  query: orchestrationsQuery,
-  responses: { 200: { description: 'A page.', schema: pageOf(orchestrationSummary), headers: ['Link'] } },
-  run: (call, { query, url }) => listOrchestrations(call, query, url),
-});
+    run: (call, { params, body }) => respondToOrchestration(call, params.request_id, body),
+  }),
+  endpoint({
+    name: 'orchestrations-read',
+    method: 'GET',
+    path: 'v1/orchestrations/{request_id}',
+    tag: 'orchestrations',
+    summary: 'Read an orchestration with its detector results and response',
+    permission: 'orchestrations:read',
+    params: requestIdParams,
+    responses: { 200: { description: 'The orchestration.', schema: orchestration } },
+    run: (call, { params }) => readOrchestration(call, params.request_id),
+  }),
+  endpoint({
+    name: 'orchestrations-list',
+    method: 'GET',
+    path: 'v1/orchestrations',
+    tag: 'orchestrations',
+    summary: 'List orchestrations',
+    permission: 'orchestrations:read',
+    query: orchestrationsQuery,
+    responses: { 200: { description: 'A page.', schema: pageOf(orchestrationSummary), headers: ['Link'] } },
+    run: (call, { query, url }) => listOrchestrations(call, query, url),
+  }),
+];

@@ -14,50 +14,49 @@ import { pageOf } from '../../shared/platform/http/pagination.ts';
 
 const common = { tag: 'platform', permission: 'platform:operate' } as const;
 
-endpoint({
-  ...common,
-  name: 'platform-quarantine-list',
-  method: 'GET',
-  path: 'v1/platform/quarantine',
-  summary: 'List the messages that could not be processed',
-  query: quarantineQuery,
-  responses: { 200: { description: 'A page.', schema: pageOf(quarantineItem), headers: ['Link'] } },
-  run: (call, { query, url }) => listQuarantine(call, query, url),
-});
-
-endpoint({
-  ...common,
-  name: 'platform-quarantine-read',
-  method: 'GET',
-  path: 'v1/platform/quarantine/{id}',
-  summary: 'Read a message in quarantine with its original body; the read is audited',
-  params: idParams,
-  responses: { 200: { description: 'The message.', schema: quarantineItemWithBody } },
-  run: (call, { params }) => readQuarantined(call, params.id),
-});
-
-endpoint({
-  ...common,
-  name: 'platform-quarantine-replay',
-  method: 'POST',
-  path: 'v1/platform/quarantine/{id}/replay',
-  summary: 'Send a message to its queue again, as it came or mended',
-  params: idParams,
-  body: replayBody,
-  // A mended message may be as large as the original, and its envelope comes on top.
-  bodyLimit: 512 * 1024,
-  responses: { 202: { description: 'Sent.', schema: replayed } },
-  run: (call, { params, body }) => replayQuarantined(call, params.id, body),
-});
-
-endpoint({
-  ...common,
-  name: 'platform-quarantine-discard',
-  method: 'POST',
-  path: 'v1/platform/quarantine/{id}/discard',
-  summary: 'Mark a message as never to be processed',
-  params: idParams,
-  body: discardBody,
-  responses: { 200: { description: 'Discarded.', schema: replayed.omit({ message_id: true }) } },
-  run: (call, { params, body }) => discardQuarantined(call, params.id, body),
-});
+export const platformQuarantineEndpoints = [
+  endpoint({
+    ...common,
+    name: 'platform-quarantine-list',
+    method: 'GET',
+    path: 'v1/platform/quarantine',
+    summary: 'List the messages that could not be processed',
+    query: quarantineQuery,
+    responses: { 200: { description: 'A page.', schema: pageOf(quarantineItem), headers: ['Link'] } },
+    run: (call, { query, url }) => listQuarantine(call, query, url),
+  }),
+  endpoint({
+    ...common,
+    name: 'platform-quarantine-read',
+    method: 'GET',
+    path: 'v1/platform/quarantine/{id}',
+    summary: 'Read a message in quarantine with its original body; the read is audited',
+    params: idParams,
+    responses: { 200: { description: 'The message.', schema: quarantineItemWithBody } },
+    run: (call, { params }) => readQuarantined(call, params.id),
+  }),
+  endpoint({
+    ...common,
+    name: 'platform-quarantine-replay',
+    method: 'POST',
+    path: 'v1/platform/quarantine/{id}/replay',
+    summary: 'Send a message to its queue again, as it came or mended',
+    params: idParams,
+    body: replayBody,
+    // A mended message may be as large as the original, and its envelope comes on top.
+    bodyLimit: 512 * 1024,
+    responses: { 202: { description: 'Sent.', schema: replayed } },
+    run: (call, { params, body }) => replayQuarantined(call, params.id, body),
+  }),
+  endpoint({
+    ...common,
+    name: 'platform-quarantine-discard',
+    method: 'POST',
+    path: 'v1/platform/quarantine/{id}/discard',
+    summary: 'Mark a message as never to be processed',
+    params: idParams,
+    body: discardBody,
+    responses: { 200: { description: 'Discarded.', schema: replayed.omit({ message_id: true }) } },
+    run: (call, { params, body }) => discardQuarantined(call, params.id, body),
+  }),
+];

@@ -6,43 +6,43 @@ import { readRecord } from '../../shared/domains/records/read-record.ts';
 import { readSource } from '../../shared/domains/records/read-source.ts';
 import { recordsQuery, recordSource, storageRecord } from '../../shared/domains/records/schemas.ts';
 
-endpoint({
-  name: 'records-list',
-  method: 'GET',
-  path: 'v1/records',
-  tag: 'records',
-  summary: 'List storage records',
-  permission: 'records:read',
-  query: recordsQuery,
-  responses: { 200: { description: 'A page.', schema: pageOf(storageRecord), headers: ['Link'] } },
-  run: (call, { query, url }) => listRecords(call, query, url),
-});
-
-endpoint({
-  name: 'records-read',
-  method: 'GET',
-  path: 'v1/records/{id}',
-  tag: 'records',
-  summary: 'Read a storage record',
-  permission: 'records:read',
-  params: idParams,
-  responses: {
-    200: { description: 'The record.', schema: storageRecord, headers: ['ETag'] },
-    304: { description: 'The client has it as it stands.', headers: ['ETag'] },
-  },
-  run: (call, { params, ifNoneMatch }) => readRecord(call, params.id, ifNoneMatch),
-});
-
-endpoint({
-  name: 'records-read-source',
-  method: 'GET',
-  path: 'v1/records/{id}/source',
-  tag: 'records',
-  summary: 'Read what a record was mapped from, in clear',
-  description:
-    'Needs a permission of its own. Each read stands in the audit trail before the answer is given.',
-  permission: 'records:read_source',
-  params: idParams,
-  responses: { 200: { description: 'The source.', schema: recordSource } },
-  run: (call, { params }) => readSource(call, params.id),
-});
+export const recordsEndpoints = [
+  endpoint({
+    name: 'records-list',
+    method: 'GET',
+    path: 'v1/records',
+    tag: 'records',
+    summary: 'List storage records',
+    permission: 'records:read',
+    query: recordsQuery,
+    responses: { 200: { description: 'A page.', schema: pageOf(storageRecord), headers: ['Link'] } },
+    run: (call, { query, url }) => listRecords(call, query, url),
+  }),
+  endpoint({
+    name: 'records-read',
+    method: 'GET',
+    path: 'v1/records/{id}',
+    tag: 'records',
+    summary: 'Read a storage record',
+    permission: 'records:read',
+    params: idParams,
+    responses: {
+      200: { description: 'The record.', schema: storageRecord, headers: ['ETag'] },
+      304: { description: 'The client has it as it stands.', headers: ['ETag'] },
+    },
+    run: (call, { params, ifNoneMatch }) => readRecord(call, params.id, ifNoneMatch),
+  }),
+  endpoint({
+    name: 'records-read-source',
+    method: 'GET',
+    path: 'v1/records/{id}/source',
+    tag: 'records',
+    summary: 'Read what a record was mapped from, in clear',
+    description:
+      'Needs a permission of its own. Each read stands in the audit trail before the answer is given.',
+    permission: 'records:read_source',
+    params: idParams,
+    responses: { 200: { description: 'The source.', schema: recordSource } },
+    run: (call, { params }) => readSource(call, params.id),
+  }),
+];

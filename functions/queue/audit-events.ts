@@ -1,4 +1,4 @@
 import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
-import { consume } from '../../shared/platform/bus/consume.ts';
+import { queueConsumer } from '../../shared/platform/consume/consume.ts';
 
-consume('audit-events', auditConsumer);
+export const auditEvents = queueConsumer('audit-events', auditConsumer);

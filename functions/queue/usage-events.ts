@@ -1,4 +1,4 @@
 import { usageConsumer } from '../../shared/domains/billing/consume-usage.ts';
-import { consume } from '../../shared/platform/bus/consume.ts';
+import { queueConsumer } from '../../shared/platform/consume/consume.ts';
 
-consume('usage-events', usageConsumer);
+export const usageEvents = queueConsumer('usage-events', usageConsumer);

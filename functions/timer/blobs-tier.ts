@@ -1,4 +1,4 @@
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 import { blobsTier } from '../../shared/domains/records/blobs/blobs-tier.ts';
 
-timer({ job: blobsTier, schedule: '0 40 1 * * *' });
+export const blobsTierTimer: ScheduledJob = { job: blobsTier, schedule: '0 40 1 * * *' };

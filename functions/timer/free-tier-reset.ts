@@ -1,5 +1,5 @@
 import { freeTierReset } from '../../shared/domains/billing/reset-job.ts';
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
 // Every five minutes; a request that finds its allowance due does not wait for it.
-timer({ job: freeTierReset, schedule: '0 */5 * * * *' });
+export const freeTierResetTimer: ScheduledJob = { job: freeTierReset, schedule: '0 */5 * * * *' };

@@ -1,5 +1,5 @@
 import { leftoversSweep } from '../../shared/domains/operations/sweep-leftovers.ts';
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
 // Hourly: answers by Idempotency-Key expire all day long.
-timer({ job: leftoversSweep, schedule: '0 40 * * * *' });
+export const leftoversSweepTimer: ScheduledJob = { job: leftoversSweep, schedule: '0 40 * * * *' };

@@ -1,5 +1,5 @@
 import { outboxRelay } from '../../shared/platform/writes/outbox-relay.ts';
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
 // Every minute: what a crash left unpublished waits no longer than that.
-timer({ job: outboxRelay, schedule: '0 * * * * *' });
+export const outboxRelayTimer: ScheduledJob = { job: outboxRelay, schedule: '0 * * * * *' };

@@ -1,5 +1,5 @@
 import { partitionsMake } from '../../shared/domains/operations/make-partitions.ts';
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
 // Daily, in the quiet half hour after midnight, UTC.
-timer({ job: partitionsMake, schedule: '0 20 0 * * *' });
+export const partitionsMakeTimer: ScheduledJob = { job: partitionsMake, schedule: '0 20 0 * * *' };

@@ -1,4 +1,4 @@
-import { timer } from '../../shared/platform/jobs/timer-trigger.ts';
+import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 import { recordsExpire } from '../../shared/domains/records/expiry/records-expire.ts';
 
-timer({ job: recordsExpire, schedule: '0 10 0 * * *' });
+export const recordsExpireTimer: ScheduledJob = { job: recordsExpire, schedule: '0 10 0 * * *' };

@@ -1,4 +1,4 @@
-import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import type { Disagreements } from './disagreements.ts';
 import type { FaultStack } from './fault-stack.ts';
 import type { Ledger } from './ledger.ts';

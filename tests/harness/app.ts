@@ -9,7 +9,7 @@ import { generateApiKey, hashApiKey } from '../../shared/platform/auth/api-key.t
 import { PERMISSION_SETS, type Permission } from '../../shared/platform/auth/permissions.ts';
 import { QUEUES, type QueueDefinition } from '../../shared/platform/bus/queues.ts';
 import { readSettings, type Settings } from '../../shared/platform/config/settings.ts';
-import { openServices, type Services } from '../../shared/platform/services.ts';
+import { openServices, type Services } from '../../functions/services.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { askForPart } from './ask.ts';
 import { openBlobAccount } from './blobs.ts';
@@ -103,9 +103,9 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     CORE_DATABASE_URL: databases.core.app,
     BILLING_DATABASE_URL: databases.billing.app,
     ANALYTICS_DATABASE_URL: databases.analytics.app,
-    CORE_JOBS_DATABASE_URL: databases.core.jobs,
-    BILLING_JOBS_DATABASE_URL: databases.billing.jobs,
-    ANALYTICS_JOBS_DATABASE_URL: databases.analytics.jobs,
+    CORE_CROSS_TENANT_DATABASE_URL: databases.core.crossTenant,
+    BILLING_CROSS_TENANT_DATABASE_URL: databases.billing.crossTenant,
+    ANALYTICS_CROSS_TENANT_DATABASE_URL: databases.analytics.crossTenant,
     SERVICE_BUS_CONNECTION: broker.connectionString,
     BLOB_CONNECTION: blobs.connectionString,
     REDIS_URL: redis?.url ?? '',
@@ -222,7 +222,7 @@ async function seedTenants(
   await admin.core`insert into tenants (tenant_id, name, plan_id) values
     ('platform', 'Platform', 'enterprise'), ('acme', 'Acme', 'professional'), ('globex', 'Globex', 'free')`;
   const tenant = async (tenantId: string): Promise<TenantKeys> => {
-    const dataKeyId = await services.jobs.core.transaction((transaction) =>
+    const dataKeyId = await services.crossTenant.core.transaction((transaction) =>
       services.dataKeys.create(transaction, tenantId),
     );
     await admin.core`update tenants set data_key_id = ${dataKeyId} where tenant_id = ${tenantId}`;

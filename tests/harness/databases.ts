@@ -16,7 +16,7 @@ export interface TestDatabase {
   /** `comply_app`, as requests connect. */
   app: string;
   /** `comply_jobs`, as timers and queue writers connect. */
-  jobs: string;
+  crossTenant: string;
 }
 
 function changeUrl(url: string, change: (changed: URL) => void): string {
@@ -35,7 +35,7 @@ function describeDatabase(facts: PostgresFacts, name: string): TestDatabase {
       url.password = facts.passwords[role];
     });
   const owner = changeUrl(admin, (url) => url.searchParams.set('options', `-c role=${OWNER_ROLE}`));
-  return { name, admin, owner, app: login('comply_app'), jobs: login('comply_jobs') };
+  return { name, admin, owner, app: login('comply_app'), crossTenant: login('comply_jobs') };
 }
 
 /** Runs statements as the superuser, outside the file's own databases. */

@@ -25,7 +25,7 @@ describe('a test file', () => {
     ['admin', 'postgres'],
     ['owner', 'comply_owner'],
     ['app', 'comply_app'],
-    ['jobs', 'comply_jobs'],
+    ['crossTenant', 'comply_jobs'],
   ] as const)('connects to its own migrated databases as %s', async (login, role) => {
     for (const database of Object.values(databases)) {
       expect(await askWho(database[login])).toEqual({ role, database: database.name, tables: 1 });

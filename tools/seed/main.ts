@@ -1,8 +1,8 @@
-import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import { PERMISSION_SETS } from '../../shared/platform/auth/permissions.ts';
 import { readSettings } from '../../shared/platform/config/settings.ts';
 import { insertKey } from '../../shared/domains/identity/insert-key.ts';
-import { openServices } from '../../shared/platform/services.ts';
+import { openServices } from '../../functions/services.ts';
 import { seedReferenceData } from './reference-data.ts';
 
 const USAGE = `usage: node tools/seed/main.ts [--operator-key NAME]
@@ -25,7 +25,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const services = openServices(readSettings());
   try {
-    const credential = await services.jobs.core.transaction(async (transaction) => {
+    const credential = await services.crossTenant.core.transaction(async (transaction) => {
       await seedReferenceData(transaction);
       if (!wantsKey) return undefined;
       const key = {

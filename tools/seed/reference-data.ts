@@ -1,5 +1,5 @@
-import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
-import { json, type JobsTransaction } from '../../shared/platform/db/tenant-database.ts';
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
+import { json, type CrossTenantTransaction } from '../../shared/platform/db/tenant-database.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { FRAMEWORKS_VERSION, LABELS, severityOf, TAXONOMY_VERSION } from './taxonomy.ts';
 
@@ -23,7 +23,7 @@ const TEMPLATE = {
  * The platform's tenant and what all tenants share: the taxonomy with its compliance mappings, and a routing plan, a
  * detector set and an analysis template named `default`. What is there stays as it is, so that it can be run again.
  */
-export async function seedReferenceData(transaction: JobsTransaction): Promise<void> {
+export async function seedReferenceData(transaction: CrossTenantTransaction): Promise<void> {
   await transaction.query(
     `insert into tenants (tenant_id, name, plan_id) values ($1, 'Platform', 'enterprise') on conflict do nothing`,
     [PLATFORM_TENANT],

@@ -1,9 +1,9 @@
-import { PLATFORM_TENANT } from '../../shared/domains/identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import { PERMISSION_SETS, type Permission } from '../../shared/platform/auth/permissions.ts';
 import { readSettings } from '../../shared/platform/config/settings.ts';
 import { Problem } from '../../shared/platform/call/problem.ts';
 import { insertKey } from '../../shared/domains/identity/insert-key.ts';
-import { openServices, type Services } from '../../shared/platform/services.ts';
+import { openServices, type Services } from '../../functions/services.ts';
 import { addTenant } from '../../shared/domains/tenancy/create-tenant.ts';
 import type { SeedResult } from '../../dev/stack/secrets.ts';
 import { seedReferenceData } from './reference-data.ts';
@@ -25,10 +25,10 @@ export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> 
   const services = openServices(readSettings({ ...settings }));
   try {
     const now = services.clock.now();
-    await services.jobs.core.transaction((transaction) => seedReferenceData(transaction));
+    await services.crossTenant.core.transaction((transaction) => seedReferenceData(transaction));
     await seedTenant(services, { tenant_id: 'acme', name: 'Acme', plan_id: 'professional' }, now);
     await seedTenant(services, { tenant_id: 'globex', name: 'Globex', plan_id: 'free' }, now);
-    return await services.jobs.core.transaction(async (transaction) => {
+    return await services.crossTenant.core.transaction(async (transaction) => {
       const key = async (
         tenantId: string,
         name: string,
@@ -71,7 +71,9 @@ async function seedTenant(
   now: Date,
 ): Promise<void> {
   try {
-    await services.jobs.core.transaction((transaction) => addTenant(services, transaction, tenant, now));
+    await services.crossTenant.core.transaction((transaction) =>
+      addTenant(services, transaction, tenant, now),
+    );
   } catch (error) {
     // It is there already: an earlier seed was cut short.
     if (!(error instanceof Problem && error.code === 'CONFLICT')) throw error;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PLATFORM_TENANT } from '../identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { log } from '../../platform/log/log.ts';
 import { templateContent, type TemplateContent } from './template.ts';

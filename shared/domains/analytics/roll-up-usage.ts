@@ -1,6 +1,6 @@
-import type { EventIdentity } from '../../platform/bus/same-event.ts';
+import type { EventIdentity } from '../../platform/consume/same-event.ts';
 import { recordset } from '../../platform/db/recordset.ts';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 
 /** One use of something, as the roll-ups see it. Its amount is rounded as the billing ledger rounds it, so that both agree. */
 export interface RolledUsage extends EventIdentity {
@@ -25,7 +25,7 @@ const USAGE = recordset({
  * @throws what the database throws; then nothing was added.
  */
 export async function rollUpUsage(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   usage: readonly RolledUsage[],
   now: Date,
 ): Promise<void> {

@@ -1,11 +1,11 @@
-import type { EventConsumer } from '../../platform/bus/consume.ts';
+import type { EventConsumer } from '../../platform/consume/consume.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import { AUDIT_RECORDED, auditData, type AuditData } from '../../platform/bus/events.ts';
-import type { ReceivedEvent } from '../../platform/bus/read-event.ts';
-import { findNew, firstOfEach } from '../../platform/bus/same-event.ts';
+import type { ReceivedEvent } from '../../platform/consume/read-event.ts';
+import { findNew, firstOfEach } from '../../platform/consume/same-event.ts';
 import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import { sealEntry } from './canonical.ts';
 
@@ -18,7 +18,7 @@ export const auditConsumer: EventConsumer<AuditData> = {
   schema: auditData,
   maxAgeDays: MAX_AGE_DAYS,
   write: (services, events, now) =>
-    recordAudit(services.jobs.core, services.settings, firstOfEach(events), now),
+    recordAudit(services.crossTenant.core, services.settings, firstOfEach(events), now),
 };
 
 const ENTRIES = recordset({
@@ -55,7 +55,7 @@ const TRAIL = { table: 'audit_logs', timeColumn: 'created_at' };
 
 /** Writes entries in one statement, each once by its event's source and id. */
 async function recordAudit(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   settings: Settings,
   events: readonly ReceivedEvent<AuditData>[],
   now: Date,

@@ -1,5 +1,5 @@
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
-import type { Services } from '../../platform/services.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import type { CallServices } from '../../platform/call/services.ts';
 import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
 
 /** Longer than any request can run: the host ends a function after 10 minutes, the load balancer answers for it after 230 s. */
@@ -36,7 +36,7 @@ interface OldReservation {
  * carries it, and either no row has its id (a request's id, a UUIDv7), or what there is has been silent for too long.
  */
 export async function releaseAbandoned(
-  services: Services,
+  services: Pick<CallServices, 'crossTenant'>,
   now: Date,
   goOn: () => boolean,
 ): Promise<{ examined: number; released: number }> {
@@ -44,11 +44,11 @@ export async function releaseAbandoned(
   let released = 0;
   let after: OldReservation | undefined;
   do {
-    const page = await readOld(services.jobs.billing, now, after);
+    const page = await readOld(services.crossTenant.billing, now, after);
     examined += page.length;
-    const recorded = await findRecorded(services.jobs.core, page);
+    const recorded = await findRecorded(services.crossTenant.core, page);
     const abandoned = page.filter((reservation) => isAbandoned(reservation, recorded, now));
-    if (abandoned.length > 0) released += await giveBack(services.jobs.billing, abandoned, now);
+    if (abandoned.length > 0) released += await giveBack(services.crossTenant.billing, abandoned, now);
     after = page.at(-1);
     if (page.length < PAGE) break;
   } while (goOn());
@@ -56,7 +56,7 @@ export async function releaseAbandoned(
 }
 
 function readOld(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   now: Date,
   after: OldReservation | undefined,
 ): Promise<OldReservation[]> {
@@ -81,7 +81,7 @@ interface Recorded {
 }
 
 async function findRecorded(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   reservations: readonly OldReservation[],
 ): Promise<Recorded> {
   if (reservations.length === 0) return { unpublished: new Set(), rows: new Set() };
@@ -121,7 +121,7 @@ function isAbandoned(reservation: OldReservation, recorded: Recorded, now: Date)
 
 /** Rows of the allowances are locked in the order that everybody locks them in, and without a join, as in `recordUsage`. */
 async function giveBack(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   reservations: readonly OldReservation[],
   now: Date,
 ): Promise<number> {

@@ -1,10 +1,10 @@
 import { rollUpUsage } from '../analytics/roll-up-usage.ts';
-import type { EventConsumer } from '../../platform/bus/consume.ts';
+import type { EventConsumer } from '../../platform/consume/consume.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../../platform/bus/events.ts';
-import type { ReceivedEvent } from '../../platform/bus/read-event.ts';
-import { firstOfEach } from '../../platform/bus/same-event.ts';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { ReceivedEvent } from '../../platform/consume/read-event.ts';
+import { firstOfEach } from '../../platform/consume/same-event.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { ensureAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
 import { recordUsage } from './record-usage.ts';
@@ -18,7 +18,7 @@ export const usageConsumer: EventConsumer<UsageData> = {
   schema: usageData,
   maxAgeDays: MAX_AGE_DAYS,
   async write(services, events, now) {
-    const { billing, analytics } = services.jobs;
+    const { billing, analytics } = services.crossTenant;
     await makeAllowances(billing, events, now);
     const usage = firstOfEach(events).map(usageOf);
     await recordUsage(billing, usage, now);
@@ -46,12 +46,12 @@ function usageOf({ id, source, time, at, data, tenant }: ReceivedEvent<UsageData
 }
 
 /** Tenants whose allowances this process has seen made; asking again would do nothing. */
-const made = new WeakMap<JobsDatabase, Set<string>>();
+const made = new WeakMap<CrossTenantDatabase, Set<string>>();
 const MADE_MAX = 10_000; // a bound on memory: past it, it begins anew
 
 /** A free tenant's first usage may come from the bus, before any request of its own made its allowances. */
 async function makeAllowances(
-  billing: JobsDatabase,
+  billing: CrossTenantDatabase,
   events: readonly ReceivedEvent<UsageData>[],
   now: Date,
 ): Promise<void> {

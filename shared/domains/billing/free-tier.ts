@@ -1,8 +1,12 @@
-import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { periodsSince, type ResetPeriod } from './periods.ts';
 
 /** Makes a tenant's free allowances from the free plan's limits where they are missing. Anchored at the day they are made. */
-export async function ensureAllowances(database: JobsDatabase, tenantId: string, now: Date): Promise<void> {
+export async function ensureAllowances(
+  database: CrossTenantDatabase,
+  tenantId: string,
+  now: Date,
+): Promise<void> {
   await database.query(
     `insert into free_tier_usage (tenant_id, usage_type, reset_period, usage_limit, anchor_date, last_reset_at, next_reset_at)
      select $1, l.key, 'monthly', l.value::numeric, $2::timestamptz::date, $2::timestamptz::date,
@@ -45,7 +49,7 @@ export interface ResetOptions {
  * places, resets nothing twice. What is reserved stays reserved: its usage is still to come. Answers how many were reset.
  */
 export async function resetDueAllowances(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   now: Date,
   options: ResetOptions = {},
 ): Promise<number> {
@@ -59,7 +63,7 @@ export async function resetDueAllowances(
 }
 
 async function resetBatch(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   now: Date,
   tenantId: string | undefined,
 ): Promise<number> {

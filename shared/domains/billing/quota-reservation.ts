@@ -1,17 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
+import type { Quota, QuotaRequest } from '../../platform/call/quota.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { errorFields, log } from '../../platform/log/log.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
-
-/** What one write will use. */
-export interface Wanted {
-  /** The request's id: what was admitted is settled, or found abandoned, by it. */
-  readonly reservationId: string;
-  readonly usage: readonly { readonly usage_type: string; readonly usage_amount: number }[];
-}
 
 interface Allowance {
   readonly [column: string]: unknown;
@@ -23,7 +17,7 @@ interface Allowance {
 }
 
 /** Whether the tenant's usage is admitted at the door. */
-export function isMeteredAtDoor(call: Call): boolean {
+export function hasQuota(call: Call): boolean {
   return isFreePlan(call.context.planId);
 }
 
@@ -35,20 +29,22 @@ const STORAGE = 'storage_gb';
  * reserved in the billing database under a row lock, so that no two requests get the same last unit; the usage event
  * turns the reservation into usage. Answers the refused, by reservation id. Paid tenants are always admitted.
  */
-export async function admit(call: Call, wanted: readonly Wanted[]): Promise<ReadonlyMap<string, Problem>> {
-  if (!isMeteredAtDoor(call) || wanted.length === 0) return new Map();
+async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>> {
+  if (!hasQuota(call) || wanted.length === 0) return new Map();
   const types = [
     ...new Set([STORAGE, ...wanted.flatMap((item) => item.usage.map((used) => used.usage_type))]),
   ];
   // Once more after the rows were made or reset; both can happen on a tenant's first request of a period.
   for (let attempt = 1; ; attempt++) {
-    const result = await call.services
-      .forTenant(call.principal.tenantId)
-      .billing.transaction((transaction) => admitWithin(transaction, types, wanted, call.now));
+    const result = await call.databases.billing.transaction((transaction) =>
+      reserveWithin(transaction, types, wanted, call.now),
+    );
     if (result.state === 'done') return result.refused;
     if (attempt === 3) throw new Error('the allowances stay due');
-    await ensureAllowances(call.services.jobs.billing, call.principal.tenantId, call.now);
-    await resetDueAllowances(call.services.jobs.billing, call.now, { tenantId: call.principal.tenantId });
+    await ensureAllowances(call.services.crossTenant.billing, call.principal.tenantId, call.now);
+    await resetDueAllowances(call.services.crossTenant.billing, call.now, {
+      tenantId: call.principal.tenantId,
+    });
   }
 }
 
@@ -59,10 +55,10 @@ function leftOf(row: Allowance): number {
 
 type Attempt = { state: 'done'; refused: ReadonlyMap<string, Problem> } | { state: 'due' };
 
-async function admitWithin(
+async function reserveWithin(
   transaction: TenantTransaction,
   types: readonly string[],
-  wanted: readonly Wanted[],
+  wanted: readonly QuotaRequest[],
   now: Date,
 ): Promise<Attempt> {
   const rows = await transaction.query<Allowance>(
@@ -130,13 +126,13 @@ function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Dat
  * Admits one write that leaves no row under the reservation's id. The id is a random UUID (version 4), where a request's
  * is of version 7: whoever looks for abandoned reservations then knows that there is no row to find.
  */
-export async function admitOne(
+async function reserveOne(
   call: Call,
-  usage: Wanted['usage'],
+  usage: QuotaRequest['usage'],
 ): Promise<{ readonly reservationId: string | undefined } | { readonly problem: Problem }> {
-  if (!isMeteredAtDoor(call)) return { reservationId: undefined };
+  if (!hasQuota(call)) return { reservationId: undefined };
   const reservationId = randomUUID();
-  const problem = (await admit(call, [{ reservationId, usage }])).get(reservationId);
+  const problem = (await reserve(call, [{ reservationId, usage }])).get(reservationId);
   return problem === undefined ? { reservationId } : { problem };
 }
 
@@ -144,10 +140,10 @@ export async function admitOne(
  * Gives back what was admitted for writes that did not happen. Best effort: a failure leaves a reservation that the
  * reset timer finds abandoned and gives back.
  */
-export async function release(call: Call, reservationIds: readonly string[]): Promise<void> {
-  if (reservationIds.length === 0 || !isMeteredAtDoor(call)) return;
+async function release(call: Call, reservationIds: readonly string[]): Promise<void> {
+  if (reservationIds.length === 0 || !hasQuota(call)) return;
   try {
-    const { billing } = call.services.forTenant(call.principal.tenantId);
+    const { billing } = call.databases;
     await billing.transaction((transaction) =>
       transaction.query(
         // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
@@ -168,3 +164,6 @@ export async function release(call: Call, reservationIds: readonly string[]): Pr
     log.warn('reservations-not-released', { ...errorFields(error), reservations: reservationIds.length });
   }
 }
+
+/** The free tier's quota, kept in the billing database. */
+export const freeTierQuota: Quota = { limits: hasQuota, reserve, reserveOne, release };

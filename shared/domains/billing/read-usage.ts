@@ -1,7 +1,7 @@
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import { isMeteredAtDoor } from './quota-reservation.ts';
+import { hasQuota } from './quota-reservation.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
 import { calendarMonth } from './periods.ts';
 
@@ -16,10 +16,10 @@ interface UsageItem {
 
 /** The calling tenant's usage in the running period, by type, with what its plan allows. */
 export async function readUsage(call: Call): Promise<Reply> {
-  const billing = call.services.forTenant(call.principal.tenantId).billing;
-  if (isMeteredAtDoor(call)) await beginPeriods(call);
+  const billing = call.databases.billing;
+  if (hasQuota(call)) await beginPeriods(call);
   const items = await billing.transaction(async (transaction) => {
-    const allowances = isMeteredAtDoor(call) ? await readAllowances(transaction) : [];
+    const allowances = hasQuota(call) ? await readAllowances(transaction) : [];
     const metered = await readMetered(transaction, call);
     const known = new Set(allowances.map((item) => item.usage_type));
     return [...allowances, ...metered.filter((item) => !known.has(item.usage_type))];
@@ -43,7 +43,7 @@ export async function readUsage(call: Call): Promise<Reply> {
 async function beginPeriods(call: Call): Promise<void> {
   const tenantId = call.principal.tenantId;
   // The jobs role: requests may change an allowance, not make one or write down that a period ended.
-  const { billing } = call.services.jobs;
+  const { billing } = call.services.crossTenant;
   await ensureAllowances(billing, tenantId, call.now);
   await resetDueAllowances(billing, call.now, { tenantId });
 }
@@ -79,7 +79,7 @@ async function readMetered(transaction: TenantTransaction, call: Call): Promise<
     { prepare: false },
   );
   const amounts = new Map(used.map((row) => [row.usage_type, row.used]));
-  const limits = isMeteredAtDoor(call) ? {} : period.limits;
+  const limits = hasQuota(call) ? {} : period.limits;
   const types = new Set([...Object.keys(limits), ...amounts.keys()]);
   return [...types].map((usageType) => ({
     usage_type: usageType,

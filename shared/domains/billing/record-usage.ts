@@ -1,7 +1,7 @@
-import { findNew, type EventIdentity } from '../../platform/bus/same-event.ts';
+import { findNew, type EventIdentity } from '../../platform/consume/same-event.ts';
 import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
-import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { resetDueAllowances } from './free-tier.ts';
 
 /** One use of something, as the ledger keeps it. */
@@ -139,7 +139,11 @@ const LEDGER = { table: 'usage_records', timeColumn: 'occurred_at' };
  * which no two of one call may be the same.
  * @throws what the database throws; then nothing was recorded.
  */
-export async function recordUsage(database: JobsDatabase, usage: readonly Usage[], now: Date): Promise<void> {
+export async function recordUsage(
+  database: CrossTenantDatabase,
+  usage: readonly Usage[],
+  now: Date,
+): Promise<void> {
   if (usage.length === 0) return;
   const instants = usage.map((event) => new Date(event.at));
   const record = (): Promise<ReadonlySet<string>> =>
@@ -155,7 +159,7 @@ export async function recordUsage(database: JobsDatabase, usage: readonly Usage[
 
 /** Records, or answers the tenants whose allowances have to be reset before. */
 async function recordWithin(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   usage: readonly Usage[],
   now: Date,
 ): Promise<ReadonlySet<string>> {

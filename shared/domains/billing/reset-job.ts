@@ -12,7 +12,7 @@ export const freeTierReset: Job = {
   async run(run) {
     const goOn = (): boolean => run.timeLeftMs() > RESERVE_MS;
     run.progress.cutoff = run.now;
-    const reset = await resetDueAllowances(run.services.jobs.billing, run.now, { goOn });
+    const reset = await resetDueAllowances(run.services.crossTenant.billing, run.now, { goOn });
     const { examined, released } = await releaseAbandoned(run.services, run.now, goOn);
     run.progress.examined = reset + examined;
     run.progress.details['allowances_reset'] = reset;

@@ -113,7 +113,7 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
     },
     { beyondQuota: true },
   );
-  call.services.authenticator.forget(keyId);
+  call.services.credentials.forget(keyId);
   return reply;
 }
 
@@ -150,7 +150,7 @@ export async function revokeApiKey(call: Call, keyId: string): Promise<Reply> {
     },
     { beyondQuota: true },
   );
-  call.services.authenticator.forget(keyId);
+  call.services.credentials.forget(keyId);
   return reply;
 }
 

@@ -102,7 +102,7 @@ export async function prepareMappings(
   call: Call,
   mappings: readonly ClaimedMapping[],
 ): Promise<(Item | Problem)[]> {
-  const [dataKey, labels] = await Promise.all([dataKeyOf(call), knownLabels(call.services.jobs.core)]);
+  const [dataKey, labels] = await Promise.all([dataKeyOf(call), knownLabels(call.services.crossTenant.core)]);
   return Promise.all(
     mappings.map(async ({ body, claim }) => {
       const faults = body.response === undefined ? [] : labelFaults(labels, body.response, '/response');

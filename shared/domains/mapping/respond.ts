@@ -25,7 +25,7 @@ export async function respondToMapping(
   requestId: string,
   response: MapperResponse,
 ): Promise<Reply> {
-  const faults = labelFaults(await knownLabels(call.services.jobs.core), response, '');
+  const faults = labelFaults(await knownLabels(call.services.crossTenant.core), response, '');
   if (faults.length > 0) throw new Problem('INVALID_REQUEST', { errors: faults });
   const repeated = await findRepeated(call, requestId, response);
   if (repeated !== undefined) return ok({ request_id: requestId, status: 'completed', record_id: repeated });

@@ -1,5 +1,5 @@
-import { Memory } from '../../platform/cache/single-flight-cache.ts';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Fault } from '../../platform/call/problem.ts';
 
 /** A new label is known everywhere within this time; where it was written, at once. */
@@ -14,13 +14,13 @@ export interface TaxonomyLabel {
 type Labels = ReadonlyMap<string, TaxonomyLabel>;
 
 /** One a database: a process has one, but for tests. */
-let memories = new WeakMap<JobsDatabase, Memory<Labels>>();
+let memories = new WeakMap<CrossTenantDatabase, SingleFlightCache<Labels>>();
 
 /** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
-export function knownLabels(database: JobsDatabase): Labels | Promise<Labels> {
+export function knownLabels(database: CrossTenantDatabase): Labels | Promise<Labels> {
   let memory = memories.get(database);
   if (memory === undefined) {
-    memory = new Memory({ ttlMs: TTL_MS, max: 1 });
+    memory = new SingleFlightCache({ ttlMs: TTL_MS, max: 1 });
     memories.set(database, memory);
   }
   return memory.find('', async () => {

@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { healthCheckKey } from '../../platform/cache/keys.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import type { Services } from '../../platform/services.ts';
+import type { BlobStore } from '../../platform/blob/blob-store.ts';
+import type { BusSender } from '../../platform/bus/bus-sender.ts';
+import type { Cache } from '../../platform/cache/cache.ts';
+import type { CrossTenantDatabases } from '../../platform/call/services.ts';
+import type { Clock } from '../../platform/time/clock.ts';
 
 /** A probe that takes longer counts as failed: a load balancer does not wait. */
 const PROBE_TIMEOUT_MS = 1_500;
@@ -25,8 +29,17 @@ export const readiness = z.object({
 export type Readiness = z.output<typeof readiness>;
 type Dependency = z.output<typeof dependency>;
 
+/** What is probed. */
+export interface ProbedServices {
+  readonly clock: Clock;
+  readonly crossTenant: CrossTenantDatabases;
+  readonly cache: Pick<Cache, 'configured' | 'ping' | 'write'>;
+  readonly bus: Pick<BusSender, 'ping'>;
+  readonly blobs: Pick<BlobStore, 'service'>;
+}
+
 const instanceId = newId();
-let answered: { services: Services; readiness: Promise<Readiness>; until: number } | undefined;
+let answered: { services: ProbedServices; readiness: Promise<Readiness>; until: number } | undefined;
 
 async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Promise<Dependency> {
   const start = performance.now();
@@ -44,19 +57,19 @@ async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Pro
   }
 }
 
-async function probeRedis(services: Services): Promise<Dependency> {
+async function probeRedis(services: ProbedServices): Promise<Dependency> {
   if (!services.cache.configured) return { name: 'redis', status: 'absent', latency_ms: null };
   return probe('redis', async () => {
     if ((await services.cache.ping()) === undefined) throw new Error('no answer');
   });
 }
 
-async function check(services: Services): Promise<Readiness> {
+async function check(services: ProbedServices): Promise<Readiness> {
   const one = `select 1`;
   const dependencies = await Promise.all([
-    probe('core', () => services.jobs.core.query(one)),
-    probe('billing', () => services.jobs.billing.query(one)),
-    probe('analytics', () => services.jobs.analytics.query(one)),
+    probe('core', () => services.crossTenant.core.query(one)),
+    probe('billing', () => services.crossTenant.billing.query(one)),
+    probe('analytics', () => services.crossTenant.analytics.query(one)),
     probeRedis(services),
     probe('service_bus', () => services.bus.ping('usage-events')),
     probe('blob', async () => (await services.blobs.service()).getProperties()),
@@ -73,7 +86,7 @@ async function check(services: Services): Promise<Readiness> {
 }
 
 /** Probes every dependency, all at once. */
-export function checkReadiness(services: Services): Promise<Readiness> {
+export function checkReadiness(services: ProbedServices): Promise<Readiness> {
   if (answered?.services === services && answered.until > performance.now()) return answered.readiness;
   answered = { services, readiness: check(services), until: performance.now() + ANSWER_TTL_MS };
   return answered.readiness;

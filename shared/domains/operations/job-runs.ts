@@ -9,7 +9,7 @@ import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import { runJob, type Job } from '../../platform/jobs/job.ts';
-import { findJob, scheduledJobs } from '../../platform/jobs/registry.ts';
+import type { ScheduledJob } from '../../platform/jobs/scheduled-job.ts';
 import { RUN_COLUMNS, type RunSummary } from '../../platform/jobs/run-ledger.ts';
 import type { jobRunsQuery, newJobRun } from './job-schemas.ts';
 
@@ -20,10 +20,10 @@ const WAIT_MS = 200_000;
 const LOCAL_AHEAD_MS = 100 * 365 * DAY_MS;
 
 /** Every job with its last run. */
-export async function listJobs(call: Call): Promise<Reply> {
-  const jobs = scheduledJobs();
+export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Promise<Reply> {
+  const jobs = timers.toSorted((left, right) => left.job.name.localeCompare(right.job.name));
   // An operator's route: runs belong to no tenant.
-  const rows = await call.services.jobs.core.query<RunSummary & { running: boolean }>(
+  const rows = await call.services.crossTenant.core.query<RunSummary & { running: boolean }>(
     `select l.*, exists (select from retention_runs r where r.job = l.job and r.status = 'running') as running
        from unnest($1::text[]) j (name)
       cross join lateral (
@@ -47,15 +47,16 @@ export async function listJobs(call: Call): Promise<Reply> {
  */
 export async function listJobRuns(
   call: Call,
+  timers: readonly ScheduledJob[],
   name: string,
   query: z.output<typeof jobRunsQuery>,
   url: string,
 ): Promise<Reply> {
-  const job = jobOf(name);
+  const job = jobOf(timers, name);
   const scope = cursorScope(call, { ...query, job: job.name });
   const page = readPage(scope, query);
   const rows = await readPlatformKeyset<RunSummary>(
-    call.services.jobs.core,
+    call.services.crossTenant.core,
     {
       table: 'retention_runs',
       columns: RUN_COLUMNS,
@@ -83,10 +84,11 @@ export async function listJobRuns(
  */
 export async function startJobRun(
   call: Call,
+  timers: readonly ScheduledJob[],
   name: string,
   given: z.output<typeof newJobRun>,
 ): Promise<Reply> {
-  const job = jobOf(name);
+  const job = jobOf(timers, name);
   const asOf = given.as_of === undefined ? undefined : new Date(given.as_of);
   if (asOf !== undefined) refuseFuture(call, asOf);
   // The run is no part of the answer's transaction, so a repeated key is looked up before it starts; two at once are kept
@@ -113,8 +115,8 @@ export async function startJobRun(
   );
 }
 
-function jobOf(name: string): Job {
-  const job = findJob(name);
+function jobOf(timers: readonly ScheduledJob[], name: string): Job {
+  const job = timers.find(({ job: { name: known } }) => known === name)?.job;
   if (job === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such job.' });
   return job;
 }

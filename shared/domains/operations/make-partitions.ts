@@ -1,4 +1,4 @@
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
@@ -12,7 +12,7 @@ export const partitionsMake: Job = {
   name: 'partitions-make',
   budgetMs: 2 * 60_000,
   async run(run) {
-    const { core, billing } = run.services.jobs;
+    const { core, billing } = run.services.crossTenant;
     const days = Array.from({ length: DAYS_AHEAD + 1 }, (_, n) => utcDay(addDays(run.now, n)));
     const months = Array.from({ length: MONTHS_AHEAD + 1 }, (_, n) =>
       utcDay(new Date(Date.UTC(run.now.getUTCFullYear(), run.now.getUTCMonth() + n, 1))),
@@ -26,7 +26,7 @@ export const partitionsMake: Job = {
 
 async function make(
   run: JobRun,
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   table: string,
   grain: 'day' | 'month',
   dates: readonly string[],

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { freeForm } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
-import { QUARANTINE_REASONS } from '../../platform/bus/read-event.ts';
+import { QUARANTINE_REASONS } from '../../platform/consume/read-event.ts';
 
 const status = z.enum(['open', 'replayed', 'discarded']);
 

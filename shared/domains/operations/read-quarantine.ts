@@ -26,7 +26,7 @@ export async function listQuarantine(
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const rows = await readPlatformKeyset<ItemRow>(
-    call.services.jobs.core, // an operator's route: messages in quarantine belong to no tenant
+    call.services.crossTenant.core, // an operator's route: messages in quarantine belong to no tenant
     {
       table: 'ops.quarantine',
       columns: COLUMNS,
@@ -51,7 +51,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @throws Problem 404.
  */
 export async function readQuarantined(call: Call, id: string): Promise<Reply> {
-  const [row] = await call.services.jobs.core.query<ItemRow & { body: Buffer; queue: string }>(
+  const [row] = await call.services.crossTenant.core.query<ItemRow & { body: Buffer; queue: string }>(
     `select ${COLUMNS}, body, properties from ops.quarantine where id = $1`,
     [id],
   );

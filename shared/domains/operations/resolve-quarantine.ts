@@ -1,14 +1,14 @@
 import type { ServiceBusMessage } from '@azure/service-bus';
 import type { z } from 'zod';
 import { DependencyUnavailable } from '../../platform/db/errors.ts';
-import type { JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite, type Effect } from '../../platform/writes/perform-write.ts';
 import { queueOf } from '../../platform/bus/events.ts';
-import { MessageTooLarge } from '../../platform/bus/publisher.ts';
+import { MessageTooLarge } from '../../platform/bus/bus-sender.ts';
 import type { discardBody, replayBody } from './quarantine-schemas.ts';
 import { notInQuarantine } from './read-quarantine.ts';
 import { NO_QUEUE } from '../../platform/writes/outbox-relay.ts';
@@ -74,7 +74,7 @@ export function discardQuarantined(
   });
 }
 
-async function lockOpen(transaction: JobsTransaction, id: string): Promise<Quarantined> {
+async function lockOpen(transaction: CrossTenantTransaction, id: string): Promise<Quarantined> {
   const [item] = await transaction.query<Quarantined>(
     `select id, queue, body, properties, status, attempts from ops.quarantine where id = $1 for update`,
     [id],
@@ -125,7 +125,7 @@ async function send(call: Call, queue: string, message: ServiceBusMessage): Prom
 
 async function resolve(
   call: Call,
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   id: string,
   to: { status: 'replayed' | 'discarded'; attempts: number; resolution: string },
 ): Promise<void> {

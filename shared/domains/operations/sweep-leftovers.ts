@@ -1,4 +1,4 @@
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
@@ -18,7 +18,7 @@ export const leftoversSweep: Job = {
   name: 'leftovers-sweep',
   budgetMs: 4 * 60_000,
   async run(run) {
-    const { core, analytics } = run.services.jobs;
+    const { core, analytics } = run.services.crossTenant;
     const before = (ageMs: number): Date => new Date(run.now.getTime() - ageMs);
     const done = [
       await sweep(run, core, 'ops.idempotency', 'expires_at <= $1', run.now),
@@ -38,7 +38,7 @@ export const leftoversSweep: Job = {
 /** Deletes what a condition on time names, batch by batch; false if the budget ended first. */
 async function sweep(
   run: JobRun,
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   table: string,
   condition: string,
   instant: Date,

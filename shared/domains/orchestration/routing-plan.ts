@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import type { Services } from '../../platform/services.ts';
+import type { CallServices } from '../../platform/call/services.ts';
 import { COVERAGE_METHODS, requiredDetectors, type CoverageRule } from './coverage.ts';
 
 /**
@@ -27,9 +27,9 @@ const storedPlan = z.object({
 export type RoutingPlan = z.output<typeof storedPlan>;
 
 type Memory = Map<string, { readonly plan: RoutingPlan; readonly until: number }>;
-const memories = new WeakMap<Services, Memory>();
+const memories = new WeakMap<CallServices, Memory>();
 
-function memoryOf(services: Services): Memory {
+function memoryOf(services: CallServices): Memory {
   const known = memories.get(services);
   if (known !== undefined) return known;
   const made: Memory = new Map();
@@ -75,7 +75,7 @@ export async function findPlans(
 }
 
 /** To be called after a routing plan was made, changed or deleted, so that this process sees it at once. */
-export function forgetPlans(services: Services): void {
+export function forgetPlans(services: CallServices): void {
   memories.delete(services);
 }
 

@@ -1,4 +1,4 @@
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { inBatch } from './batch-transaction.ts';
 import { DATA_TYPES, KEPT_DAY, RETENTION_DAYS_DEFAULT, type DataType } from './expiry.ts';
 import { EXPIRING_TABLES } from './expiring-tables.ts';
@@ -32,7 +32,7 @@ export interface AppliedPolicies {
  * for new rows. Storage records that keep other than the platform's time move to the partition of kept rows.
  */
 export async function applyChangedPolicies(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   timeLeftMs: () => number,
 ): Promise<AppliedPolicies> {
   let changed = 0;
@@ -51,7 +51,7 @@ export async function applyChangedPolicies(
   return { applied, changed, finished: true };
 }
 
-function findChanged(database: JobsDatabase): Promise<ChangedPolicy[]> {
+function findChanged(database: CrossTenantDatabase): Promise<ChangedPolicy[]> {
   return database.query<ChangedPolicy>(
     `select p.tenant_id, p.policy_id, p.data_type, p.updated_at,
             coalesce(active.retention_days, (c.config_data->>'retention_days')::int, $1) as days
@@ -71,7 +71,7 @@ interface Batches {
 }
 
 function applyPolicy(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   policy: ChangedPolicy,
   timeLeftMs: () => number,
 ): Promise<Batches> {
@@ -83,7 +83,7 @@ function applyPolicy(
 }
 
 async function applyInBatches(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   policy: ChangedPolicy,
   statements: BatchStatements,
   timeLeftMs: () => number,

@@ -1,4 +1,4 @@
-import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 
 /** A batch that waits longer for a lock than this gives way: requests queue up behind what waits for a table's lock. */
 const LOCK_TIMEOUT_MS = 1_000;
@@ -9,8 +9,8 @@ const LOCK_TIMEOUT_MS = 1_000;
  * @throws 55P03 when a lock was not to be had in time; what the batch throws.
  */
 export function inBatch<T>(
-  database: JobsDatabase,
-  run: (transaction: JobsTransaction) => Promise<T>,
+  database: CrossTenantDatabase,
+  run: (transaction: CrossTenantTransaction) => Promise<T>,
 ): Promise<T> {
   return database.transaction(async (transaction) => {
     await transaction.query(
@@ -28,8 +28,8 @@ export function inBatch<T>(
  * the batch at hand.
  */
 export function inDeletingBatch<T>(
-  database: JobsDatabase,
-  run: (transaction: JobsTransaction) => Promise<T>,
+  database: CrossTenantDatabase,
+  run: (transaction: CrossTenantTransaction) => Promise<T>,
 ): Promise<T> {
   return inBatch(database, async (transaction) => {
     await transaction.query('lock table legal_holds, data_retention_policies in share mode');

@@ -1,4 +1,4 @@
-import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { inDeletingBatch } from './batch-transaction.ts';
 import { fateSql, RECORD_FATE_SQL, type ExpiringTable } from './expiring-tables.ts';
 
@@ -83,9 +83,9 @@ function deleteText({ table, idColumn, companion }: ExpiringTable): string {
  * as it runs would crash the server, see `recordUsage`.
  */
 async function deleteBatch<T extends JudgedRow>(
-  database: JobsDatabase,
-  judge: (transaction: JobsTransaction) => Promise<T[]>,
-  remove: (transaction: JobsTransaction, rows: readonly T[]) => Promise<{ deleted: number }[]>,
+  database: CrossTenantDatabase,
+  judge: (transaction: CrossTenantTransaction) => Promise<T[]>,
+  remove: (transaction: CrossTenantTransaction, rows: readonly T[]) => Promise<{ deleted: number }[]>,
 ): Promise<ExpiredBatch> {
   return inDeletingBatch(database, async (transaction) => {
     const judged = await judge(transaction);
@@ -117,7 +117,7 @@ const UNPREPARED = { prepare: false };
  * hold and not kept until deleted by hand.
  */
 export function deleteExpiredRecords(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   cutoff: Date,
   after: ExpiryPosition,
 ): Promise<ExpiredBatch> {
@@ -133,7 +133,7 @@ export function deleteExpiredRecords(
 
 /** Deletes one batch of a table's rows past the cutoff, with what belongs to them. */
 export function deleteExpiredRequests(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   of: ExpiringTable,
   cutoff: Date,
   after: ExpiryPosition,

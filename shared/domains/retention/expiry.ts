@@ -1,4 +1,4 @@
-import type { TenantContext } from '../tenancy/tenant-context.ts';
+import type { TenantContext } from '../../platform/auth/tenant-context.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 
 /** The platform's retention where neither a policy nor the tenant's settings say otherwise. */

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { PLATFORM_TENANT } from '../identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import { PERMISSION_SETS } from '../../platform/auth/permissions.ts';
 import { ensureAllowances } from '../billing/free-tier.ts';
 import { isFreePlan } from '../billing/plans.ts';
 import { when } from '../../platform/db/keyset.ts';
-import type { JobsDatabase, JobsTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
@@ -15,7 +15,7 @@ import { insertKey, presentKey } from '../identity/insert-key.ts';
 import { apiKey, SHOWN_ONCE } from '../identity/schemas.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
-import type { Services } from '../../platform/services.ts';
+import type { CallServices } from '../../platform/call/services.ts';
 
 /** The first key of a tenant: it makes the others. The reference's limits. */
 const OWNER_RATE_PER_HOUR = 1000;
@@ -81,12 +81,12 @@ const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
  * @throws Problem 409 if the tenant exists, 400 if the plan does not.
  */
 export async function addTenant(
-  services: Services,
-  transaction: JobsTransaction,
+  services: Pick<CallServices, 'crossTenant' | 'dataKeys' | 'settings'>,
+  transaction: CrossTenantTransaction,
   wanted: NewTenant,
   now: Date,
 ): Promise<TenantRow> {
-  await requirePlan(services.jobs.billing, wanted.plan_id);
+  await requirePlan(services.crossTenant.billing, wanted.plan_id);
   const [added] = await transaction.query<TenantRow>(
     `insert into tenants (tenant_id, name, plan_id, created_at, updated_at) values ($1, $2, $3, $4, $4)
      on conflict (tenant_id) do nothing returning ${COLUMNS}`,
@@ -102,18 +102,18 @@ export async function addTenant(
     `insert into tenant_configs (tenant_id, azure_region, created_at, updated_at) values ($1, $2, $3, $3)`,
     [wanted.tenant_id, services.settings.AZURE_REGION, now],
   );
-  await addBilling(services.jobs.billing, wanted, now);
+  await addBilling(services.crossTenant.billing, wanted, now);
   return added;
 }
 
-async function requirePlan(billing: JobsDatabase, planId: string): Promise<void> {
+async function requirePlan(billing: CrossTenantDatabase, planId: string): Promise<void> {
   const plans = await billing.query(`select from billing_plans where plan_id = $1 and is_active`, [planId]);
   if (plans.length > 0) return;
   throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
 }
 
 /** What an interrupted try with another plan has left is made right; a paid plan is one live subscription. */
-async function addBilling(billing: JobsDatabase, wanted: NewTenant, now: Date): Promise<void> {
+async function addBilling(billing: CrossTenantDatabase, wanted: NewTenant, now: Date): Promise<void> {
   const live = `status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')`;
   await ensureAllowances(billing, wanted.tenant_id, now);
   await billing.query(

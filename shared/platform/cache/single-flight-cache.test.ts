@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Memory } from './single-flight-cache.ts';
+import { SingleFlightCache } from './single-flight-cache.ts';
 
 let now = 0;
 beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => now));
@@ -15,7 +15,7 @@ function lookUp() {
 }
 
 test('those who ask at once share one look-up, and later ones ask nobody until its time is over', async () => {
-  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const asked = [memory.find('a', load), memory.find('a', load)];
   calls[0]?.answer('one');
@@ -30,7 +30,7 @@ test('those who ask at once share one look-up, and later ones ask nobody until i
 });
 
 test('a failure is told to all who wait for it, and not remembered', async () => {
-  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const asked = [memory.find('a', load), memory.find('a', load)];
   calls[0]?.fail(new Error('away'));
@@ -41,7 +41,7 @@ test('a failure is told to all who wait for it, and not remembered', async () =>
 });
 
 test('what is forgotten while it is looked up is not remembered: it may have changed since', async () => {
-  const memory = new Memory<string>({ ttlMs: 1_000, max: 10 });
+  const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const before = memory.find('a', load);
   memory.forget('a');
@@ -53,7 +53,7 @@ test('what is forgotten while it is looked up is not remembered: it may have cha
 });
 
 test('it never holds more than its most', async () => {
-  const memory = new Memory<number>({ ttlMs: 1_000, max: 3 });
+  const memory = new SingleFlightCache<number>({ ttlMs: 1_000, max: 3 });
   for (let n = 0; n < 4; n++) await memory.find(String(n), () => Promise.resolve(n));
   const load = vi.fn(() => Promise.resolve(-1));
   expect(await Promise.all(['0', '1', '2', '3'].map((key) => memory.find(key, load)))).toEqual([

@@ -10,7 +10,7 @@ interface Kept<V> {
  * share one look-up: when it is forgotten, a busy tenant's requests do not all ask at once. Time is measured on the clock
  * that nobody sets: with the machine's clock set back by a day, what is remembered would last for one more.
  */
-export class Memory<V> {
+export class SingleFlightCache<V> {
   readonly #ttlMs: number;
   readonly #max: number;
   readonly #kept = new Map<string, Kept<V>>();

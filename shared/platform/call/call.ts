@@ -1,7 +1,7 @@
-import type { Principal } from '../../domains/identity/authenticate.ts';
+import type { Principal } from '../auth/principal.ts';
+import type { TenantContext } from '../auth/tenant-context.ts';
 import type { TenantDatabase } from '../db/tenant-database.ts';
-import type { Services } from '../services.ts';
-import type { TenantContext } from '../../domains/tenancy/tenant-context.ts';
+import type { CallServices, TenantDatabases } from './services.ts';
 
 /** How a client made a write repeatable. */
 export interface IdempotencyClaim {
@@ -19,10 +19,12 @@ export interface Origin {
 
 /** One authenticated request: everything that a domain function may use on its behalf. */
 export interface Call {
-  readonly services: Services;
+  readonly services: CallServices;
   readonly principal: Principal;
   /** The core database, as the principal's tenant sees it. */
   readonly tenant: TenantDatabase;
+  /** All three databases, as the principal's tenant sees them. */
+  readonly databases: TenantDatabases;
   readonly context: TenantContext;
   readonly now: Date;
   /** The endpoint's name: the scope of idempotency keys. */

@@ -34,11 +34,11 @@ export const settingsSchema = z
     CORE_DATABASE_URL: postgresUrl,
     BILLING_DATABASE_URL: postgresUrl,
     ANALYTICS_DATABASE_URL: postgresUrl,
-    CORE_JOBS_DATABASE_URL: postgresUrl,
-    BILLING_JOBS_DATABASE_URL: postgresUrl,
-    ANALYTICS_JOBS_DATABASE_URL: postgresUrl,
+    CORE_CROSS_TENANT_DATABASE_URL: postgresUrl,
+    BILLING_CROSS_TENANT_DATABASE_URL: postgresUrl,
+    ANALYTICS_CROSS_TENANT_DATABASE_URL: postgresUrl,
     DATABASE_POOL_MAX: positive(8),
-    DATABASE_JOBS_POOL_MAX: positive(6),
+    DATABASE_CROSS_TENANT_POOL_MAX: positive(6),
     /** False behind PgBouncer in transaction mode unless `max_prepared_statements` is set there. */
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */

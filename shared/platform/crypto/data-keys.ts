@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { Memory } from '../cache/single-flight-cache.ts';
-import type { JobsDatabase, JobsTransaction } from '../db/tenant-database.ts';
+import { SingleFlightCache } from '../cache/single-flight-cache.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
 import { binding, open, seal } from './sealing.ts';
@@ -23,17 +23,17 @@ const MEMORY_MAX = 10_000;
 
 /** Finds, makes and unwraps tenants' data keys. Data keys are wrapped by the key-encryption key and never stored in clear. */
 export class DataKeys {
-  readonly #database: JobsDatabase;
+  readonly #database: CrossTenantDatabase;
   readonly #keyEncryptionKeys: KeyEncryptionKeys;
-  readonly #memory = new Memory<DataKey>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<DataKey>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
-  constructor(database: JobsDatabase, keyEncryptionKeys: KeyEncryptionKeys) {
+  constructor(database: CrossTenantDatabase, keyEncryptionKeys: KeyEncryptionKeys) {
     this.#database = database;
     this.#keyEncryptionKeys = keyEncryptionKeys;
   }
 
   /** Makes a tenant's data key, wrapped, in the caller's transaction. Returns its id. */
-  async create(transaction: JobsTransaction, tenantId: string): Promise<string> {
+  async create(transaction: CrossTenantTransaction, tenantId: string): Promise<string> {
     const { version, key } = await this.#keyEncryptionKeys.current();
     const keyId = newId();
     const wrapped = seal(key, randomBytes(32), binding(tenantId, keyId));

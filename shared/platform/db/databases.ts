@@ -1,7 +1,7 @@
 import postgres from 'postgres';
 import type { Settings } from '../config/settings.ts';
 import { GuardedPool } from './guarded-pool.ts';
-import { ServerWatch, type Probe } from './health-monitor.ts';
+import { HealthMonitor, type Probe } from './health-monitor.ts';
 
 /** Seconds until a connection attempt is given up: a dead server must be a clear 503 within two seconds. */
 const CONNECT_TIMEOUT_S = 1;
@@ -69,7 +69,7 @@ export function openPool(options: PoolOptions): Pool {
     idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
     // Azure moves servers: a connection is not kept for ever. Half an hour, spread by the driver.
     max_lifetime: 30 * 60,
-    // No pauses of the driver's own: nothing is sent while the server is away, see ServerWatch.
+    // No pauses of the driver's own: nothing is sent while the server is away, see HealthMonitor.
     backoff: () => 0,
     prepare: options.prepare,
     fetch_types: false,
@@ -99,10 +99,10 @@ export function openProbe(open: () => Pool): Probe {
   };
 }
 
-/** The pools of one database: `app` for requests (tenant-bound), `jobs` for what crosses tenants. */
+/** The pools of one database: `app` for requests (tenant-bound), `crossTenant` for what crosses tenants. */
 export interface DatabasePools {
   readonly app: GuardedPool;
-  readonly jobs: GuardedPool;
+  readonly crossTenant: GuardedPool;
 }
 
 /** The three databases. No query and no transaction spans two of them. */
@@ -115,7 +115,7 @@ export interface Databases {
 
 /** Opens all pools of the settings, none of them connected yet. Those of one server share a watch. */
 export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
-  const watches = new Map<string, ServerWatch>();
+  const watches = new Map<string, HealthMonitor>();
   const options = (name: string, url: string, max: number): PoolOptions => ({
     url,
     max,
@@ -127,24 +127,32 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     const server = new URL(url).host;
     let watch = watches.get(server);
     if (watch === undefined) {
-      watch = new ServerWatch(openProbe(() => openPool({ ...options('watch', url, 1), idleTimeoutS: null })));
+      watch = new HealthMonitor(
+        openProbe(() => openPool({ ...options('watch', url, 1), idleTimeoutS: null })),
+      );
       watches.set(server, watch);
     }
     return new GuardedPool(() => openPool(options(name, url, max)), max, watch);
   };
-  const pair = (name: string, app: string, jobs: string): DatabasePools => ({
+  const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
     app: open(name, app, settings.DATABASE_POOL_MAX),
-    jobs: open(`${name}-jobs`, jobs, settings.DATABASE_JOBS_POOL_MAX),
+    crossTenant: open(`${name}-cross-tenant`, crossTenant, settings.DATABASE_CROSS_TENANT_POOL_MAX),
   });
-  const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_JOBS_DATABASE_URL);
-  const billing = pair('billing', settings.BILLING_DATABASE_URL, settings.BILLING_JOBS_DATABASE_URL);
-  const analytics = pair('analytics', settings.ANALYTICS_DATABASE_URL, settings.ANALYTICS_JOBS_DATABASE_URL);
+  const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_CROSS_TENANT_DATABASE_URL);
+  const billing = pair('billing', settings.BILLING_DATABASE_URL, settings.BILLING_CROSS_TENANT_DATABASE_URL);
+  const analytics = pair(
+    'analytics',
+    settings.ANALYTICS_DATABASE_URL,
+    settings.ANALYTICS_CROSS_TENANT_DATABASE_URL,
+  );
   return {
     core,
     billing,
     analytics,
     async close() {
-      await Promise.all([core, billing, analytics].flatMap(({ app, jobs }) => [app.end(5), jobs.end(5)]));
+      await Promise.all(
+        [core, billing, analytics].flatMap(({ app, crossTenant }) => [app.end(5), crossTenant.end(5)]),
+      );
       await Promise.all([...watches.values()].map((watch) => watch.close()));
     },
   };

@@ -1,6 +1,6 @@
 import { DependencyUnavailable } from './errors.ts';
 import type { Pool } from './databases.ts';
-import type { ServerWatch } from './health-monitor.ts';
+import type { HealthMonitor } from './health-monitor.ts';
 import { beginTransaction, type LiveTransaction } from './transaction.ts';
 
 /** How long a pool that is replaced may go on with what it has begun. */
@@ -25,14 +25,14 @@ interface Turn {
 export class GuardedPool {
   readonly #open: () => Pool;
   readonly #max: number;
-  readonly #watch: ServerWatch;
+  readonly #watch: HealthMonitor;
   #pool: Pool;
   #limit: number;
   #running = 0;
   #waiting: Turn[] = [];
 
   /** `max`: the connections that the pools which `open` opens may have. */
-  constructor(open: () => Pool, max: number, watch: ServerWatch) {
+  constructor(open: () => Pool, max: number, watch: HealthMonitor) {
     this.#open = open;
     this.#max = max;
     this.#limit = Math.min(FIRST_CONNECTIONS, max);

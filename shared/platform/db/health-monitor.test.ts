@@ -6,8 +6,8 @@ import { startTcpProxy, type TcpProxy } from '../../../tests/faults/tcp-proxy.ts
 import { openPool, openProbe, type Pool } from './databases.ts';
 import { faultOf } from './errors.ts';
 import { GuardedPool } from './guarded-pool.ts';
-import { ServerWatch, type Patience } from './health-monitor.ts';
-import { JobsDatabase } from './tenant-database.ts';
+import { HealthMonitor, type Patience } from './health-monitor.ts';
+import { CrossTenantDatabase } from './tenant-database.ts';
 
 const databases = await openDatabases();
 const admin = postgres(databases.core.admin, { max: 1, onnotice: () => undefined });
@@ -18,7 +18,7 @@ const WORD_MS = 2_000;
 const PATIENCE: Patience = { slowMs: 600, probeMs: 700, retryMs: 100, lostMs: 60_000 };
 
 interface Watched {
-  readonly database: JobsDatabase;
+  readonly database: CrossTenantDatabase;
   readonly wire: TcpProxy;
   readonly application: string;
 }
@@ -27,23 +27,23 @@ let opened = 0;
 
 /** A watched pool of two connections, over a wire of its own. */
 async function openWatched(patience = PATIENCE): Promise<Watched> {
-  const url = new URL(databases.core.jobs);
+  const url = new URL(databases.core.crossTenant);
   const wire = await startTcpProxy(Number(url.port));
   url.port = String(wire.port);
   const application = `watched-${++opened}`;
   const open = (applicationName: string, max: number) => (): Pool =>
     openPool({ url: url.href, max, applicationName, prepare: true });
-  const watch = new ServerWatch(openProbe(open(`${application}-watch`, 1)), patience);
+  const watch = new HealthMonitor(openProbe(open(`${application}-watch`, 1)), patience);
   const pool = new GuardedPool(open(application, 2), 2, watch);
   onTestFinished(async () => {
     await pool.end(0);
     await watch.close();
     await wire.stop();
   });
-  return { database: new JobsDatabase(pool), wire, application };
+  return { database: new CrossTenantDatabase(pool), wire, application };
 }
 
-const one = (database: JobsDatabase): Promise<unknown> => database.query('select 1 as one');
+const one = (database: CrossTenantDatabase): Promise<unknown> => database.query('select 1 as one');
 
 /** Rejects as it should, and within the time. */
 async function expectAway(work: Promise<unknown>): Promise<void> {

@@ -75,7 +75,7 @@ function silenceAfter(ms: number): { outcome: Promise<Outcome>; clear: () => voi
  * it is found to be, and the pools begin anew with connections of their own. Whether a statement that was given up has
  * happened is not known: as with every lost connection.
  */
-export class ServerWatch {
+export class HealthMonitor {
   readonly #probe: Probe;
   readonly #patience: Patience;
   readonly #waiting = new Set<Waiting>();

@@ -1,4 +1,4 @@
-import type { JobsDatabase, Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
+import type { CrossTenantDatabase, Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
 
 /** The last row of a page: its time as text with microseconds, and its id, which breaks ties. */
 export interface Position {
@@ -89,7 +89,7 @@ export function readKeyset<Row extends Record<string, unknown>>(
 
 /** Reads one page of what belongs to no tenant, and only the jobs role may read: for operators' routes. */
 export function readPlatformKeyset<Row extends Record<string, unknown>>(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   list: Omit<KeysetList, 'tenantColumn'>,
   page: PageRequest,
 ): Promise<Row[]> {

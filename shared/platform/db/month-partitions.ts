@@ -1,5 +1,5 @@
 import { faultOf } from './errors.ts';
-import type { JobsDatabase } from './tenant-database.ts';
+import type { CrossTenantDatabase } from './tenant-database.ts';
 
 /**
  * Runs a write into a table that is partitioned by month, making the partitions of late or early rows when one is missing:
@@ -7,7 +7,7 @@ import type { JobsDatabase } from './tenant-database.ts';
  * @throws what the write throws.
  */
 export async function withMonthPartitions<T>(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   table: 'audit_logs' | 'usage_records',
   instants: readonly Date[],
   write: () => Promise<T>,

@@ -151,7 +151,7 @@ export class TenantDatabase {
  * One database across tenants, for timers, queue writers and authentication: the jobs role, which row security lets in
  * by explicit policies. The linter keeps it out of `functions/http`.
  */
-export class JobsDatabase {
+export class CrossTenantDatabase {
   readonly #pool: GuardedPool;
   constructor(pool: GuardedPool) {
     this.#pool = pool;
@@ -167,13 +167,13 @@ export class JobsDatabase {
   }
 
   /** Runs several statements in one transaction; a throw rolls back. */
-  transaction<T>(run: (transaction: JobsTransaction) => Promise<T>): Promise<T> {
-    return this.#pool.begin((transaction) => run(new JobsTransaction(transaction)));
+  transaction<T>(run: (transaction: CrossTenantTransaction) => Promise<T>): Promise<T> {
+    return this.#pool.begin((transaction) => run(new CrossTenantTransaction(transaction)));
   }
 }
 
 /** A transaction of the jobs role. */
-export class JobsTransaction {
+export class CrossTenantTransaction {
   readonly #transaction: LiveTransaction;
   constructor(transaction: LiveTransaction) {
     this.#transaction = transaction;

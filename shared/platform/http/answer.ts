@@ -3,16 +3,26 @@ import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import type { RateWindow } from '../cache/rate-limit.ts';
 import { randomHex } from '../crypto/random-pool.ts';
 import { errorFields, log } from '../log/log.ts';
-import type { Services } from '../services.ts';
 import { problemOf } from './answer-problem.ts';
 import type { Call, Origin } from '../call/call.ts';
-import type { Endpoint, Input, PublicEndpointDefinition } from './endpoint.ts';
+import type { CallServices, TenantDatabases } from '../call/services.ts';
+import type { Authenticator } from '../auth/principal.ts';
+import type { RateLimiter } from '../cache/rate-limit.ts';
+import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from '../writes/idempotency.ts';
 import { givenByOperator, refuseOtherTenants } from './named-tenants.ts';
 import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
 import { Problem, problemReply } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { auditEvent, recordEvents } from '../writes/caused-events.ts';
+
+/** What answering needs beside what the domains may use. */
+export interface AnswerServices extends CallServices {
+  readonly authenticator: Authenticator;
+  readonly rateLimiter: Pick<RateLimiter, 'take'>;
+  /** The databases bound to a tenant. */
+  forTenant(tenantId: string): TenantDatabases;
+}
 
 interface Trace {
   readonly id: string;
@@ -67,13 +77,12 @@ function written(reply: Reply, extra: Readonly<Record<string, string>>): HttpRes
 
 /** Answers a request to a public route. */
 export async function answerPublic(
-  services: Services,
-  run: PublicEndpointDefinition['run'],
+  run: PublicEndpoint['run'],
   request: HttpRequest,
 ): Promise<HttpResponseInit> {
   const trace = traceOf(request);
   try {
-    const reply = await run(services, {
+    const reply = await run({
       url: request.url,
       ifNoneMatch: request.headers.get('if-none-match'),
     });
@@ -89,9 +98,8 @@ export async function answerPublic(
  * tenant, shape; then the handler; then one way out for every error.
  */
 export async function answer(
-  services: Services,
-  endpoint: Endpoint,
-  run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply>,
+  services: AnswerServices,
+  endpoint: GuardedEndpoint,
   request: HttpRequest,
 ): Promise<HttpResponseInit> {
   const trace = traceOf(request);
@@ -110,10 +118,12 @@ export async function answer(
     });
     Object.assign(extra, rateHeaders(verdict.windows));
     if (!verdict.allowed) throw rateLimited(verdict.windows);
+    const databases = services.forTenant(principal.tenantId);
     call = {
       services,
       principal,
-      tenant: services.forTenant(principal.tenantId).core,
+      tenant: databases.core,
+      databases,
       context,
       now,
       route: endpoint.name,
@@ -143,7 +153,7 @@ export async function answer(
       key === undefined
         ? null
         : { key, fingerprint: fingerprintOf([endpoint.name, request.params, given.body ?? null]) };
-    return written(await run({ ...call, idempotency }, input), extra);
+    return written(await endpoint.run({ ...call, idempotency }, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);
@@ -161,15 +171,15 @@ function rateLimited(windows: readonly RateWindow[]): Problem {
   });
 }
 
-function requirePermission(call: Call, endpoint: Endpoint): void {
-  if (endpoint.permission !== null && !call.principal.permissions.has(endpoint.permission)) {
+function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
+  if (!call.principal.permissions.has(endpoint.permission)) {
     throw new Problem('INSUFFICIENT_RBAC', {
       detail: `The key lacks the permission ${endpoint.permission}.`,
     });
   }
 }
 
-function requireStanding(call: Call, endpoint: Endpoint): void {
+function requireStanding(call: Call, endpoint: GuardedEndpoint): void {
   const { status } = call.context;
   if (status === 'active' || endpoint.openToSuspended) return;
   if (status === 'erased') throw new Problem('UNAUTHORIZED', { detail: 'The tenant was erased.' });
@@ -179,7 +189,7 @@ function requireStanding(call: Call, endpoint: Endpoint): void {
 }
 
 /** A refusal that an auditor wants to see: a reach for another tenant, or past one's permissions. */
-async function auditRefusal(call: Call, endpoint: Endpoint, problem: Problem): Promise<void> {
+async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Problem): Promise<void> {
   if (problem.code !== 'TENANT_MISMATCH' && problem.code !== 'INSUFFICIENT_RBAC') return;
   try {
     const note = {

@@ -1,10 +1,6 @@
-import { app, type HttpMethod, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import type { z } from 'zod';
 import type { Permission } from '../auth/permissions.ts';
-import { services, type Services } from '../services.ts';
 import type { Call } from '../call/call.ts';
-import { answer, answerPublic } from './answer.ts';
-import { fallbackProblem } from './fallback.ts';
 import type { Reply } from '../call/reply.ts';
 
 /** A documented answer. */
@@ -69,15 +65,17 @@ export interface EndpointDefinition<
 
 /** A route without a caller: health, the API's own documents. */
 export interface PublicEndpointDefinition extends Described {
-  readonly run: (
-    services: Services,
-    request: { readonly url: string; readonly ifNoneMatch: string | null },
-  ) => Promise<Reply>;
+  readonly run: (request: PublicRequest) => Promise<Reply>;
+}
+
+/** What a public route sees of its request. */
+export interface PublicRequest {
+  readonly url: string;
+  readonly ifNoneMatch: string | null;
 }
 
 /** An endpoint with its schemas' types forgotten: what the wrapper and OpenAPI work from. */
-export interface Endpoint extends Described {
-  readonly permission: Permission | null;
+interface Erased extends Described {
   readonly params: ObjectSchema | undefined;
   readonly query: ObjectSchema | undefined;
   readonly body: z.ZodType | undefined;
@@ -85,46 +83,45 @@ export interface Endpoint extends Described {
   readonly openToSuspended: boolean;
 }
 
+/** A route that needs a credential. */
+export interface GuardedEndpoint extends Erased {
+  readonly permission: Permission;
+  readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply>;
+}
+
+/** A route that anyone may call. */
+export interface PublicEndpoint extends Erased {
+  readonly permission: null;
+  readonly run: (request: PublicRequest) => Promise<Reply>;
+}
+
+/** Any route of the app. */
+export type Endpoint = GuardedEndpoint | PublicEndpoint;
+
 /** What fits any route's body but those that say otherwise: an analysis's metrics are the largest ordinary ones. */
 export const BODY_LIMIT_DEFAULT = 256 * 1024;
 
-const registered: Endpoint[] = [];
-
-/** Every endpoint of the app, in the order of registration. */
-export function endpoints(): readonly Endpoint[] {
-  return registered;
-}
-
-function register(endpoint: Endpoint, handler: (request: HttpRequest) => Promise<HttpResponseInit>): void {
-  if (registered.some((known) => known.name === endpoint.name))
-    throw new Error(`two endpoints are named ${endpoint.name}`);
-  registered.push(endpoint);
-  const methods: HttpMethod[] = [endpoint.method];
-  app.http(endpoint.name, { methods, authLevel: 'anonymous', route: endpoint.path, handler });
-}
-
-/** Registers a route that needs a credential. */
+/** Declares a route that needs a credential. */
 export function endpoint<
   P extends ObjectSchema | undefined = undefined,
   Q extends ObjectSchema | undefined = undefined,
   B extends z.ZodType | undefined = undefined,
->(definition: EndpointDefinition<P, Q, B>): void {
-  const described: Endpoint = {
+>(definition: EndpointDefinition<P, Q, B>): GuardedEndpoint {
+  return {
     ...definition,
     params: definition.params,
     query: definition.query,
     body: definition.body,
     bodyLimit: definition.bodyLimit ?? BODY_LIMIT_DEFAULT,
     openToSuspended: definition.openToSuspended ?? false,
+    // The schemas that parse are the ones that the handler's types were taken from.
+    run: definition.run as GuardedEndpoint['run'],
   };
-  // The schemas that parse are the ones that the handler's types were taken from.
-  const run = definition.run as (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply>;
-  register(described, (request) => answer(services(), described, run, request));
 }
 
-/** Registers a route that anyone may call. */
-export function publicEndpoint(definition: PublicEndpointDefinition): void {
-  const described: Endpoint = {
+/** Declares a route that anyone may call. */
+export function publicEndpoint(definition: PublicEndpointDefinition): PublicEndpoint {
+  return {
     ...definition,
     permission: null,
     params: undefined,
@@ -133,26 +130,4 @@ export function publicEndpoint(definition: PublicEndpointDefinition): void {
     bodyLimit: 0,
     openToSuspended: true,
   };
-  register(described, (request) => answerPublic(services(), definition.run, request));
-}
-
-/**
- * Registers the route that takes what no other does, so that a wrong path is a 404 and a wrong method a 405 with `Allow`,
- * both as problem+json. More specific routes win over it.
- */
-export function registerFallback(): void {
-  app.http('requests-fallback', {
-    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
-    authLevel: 'anonymous',
-    route: '{*path}',
-    handler: (request) =>
-      answerPublic(
-        services(),
-        () => {
-          const path = new URL(request.url).pathname;
-          throw fallbackProblem(path, registered);
-        },
-        request,
-      ),
-  });
 }

@@ -134,7 +134,7 @@ export function faultsOf(error: z.ZodError, root: string): Fault[] {
  * @throws Problem 400 with all faults of all parts at once.
  */
 export function parseParts(
-  endpoint: Endpoint,
+  endpoint: Pick<Endpoint, 'params' | 'query' | 'body'>,
   given: GivenParts,
 ): { params: unknown; query: unknown; body: unknown } {
   const faults: Fault[] = [];

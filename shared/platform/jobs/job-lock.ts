@@ -33,7 +33,7 @@ export async function takeJobLock(
   budgetMs: number,
 ): Promise<JobLock | undefined> {
   const pool = openPool({
-    url: settings.CORE_JOBS_DATABASE_URL,
+    url: settings.CORE_CROSS_TENANT_DATABASE_URL,
     max: 1,
     applicationName: 'comply-ai:job-lock',
     prepare: false,

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { newId } from '../ids/ids.ts';
 import { errorFields, log } from '../log/log.ts';
-import type { Services } from '../services.ts';
+import type { CallServices } from '../call/services.ts';
 import { clockAt } from '../time/clock.ts';
 import { takeJobLock } from './job-lock.ts';
 import { closeInterruptedRuns, closeRun, openRun, type RunStatus, type RunSummary } from './run-ledger.ts';
@@ -21,10 +21,16 @@ export interface JobProgress {
   readonly details: Record<string, unknown>;
 }
 
+/** What jobs may use. */
+export type JobServices = Pick<
+  CallServices,
+  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs'
+>;
+
 /** One run of a job, as the job sees it. */
 export interface JobRun {
   /** The app's services; their clock stands at {@link JobRun.now} where the run was asked for `as_of` another time. */
-  readonly services: Services;
+  readonly services: JobServices;
   /** The instant that the run judges by (`as_of`). */
   readonly now: Date;
   readonly runId: string;
@@ -66,8 +72,8 @@ export interface RunOptions {
  * failure, the error's name and code.
  * @throws what the job threw, after the ledger has it; or that the database is away.
  */
-export async function runJob(services: Services, job: Job, options: RunOptions): Promise<RunSummary> {
-  const database = services.jobs.core;
+export async function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
+  const database = services.crossTenant.core;
   const startedAt = services.clock.now();
   const asOf = options.asOf ?? startedAt;
   const runId = newId(startedAt);

@@ -1,4 +1,4 @@
-import { json, type JobsDatabase } from '../db/tenant-database.ts';
+import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
 import type { JobProgress } from './job.ts';
 
 /** How a run stands. */
@@ -30,7 +30,7 @@ export const RUN_COLUMNS = `run_id, job, as_of, started_at, finished_at, status,
 
 /** Writes a run down before it does anything. */
 export async function openRun(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   run: { runId: string; job: string; asOf: Date; startedAt: Date; triggeredBy: string },
 ): Promise<void> {
   await database.query(
@@ -47,7 +47,7 @@ const INTERRUPTED = 'Interrupted';
  * was taken for dead, and was not, may still tell.)
  */
 export async function closeRun(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   job: string,
   runId: string,
   end: {
@@ -90,7 +90,7 @@ export async function closeRun(
  * either cut off, or is one that will find the lock taken.
  */
 export async function closeInterruptedRuns(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   job: string,
   startedBefore: Date,
 ): Promise<void> {

@@ -1,10 +1,10 @@
 import type { z } from 'zod';
-import { json, type JobsDatabase } from '../db/tenant-database.ts';
+import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
 import { log } from '../log/log.ts';
 
 /** Where a job stands; undefined if it has not said, or said it in a shape that this build does not know. */
 export async function readPosition<T>(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   job: string,
   schema: z.ZodType<T>,
 ): Promise<T | undefined> {
@@ -20,7 +20,11 @@ export async function readPosition<T>(
 }
 
 /** Keeps where a job stands. */
-export async function writePosition(database: JobsDatabase, job: string, value: unknown): Promise<void> {
+export async function writePosition(
+  database: CrossTenantDatabase,
+  job: string,
+  value: unknown,
+): Promise<void> {
   await database.query(
     `insert into ops.watermarks (job, position) values ($1, $2)
      on conflict (job) do update set position = excluded.position, updated_at = now()`,

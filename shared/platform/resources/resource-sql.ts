@@ -1,4 +1,4 @@
-import { PLATFORM_TENANT } from '../../domains/identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { KeysetList } from '../db/keyset.ts';
 import type { Parameter } from '../db/tenant-database.ts';
 import type { Resource } from './resource.ts';

@@ -1,4 +1,4 @@
-import { PLATFORM_TENANT } from '../../domains/identity/authenticate.ts';
+import { PLATFORM_TENANT } from '../auth/principal.ts';
 import { faultOf, constraintOf } from '../db/errors.ts';
 import { json, type Parameter, type TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../call/call.ts';

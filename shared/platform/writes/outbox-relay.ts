@@ -1,7 +1,8 @@
 import type { Job, JobRun } from '../jobs/job.ts';
-import { queueOf, type CloudEvent } from '../bus/events.ts';
-import { MessageTooLarge, publishEntries, type OutboxEntry } from '../bus/publisher.ts';
-import { quarantineMessages } from '../bus/quarantine.ts';
+import { queueOf, type CloudEvent, type OutboxEntry } from '../bus/events.ts';
+import { MessageTooLarge } from '../bus/bus-sender.ts';
+import { publishEntries } from './outbox-publisher.ts';
+import { quarantineMessages } from '../consume/quarantine.ts';
 
 /** Younger rows are being published by the process that wrote them; sending them too would only be dropped as duplicates. */
 const AGE_MIN_MS = 10_000;
@@ -30,7 +31,7 @@ export const outboxRelay: Job = {
     run.progress.cutoff = cutoff;
     let after = '00000000-0000-0000-0000-000000000000';
     while (run.timeLeftMs() > RESERVE_MS) {
-      const rows = await run.services.jobs.core.query<OutboxRow>(
+      const rows = await run.services.crossTenant.core.query<OutboxRow>(
         `select id, events from ops.outbox where created_at <= $1 and id > $2 order by id limit ${BATCH}`,
         [cutoff, after],
       );
@@ -47,10 +48,10 @@ export const outboxRelay: Job = {
 
 async function relay(run: JobRun, rows: readonly OutboxRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const { bus, jobs } = run.services;
+  const { bus, crossTenant } = run.services;
   try {
     if (rows.every((row) => row.events.every((event) => queueOf(event.type) !== undefined))) {
-      await publishEntries(bus, jobs.core, rows);
+      await publishEntries(bus, crossTenant.core, rows);
       return;
     }
   } catch (error) {
@@ -60,7 +61,7 @@ async function relay(run: JobRun, rows: readonly OutboxRow[]): Promise<void> {
     for (const event of row.events) {
       if (!(await isPublished(run, event))) await setAside(run, event);
     }
-    await jobs.core.query('delete from ops.outbox where id = $1', [row.id]);
+    await crossTenant.core.query('delete from ops.outbox where id = $1', [row.id]);
   }
 }
 
@@ -92,7 +93,7 @@ async function setAside(run: JobRun, event: CloudEvent): Promise<void> {
       ? [{ pointer: '/type', detail: 'is no type that a queue takes' }]
       : [{ pointer: '', detail: 'is too large for its queue' }];
   const refusal = { reason: 'UNPUBLISHABLE' as const, detail, tenantId: tenantOf(event) };
-  await quarantineMessages(run.services.jobs.core, queue ?? NO_QUEUE, [{ message, refusal }], run.now);
+  await quarantineMessages(run.services.crossTenant.core, queue ?? NO_QUEUE, [{ message, refusal }], run.now);
   run.progress.details['quarantined'] = Number(run.progress.details['quarantined'] ?? 0) + 1;
 }
 

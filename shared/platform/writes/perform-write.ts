@@ -1,7 +1,6 @@
-import { admitOne, release } from '../../domains/billing/quota-reservation.ts';
 import type { CloudEvent } from '../bus/events.ts';
-import type { OutboxEntry } from '../bus/publisher.ts';
-import { json, type JobsTransaction, type TenantTransaction } from '../db/tenant-database.ts';
+import type { OutboxEntry } from '../bus/events.ts';
+import { json, type CrossTenantTransaction, type TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from './caused-events.ts';
 import type { Call } from '../call/call.ts';
 import { IDEMPOTENCY_TTL_MS, replay, stillRunning, type StoredAnswer } from './idempotency.ts';
@@ -46,10 +45,10 @@ export function performWrite(
  */
 export function performPlatformWrite(
   call: Call,
-  write: (transaction: JobsTransaction) => Promise<Effect>,
+  write: (transaction: CrossTenantTransaction) => Promise<Effect>,
   metering: Metering = {},
 ): Promise<Reply> {
-  return perform(call, (run) => call.services.jobs.core.transaction(run), write, metering);
+  return perform(call, (run) => call.services.crossTenant.core.transaction(run), write, metering);
 }
 
 type Queries = Pick<TenantTransaction, 'query'>;
@@ -62,7 +61,9 @@ async function perform<T extends Queries>(
 ): Promise<Reply> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(metering.usage ?? [])];
   const admission =
-    metering.beyondQuota === true ? { reservationId: undefined } : await admitOne(call, usage);
+    metering.beyondQuota === true
+      ? { reservationId: undefined }
+      : await call.services.quota.reserveOne(call, usage);
   if ('problem' in admission) {
     const earlier = await begin((transaction) => claim(call, transaction));
     if (earlier === undefined) throw admission.problem;
@@ -76,7 +77,7 @@ async function perform<T extends Queries>(
     return done.reply;
   } finally {
     if (entry !== undefined) call.services.publisher.publish(entry);
-    else if (reservationId !== undefined) await release(call, [reservationId]);
+    else if (reservationId !== undefined) await call.services.quota.release(call, [reservationId]);
   }
 }
 

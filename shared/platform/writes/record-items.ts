@@ -1,4 +1,3 @@
-import { admit, isMeteredAtDoor, release } from '../../domains/billing/quota-reservation.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import { faultOf } from '../db/errors.ts';
 import { recordset, type Columns, type Recordset } from '../db/recordset.ts';
@@ -16,9 +15,9 @@ import {
 import { problemOf } from '../http/answer-problem.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
-import type { OutboxEntry } from '../bus/publisher.ts';
-import type { Services } from '../services.ts';
-import { WriteLane, type LaneRow, type RowOutcome } from './write-coalescer.ts';
+import type { OutboxEntry } from '../bus/events.ts';
+import type { CallServices } from '../call/services.ts';
+import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coalescer.ts';
 import { withPartition } from './with-partition.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from './caused-events.ts';
 
@@ -84,7 +83,7 @@ export type ItemOutcome =
 
 /**
  * Records items in one statement: tenant, idempotency, rows and outbox together, and those of the tenant's other requests
- * that came at the same time (see {@link WriteLane}). None of them spoils another: where the
+ * that came at the same time (see {@link WriteCoalescer}). None of them spoils another: where the
  * database refuses one, they are recorded one by one. Answers in the order given, after the commit.
  * @throws only what concerns them all: the database is away.
  */
@@ -101,7 +100,7 @@ export async function recordItems(
     firstByKey.set(item.claim.key, item);
     return true;
   });
-  const refused = await admit(
+  const refused = await call.services.quota.reserve(
     call,
     distinct.map((item) => ({ reservationId: item.requestId, usage: item.usage })),
   );
@@ -111,7 +110,7 @@ export async function recordItems(
       outcomes.set(item, outcome);
   } finally {
     const unused = admitted.filter((item) => outcomes.get(item)?.outcome !== 'created');
-    await release(
+    await call.services.quota.release(
       call,
       unused.map((item) => item.requestId),
     );
@@ -180,7 +179,7 @@ function entryOf(call: Call, item: Item, metered: boolean): OutboxEntry {
   };
 }
 
-function rowOf(call: Call, { rows }: Recording, item: Item, entry: OutboxEntry): LaneRow {
+function rowOf(call: Call, { rows }: Recording, item: Item, entry: OutboxEntry): CoalescedRow {
   const row = rows.encode({
     ...item.row,
     request_id: item.requestId,
@@ -202,13 +201,13 @@ async function recordTogether(
   recording: Recording,
   items: readonly Item[],
 ): Promise<Map<Item, ItemOutcome>> {
-  const metered = isMeteredAtDoor(call);
+  const metered = call.services.quota.limits(call);
   const entries = items.map((item) => entryOf(call, item, metered));
   const rows = items.flatMap((item, n) => {
     const entry = entries[n];
     return entry === undefined ? [] : [rowOf(call, recording, item, entry)];
   });
-  const written = await laneOf(call, recording).add(rows);
+  const written = await coalescerOf(call, recording).add(rows);
   const outcomes = new Map<Item, ItemOutcome>();
   items.forEach((item, n) => {
     const row = written.get(item.requestId);
@@ -225,9 +224,9 @@ async function recordTogether(
 }
 
 /** The lanes that are not idle, by tenant and route. */
-const lanes = new WeakMap<Services, Map<string, WriteLane>>();
+const lanes = new WeakMap<CallServices, Map<string, WriteCoalescer>>();
 
-function laneOf(call: Call, recording: Recording): WriteLane {
+function coalescerOf(call: Call, recording: Recording): WriteCoalescer {
   let ofServices = lanes.get(call.services);
   if (ofServices === undefined) {
     ofServices = new Map();
@@ -237,7 +236,7 @@ function laneOf(call: Call, recording: Recording): WriteLane {
   const name = `${recording.route} ${call.tenant.tenantId}`;
   let lane = busy.get(name);
   if (lane === undefined) {
-    lane = new WriteLane(
+    lane = new WriteCoalescer(
       (rows) => writeRows(call.tenant, recording, rows),
       () => busy.delete(name),
     );
@@ -249,7 +248,7 @@ function laneOf(call: Call, recording: Recording): WriteLane {
 async function writeRows(
   tenant: TenantDatabase,
   recording: Recording,
-  rows: readonly LaneRow[],
+  rows: readonly CoalescedRow[],
 ): Promise<Map<string, RowOutcome>> {
   const written = await tenant.statement<{ request_id: string; free: boolean; fresh: boolean }>(
     recording.text,

@@ -15,9 +15,10 @@ export async function withPartition<T>(call: Call, write: () => Promise<T>): Pro
     const day = utcDay(call.now);
     log.warn('record-partition-missing', { day });
     // Across tenants: a partition is nobody's, and the app's own role may make none.
-    await call.services.jobs.core.query(`select ops.make_partition('storage_records', 'day', $1::date)`, [
-      day,
-    ]);
+    await call.services.crossTenant.core.query(
+      `select ops.make_partition('storage_records', 'day', $1::date)`,
+      [day],
+    );
     return write();
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { WriteLane, type LaneRow, type RowOutcome } from './write-coalescer.ts';
+import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coalescer.ts';
 
 const WRITTEN: RowOutcome = { free: true, fresh: true };
 
@@ -14,7 +14,7 @@ class Database {
     this.#refuse = refuse;
   }
 
-  readonly lane = new WriteLane(
+  readonly lane = new WriteCoalescer(
     (rows) => {
       const ids = rows.map(({ requestId }) => requestId);
       this.statements.push(ids);
@@ -43,7 +43,7 @@ class Database {
 function row(
   requestId: string,
   { key, characters = 100 }: { key?: string; characters?: number } = {},
-): LaneRow {
+): CoalescedRow {
   return { requestId, idempotencyKey: key, row: [], characters };
 }
 

@@ -6,7 +6,7 @@ const ROWS_MAX = 32;
 /** Characters of rows in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
 const CHARACTERS_MAX = 512 * 1024;
 /** A row ready to be written. */
-export interface LaneRow {
+export interface CoalescedRow {
   readonly requestId: string;
   /** Undefined for a row that is not repeatable. */
   readonly idempotencyKey: string | undefined;
@@ -24,10 +24,10 @@ export interface RowOutcome {
 }
 
 /** Writes rows in one statement; answers by request id. */
-export type WriteRows = (rows: readonly LaneRow[]) => Promise<ReadonlyMap<string, RowOutcome>>;
+export type WriteRows = (rows: readonly CoalescedRow[]) => Promise<ReadonlyMap<string, RowOutcome>>;
 
 interface Waiting {
-  readonly rows: readonly LaneRow[];
+  readonly rows: readonly CoalescedRow[];
   readonly resolve: (outcomes: ReadonlyMap<string, RowOutcome>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -41,7 +41,7 @@ interface Waiting {
  * What the database refuses is written once more, each caller's rows on their own, so that nobody is refused for
  * another's fault. Rows with the same idempotency key never share a statement, in which they could not see each other.
  */
-export class WriteLane {
+export class WriteCoalescer {
   readonly #write: WriteRows;
   readonly #onIdle: () => void;
   #waiting: Waiting[] = [];
@@ -53,7 +53,7 @@ export class WriteLane {
   }
 
   /** Writes one caller's rows, all or none. Rejects with what the database said of these rows, or that it is away. */
-  add(rows: readonly LaneRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
+  add(rows: readonly CoalescedRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ rows, resolve, reject });
       this.#start();

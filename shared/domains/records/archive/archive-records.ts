@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CONTAINERS, type BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
-import { EventRefused, type EventConsumer } from '../../../platform/bus/consume.ts';
+import { EventRefused, type EventConsumer } from '../../../platform/consume/consume.ts';
 import {
   ARCHIVE_REQUESTED,
   archiveData,
@@ -13,12 +13,12 @@ import {
   type CloudEvent,
   type UsageData,
 } from '../../../platform/bus/events.ts';
-import type { OutboxEntry } from '../../../platform/bus/publisher.ts';
+import type { OutboxEntry } from '../../../platform/bus/events.ts';
 import { json } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../blobs/tiers.ts';
-import type { Services } from '../../../platform/services.ts';
+import type { ConsumeServices } from '../../../platform/consume/consume.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
@@ -66,7 +66,7 @@ export interface ArchiveOutcome {
  * @throws when the database or the blob storage is away.
  */
 export async function archiveRecords(
-  services: Services,
+  services: ConsumeServices,
   wanted: readonly ArchiveData[],
   now: Date,
 ): Promise<ArchiveOutcome> {
@@ -89,8 +89,11 @@ export async function archiveRecords(
   return { archived, conflicts };
 }
 
-function readUnarchived(services: Services, wanted: readonly ArchiveData[]): Promise<ArchivableRecord[]> {
-  return services.jobs.core.query<ArchivableRecord>(
+function readUnarchived(
+  services: ConsumeServices,
+  wanted: readonly ArchiveData[],
+): Promise<ArchivableRecord[]> {
+  return services.crossTenant.core.query<ArchivableRecord>(
     `select r.tenant_id, r.id, r.source_data, r.mapped_data, r.model_version, r.detector, r.timestamp, r.metadata,
             r.source_table, r.source_id, r.s3_key, r.encryption_key_id, r.created_at, r.azure_region, r.resource_group,
             r.subscription_id
@@ -133,13 +136,13 @@ async function findSha256(blobs: BlobStore, name: string): Promise<string | unde
 
 /** Marks records archived and publishes what that causes. Answers how many were not archived before. */
 async function markArchived(
-  services: Services,
+  services: ConsumeServices,
   written: readonly WrittenDocument[],
   now: Date,
 ): Promise<number> {
   if (written.length === 0) return 0;
   const rows = written.map((one) => ({ ...columnsOf(one, now), outbox: outboxOf(one, now) }));
-  const marked = await services.jobs.core.query<{ outbox_id: string }>(
+  const marked = await services.crossTenant.core.query<{ outbox_id: string }>(
     `with given as (
        select * from json_to_recordset($1::text::json) as g (tenant_id text, id uuid, blob_url text, blob_name text,
          blob_sha256 text, blob_bytes bigint, created_at timestamptz, next_check_at timestamptz,
@@ -246,15 +249,18 @@ function archiveAudit(
 }
 
 /** Somebody else's bytes lie where a record's document belongs: an incident, for the log and for the trail. */
-async function reportConflict(services: Services, of: ArchiveData | undefined, now: Date): Promise<void> {
+async function reportConflict(
+  services: ConsumeServices,
+  of: ArchiveData | undefined,
+  now: Date,
+): Promise<void> {
   if (of === undefined) return;
   log.error('archive-conflict', { tenant_id: of.tenant_id, record_id: of.record_id });
   const event = archiveAudit(of, 'record.archive_conflict', 'failure', {}, now);
   const entry = { id: newId(now), events: [event] };
-  await services.jobs.core.query(`insert into ops.outbox (id, tenant_id, events) values ($1, $2, $3)`, [
-    entry.id,
-    of.tenant_id,
-    json(entry.events),
-  ]);
+  await services.crossTenant.core.query(
+    `insert into ops.outbox (id, tenant_id, events) values ($1, $2, $3)`,
+    [entry.id, of.tenant_id, json(entry.events)],
+  );
   services.publisher.publish(entry);
 }

@@ -1,6 +1,6 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
 import { newId } from '../../../platform/ids/ids.ts';
-import type { Services } from '../../../platform/services.ts';
+import type { CallServices } from '../../../platform/call/services.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 
 /** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */
@@ -22,7 +22,7 @@ interface Forgotten {
  * for one twice does no harm. Answers how many.
  */
 export async function requestForgottenArchives(
-  services: Services,
+  services: Pick<CallServices, 'crossTenant' | 'publisher'>,
   now: Date,
   timeLeftMs: () => number,
 ): Promise<number> {
@@ -30,7 +30,7 @@ export async function requestForgottenArchives(
   let asked = 0;
   let after = { created_at: '-infinity', id: '00000000-0000-0000-0000-000000000000' };
   while (asked < REQUESTS_MAX && timeLeftMs() > 0) {
-    const forgotten = await services.jobs.core.query<Forgotten>(
+    const forgotten = await services.crossTenant.core.query<Forgotten>(
       `select r.tenant_id, r.id, r.created_at from storage_records r
         where r.archived_at is null and r.created_at < $1 and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)
           and exists (select from tenants t where t.tenant_id = r.tenant_id and t.status <> 'erased')
@@ -47,12 +47,16 @@ export async function requestForgottenArchives(
   return asked;
 }
 
-async function request(services: Services, forgotten: readonly Forgotten[], now: Date): Promise<void> {
+async function request(
+  services: Pick<CallServices, 'crossTenant' | 'publisher'>,
+  forgotten: readonly Forgotten[],
+  now: Date,
+): Promise<void> {
   const entries = forgotten.map((record) => {
     const data = { tenant_id: record.tenant_id, record_id: record.id };
     return { id: newId(now), tenant_id: record.tenant_id, events: [newEvent(ARCHIVE_REQUESTED, data, now)] };
   });
-  await services.jobs.core.query(
+  await services.crossTenant.core.query(
     `insert into ops.outbox (id, tenant_id, events)
      select id, tenant_id, events from json_to_recordset($1::text::json) as o (id uuid, tenant_id text, events jsonb)`,
     [JSON.stringify(entries)],

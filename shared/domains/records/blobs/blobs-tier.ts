@@ -1,6 +1,6 @@
 import type { BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
-import type { OutboxEntry } from '../../../platform/bus/publisher.ts';
+import type { OutboxEntry } from '../../../platform/bus/events.ts';
 import type { Job, JobProgress, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
@@ -35,7 +35,7 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   job.progress.cutoff = job.now;
   const reserve = Math.min(BATCH_RESERVE_MS, job.timeLeftMs() * RESERVED_SHARE);
   while (job.timeLeftMs() > reserve) {
-    const due = await findDueBlobs(job.services.jobs.core, job.now, BATCH_SIZE);
+    const due = await findDueBlobs(job.services.crossTenant.core, job.now, BATCH_SIZE);
     if (due.length === 0) return 'completed';
     job.progress.examined += due.length;
     const decided = due.map((blob) => ({ blob, decision: decideBlob(blob, job.now) }));
@@ -52,7 +52,7 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
 
 async function tierBlobs(job: JobRun, decided: readonly Decided<'move' | 'wait'>[]): Promise<void> {
   const entries = await inParallel(decided, CALLS_AT_ONCE, (one) => tierBlob(job, one));
-  publish(job, await bookLooks(job.services.jobs.core, entries, job.now));
+  publish(job, await bookLooks(job.services.crossTenant.core, entries, job.now));
   for (const { blob, tier } of entries) {
     if (tier === undefined) continue;
     tally(job.progress, `moved_to_${tier.toLowerCase()}`);
@@ -82,19 +82,22 @@ async function tierBlob(job: JobRun, { blob, decision }: Decided<'move' | 'wait'
 
 /** Deletes blobs whose time is over, while no hold can be placed; puts off those that must stay. */
 async function deleteBlobs(job: JobRun, blobs: readonly DueBlob[]): Promise<void> {
-  const { deleted, stayed, entries } = await inDeletingBatch(job.services.jobs.core, async (transaction) => {
-    const kept = await findKept(transaction, blobs);
-    const outcomes = await inParallel(blobs, CALLS_AT_ONCE, async (blob) => ({
-      blob,
-      outcome: kept.get(keyOf(blob)) ?? (await deleteBlob(job.services.blobs, blob)),
-    }));
-    const gone = outcomes.filter(({ outcome }) => outcome === 'deleted').map(({ blob }) => blob);
-    return {
-      deleted: gone,
-      stayed: outcomes.filter(({ outcome }) => outcome !== 'deleted'),
-      entries: await bookDeletions(transaction, gone, job.now),
-    };
-  });
+  const { deleted, stayed, entries } = await inDeletingBatch(
+    job.services.crossTenant.core,
+    async (transaction) => {
+      const kept = await findKept(transaction, blobs);
+      const outcomes = await inParallel(blobs, CALLS_AT_ONCE, async (blob) => ({
+        blob,
+        outcome: kept.get(keyOf(blob)) ?? (await deleteBlob(job.services.blobs, blob)),
+      }));
+      const gone = outcomes.filter(({ outcome }) => outcome === 'deleted').map(({ blob }) => blob);
+      return {
+        deleted: gone,
+        stayed: outcomes.filter(({ outcome }) => outcome !== 'deleted'),
+        entries: await bookDeletions(transaction, gone, job.now),
+      };
+    },
+  );
   publish(job, entries);
   const looks = stayed.map(({ blob }) => ({
     blob,
@@ -102,7 +105,7 @@ async function deleteBlobs(job: JobRun, blobs: readonly DueBlob[]): Promise<void
     nextCheckAt: postponed(job.now),
     missing: false,
   }));
-  await bookLooks(job.services.jobs.core, looks, job.now);
+  await bookLooks(job.services.crossTenant.core, looks, job.now);
   job.progress.deleted += deleted.length;
   for (const blob of deleted) job.progress.bytes += blob.bytes;
   for (const { outcome } of stayed) {

@@ -1,7 +1,7 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
 import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
-import type { OutboxEntry } from '../../../platform/bus/publisher.ts';
-import type { JobsDatabase, JobsTransaction } from '../../../platform/db/tenant-database.ts';
+import type { OutboxEntry } from '../../../platform/bus/events.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { systemClock } from '../../../platform/time/clock.ts';
@@ -24,7 +24,7 @@ export interface BlobEntry {
 
 /** Writes tiers and next looks down, in the books and at the records that still exist. Answers what is to be published. */
 export async function bookLooks(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   entries: readonly BlobEntry[],
   now: Date,
 ): Promise<readonly OutboxEntry[]> {
@@ -69,7 +69,7 @@ export async function bookLooks(
 
 /** Writes deletions down, each with its audit event; a blob that was written down before is left out. */
 export async function bookDeletions(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   blobs: readonly DueBlob[],
   now: Date,
 ): Promise<readonly OutboxEntry[]> {

@@ -1,5 +1,5 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
-import type { JobsDatabase, JobsTransaction } from '../../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { instantOfId } from '../../../platform/ids/ids.ts';
 import { recordIdOfName } from '../archive/archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
@@ -32,7 +32,11 @@ interface BlobRow {
 }
 
 /** The blobs longest due. Whoever has looked at one moves its next look into the future, so that the next call finds others. */
-export async function findDueBlobs(database: JobsDatabase, now: Date, limit: number): Promise<DueBlob[]> {
+export async function findDueBlobs(
+  database: CrossTenantDatabase,
+  now: Date,
+  limit: number,
+): Promise<DueBlob[]> {
   const rows = await database.query<BlobRow>(
     `select tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256, bytes,
             created_at, tier_changed_at, delete_after
@@ -71,7 +75,7 @@ const held = (dataTypes: Parameters<typeof heldSql>[0]['dataTypes']): string =>
  * still the document of a record that stays. By `container/name`, within a tenant.
  */
 export async function findKept(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   blobs: readonly DueBlob[],
 ): Promise<Map<string, KeptBecause>> {
   const given = blobs.map((blob) => ({

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { faultOf } from '../../../platform/db/errors.ts';
-import type { JobsDatabase, JobsTransaction } from '../../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { log } from '../../../platform/log/log.ts';
 import { inBatch, inDeletingBatch } from '../../retention/batch-transaction.ts';
 import { RETENTION_DAYS_DEFAULT } from '../../retention/expiry.ts';
@@ -53,7 +53,7 @@ interface Partition {
  * costs grows with them, not with the rows that go.
  */
 export async function dropPastPartitions(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   cutoff: Date,
   timeLeftMs: () => number,
 ): Promise<DroppedPartitions> {
@@ -92,7 +92,7 @@ export async function dropPastPartitions(
 }
 
 /** The partitions whose day began so long ago that rows of it may be past. One that is empty and still written to stays. */
-function findPast(database: JobsDatabase, cutoff: Date): Promise<Partition[]> {
+function findPast(database: CrossTenantDatabase, cutoff: Date): Promise<Partition[]> {
   return database.query<Partition>(
     `select p.oid, p.name, p.day, p.bytes, p.day + ($2::int + 1) <= ($1::timestamptz at time zone 'UTC') as over
        from (select c.relname as name, to_date(right(c.relname, 8), 'YYYYMMDD') as day, c.oid,
@@ -105,7 +105,11 @@ function findPast(database: JobsDatabase, cutoff: Date): Promise<Partition[]> {
   );
 }
 
-async function isMostlyPast(database: JobsDatabase, partition: Partition, cutoff: Date): Promise<boolean> {
+async function isMostlyPast(
+  database: CrossTenantDatabase,
+  partition: Partition,
+  cutoff: Date,
+): Promise<boolean> {
   return inBatch(database, async (transaction) => {
     const [later] = await transaction.query<{ rows: number }>(
       `select count(*)::int as rows from (
@@ -138,7 +142,7 @@ interface Drop {
  * for a while. Answers the dropped ones. What the server has still to do then is added to `freeing`, until it is done.
  */
 async function tryDrop(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   partitions: readonly Partition[],
   cutoff: Date,
   freeing: Set<Promise<unknown>>,
@@ -166,7 +170,7 @@ async function tryDrop(
  * takes the longer the larger they are (some 0.2 ms a megabyte), and nothing here has to wait for it.
  */
 async function dropUntilCommitted(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   partitions: readonly Partition[],
   cutoff: Date,
   freeing: Set<Promise<unknown>>,
@@ -199,7 +203,7 @@ class StillKept extends Error {
 }
 
 async function drop(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   partitions: readonly Partition[],
   cutoff: Date,
 ): Promise<readonly Drop[]> {
@@ -230,7 +234,7 @@ interface Counted {
   readonly estimated: boolean;
 }
 
-async function countRows(transaction: JobsTransaction, partition: Partition): Promise<Counted> {
+async function countRows(transaction: CrossTenantTransaction, partition: Partition): Promise<Counted> {
   if (partition.bytes <= COUNTED_BYTES_MAX) {
     const [counted] = await transaction.query<{ rows: number }>(
       `select count(*) as rows from storage_records where partition_day = $1`,

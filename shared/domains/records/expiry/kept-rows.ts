@@ -1,4 +1,4 @@
-import type { JobsDatabase, JobsTransaction } from '../../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { inBatch } from '../../retention/batch-transaction.ts';
 import { KEPT_DAY } from '../../retention/expiry.ts';
 import { heldSql, retainedSql, scopeBound, scopeCovers, scopeLimits } from '../../retention/holds.ts';
@@ -11,7 +11,7 @@ export const MOVE_BATCH = 2_000;
  * deleted by hand, or expires later. What it costs grows with those rows, not with the ones that go.
  */
 export async function moveKeptRows(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   day: string,
   cutoff: Date,
   timeLeftMs: () => number,
@@ -82,7 +82,7 @@ const KEPT_ROWS: readonly { readonly sql: string; readonly usesCutoff: boolean }
 
 /** Moves one batch of them; fewer than {@link MOVE_BATCH} are the last. */
 export async function moveKeptBatch(
-  transaction: JobsTransaction,
+  transaction: CrossTenantTransaction,
   day: string,
   cutoff: Date,
 ): Promise<number> {

@@ -43,7 +43,7 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   const atStart = job.timeLeftMs();
   const reserve = Math.min(BATCH_RESERVE_MS, atStart * RESERVED_SHARE);
   const timeLeftMs = (): number => Math.max(0, job.timeLeftMs() - reserve);
-  const database = job.services.jobs.core;
+  const database = job.services.crossTenant.core;
 
   const policies = await applyChangedPolicies(database, timeLeftMs);
   progress.details['policies_applied'] = policies.applied;
@@ -97,7 +97,7 @@ interface Walk {
 }
 
 async function walkTable(job: JobRun, { table, start, save, timeLeftMs }: Walk): Promise<boolean> {
-  const database = job.services.jobs.core;
+  const database = job.services.crossTenant.core;
   const requests = EXPIRING_TABLES.find((of) => of.table === table);
   let after = start;
   while (timeLeftMs() > 0) {

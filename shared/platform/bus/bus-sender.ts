@@ -1,26 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
-import type { Cache } from '../cache/cache.ts';
-import { SharedBreaker } from '../cache/shared-breaker.ts';
 import type { Settings } from '../config/settings.ts';
-import type { JobsDatabase } from '../db/tenant-database.ts';
-import { errorFields, log } from '../log/log.ts';
 import { queueOf, type CloudEvent } from './events.ts';
-
-/** An outbox row: what one write causes elsewhere. */
-export interface OutboxEntry {
-  readonly id: string;
-  readonly events: readonly CloudEvent[];
-}
-
-/** Entries gather for this long before they are sent: a batch costs the broker hardly more than a message. */
-const GATHER_MS = 50;
-/** Entries in one flush; about 600 messages, well under what one AMQP batch of 256 KB splits into. */
-const FLUSH_MAX = 200;
-/** Beyond this many waiting entries the rest is left to the relay timer: memory is bounded, and nothing is lost. */
-const BACKLOG_MAX = 5_000;
-/** After a failure the publisher rests, and the relay carries. */
-const REST_MS = 2_000;
 
 /** A broker that does not answer does not say goodbye either. */
 const CLOSE_MS = 1_000;
@@ -128,70 +109,4 @@ export class BusSender {
     const closed = client.then((open) => open.close()).catch(() => undefined);
     await Promise.race([closed, delay(CLOSE_MS, undefined, { ref: false })]);
   }
-}
-
-/**
- * Publishes outbox entries right after their commit and deletes their rows. Best effort: what it does not manage, the
- * relay timer does. Nothing waits for it.
- */
-export class Publisher {
-  readonly #sender: BusSender;
-  readonly #database: JobsDatabase;
-  readonly #breaker: SharedBreaker;
-  #waiting: OutboxEntry[] = [];
-  #running: Promise<void> | undefined;
-
-  constructor(sender: BusSender, database: JobsDatabase, cache: Cache) {
-    this.#sender = sender;
-    this.#database = database;
-    this.#breaker = new SharedBreaker(cache, {
-      service: 'service-bus',
-      openMs: REST_MS,
-      ignore: (error) => error instanceof MessageTooLarge,
-    });
-  }
-
-  /** Takes an entry whose row is committed. Returns at once. */
-  publish(entry: OutboxEntry): void {
-    if (this.#waiting.length >= BACKLOG_MAX || this.#breaker.open) return;
-    this.#waiting.push(entry);
-    this.#running ??= this.#run();
-  }
-
-  /** Resolves when nothing waits any more; for an orderly end. */
-  async drain(): Promise<void> {
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-    const guarded: EventSender = {
-      publish: (events) => this.#breaker.execute(() => this.#sender.publish(events)),
-    };
-    while (this.#waiting.length > 0) {
-      const entries = this.#waiting.splice(0, FLUSH_MAX);
-      try {
-        await publishEntries(guarded, this.#database, entries);
-      } catch (error) {
-        log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });
-        this.#waiting = [];
-      }
-    }
-    this.#running = undefined;
-  }
-}
-
-/** Who publishes events. */
-export type EventSender = Pick<BusSender, 'publish'>;
-
-/** Publishes entries, then deletes their rows: in this order, so that a crash in between sends twice rather than never. */
-export async function publishEntries(
-  sender: EventSender,
-  database: JobsDatabase,
-  entries: readonly OutboxEntry[],
-): Promise<void> {
-  await sender.publish(entries.flatMap((entry) => entry.events));
-  await database.query(`delete from ops.outbox where id = any($1::uuid[])`, [
-    entries.map((entry) => entry.id),
-  ]);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { DependencyUnavailable } from '../db/errors.ts';
-import { patiently } from './retry-with-backoff.ts';
+import { retryWithBackoff } from './retry-with-backoff.ts';
 
 const SHORT = { holdMs: 400, firstMs: 1, longestMs: 10 };
 
@@ -18,18 +18,18 @@ test.each([
   ['the storage is busy', Object.assign(new Error('busy'), { statusCode: 503 })],
 ])('a batch waits while %s', async (_, error) => {
   const { work, calls } = failing(3, error);
-  expect(await patiently(work, SHORT)).toBe('done');
+  expect(await retryWithBackoff(work, SHORT)).toBe('done');
   expect(calls()).toBe(4);
 });
 
 test('a batch is handed back once it has been held for long enough', async () => {
   const { work, calls } = failing(Infinity, new DependencyUnavailable('The database'));
-  await expect(patiently(work, SHORT)).rejects.toThrow('unavailable');
+  await expect(retryWithBackoff(work, SHORT)).rejects.toThrow('unavailable');
   expect(calls()).toBeGreaterThan(5);
 });
 
 test('a batch is handed back at once for what does not pass', async () => {
   const { work, calls } = failing(Infinity, new TypeError('a fault of our own'));
-  await expect(patiently(work, SHORT)).rejects.toThrow('our own');
+  await expect(retryWithBackoff(work, SHORT)).rejects.toThrow('our own');
   expect(calls()).toBe(1);
 });

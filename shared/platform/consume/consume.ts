@@ -1,8 +1,7 @@
-import { app, type InvocationContext } from '@azure/functions';
 import { dataFaultOf, faultOf } from '../db/errors.ts';
-import { services as servicesOfProcess, type Services } from '../services.ts';
-import type { TenantContext } from '../../domains/tenancy/tenant-context.ts';
-import { patiently } from './retry-with-backoff.ts';
+import type { CallServices } from '../call/services.ts';
+import type { TenantContext } from '../auth/tenant-context.ts';
+import { retryWithBackoff } from './retry-with-backoff.ts';
 import { quarantineMessages, type QuarantinedMessage } from './quarantine.ts';
 import {
   isRefusal,
@@ -14,13 +13,19 @@ import {
 } from './read-event.ts';
 import { receivedMessages, type ReceivedMessage } from './received-message.ts';
 
+/** What consumers may use. */
+export type ConsumeServices = Pick<
+  CallServices,
+  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'blobs'
+>;
+
 /** What becomes of one queue's events. */
 export interface EventConsumer<T extends { readonly tenant_id: string }> extends EventShape<T> {
   /**
    * Writes events, all or none in each database, idempotent by the event's source and id: any of them may come again.
    * Throws what the database throws, or {@link EventRefused}.
    */
-  write(services: Services, events: readonly ReceivedEvent<T>[], now: Date): Promise<void>;
+  write(services: ConsumeServices, events: readonly ReceivedEvent<T>[], now: Date): Promise<void>;
 }
 
 /** An event that its consumer can never write; thrown for a batch, it is looked for among the batch's events. */
@@ -33,23 +38,29 @@ export class EventRefused extends Error {
   }
 }
 
-/** Registers the consumer of a queue, under the name `<queue>-consume`. */
-export function consume<T extends { readonly tenant_id: string }>(
+/** A queue and what consumes it. */
+export interface QueueConsumer {
+  readonly queue: string;
+  /** Consumes what the Functions host handed over. @throws as {@link consumeBatch}, after retries. */
+  consume(
+    services: ConsumeServices,
+    messages: unknown,
+    triggerMetadata: Readonly<Record<string, unknown>> | undefined,
+  ): Promise<void>;
+}
+
+/** Declares the consumer of a queue. */
+export function queueConsumer<T extends { readonly tenant_id: string }>(
   queue: string,
   consumer: EventConsumer<T>,
-): void {
-  const options = {
-    connection: 'SERVICE_BUS_CONNECTION',
-    queueName: queue,
-    cardinality: 'many' as const,
-    // Bodies as bytes: text would lose what is not UTF-8, and a batch of texts its empty ones.
-    dataType: 'binary',
-    handler: (messages: unknown, context: InvocationContext) => {
-      const received = receivedMessages(messages, context.triggerMetadata);
-      return patiently(() => consumeBatch(servicesOfProcess(), queue, consumer, received));
+): QueueConsumer {
+  return {
+    queue,
+    consume: (services, messages, triggerMetadata) => {
+      const received = receivedMessages(messages, triggerMetadata);
+      return retryWithBackoff(() => consumeBatch(services, queue, consumer, received));
     },
   };
-  app.serviceBusQueue(`${queue}-consume`, options);
 }
 
 /**
@@ -59,7 +70,7 @@ export function consume<T extends { readonly tenant_id: string }>(
  * @throws only what may pass: a database that is away or busy, or a fault of our own. Then the whole batch comes again.
  */
 export async function consumeBatch<T extends { readonly tenant_id: string }>(
-  services: Services,
+  services: ConsumeServices,
   queue: string,
   consumer: EventConsumer<T>,
   messages: readonly ReceivedMessage[],
@@ -82,12 +93,12 @@ export async function consumeBatch<T extends { readonly tenant_id: string }>(
   }
   for (const [event, refusal] of await writeAll(services, consumer, events, now))
     refused.push({ message: event.message, refusal });
-  await quarantineMessages(services.jobs.core, queue, refused, now);
+  await quarantineMessages(services.crossTenant.core, queue, refused, now);
 }
 
 /** The tenants that exist. One that is erased does not: nothing of it may be written down again. */
 async function findTenants(
-  services: Services,
+  services: ConsumeServices,
   tenantIds: ReadonlySet<string>,
 ): Promise<Map<string, TenantContext>> {
   const found = new Map<string, TenantContext>();
@@ -105,7 +116,7 @@ async function findTenants(
 
 /** Writes events together; halves what is refused until the refused ones stand alone. Answers those. */
 async function writeAll<T extends { readonly tenant_id: string }>(
-  services: Services,
+  services: ConsumeServices,
   consumer: EventConsumer<T>,
   events: readonly ReceivedEvent<T>[],
   now: Date,

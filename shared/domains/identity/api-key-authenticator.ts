@@ -1,21 +1,10 @@
-import { Memory } from '../../platform/cache/single-flight-cache.ts';
+import type { Authenticator, Principal } from '../../platform/auth/principal.ts';
+import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Settings } from '../../platform/config/settings.ts';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
-
-/** The tenant under which the platform's own keys and defaults live. */
-export const PLATFORM_TENANT = 'platform';
-
-/** Who is asking. The tenant comes from the credential alone. */
-export interface Principal {
-  readonly tenantId: string;
-  readonly keyId: string;
-  readonly permissions: ReadonlySet<Permission>;
-  readonly rateLimitPerHour: number;
-  readonly rateLimitPerDay: number;
-}
 
 interface StoredKey {
   readonly [column: string]: unknown;
@@ -40,16 +29,16 @@ function unauthorized(detail: string): Problem {
 }
 
 /** Checks API keys against their stored hashes. */
-export class Authenticator {
-  readonly #database: JobsDatabase;
+export class ApiKeyAuthenticator implements Authenticator {
+  readonly #database: CrossTenantDatabase;
   readonly #settings: Settings;
-  readonly #memory = new Memory<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
   /** What a key may do, read out of its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #hashes = new Map<string, Buffer>();
   readonly #lastUsed = new Map<string, number>();
 
-  constructor(database: JobsDatabase, settings: Settings) {
+  constructor(database: CrossTenantDatabase, settings: Settings) {
     this.#database = database;
     this.#settings = settings;
   }

@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import { faultsOf } from '../http/parse-request.ts';
 import type { Fault } from '../call/problem.ts';
-import type { TenantContext } from '../../domains/tenancy/tenant-context.ts';
+import type { TenantContext } from '../auth/tenant-context.ts';
 import { DAY_MS } from '../time/clock.ts';
 import { utcMicroseconds } from '../time/instant.ts';
-import { cloudEvent } from './events.ts';
+import { cloudEvent } from '../bus/events.ts';
 import type { ReceivedMessage } from './received-message.ts';
 
 /** Why a message can never be processed as it is. Stable: operators filter by it. */

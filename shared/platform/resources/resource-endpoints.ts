@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { endpoint } from '../http/endpoint.ts';
+import { endpoint, type GuardedEndpoint } from '../http/endpoint.ts';
 import type { Resource, Verb } from './resource.ts';
 import { listResource, readResource } from './read-resource.ts';
 import { resourceSchemas } from './resource-schemas.ts';
@@ -10,13 +10,13 @@ function idOf(resource: Resource, params: Readonly<Record<string, unknown>>): st
   return String(params[resource.idColumn]);
 }
 
-/** Registers the routes of a declared resource, those of its verbs. */
-export function serveResource<Body extends z.ZodObject>(declared: Resource<Body>): void {
+/** The routes of a declared resource, those of its verbs. */
+export function resourceEndpoints<Body extends z.ZodObject>(declared: Resource<Body>): GuardedEndpoint[] {
   const resource: Resource = declared;
-  for (const verb of resource.verbs) SERVE[verb](resource);
+  return resource.verbs.map((verb) => SERVE[verb](resource));
 }
 
-const SERVE: Readonly<Record<Verb, (resource: Resource) => void>> = {
+const SERVE: Readonly<Record<Verb, (resource: Resource) => GuardedEndpoint>> = {
   create: serveCreate,
   list: serveList,
   read: serveRead,
@@ -37,9 +37,9 @@ function writing(resource: Resource) {
   return { permission: resource.permissions.write, openToSuspended: resource.essential ?? false };
 }
 
-function serveCreate(resource: Resource): void {
+function serveCreate(resource: Resource): GuardedEndpoint {
   const { row } = resourceSchemas(resource);
-  endpoint({
+  return endpoint({
     ...common(resource, 'create'),
     ...writing(resource),
     method: 'POST',
@@ -51,9 +51,9 @@ function serveCreate(resource: Resource): void {
   });
 }
 
-function serveList(resource: Resource): void {
+function serveList(resource: Resource): GuardedEndpoint {
   const { query: schema, page } = resourceSchemas(resource);
-  endpoint({
+  return endpoint({
     ...common(resource, 'list'),
     permission: resource.permissions.read,
     method: 'GET',
@@ -65,9 +65,9 @@ function serveList(resource: Resource): void {
   });
 }
 
-function serveRead(resource: Resource): void {
+function serveRead(resource: Resource): GuardedEndpoint {
   const { params: schema, row } = resourceSchemas(resource);
-  endpoint({
+  return endpoint({
     ...common(resource, 'read'),
     permission: resource.permissions.read,
     method: 'GET',
@@ -82,9 +82,9 @@ function serveRead(resource: Resource): void {
   });
 }
 
-function serveReplace(resource: Resource): void {
+function serveReplace(resource: Resource): GuardedEndpoint {
   const { params: schema, row } = resourceSchemas(resource);
-  endpoint({
+  return endpoint({
     ...common(resource, 'replace'),
     ...writing(resource),
     method: 'PUT',
@@ -99,10 +99,10 @@ function serveReplace(resource: Resource): void {
   });
 }
 
-function serveRemoval(resource: Resource, verb: 'delete' | 'deactivate'): void {
+function serveRemoval(resource: Resource, verb: 'delete' | 'deactivate'): GuardedEndpoint {
   const { params: schema } = resourceSchemas(resource);
   const remove = verb === 'delete' ? deleteResource : deactivateResource;
-  endpoint({
+  return endpoint({
     ...common(resource, verb),
     ...writing(resource),
     method: 'DELETE',

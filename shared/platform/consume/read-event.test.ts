@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { USAGE_RECORDED, usageData } from './events.ts';
+import { USAGE_RECORDED, usageData } from '../bus/events.ts';
 import { isRefusal, readEvent } from './read-event.ts';
 import { receivedMessages, type ReceivedMessage } from './received-message.ts';
 

@@ -1,11 +1,12 @@
 import { z } from 'zod';
-import type { JobsDatabase } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import type { TenantContext, TenantDirectory } from '../../platform/auth/tenant-context.ts';
 import type { Cache } from '../../platform/cache/cache.ts';
 import { tenantConfigKey } from '../../platform/cache/keys.ts';
-import { Memory } from '../../platform/cache/single-flight-cache.ts';
+import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import { tenantConfigSchema } from './tenant-config.ts';
 
-/** What every request needs to know of its tenant. */
+/** A {@link TenantContext} as Redis and the database give it. */
 const contextSchema = z.object({
   tenantId: z.string(),
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
@@ -16,21 +17,18 @@ const contextSchema = z.object({
   retentionDays: z.record(z.string(), z.number()),
 });
 
-/** What every request needs to know of its tenant. */
-export type TenantContext = z.output<typeof contextSchema>;
-
 /** A changed plan or setting is seen everywhere within this time, at once where it was changed. */
 const MEMORY_TTL_MS = 5_000;
 const REDIS_TTL_S = 60;
 const MEMORY_MAX = 10_000;
 
 /** Finds tenants' contexts: memory, then Redis, then the database. */
-export class TenantContexts {
-  readonly #database: JobsDatabase;
+export class CachedTenantDirectory implements TenantDirectory {
+  readonly #database: CrossTenantDatabase;
   readonly #cache: Cache;
-  readonly #memory = new Memory<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
-  constructor(database: JobsDatabase, cache: Cache) {
+  constructor(database: CrossTenantDatabase, cache: Cache) {
     this.#database = database;
     this.#cache = cache;
   }

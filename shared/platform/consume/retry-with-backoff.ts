@@ -29,7 +29,7 @@ function isPassing(error: unknown): boolean {
  * like this, they outlast an outage of twenty minutes.
  * @throws what the work throws, once it has been held for long enough; at once what does not pass.
  */
-export async function patiently<T>(work: () => Promise<T>, patience: Patience = PATIENCE): Promise<T> {
+export async function retryWithBackoff<T>(work: () => Promise<T>, patience: Patience = PATIENCE): Promise<T> {
   const giveUpAt = performance.now() + patience.holdMs;
   for (let wait = patience.firstMs; ; wait = Math.min(2 * wait, patience.longestMs)) {
     try {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { JobsDatabase } from '../db/tenant-database.ts';
+import type { CrossTenantDatabase } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import { log } from '../log/log.ts';
 import type { ReceivedMessage } from './received-message.ts';
@@ -17,7 +17,7 @@ export interface QuarantinedMessage {
  * @throws when the database is away.
  */
 export async function quarantineMessages(
-  database: JobsDatabase,
+  database: CrossTenantDatabase,
   queue: string,
   refused: readonly QuarantinedMessage[],
   now: Date,

@@ -1,5 +1,5 @@
 import { recordset } from '../db/recordset.ts';
-import type { JobsTransaction } from '../db/tenant-database.ts';
+import type { CrossTenantTransaction } from '../db/tenant-database.ts';
 import { DAY_MS } from '../time/clock.ts';
 import type { ReceivedEvent } from './read-event.ts';
 
@@ -48,7 +48,7 @@ function knownText({ table, timeColumn }: EventLedger): string {
  * @throws what the database throws.
  */
 export async function findNew<E extends EventIdentity>(
-  database: Pick<JobsTransaction, 'query'>,
+  database: Pick<CrossTenantTransaction, 'query'>,
   ledger: EventLedger,
   events: readonly E[],
 ): Promise<readonly E[]> {

@@ -1,0 +1,87 @@
+import { app, type HttpMethod, type InvocationContext } from '@azure/functions';
+import { answer, answerPublic } from '../shared/platform/http/answer.ts';
+import type { Endpoint } from '../shared/platform/http/endpoint.ts';
+import { fallbackProblem } from '../shared/platform/http/fallback.ts';
+import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
+import { runJob } from '../shared/platform/jobs/job.ts';
+import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
+import type { Services } from './services.ts';
+
+/** The process's services, opened by the first invocation. */
+export type OpenServices = () => Services;
+
+/** @throws Error naming what stands twice: two functions of one name would shadow each other without a word. */
+function requireDistinct(kind: string, names: readonly string[]): void {
+  const repeated = names.find((name, n) => names.indexOf(name) !== n);
+  if (repeated !== undefined) throw new Error(`two ${kind} are named ${repeated}`);
+}
+
+/** Registers routes with Azure, and last the one that takes what no route does: 404, or 405 with `Allow`. */
+export function registerEndpoints(endpoints: readonly Endpoint[], services: OpenServices): void {
+  requireDistinct(
+    'endpoints',
+    endpoints.map(({ name }) => name),
+  );
+  for (const endpoint of endpoints) {
+    const methods: HttpMethod[] = [endpoint.method];
+    app.http(endpoint.name, {
+      methods,
+      authLevel: 'anonymous',
+      route: endpoint.path,
+      handler: (request) =>
+        endpoint.permission === null
+          ? answerPublic(endpoint.run, request)
+          : answer(services(), endpoint, request),
+    });
+  }
+  app.http('requests-fallback', {
+    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
+    authLevel: 'anonymous',
+    route: '{*path}',
+    handler: (request) =>
+      answerPublic(() => {
+        throw fallbackProblem(new URL(request.url).pathname, endpoints);
+      }, request),
+  });
+}
+
+/** Registers queue consumers, each under the name `<queue>-consume`. */
+export function registerConsumers(consumers: readonly QueueConsumer[], services: OpenServices): void {
+  requireDistinct(
+    'queues',
+    consumers.map(({ queue }) => queue),
+  );
+  for (const consumer of consumers) {
+    const { queue } = consumer;
+    const options = {
+      connection: 'SERVICE_BUS_CONNECTION',
+      queueName: queue,
+      cardinality: 'many' as const,
+      // Bodies as bytes: text would lose what is not UTF-8, and a batch of texts its empty ones.
+      dataType: 'binary',
+      handler: (messages: unknown, context: InvocationContext) =>
+        consumer.consume(services(), messages, context.triggerMetadata),
+    };
+    app.serviceBusQueue(`${queue}-consume`, options);
+  }
+}
+
+/**
+ * Registers jobs under their timers. Two hosts may tick at once, and a tick may be missed: the job's lock and watermark
+ * make both safe, so neither `isPastDue` nor a run at start-up is relied on.
+ */
+export function registerTimers(timers: readonly ScheduledJob[], services: OpenServices): void {
+  requireDistinct(
+    'jobs',
+    timers.map(({ job }) => job.name),
+  );
+  for (const { job, schedule } of timers) {
+    app.timer(job.name, {
+      schedule,
+      runOnStartup: false,
+      handler: async () => {
+        await runJob(services(), job, { triggeredBy: 'timer' });
+      },
+    });
+  }
+}

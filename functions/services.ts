@@ -1,0 +1,74 @@
+import { freeTierQuota } from '../shared/domains/billing/quota-reservation.ts';
+import { ApiKeyAuthenticator } from '../shared/domains/identity/api-key-authenticator.ts';
+import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';
+import { BlobStore } from '../shared/platform/blob/blob-store.ts';
+import { BusSender } from '../shared/platform/bus/bus-sender.ts';
+import { Cache } from '../shared/platform/cache/cache.ts';
+import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
+import type { CrossTenantDatabases } from '../shared/platform/call/services.ts';
+import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
+import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
+import { openKeyEncryptionKeys } from '../shared/platform/crypto/key-encryption-keys.ts';
+import { openDatabases } from '../shared/platform/db/databases.ts';
+import { entraPassword } from '../shared/platform/db/entra-password.ts';
+import { CrossTenantDatabase, TenantDatabase } from '../shared/platform/db/tenant-database.ts';
+import type { AnswerServices } from '../shared/platform/http/answer.ts';
+import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
+import { Publisher } from '../shared/platform/writes/outbox-publisher.ts';
+
+/** The handful of clients that the app is made of. Opened once a process; nothing connects before it is used. */
+export interface Services extends AnswerServices {
+  readonly cache: Cache;
+  readonly dataKeys: DataKeys;
+  readonly bus: BusSender;
+  readonly publisher: Publisher;
+  /** Publishes what waits and ends every connection. */
+  close(): Promise<void>;
+}
+
+/** Opens the services of some settings. Tests pass their own settings and clock. */
+export function openServices(settings: Settings, clock: Clock = systemClock): Services {
+  const databases = openDatabases(settings, settings.DATABASE_AUTH === 'entra' ? entraPassword : undefined);
+  const crossTenant: CrossTenantDatabases = {
+    core: new CrossTenantDatabase(databases.core.crossTenant),
+    billing: new CrossTenantDatabase(databases.billing.crossTenant),
+    analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
+  };
+  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
+  const bus = new BusSender(settings);
+  const publisher = new Publisher(bus, crossTenant.core, cache);
+  const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);
+  return {
+    settings,
+    clock,
+    crossTenant,
+    cache,
+    rateLimiter: new RateLimiter(cache),
+    dataKeys: new DataKeys(crossTenant.core, openKeyEncryptionKeys(settings)),
+    tenants: new CachedTenantDirectory(crossTenant.core, cache),
+    authenticator,
+    credentials: authenticator,
+    quota: freeTierQuota,
+    bus,
+    publisher,
+    blobs: new BlobStore(settings),
+    forTenant: (tenantId) => ({
+      core: new TenantDatabase(tenantId, databases.core.app),
+      billing: new TenantDatabase(tenantId, databases.billing.app),
+      analytics: new TenantDatabase(tenantId, databases.analytics.app),
+    }),
+    async close() {
+      await publisher.drain();
+      await Promise.all([bus.reset(), cache.close()]);
+      await databases.close();
+    },
+  };
+}
+
+let opened: Services | undefined;
+
+/** The process's services, opened from the environment on first use. */
+export function processServices(): Services {
+  opened ??= openServices(readSettings());
+  return opened;
+}

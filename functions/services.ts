@@ -5,7 +5,7 @@ import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
-import type { CrossTenantDatabases } from '../shared/platform/call/services.ts';
+import type { CrossTenantDatabases } from '../shared/platform/call/call.ts';
 import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
 import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
 import { openKeyEncryptionKeys } from '../shared/platform/crypto/key-encryption-keys.ts';

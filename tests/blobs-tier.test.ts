@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { deleteAfter, type RetentionClass } from '../shared/domains/records/blobs/tiers.ts';
+import { deleteAfter, type RetentionClass } from '../shared/domains/retention/tiers.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();

@@ -1,4 +1,4 @@
-import { fingerprintOf } from '../../platform/writes/idempotency.ts';
+import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
 import type { Template } from './find-templates.ts';
 import type { AnalysisResponse, NewAnalysis } from './schemas.ts';
 import { renderTemplate } from './template.ts';

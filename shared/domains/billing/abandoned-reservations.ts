@@ -1,5 +1,5 @@
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import type { CallServices } from '../../platform/call/services.ts';
+import type { CallServices } from '../../platform/call/call.ts';
 import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
 
 /** Longer than any request can run: the host ends a function after 10 minutes, the load balancer answers for it after 230 s. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
-import type { Quota, QuotaRequest } from '../../platform/call/quota.ts';
+import type { Quota, QuotaRequest } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { errorFields, log } from '../../platform/log/log.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';

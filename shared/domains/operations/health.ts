@@ -4,7 +4,7 @@ import { newId } from '../../platform/ids/ids.ts';
 import type { BlobStore } from '../../platform/blob/blob-store.ts';
 import type { BusSender } from '../../platform/bus/bus-sender.ts';
 import type { Cache } from '../../platform/cache/cache.ts';
-import type { CrossTenantDatabases } from '../../platform/call/services.ts';
+import type { CrossTenantDatabases } from '../../platform/call/call.ts';
 import type { Clock } from '../../platform/time/clock.ts';
 
 /** A probe that takes longer counts as failed: a load balancer does not wait. */

@@ -1,4 +1,4 @@
-import { fingerprintOf } from '../../platform/writes/idempotency.ts';
+import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
 import type { Reply } from '../../platform/call/reply.ts';
 import { assessCoverage, labelsOf, type CoverageRule, type Finding } from './coverage.ts';
 import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import type { CallServices } from '../../platform/call/services.ts';
+import type { CallServices } from '../../platform/call/call.ts';
 import { COVERAGE_METHODS, requiredDetectors, type CoverageRule } from './coverage.ts';
 
 /**

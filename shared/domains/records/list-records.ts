@@ -6,13 +6,7 @@ import type { Reply } from '../../platform/call/reply.ts';
 import { KEPT_DAY } from '../retention/expiry.ts';
 import { utcDay } from '../../platform/time/clock.ts';
 import { RECORD_COLUMNS } from './record-columns.ts';
-import {
-  firstWindow,
-  isBeyond,
-  widerWindows,
-  type DaySpan,
-  type DayWindow,
-} from './expiry/record-windows.ts';
+import { firstWindow, isBeyond, widerWindows, type DaySpan, type DayWindow } from './record-windows.ts';
 import type { RecordsQuery, StorageRecord } from './schemas.ts';
 
 /**

@@ -15,7 +15,7 @@ import { insertKey, presentKey } from '../identity/insert-key.ts';
 import { apiKey, SHOWN_ONCE } from '../identity/schemas.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
-import type { CallServices } from '../../platform/call/services.ts';
+import type { CallServices } from '../../platform/call/call.ts';
 
 /** The first key of a tenant: it makes the others. The reference's limits. */
 const OWNER_RATE_PER_HOUR = 1000;

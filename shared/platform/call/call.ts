@@ -1,7 +1,14 @@
+import type { BlobStore } from '../blob/blob-store.ts';
+import type { BusSender } from '../bus/bus-sender.ts';
+import type { Cache } from '../cache/cache.ts';
+import type { Clock } from '../time/clock.ts';
+import type { CrossTenantDatabase, TenantDatabase } from '../db/tenant-database.ts';
+import type { DataKeys } from '../crypto/data-keys.ts';
+import type { OutboxEntry } from '../bus/events.ts';
 import type { Principal } from '../auth/principal.ts';
-import type { TenantContext } from '../auth/tenant-context.ts';
-import type { TenantDatabase } from '../db/tenant-database.ts';
-import type { CallServices, TenantDatabases } from './services.ts';
+import type { Problem } from './problem.ts';
+import type { Settings } from '../config/settings.ts';
+import type { TenantContext, TenantDirectory } from '../auth/tenant-context.ts';
 
 /** How a client made a write repeatable. */
 export interface IdempotencyClaim {
@@ -31,4 +38,72 @@ export interface Call {
   readonly route: string;
   readonly idempotency: IdempotencyClaim | null;
   readonly origin: Origin;
+}
+
+/** The three databases across tenants: for timers, queue consumers and operators' routes. */
+export interface CrossTenantDatabases {
+  readonly core: CrossTenantDatabase;
+  readonly billing: CrossTenantDatabase;
+  readonly analytics: CrossTenantDatabase;
+}
+
+/** The three databases as one tenant sees them. */
+export interface TenantDatabases {
+  readonly core: TenantDatabase;
+  readonly billing: TenantDatabase;
+  readonly analytics: TenantDatabase;
+}
+
+/** Publishes what a committed write causes. */
+export interface OutboxPublisher {
+  /** Takes an entry whose row is committed. Returns at once, never throws: what is not sent now, the relay timer sends. */
+  publish(entry: OutboxEntry): void;
+}
+
+/** What a domain may use beside the tenant's databases. Each part is as narrow as its users allow. */
+export interface CallServices {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** Crossing tenants needs a written reason where it is done. */
+  readonly crossTenant: CrossTenantDatabases;
+  readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
+  readonly dataKeys: Pick<DataKeys, 'find' | 'create'>;
+  readonly tenants: TenantDirectory;
+  /** API keys that this process remembers. */
+  readonly credentials: { forget(keyId: string): void };
+  readonly publisher: OutboxPublisher;
+  readonly quota: Quota;
+  readonly bus: Pick<BusSender, 'publish' | 'send'>;
+  readonly blobs: BlobStore;
+}
+
+/** An amount of one type of usage. */
+export interface UsageAmount {
+  readonly usage_type: string;
+  readonly usage_amount: number;
+}
+
+/** What one write will use. */
+export interface QuotaRequest {
+  /** The id that the write's usage event carries: by it the reservation is settled, or found abandoned. */
+  readonly reservationId: string;
+  readonly usage: readonly UsageAmount[];
+}
+
+/**
+ * The free tier's quota. A write reserves what it will use before it is made; its usage event turns the reservation into
+ * usage. The billing domain implements it.
+ */
+export interface Quota {
+  /** Whether the tenant's usage is limited at all: paid plans are not. */
+  limits(call: Call): boolean;
+  /** Reserves for each write all that it asks for, or nothing. Answers the refused ones by reservation id. */
+  reserve(call: Call, requests: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>>;
+  /** As {@link reserve}, for one write that leaves no row with the reservation's id. The id is undefined without a limit. */
+  reserveOne(
+    call: Call,
+    usage: readonly UsageAmount[],
+  ): Promise<{ readonly reservationId: string | undefined } | { readonly problem: Problem }>;
+  /** Gives back what was reserved for writes that did not happen. Never throws: a timer finds what it could not give back. */
+  release(call: Call, reservationIds: readonly string[]): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { dataFaultOf, faultOf } from '../db/errors.ts';
-import type { CallServices } from '../call/services.ts';
+import type { CallServices } from '../call/call.ts';
 import type { TenantContext } from '../auth/tenant-context.ts';
 import { retryWithBackoff } from './retry-with-backoff.ts';
 import { quarantineMessages, type QuarantinedMessage } from './quarantine.ts';

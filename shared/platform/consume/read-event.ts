@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { faultsOf } from '../http/parse-request.ts';
+import { faultsOf } from '../call/faults.ts';
 import type { Fault } from '../call/problem.ts';
 import type { TenantContext } from '../auth/tenant-context.ts';
 import { DAY_MS } from '../time/clock.ts';

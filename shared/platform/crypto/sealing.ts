@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { randomNonce } from './random-pool.ts';
+import { randomNonce } from '../ids/random-pool.ts';
 
 /** AES-256-GCM with NIST SP 800-38D's recommended 96-bit nonce and full tag. */
 const ALGORITHM = 'aes-256-gcm';

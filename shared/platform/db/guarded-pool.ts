@@ -1,5 +1,5 @@
 import { DependencyUnavailable } from './errors.ts';
-import type { Pool } from './databases.ts';
+import type { Pool } from './pool.ts';
 import type { HealthMonitor } from './health-monitor.ts';
 import { beginTransaction, type LiveTransaction } from './transaction.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { openDatabases } from '../../../tests/harness/databases.ts';
-import { openPool } from './databases.ts';
+import { openPool } from './pool.ts';
 import { recordset } from './recordset.ts';
 
 const databases = await openDatabases();

@@ -1,4 +1,4 @@
-import type { Pool } from './databases.ts';
+import type { Pool } from './pool.ts';
 import type { GuardedPool } from './guarded-pool.ts';
 import { quoted } from './recordset.ts';
 import type { LiveTransaction } from './transaction.ts';

@@ -1,4 +1,4 @@
-import type { Pool, Transaction } from './databases.ts';
+import type { Pool, Transaction } from './pool.ts';
 import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 
 /** A transaction's connection, as long as it is there. */

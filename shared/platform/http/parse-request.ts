@@ -1,8 +1,9 @@
+import { faultsOf, PARSING, pointerPart } from '../call/faults.ts';
 import { isAscii } from 'node:buffer';
 import type { HttpRequest } from '@azure/functions';
 import type { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
-import type { GivenParts } from './named-tenants.ts';
+import type { GivenParts } from '../call/named-tenants.ts';
 import { Problem, type Fault } from '../call/problem.ts';
 
 /** Deeper than any contract; what is deeper is an attack on recursive code. */
@@ -100,33 +101,8 @@ function findUnstorable(value: unknown, checkStrings: boolean, depth: number): F
   return undefined;
 }
 
-function pointerPart(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
 function isWellFormed(text: string): boolean {
   return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
-}
-
-/** How what clients send is parsed: what is missing is called so, not "undefined", which is no word of JSON. */
-export const PARSING = {
-  error: (issue: { readonly input?: unknown }): string | undefined =>
-    issue.input === undefined ? 'is required' : undefined,
-};
-
-/** Faults of a failed parse as pointers below a root. */
-export function faultsOf(error: z.ZodError, root: string): Fault[] {
-  return error.issues.flatMap((issue) => {
-    const path = issue.path.map((part) => pointerPart(String(part)));
-    const at = (...more: string[]): string => {
-      const pointer = [...path, ...more].join('/');
-      return root === '' ? (pointer === '' ? '' : `/${pointer}`) : [root, ...path, ...more].join('/');
-    };
-    if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({ pointer: at(pointerPart(key)), detail: 'is not a known field' }));
-    }
-    return [{ pointer: at(), detail: issue.message }];
-  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { v7 } from 'uuid';
-import { randomHex } from '../crypto/random-pool.ts';
+import { randomHex } from './random-pool.ts';
 import { isOutOfRange } from '../time/instant.ts';
 
 /** The digits whose upper two bits are RFC 9562's variant, 10. */

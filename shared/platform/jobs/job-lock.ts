@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
-import { openPool } from '../db/databases.ts';
+import { openPool } from '../db/pool.ts';
 import { beginTransaction } from '../db/transaction.ts';
 import { entraPassword } from '../db/entra-password.ts';
 import { errorFields, log } from '../log/log.ts';

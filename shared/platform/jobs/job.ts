@@ -1,25 +1,18 @@
 import type { z } from 'zod';
 import { newId } from '../ids/ids.ts';
 import { errorFields, log } from '../log/log.ts';
-import type { CallServices } from '../call/services.ts';
+import type { CallServices } from '../call/call.ts';
 import { clockAt } from '../time/clock.ts';
 import { takeJobLock } from './job-lock.ts';
-import { closeInterruptedRuns, closeRun, openRun, type RunStatus, type RunSummary } from './run-ledger.ts';
+import {
+  closeInterruptedRuns,
+  closeRun,
+  openRun,
+  type JobProgress,
+  type RunStatus,
+  type RunSummary,
+} from './run-ledger.ts';
 import { readPosition, writePosition } from './watermarks.ts';
-
-/** What a run has done so far; written to the ledger when it ends, however it ends. Mutable: the job counts here. */
-export interface JobProgress {
-  /** What is older than this was the job's business; undefined where a job knows no such line. */
-  cutoff: Date | undefined;
-  examined: number;
-  deleted: number;
-  kept_on_hold: number;
-  not_archived: number;
-  /** Bytes that left, or moved. */
-  bytes: number;
-  /** Counters of the job's own. Never content. */
-  readonly details: Record<string, unknown>;
-}
 
 /** What jobs may use. */
 export type JobServices = Pick<

@@ -1,5 +1,18 @@
 import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
-import type { JobProgress } from './job.ts';
+
+/** What a run has done so far; written to the ledger when it ends, however it ends. Mutable: the job counts here. */
+export interface JobProgress {
+  /** What is older than this was the job's business; undefined where a job knows no such line. */
+  cutoff: Date | undefined;
+  examined: number;
+  deleted: number;
+  kept_on_hold: number;
+  not_archived: number;
+  /** Bytes that left, or moved. */
+  bytes: number;
+  /** Counters of the job's own. Never content. */
+  readonly details: Record<string, unknown>;
+}
 
 /** How a run stands. */
 export type RunStatus = 'running' | 'completed' | 'partial' | 'failed' | 'skipped';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Call, IdempotencyClaim } from '../call/call.ts';
 import { auditEvent, recordEvents } from './caused-events.ts';
-import { fingerprintOf, readIdempotencyKey } from './idempotency.ts';
-import { refuseOtherTenantIn, withoutTenant } from '../http/named-tenants.ts';
-import { faultsOf, PARSING } from '../http/parse-request.ts';
+import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
+import { refuseOtherTenantIn, withoutTenant } from '../call/named-tenants.ts';
+import { faultsOf, PARSING } from '../call/faults.ts';
 import { Problem, type Fault, type ProblemCode } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { recordItems, type Item, type ItemOutcome, type Recording } from './record-items.ts';

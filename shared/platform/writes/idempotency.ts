@@ -1,41 +1,11 @@
-import { hash } from 'node:crypto';
 import type { Columns } from '../db/recordset.ts';
 import type { TenantDatabase } from '../db/tenant-database.ts';
 import type { IdempotencyClaim } from '../call/call.ts';
-import { canonicalJson } from '../json/canonical-json.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 
 /** How long a first answer is kept; published in the API's documentation. */
 export const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
-/** The Idempotency-Key draft sets no limit; 255 is what clients of other services expect. */
-const KEY_MAX = 255;
-
-/**
- * The key of an `Idempotency-Key` header, quoted (a Structured Field String) or bare; undefined without the header.
- * @throws Problem 400 for an empty, too long or unprintable key, or one whose quote does not end.
- */
-export function readIdempotencyKey(header: string | null): string | undefined {
-  if (header === null) return undefined;
-  const trimmed = header.trim();
-  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(trimmed);
-  const key = quoted?.[1] === undefined ? trimmed : quoted[1].replace(/\\(["\\])/g, '$1');
-  const isBroken = quoted === null && trimmed.startsWith('"');
-  if (isBroken || key.length === 0 || key.length > KEY_MAX || !/^[\x20-\x7e]+$/.test(key)) {
-    throw new Problem('INVALID_REQUEST', {
-      errors: [
-        { pointer: 'header/Idempotency-Key', detail: `must be 1 to ${KEY_MAX} printable ASCII characters` },
-      ],
-    });
-  }
-  return key;
-}
-
-/** What was asked, as a hash: the same for the same JSON, however it is spaced or ordered (RFC 8785). */
-export function fingerprintOf(asked: unknown): Buffer {
-  return hash('sha256', canonicalJson(asked), 'buffer');
-}
-
 /** A first answer as it is stored. */
 export interface StoredAnswer {
   readonly [column: string]: unknown;

@@ -12,11 +12,11 @@ import {
   replay,
   stillRunning,
 } from './idempotency.ts';
-import { problemOf } from '../http/answer-problem.ts';
+import { problemOf } from '../call/problem-of.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { OutboxEntry } from '../bus/events.ts';
-import type { CallServices } from '../call/services.ts';
+import type { CallServices } from '../call/call.ts';
 import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coalescer.ts';
 import { withPartition } from './with-partition.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from './caused-events.ts';

@@ -17,7 +17,7 @@ import type { OutboxEntry } from '../../../platform/bus/events.ts';
 import { json } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 import { log } from '../../../platform/log/log.ts';
-import { deleteAfter, firstCheck } from '../blobs/tiers.ts';
+import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import type { ConsumeServices } from '../../../platform/consume/consume.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';

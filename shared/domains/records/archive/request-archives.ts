@@ -1,6 +1,6 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
 import { newId } from '../../../platform/ids/ids.ts';
-import type { CallServices } from '../../../platform/call/services.ts';
+import type { CallServices } from '../../../platform/call/call.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 
 /** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */

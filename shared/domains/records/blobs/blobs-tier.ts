@@ -1,13 +1,14 @@
 import type { BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
 import type { OutboxEntry } from '../../../platform/bus/events.ts';
-import type { Job, JobProgress, JobRun } from '../../../platform/jobs/job.ts';
+import type { JobProgress } from '../../../platform/jobs/run-ledger.ts';
+import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { inDeletingBatch } from '../../retention/batch-transaction.ts';
 import { bookDeletions, bookLooks, type BlobEntry } from './book-blobs.ts';
 import { findDueBlobs, findKept, keyOf, type DueBlob } from './due-blobs.ts';
-import { decideBlob, postponed, type BlobDecision } from './tiers.ts';
+import { decideBlob, postponed, type BlobDecision } from '../../retention/tiers.ts';
 
 /** Half of what the host allows a function: whatever is left waits for the next run. */
 const BUDGET_MS = 5 * MINUTE_MS;

@@ -4,7 +4,7 @@ import { instantOfId } from '../../../platform/ids/ids.ts';
 import { recordIdOfName } from '../archive/archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { heldSql } from '../../retention/holds.ts';
-import type { RetentionClass, TieredBlob } from './tiers.ts';
+import type { RetentionClass, TieredBlob } from '../../retention/tiers.ts';
 
 /** A blob of the books (`ops.blobs`) that is due for a look. */
 export interface DueBlob extends TieredBlob {

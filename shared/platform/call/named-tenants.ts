@@ -1,6 +1,6 @@
 import type { HttpRequest } from '@azure/functions';
 import { z } from 'zod';
-import { Problem } from '../call/problem.ts';
+import { Problem } from './problem.ts';
 
 /** What was given in path, query and body, with the caller's own `tenant_id`, which says nothing new, taken out. */
 export interface GivenParts {

@@ -1,6 +1,6 @@
 import { DependencyUnavailable, faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
-import { Problem } from '../call/problem.ts';
+import { Problem } from './problem.ts';
 
 /** A client told to wait this long finds a restarted database or a closed breaker again. */
 const RETRY_AFTER_S = 2;

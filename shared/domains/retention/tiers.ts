@@ -1,5 +1,5 @@
-import type { AccessTier } from '../../../platform/blob/blob-store.ts';
-import { addDays, DAY_MS } from '../../../platform/time/clock.ts';
+import type { AccessTier } from '../../platform/blob/blob-store.ts';
+import { addDays, DAY_MS } from '../../platform/time/clock.ts';
 
 /** The kinds of blobs, as the storage layout names them. */
 export const RETENTION_CLASSES = [

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AccessTier } from '../../../platform/blob/blob-store.ts';
-import { addDays, DAY_MS } from '../../../platform/time/clock.ts';
+import type { AccessTier } from '../../platform/blob/blob-store.ts';
+import { addDays, DAY_MS } from '../../platform/time/clock.ts';
 import {
   decideBlob,
   deleteAfter,

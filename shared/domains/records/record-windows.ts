@@ -1,4 +1,4 @@
-import { addDays, utcDay } from '../../../platform/time/clock.ts';
+import { addDays, utcDay } from '../../platform/time/clock.ts';
 
 /** Days that a page is first looked for in: a busy tenant's page lies within one, and that one may just have begun. */
 const FIRST_WINDOW_DAYS = 2;

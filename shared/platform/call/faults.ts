@@ -1,0 +1,28 @@
+import type { z } from 'zod';
+import type { Fault } from './problem.ts';
+
+/** A name as a part of an RFC 6901 pointer. */
+export function pointerPart(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+/** How what clients send is parsed: what is missing is called so, not "undefined", which is no word of JSON. */
+export const PARSING = {
+  error: (issue: { readonly input?: unknown }): string | undefined =>
+    issue.input === undefined ? 'is required' : undefined,
+};
+
+/** Faults of a failed parse as pointers below a root. */
+export function faultsOf(error: z.ZodError, root: string): Fault[] {
+  return error.issues.flatMap((issue) => {
+    const path = issue.path.map((part) => pointerPart(String(part)));
+    const at = (...more: string[]): string => {
+      const pointer = [...path, ...more].join('/');
+      return root === '' ? (pointer === '' ? '' : `/${pointer}`) : [root, ...path, ...more].join('/');
+    };
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({ pointer: at(pointerPart(key)), detail: 'is not a known field' }));
+    }
+    return [{ pointer: at(), detail: issue.message }];
+  });
+}

@@ -1,0 +1,83 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Instrumenter } from '@stryker-mutator/instrumenter';
+
+/** One change of one place in the code. */
+export interface Mutant {
+  readonly id: string;
+  /** From the repository's root. */
+  readonly file: string;
+  /** The first is 1. */
+  readonly line: number;
+  readonly mutator: string;
+  /** What stands in the place of the code. */
+  readonly replacement: string;
+}
+
+/**
+ * Texts are not mutated: most are SQL, and an empty statement fails whatever tests there are. It would only raise the score.
+ */
+const EXCLUDED_MUTATORS = ['StringLiteral', 'Regex'];
+
+const quiet = (): void => undefined;
+const LOGGER = {
+  isTraceEnabled: () => false,
+  isDebugEnabled: () => false,
+  isInfoEnabled: () => false,
+  isWarnEnabled: () => false,
+  isErrorEnabled: () => false,
+  isFatalEnabled: () => false,
+  trace: quiet,
+  debug: quiet,
+  info: quiet,
+  warn: quiet,
+  error: quiet,
+  fatal: quiet,
+};
+
+/** The code files of some folders, tests left out. */
+export function sourcesOf(root: string, folders: readonly string[]): string[] {
+  return folders
+    .flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root }))
+    .filter((file) => !file.endsWith('.test.ts'))
+    .sort();
+}
+
+/**
+ * Copies the repository's files into a folder and puts every mutant of `files` into the copy, each behind a switch
+ * (`__STRYKER_ACTIVE_MUTANT__` in the environment), so that one copy, one build and one set of servers serve all of them.
+ */
+export async function makeSandbox(
+  root: string,
+  sandbox: string,
+  files: readonly string[],
+): Promise<Mutant[]> {
+  mkdirSync(sandbox, { recursive: true });
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  for (const file of listed.split('\n').filter(Boolean)) {
+    try {
+      cpSync(path.join(root, file), path.join(sandbox, file));
+    } catch (error) {
+      // Git still lists a file that was removed and not committed.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  symlinkSync(path.join(root, 'node_modules'), path.join(sandbox, 'node_modules'));
+  const instrumenter = new Instrumenter(LOGGER);
+  const { files: instrumented, mutants } = await instrumenter.instrument(
+    files.map((file) => ({ name: file, content: readFileSync(path.join(root, file), 'utf8'), mutate: true })),
+    { plugins: null, excludedMutations: EXCLUDED_MUTATORS, ignorers: [] },
+  );
+  for (const { name, content } of instrumented) writeFileSync(path.join(sandbox, name), content);
+  return mutants.map(({ id, fileName, mutatorName, replacement, location }) => ({
+    id,
+    file: fileName,
+    line: location.start.line + 1,
+    mutator: mutatorName,
+    replacement,
+  }));
+}

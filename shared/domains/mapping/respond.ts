@@ -4,7 +4,8 @@ import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import { archiveEvent, RESPONSE_COLUMNS, responseColumns, responseFingerprint } from './record-mapping.ts';
+import { archiveRequested, insertRecordsSql } from '../records/new-record.ts';
+import { RESPONSE_COLUMNS, responseColumns, responseFingerprint } from './record-mapping.ts';
 import type { MapperResponse } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
@@ -48,7 +49,7 @@ export async function respondToMapping(
         resource_id: requestId,
         details: { record_id: recordId },
       },
-      events: [archiveEvent(call, recordId)],
+      events: [archiveRequested(call, recordId)],
     };
   });
 }
@@ -63,11 +64,20 @@ const INSERT_RESPONSE = `
       from given where m.tenant_id = $1 and m.request_id = given.request_id
     returning m.*),
   record as (
-    insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector, timestamp,
-      metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group, subscription_id)
-    select $1, g.record_id, g.partition_day, r.source_data, g.mapped, r.model_version, r.detector, $2, r.metadata,
-           r.request_id, r.encryption_key_id, $2, g.record_expires_at, g.azure_region, g.resource_group, g.subscription_id
-      from given g, request r)
+    ${insertRecordsSql(
+      {
+        tenant_id: '$1',
+        source_id: 'r.request_id',
+        source_data: 'r.source_data',
+        encryption_key_id: 'r.encryption_key_id',
+        mapped_data: 'mapped',
+        model_version: 'r.model_version',
+        detector: 'r.detector',
+        metadata: 'r.metadata',
+        created_at: '$2',
+      },
+      'given, request r',
+    )})
   insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
     policy_context, version_info, processing_time_ms, model_used, fingerprint, created_at)
   select $1, g.request_id, g.record_id, g.mapped->'taxonomy', g.mapped->'scores', (g.mapped->>'confidence')::float8,

@@ -1,15 +1,20 @@
-import { hash } from 'node:crypto';
-import { ARCHIVE_REQUESTED, newEvent } from '../../platform/bus/events.ts';
 import { mapperResponseKey, contentHash } from '../../platform/cache/keys.ts';
 import type { DataKey } from '../../platform/crypto/data-keys.ts';
 import { binding, seal } from '../../platform/crypto/sealing.ts';
 import type { Columns } from '../../platform/db/recordset.ts';
+import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
 import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
-import { expiryOf, partitionDayOf, retentionDaysOf } from '../retention/expiry.ts';
+import {
+  archiveRequested,
+  insertRecordsSql,
+  NEW_RECORD_COLUMNS,
+  newRecordValues,
+} from '../records/new-record.ts';
+import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import { z } from 'zod';
 import type { MapperResponse, NewMapping } from './schemas.ts';
@@ -17,14 +22,9 @@ import { knownLabels, labelFaults } from './taxonomy.ts';
 
 /** What a response adds to a mapping's row; see {@link responseColumns}. */
 export const RESPONSE_COLUMNS = {
-  record_id: 'uuid',
-  partition_day: 'date',
-  record_expires_at: 'timestamptz',
+  ...NEW_RECORD_COLUMNS,
   mapped: 'jsonb',
   response_fingerprint: 'bytea',
-  azure_region: 'text',
-  resource_group: 'text',
-  subscription_id: 'text',
 } as const satisfies Columns;
 
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
@@ -62,13 +62,20 @@ const RECORDING = defineRecording({
              recorded_at
         from fresh, scope where record_id is not null)
   , record as (
-      insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
-        timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group,
-        subscription_id)
-      select scope.tenant_id, record_id, partition_day, source, mapped, model_version, detector,
-             recorded_at, metadata, request_id, key_id, recorded_at, record_expires_at, azure_region,
-             resource_group, subscription_id
-        from fresh, scope where record_id is not null)`,
+      ${insertRecordsSql(
+        {
+          tenant_id: 'scope.tenant_id',
+          source_id: 'request_id',
+          source_data: 'source',
+          encryption_key_id: 'key_id',
+          mapped_data: 'mapped',
+          model_version: 'model_version',
+          detector: 'detector',
+          metadata: 'metadata',
+          created_at: 'recorded_at',
+        },
+        'fresh, scope where record_id is not null',
+      )})`,
 });
 
 /** How long a mapper's answer is offered to the same question. */
@@ -144,7 +151,7 @@ async function prepare(
       details: { detector: body.detector, completed: recordId !== undefined, record_id: recordId ?? null },
     },
     usage: [{ usage_type: 'api_calls', usage_amount: 1 }],
-    events: recordId === undefined ? [] : [archiveEvent(call, recordId)],
+    events: recordId === undefined ? [] : [archiveRequested(call, recordId)],
     row: {
       detector: body.detector,
       output: body.output ?? null,
@@ -164,29 +171,13 @@ async function prepare(
   };
 }
 
-/** The event that has a record written to its blob. */
-export function archiveEvent(call: Call, recordId: string): ReturnType<typeof newEvent> {
-  return newEvent(ARCHIVE_REQUESTED, { tenant_id: call.tenant.tenantId, record_id: recordId }, call.now);
-}
-
 /** The values of {@link RESPONSE_COLUMNS}. */
 export function responseColumns(call: Call, recordId: string, response: MapperResponse) {
-  const days = retentionDaysOf(call.context, 'storage_records');
   return {
-    record_id: recordId,
-    partition_day: partitionDayOf(days, call.now),
-    record_expires_at: expiryOf(call.context, 'storage_records', call.now),
+    ...newRecordValues(call, recordId),
     mapped: response,
-    response_fingerprint: responseFingerprint(response),
-    azure_region: call.services.settings.AZURE_REGION,
-    resource_group: call.services.settings.AZURE_RESOURCE_GROUP,
-    subscription_id: call.services.settings.AZURE_SUBSCRIPTION_ID ?? null,
+    response_fingerprint: fingerprintOf(response),
   };
-}
-
-/** What tells a repeated response from another one. */
-export function responseFingerprint(response: MapperResponse): Buffer {
-  return hash('sha256', JSON.stringify(response), 'buffer');
 }
 
 function questionHash(

@@ -1,0 +1,61 @@
+import { ARCHIVE_REQUESTED, newEvent } from '../../platform/bus/events.ts';
+import type { Call } from '../../platform/call/call.ts';
+import type { Columns } from '../../platform/db/recordset.ts';
+import { expiryOf, partitionDayOf, retentionDaysOf } from '../retention/expiry.ts';
+
+/** The columns by which a caller's recordset carries a new record's own values; see {@link newRecordValues}. */
+export const NEW_RECORD_COLUMNS = {
+  record_id: 'uuid',
+  partition_day: 'date',
+  record_expires_at: 'timestamptz',
+  azure_region: 'text',
+  resource_group: 'text',
+  subscription_id: 'text',
+} as const satisfies Columns;
+
+/** The values of {@link NEW_RECORD_COLUMNS}: how long the record stays, in which partition it lies, where it was made. */
+export function newRecordValues(call: Call, recordId: string) {
+  const days = retentionDaysOf(call.context, 'storage_records');
+  return {
+    record_id: recordId,
+    partition_day: partitionDayOf(days, call.now),
+    record_expires_at: expiryOf(call.context, 'storage_records', call.now),
+    azure_region: call.services.settings.AZURE_REGION,
+    resource_group: call.services.settings.AZURE_RESOURCE_GROUP,
+    subscription_id: call.services.settings.AZURE_SUBSCRIPTION_ID ?? null,
+  };
+}
+
+/** What a record takes from the thing that it documents, each as a SQL expression over the caller's FROM item. */
+export interface NewRecordSource {
+  readonly tenant_id: string;
+  /** The id of the thing, which the seal of `source_data` is bound to. */
+  readonly source_id: string;
+  readonly source_data: string;
+  readonly encryption_key_id: string;
+  readonly mapped_data: string;
+  readonly model_version: string;
+  readonly detector: string;
+  readonly metadata: string;
+  readonly created_at: string;
+}
+
+/**
+ * SQL that inserts one storage record for each row of `from`, a FROM item (with its WHERE, if any) that has the columns
+ * {@link NEW_RECORD_COLUMNS}. The statement needs the day's partition: see `withPartition`.
+ */
+export function insertRecordsSql(source: NewRecordSource, from: string): string {
+  return `insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector,
+        timestamp, metadata, source_id, encryption_key_id, created_at, expires_at, azure_region, resource_group,
+        subscription_id)
+      select ${source.tenant_id}, record_id, partition_day, ${source.source_data}, ${source.mapped_data},
+             ${source.model_version}, ${source.detector}, ${source.created_at}, ${source.metadata}, ${source.source_id},
+             ${source.encryption_key_id}, ${source.created_at}, record_expires_at, azure_region, resource_group,
+             subscription_id
+        from ${from}`;
+}
+
+/** The event that has a record written to its blob. It belongs in the transaction that inserts the record. */
+export function archiveRequested(call: Call, recordId: string): ReturnType<typeof newEvent> {
+  return newEvent(ARCHIVE_REQUESTED, { tenant_id: call.tenant.tenantId, record_id: recordId }, call.now);
+}

@@ -1,6 +1,5 @@
 import type { z } from 'zod';
 import { when } from '../../platform/db/keyset.ts';
-import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
 import { Problem } from '../../platform/call/problem.ts';
@@ -13,22 +12,18 @@ interface AnalysisRow {
   readonly created_at: string;
 }
 
-const COLUMNS = `request_id, period, metrics, evidence_refs, analysis_type, priority, metadata, status, created_at,
-  updated_at, expires_at,
+/** The columns of an analysis as it is read, of a request `q`. */
+export const ANALYSIS_COLUMNS = `q.request_id, q.period, q.metrics, q.evidence_refs, q.analysis_type, q.priority, q.metadata,
+  q.status, q.created_at, q.updated_at, q.expires_at,
   (select r.template_fallback_used from analysis_responses r
-    where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as template_fallback_used,
+    where r.tenant_id = q.tenant_id and r.request_id = q.request_id) as template_fallback_used,
   (select jsonb_build_object('explanation', r.explanation, 'remediation_steps', r.remediation_steps,
             'policy_recommendations', r.policy_recommendations, 'confidence', r.confidence,
             'analysis_metadata', r.analysis_metadata, 'version_info', r.version_info,
             'processing_time_ms', r.processing_time_ms, 'model_used', r.model_used,
             'template_fallback_used', r.template_fallback_used, 'template_id', r.template_id,
             'submitted_response', r.submitted_response, 'created_at', r.created_at)
-     from analysis_responses r where r.tenant_id = a.tenant_id and r.request_id = a.request_id) as response`;
-
-/** The refusal where a tenant has no analysis of an id, or it has expired. */
-export function noSuchAnalysis(): Problem {
-  return new Problem('NOT_FOUND', { detail: 'There is no such analysis.' });
-}
+     from analysis_responses r where r.tenant_id = q.tenant_id and r.request_id = q.request_id) as response`;
 
 /**
  * One analysis with its response.
@@ -37,37 +32,19 @@ export function noSuchAnalysis(): Problem {
 export async function readAnalysis(call: Call, requestId: string): Promise<Reply> {
   const [row] = await call.tenant.statement<AnalysisRow>(
     `select r.* from scope, lateral (
-       select ${COLUMNS} from analysis_requests a
-        where a.tenant_id = scope.tenant_id and a.request_id = $2 and a.expires_at > $3 offset 0) r`,
+       select ${ANALYSIS_COLUMNS} from analysis_requests q
+        where q.tenant_id = scope.tenant_id and q.request_id = $2 and q.expires_at > $3 offset 0) r`,
     [requestId, call.now],
   );
-  if (row === undefined) throw noSuchAnalysis();
-  return ok(row);
-}
-
-/**
- * The same inside a write, as that write left it.
- * @throws Problem 404.
- */
-export async function readAnalysisWithin(
-  transaction: TenantTransaction,
-  requestId: string,
-  now: Date,
-): Promise<Reply> {
-  const [row] = await transaction.query<AnalysisRow>(
-    `select ${COLUMNS} from analysis_requests a
-      where a.tenant_id = $1 and a.request_id = $2 and a.expires_at > $3`,
-    [transaction.tenantId, requestId, now],
-  );
-  if (row === undefined) throw noSuchAnalysis();
+  if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such analysis.' });
   return ok(row);
 }
 
 /** A page of the tenant's analyses. */
 export function listAnalyses(call: Call, query: z.output<typeof analysesQuery>, url: string): Promise<Reply> {
   return listReply(call, query, url, {
-    table: 'analysis_requests a',
-    columns: COLUMNS,
+    table: 'analysis_requests q',
+    columns: ANALYSIS_COLUMNS,
     timeColumn: 'created_at',
     idColumn: 'request_id',
     idType: 'uuid',

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { freeForm, unit } from '../../platform/http/fields.ts';
 import type { Fault } from '../../platform/call/problem.ts';
+import { findInJson, mapTexts } from '../../platform/json/walk.ts';
 
 /** A step or a recommendation: a sentence, or an object with fields of the client's own. */
 const part = z.union([z.string().min(1).max(2000), freeForm]);
+type Part = z.output<typeof part>;
 
 /** What a template says (`analysis_templates.template_content`); its texts may hold `{{variables}}`. */
 export const templateContent = z.strictObject({
@@ -58,12 +60,12 @@ interface Text {
 }
 
 /** Every text of a template with its place. Names of fields are no texts: they are never rendered. */
-function textsOf(value: unknown, pointer: string): Text[] {
-  if (typeof value === 'string') return [{ pointer, text: value }];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([key, member]) =>
-    textsOf(member, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`),
-  );
+function textsOf(value: unknown, root: string): Text[] {
+  const texts: Text[] = [];
+  findInJson(value, (member, { pointer }) => {
+    if (typeof member === 'string') texts.push({ pointer: root + pointer, text: member });
+  });
+  return texts;
 }
 
 function namesIn(text: string): string[] {
@@ -115,7 +117,7 @@ export function checkTemplate(content: TemplateContent, variables: readonly stri
  */
 export function renderTemplate(content: TemplateContent, values: TemplateValues): TemplateContent {
   const parts = (given: TemplateContent['remediation_steps']): TemplateContent['remediation_steps'] =>
-    given.map((step) => (typeof step === 'string' ? renderText(step, values) : renderFields(step, values)));
+    given.map((step) => renderPart(step, values));
   return {
     ...content,
     explanation: renderText(content.explanation, values),
@@ -130,18 +132,11 @@ function renderText(text: string, values: TemplateValues): string {
   );
 }
 
-function renderFields(
-  fields: Readonly<Record<string, unknown>>,
-  values: TemplateValues,
-): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, renderDeep(value, values)]));
-}
-
-function renderDeep(value: unknown, values: TemplateValues): unknown {
-  if (typeof value === 'string') return renderText(value, values);
-  if (Array.isArray(value)) return value.map((member) => renderDeep(member, values));
-  if (typeof value !== 'object' || value === null) return value;
-  return renderFields(Object.fromEntries(Object.entries(value)), values);
+function renderPart(given: Part, values: TemplateValues): Part {
+  const render = (text: string): string => renderText(text, values);
+  return typeof given === 'string'
+    ? render(given)
+    : Object.fromEntries(Object.entries(given).map(([name, value]) => [name, mapTexts(value, render)]));
 }
 
 function renderValue(value: unknown): string {

@@ -7,7 +7,7 @@ import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Settings } from '../../platform/config/settings.ts';
-import { sealEntry } from './canonical.ts';
+import { hashEntry } from './entry-hash.ts';
 
 /** As long as the trail itself is kept: seven years, with their leap days. */
 const MAX_AGE_DAYS = 7 * 365 + 2;
@@ -91,6 +91,6 @@ function entryOf({ id, source, time, at, data, tenant }: ReceivedEvent<AuditData
     user_agent: data.user_agent ?? null,
     trace_id: data.trace_id ?? null,
   };
-  const { canonical, leafHash } = sealEntry(facts);
+  const { canonical, leafHash } = hashEntry(facts);
   return { ...facts, source, at: time, canonical, leaf_hash: leafHash };
 }

@@ -1,3 +1,4 @@
+import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { CallServices } from '../../platform/call/call.ts';
 import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
@@ -16,6 +17,8 @@ const RECORDED_MS = 7 * DAY_MS;
  * left the outbox, nothing tells a write that happened from one that did not. A day outlasts any ordinary backlog.
  */
 const UNTRACED_MS = DAY_MS;
+
+const RESERVATIONS = recordset({ tenant_id: 'text', reservation_id: 'uuid' });
 
 /** Reservations looked at in one go. */
 const PAGE = 500;
@@ -127,10 +130,10 @@ async function giveBack(
 ): Promise<number> {
   const [row] = await database.query<{ released: number }>(
     `with asked as materialized (
-       select * from json_to_recordset($1::text::json) as a (tenant_id text, reservation_id uuid)),
+       select * from ${RESERVATIONS.from('a', 3)}),
      held as materialized (
        select f.tenant_id, f.usage_type, f.reset_period from free_tier_usage f
-        where f.user_id = '' and f.tenant_id = any($3::text[])
+        where f.user_id = '' and f.tenant_id = any($1::text[])
         order by f.tenant_id, f.usage_type, f.reset_period for update),
      gone as (
        delete from ops.usage_reservations r using asked a
@@ -143,9 +146,9 @@ async function giveBack(
         where f.tenant_id = g.tenant_id and f.user_id = '' and f.usage_type = g.usage_type)
      select count(distinct (tenant_id, reservation_id)) as released from gone`,
     [
-      JSON.stringify(reservations.map(({ tenant_id, reservation_id }) => ({ tenant_id, reservation_id }))),
-      now,
       [...new Set(reservations.map(({ tenant_id }) => tenant_id))],
+      now,
+      ...RESERVATIONS.parameters(reservations),
     ],
   );
   return row?.released ?? 0;

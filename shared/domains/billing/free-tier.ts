@@ -1,4 +1,5 @@
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import { recordset, type RecordsetRow } from '../../platform/db/recordset.ts';
 import { periodsSince, type ResetPeriod } from './periods.ts';
 
 /** Makes a tenant's free allowances from the free plan's limits where they are missing. Anchored at the day they are made. */
@@ -20,6 +21,23 @@ export async function ensureAllowances(
 
 /** Allowances reset in one transaction: it holds their rows, and requests at the door wait for them. */
 const BATCH = 500;
+
+const ALLOWANCE_KEY = {
+  tenant_id: 'text',
+  user_id: 'text',
+  usage_type: 'text',
+  reset_period: 'text',
+} as const;
+const ENDED_COLUMNS = {
+  ...ALLOWANCE_KEY,
+  period_start: 'timestamptz',
+  period_end: 'timestamptz',
+  used: 'numeric',
+  usage_limit: 'numeric',
+} as const;
+const RUNNING_COLUMNS = { ...ALLOWANCE_KEY, started_at: 'timestamptz', ends_at: 'timestamptz' } as const;
+const ENDED = recordset(ENDED_COLUMNS);
+const RUNNING = recordset(RUNNING_COLUMNS);
 
 interface DueAllowance {
   readonly [column: string]: unknown;
@@ -82,27 +100,28 @@ async function resetBatch(
   await transaction.query(
     `with ended as (
        insert into ops.free_tier_periods (tenant_id, user_id, usage_type, reset_period, period_start, period_end, used, usage_limit)
-       select * from json_to_recordset($1::text::json) as e (tenant_id text, user_id text, usage_type text,
-         reset_period text, period_start timestamptz, period_end timestamptz, used numeric, usage_limit numeric)
+       select * from ${ENDED.from('e', 2)}
        on conflict (tenant_id, user_id, usage_type, reset_period, period_start) do nothing)
      update free_tier_usage f
-        set current_usage = 0, last_reset_at = r.started_at, next_reset_at = r.ends_at, updated_at = $3,
+        set current_usage = 0, last_reset_at = r.started_at, next_reset_at = r.ends_at, updated_at = $1,
             version = f.version + 1
-       from json_to_recordset($2::text::json) as r (tenant_id text, user_id text, usage_type text, reset_period text,
-         started_at timestamptz, ends_at timestamptz)
+       from ${RUNNING.from('r', 10)}
       where f.tenant_id = r.tenant_id and f.user_id = r.user_id and f.usage_type = r.usage_type
         and f.reset_period = r.reset_period`,
     [
-      JSON.stringify(changes.flatMap((change) => change.ended)),
-      JSON.stringify(changes.map((change) => change.running)),
       now,
+      ...ENDED.parameters(changes.flatMap((change) => change.ended)),
+      ...RUNNING.parameters(changes.map((change) => change.running)),
     ],
   );
   return due.length;
 }
 
 /** What becomes of one allowance: the periods that ended, and the one that runs. */
-function changeOf(row: DueAllowance, now: Date): { ended: unknown[]; running: unknown } {
+function changeOf(
+  row: DueAllowance,
+  now: Date,
+): { ended: RecordsetRow<typeof ENDED_COLUMNS>[]; running: RecordsetRow<typeof RUNNING_COLUMNS> } {
   const { tenant_id, user_id, usage_type, reset_period, usage_limit } = row;
   const key = { tenant_id, user_id, usage_type, reset_period };
   const { missed, running } = periodsSince(row.anchor_date, reset_period, new Date(row.next_reset_at), now);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { recordset } from '../../platform/db/recordset.ts';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import type { Quota, QuotaRequest } from '../../platform/call/call.ts';
@@ -53,6 +54,8 @@ function leftOf(row: Allowance): number {
   return row.usage_limit - row.current_usage - row.reserved;
 }
 
+const RESERVATIONS = recordset({ reservation_id: 'uuid', usage_type: 'text', amount: 'numeric' });
+
 type Attempt = { state: 'done'; refused: ReadonlyMap<string, Problem> } | { state: 'due' };
 
 async function reserveWithin(
@@ -99,14 +102,14 @@ async function reserveWithin(
   if (reservations.length > 0) {
     await transaction.query(
       `with wanted as materialized (
-         select * from json_to_recordset($2::text::json) as w (reservation_id uuid, usage_type text, amount numeric)),
+         select * from ${RESERVATIONS.from('w', 3)}),
        kept as (
          insert into ops.usage_reservations (tenant_id, reservation_id, usage_type, amount, created_at)
-         select $1, reservation_id, usage_type, amount, $3 from wanted)
-       update free_tier_usage f set reserved = f.reserved + t.amount, updated_at = $3
+         select $1, reservation_id, usage_type, amount, $2 from wanted)
+       update free_tier_usage f set reserved = f.reserved + t.amount, updated_at = $2
          from (select usage_type, sum(amount) as amount from wanted group by usage_type) t
         where f.tenant_id = $1 and f.user_id = '' and f.usage_type = t.usage_type`,
-      [transaction.tenantId, JSON.stringify(reservations), now],
+      [transaction.tenantId, now, ...RESERVATIONS.parameters(reservations)],
     );
   }
   return { state: 'done', refused };

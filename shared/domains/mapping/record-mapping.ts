@@ -1,8 +1,8 @@
-import { hash } from 'node:crypto';
 import { mapperResponseKey, contentHash } from '../../platform/cache/keys.ts';
 import type { DataKey } from '../../platform/crypto/data-keys.ts';
 import { binding, seal } from '../../platform/crypto/sealing.ts';
 import type { Columns } from '../../platform/db/recordset.ts';
+import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
 import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
@@ -176,13 +176,8 @@ export function responseColumns(call: Call, recordId: string, response: MapperRe
   return {
     ...newRecordValues(call, recordId),
     mapped: response,
-    response_fingerprint: responseFingerprint(response),
+    response_fingerprint: fingerprintOf(response),
   };
-}
-
-/** What tells a repeated response from another one. */
-export function responseFingerprint(response: MapperResponse): Buffer {
-  return hash('sha256', JSON.stringify(response), 'buffer');
 }
 
 function questionHash(

@@ -1,20 +1,33 @@
 import { recordset } from '../../platform/db/recordset.ts';
+import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { performWrite } from '../../platform/writes/perform-write.ts';
+import {
+  completeOnce,
+  sameResponse,
+  type CompletionKind,
+  type CompletionRow,
+} from '../../platform/writes/complete-once.ts';
 import { archiveRequested, insertRecordsSql } from '../records/new-record.ts';
-import { RESPONSE_COLUMNS, responseColumns, responseFingerprint } from './record-mapping.ts';
+import { RESPONSE_COLUMNS, responseColumns } from './record-mapping.ts';
 import type { MapperResponse } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
-interface Pending {
-  readonly [column: string]: unknown;
+interface MappingRow extends CompletionRow {
+  readonly request_id: string;
   readonly status: string;
   readonly record_id: string | null;
-  readonly fingerprint: Buffer | null;
 }
+
+const MAPPING: CompletionKind<MappingRow> = {
+  one: 'mapping',
+  requests: 'mapper_requests',
+  responses: 'mapper_responses',
+  columns: 'q.request_id, q.status, p.record_id',
+  answer: ({ request_id, status, record_id }) => ok({ request_id, status, record_id }),
+};
 
 /**
  * Completes a mapping: stores the mapper's answer and its storage record. The same answer again is 200 and changes
@@ -28,29 +41,27 @@ export async function respondToMapping(
 ): Promise<Reply> {
   const faults = labelFaults(await knownLabels(call.services.crossTenant.core), response, '');
   if (faults.length > 0) throw new Problem('INVALID_REQUEST', { errors: faults });
-  const repeated = await findRepeated(call, requestId, response);
-  if (repeated !== undefined) return ok({ request_id: requestId, status: 'completed', record_id: repeated });
-  return performWrite(call, async (transaction) => {
-    const [pending] = await transaction.query<Pending>(
-      `select status, null::uuid as record_id, null::bytea as fingerprint from mapper_requests
-        where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
-      [call.tenant.tenantId, requestId, call.now],
-    );
-    if (pending === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such mapping.' });
-    if (pending.status !== 'pending') throw alreadyAnswered();
-    const recordId = newId(call.now);
-    const row = { request_id: requestId, ...responseColumns(call, recordId, response) };
-    await transaction.query(INSERT_RESPONSE, [call.tenant.tenantId, call.now, ...RESPONSE.parameters([row])]);
-    return {
-      reply: ok({ request_id: requestId, status: 'completed', record_id: recordId }),
-      audit: {
-        action: 'mapping.completed',
-        resource_type: 'mapping',
-        resource_id: requestId,
-        details: { record_id: recordId },
-      },
-      events: [archiveRequested(call, recordId)],
-    };
+  return completeOnce(call, MAPPING, requestId, {
+    isRepetition: sameResponse(fingerprintOf(response)),
+    prepare: () => Promise.resolve(undefined),
+    store: async (transaction) => {
+      const recordId = newId(call.now);
+      const row = { request_id: requestId, ...responseColumns(call, recordId, response) };
+      await transaction.query(INSERT_RESPONSE, [
+        call.tenant.tenantId,
+        call.now,
+        ...RESPONSE.parameters([row]),
+      ]);
+      return {
+        audit: {
+          action: 'mapping.completed',
+          resource_type: 'mapping',
+          resource_id: requestId,
+          details: { record_id: recordId },
+        },
+        events: [archiveRequested(call, recordId)],
+      };
+    },
   });
 }
 
@@ -84,23 +95,3 @@ const INSERT_RESPONSE = `
          g.mapped->>'notes', g.mapped->'provenance', g.mapped->'policy_context', g.mapped->'version_info',
          (g.mapped->>'processing_time_ms')::int, g.mapped->>'model_used', g.response_fingerprint, $2
     from given g`;
-
-function alreadyAnswered(): Problem {
-  return new Problem('CONFLICT', { detail: 'The mapping was completed with another response.' });
-}
-
-/** The record of an earlier, equal response; undefined while there is none. */
-async function findRepeated(
-  call: Call,
-  requestId: string,
-  response: MapperResponse,
-): Promise<string | undefined> {
-  const [stored] = await call.tenant.statement<Pending>(
-    `select r.* from scope, lateral (
-       select record_id, fingerprint from mapper_responses where tenant_id = scope.tenant_id and request_id = $2 offset 0) r`,
-    [requestId],
-  );
-  if (stored?.record_id == null || stored.fingerprint === null) return undefined;
-  if (!stored.fingerprint.equals(responseFingerprint(response))) throw alreadyAnswered();
-  return stored.record_id;
-}

@@ -1,6 +1,7 @@
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Fault } from '../../platform/call/problem.ts';
+import { pointerPart } from '../../platform/json/pointer.ts';
 
 /** A new label is known everywhere within this time; where it was written, at once. */
 const TTL_MS = 30_000;
@@ -43,13 +44,12 @@ export function labelFaults(
   root: string,
 ): Fault[] {
   const detail = 'is not a label of the taxonomy';
-  const pointer = (label: string): string => label.replaceAll('~', '~0').replaceAll('/', '~1');
   return [
     ...response.taxonomy.flatMap((label, n) =>
       labels.has(label) ? [] : [{ pointer: `${root}/taxonomy/${n}`, detail }],
     ),
     ...Object.keys(response.scores).flatMap((label) =>
-      labels.has(label) ? [] : [{ pointer: `${root}/scores/${pointer(label)}`, detail }],
+      labels.has(label) ? [] : [{ pointer: `${root}/scores/${pointerPart(label)}`, detail }],
     ),
   ];
 }

@@ -1,4 +1,5 @@
-import { json, type TenantTransaction } from '../../platform/db/tenant-database.ts';
+import { recordset } from '../../platform/db/recordset.ts';
+import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import type { Reply } from '../../platform/call/reply.ts';
@@ -28,7 +29,7 @@ export async function addResults(call: Call, requestId: string, { results }: New
         call.tenant.tenantId,
         requestId,
         call.now,
-        json(results.map((result, n) => ({ ...result, n }))),
+        ...RESULTS.parameters(results.map((result, n) => ({ ...result, n }))),
       ]);
       return {
         reply: {
@@ -73,11 +74,21 @@ async function lockOpen(call: Call, transaction: TenantTransaction, requestId: s
   return request;
 }
 
+const RESULTS = recordset({
+  n: 'int',
+  detector: 'text',
+  status: 'text',
+  output: 'jsonb',
+  metadata: 'jsonb',
+  error: 'text',
+  processing_time_ms: 'int',
+  confidence: 'float8',
+});
+
 // A statement of its own after the lock: only so does it see what the lock's last holder added.
 const ADD_RESULTS = `
   with given as (
-    select * from jsonb_to_recordset($4) as g (n int, detector text, status text, output jsonb, metadata jsonb,
-      error text, processing_time_ms int, confidence float8)),
+    select * from ${RESULTS.from('g', 4)}),
   placed as (
     select g.*, (row_number() over (partition by g.detector order by g.n)
              + coalesce((select max(d.attempt) from detector_results d

@@ -110,8 +110,8 @@ export interface Answered {
   readonly expires_at: string | Date;
 }
 
-type Outcome = Pick<
-  Completion,
+/** The columns of a completion that an answer tells of. */
+export type OutcomeColumn =
   | 'coverage_achieved'
   | 'coverage_method'
   | 'coverage_threshold'
@@ -119,8 +119,9 @@ type Outcome = Pick<
   | 'detectors_attempted'
   | 'detectors_succeeded'
   | 'total_processing_time_ms'
-  | 'error'
->;
+  | 'error';
+
+type Outcome = Pick<Completion, OutcomeColumn>;
 
 /** An instant in one spelling, so that a repeated answer is the first one's text. */
 function spelled(instant: string | Date): string {

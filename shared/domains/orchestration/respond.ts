@@ -2,7 +2,12 @@ import { json, type TenantTransaction } from '../../platform/db/tenant-database.
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import type { Reply } from '../../platform/call/reply.ts';
-import { performWrite } from '../../platform/writes/perform-write.ts';
+import {
+  completeOnce,
+  sameResponse,
+  type CompletionKind,
+  type CompletionRow,
+} from '../../platform/writes/complete-once.ts';
 import {
   complete,
   COMPLETION_COLUMNS,
@@ -15,15 +20,27 @@ import {
   statusOf,
   type Answered,
   type Completion,
+  type OutcomeColumn,
   type Try,
 } from './completion.ts';
 import { coverageRule } from './coverage.ts';
 import type { OrchestrationResponse } from './schemas.ts';
 
-/** Another request completed it between the first look and the lock. */
-class AlreadyCompleted extends Error {
-  override name = 'AlreadyCompleted';
+interface OrchestrationRow extends Answered, CompletionRow, Pick<Completion, OutcomeColumn> {
+  readonly status: string;
+  readonly coverage_rule: unknown;
+  readonly completed_at: string;
 }
+
+const ORCHESTRATION: CompletionKind<OrchestrationRow> = {
+  one: 'orchestration',
+  requests: 'orchestration_requests',
+  responses: 'orchestration_responses',
+  columns: `q.request_id, q.job_id, q.policy_bundle, q.processing_mode, q.created_at, q.expires_at, q.status, q.coverage_rule,
+    p.created_at as completed_at, p.error, p.coverage_achieved, p.coverage_method, p.coverage_threshold, p.fallback_used,
+    p.detectors_attempted, p.detectors_succeeded, p.total_processing_time_ms`,
+  answer: (row) => coverageReply(completedAnswer(row, row, row.completed_at), 200),
+};
 
 /**
  * Completes an orchestration; its coverage is computed from the plan. The same response again gets the same answer and
@@ -35,11 +52,13 @@ export async function respondToOrchestration(
   requestId: string,
   response: OrchestrationResponse,
 ): Promise<Reply> {
-  const earlier = await findRepeated(call, requestId, response);
-  if (earlier !== undefined) return earlier;
-  try {
-    return await performWrite(call, async (transaction) => {
-      const request = await lockPending(call, transaction, requestId);
+  return completeOnce(call, ORCHESTRATION, requestId, {
+    isRepetition: sameResponse(responseFingerprint(response)),
+    prepare: () => Promise.resolve(undefined),
+    store: async (transaction, request) => {
+      if (request.status === 'cancelled') {
+        throw new Problem('CONFLICT', { detail: 'The orchestration was cancelled.' });
+      }
       const tries = await readTries(call, transaction, requestId);
       const completion = complete(coverageRule.parse(request.coverage_rule), tries, response);
       await transaction.query(COMPLETE, [
@@ -50,7 +69,6 @@ export async function respondToOrchestration(
         statusOf(completion),
       ]);
       return {
-        reply: coverageReply(completedAnswer(request, completion, call.now), 200),
         audit: {
           action: 'orchestration.completed',
           resource_type: 'orchestration',
@@ -63,39 +81,8 @@ export async function respondToOrchestration(
           },
         },
       };
-    });
-  } catch (error) {
-    if (!(error instanceof AlreadyCompleted)) throw error;
-    const first = await findRepeated(call, requestId, response);
-    if (first === undefined) throw error;
-    return first;
-  }
-}
-
-interface LockedRequest extends Answered {
-  readonly [column: string]: unknown;
-  readonly status: string;
-  readonly coverage_rule: unknown;
-}
-
-const ANSWERED = 'o.request_id, o.job_id, o.policy_bundle, o.processing_mode, o.created_at, o.expires_at';
-
-async function lockPending(
-  call: Call,
-  transaction: TenantTransaction,
-  requestId: string,
-): Promise<LockedRequest> {
-  const [request] = await transaction.query<LockedRequest>(
-    `select ${ANSWERED}, status, coverage_rule from orchestration_requests o
-      where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
-    [call.tenant.tenantId, requestId, call.now],
-  );
-  if (request === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such orchestration.' });
-  if (request.status === 'cancelled') {
-    throw new Problem('CONFLICT', { detail: 'The orchestration was cancelled.' });
-  }
-  if (request.status === 'completed' || request.status === 'failed') throw new AlreadyCompleted();
-  return request;
+    },
+  });
 }
 
 interface TryRow {
@@ -132,35 +119,3 @@ const COMPLETE = `
     select $1, $2, $3, ${COMPLETION_VALUES} from jsonb_to_record($4) as c (${COMPLETION_COLUMNS}))
   update orchestration_requests set status = $5, updated_at = $3, version = version + 1
    where tenant_id = $1 and request_id = $2`;
-
-type Repeated = Answered &
-  Omit<Completion, 'fingerprint'> & {
-    readonly [column: string]: unknown;
-    readonly fingerprint: Buffer;
-    readonly completed_at: string;
-  };
-
-/**
- * The answer to an earlier, equal response; undefined while there is none.
- * @throws Problem 409 when the earlier one was another.
- */
-async function findRepeated(
-  call: Call,
-  requestId: string,
-  response: OrchestrationResponse,
-): Promise<Reply | undefined> {
-  const [stored] = await call.tenant.statement<Repeated>(
-    `select r.* from scope, lateral (
-       select ${ANSWERED}, p.created_at as completed_at, p.fingerprint, p.error,
-              p.coverage_achieved, p.coverage_method, p.coverage_threshold, p.fallback_used, p.detectors_attempted,
-              p.detectors_succeeded, p.total_processing_time_ms
-         from orchestration_responses p join orchestration_requests o using (tenant_id, request_id)
-        where tenant_id = scope.tenant_id and request_id = $2 and o.expires_at > $3 offset 0) r`,
-    [requestId, call.now],
-  );
-  if (stored === undefined) return undefined;
-  if (!stored.fingerprint.equals(responseFingerprint(response))) {
-    throw new Problem('CONFLICT', { detail: 'The orchestration was completed with another response.' });
-  }
-  return coverageReply(completedAnswer(stored, stored, stored.completed_at), 200);
-}

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { unit } from '../../platform/http/fields.ts';
 import type { Fault } from '../../platform/call/problem.ts';
+import { pointerPart } from '../../platform/json/pointer.ts';
 import { COVERAGE_METHODS } from './coverage.ts';
 import { forgetPlans } from './routing-plan.ts';
 import { flag, isActive, nameText, settingsObject } from '../../platform/resources/field-schemas.ts';
@@ -64,7 +65,7 @@ function weightFaults(plan: RoutingPlan): Fault[] {
     ...Object.keys(plan.weights)
       .filter((name) => !known.has(name))
       .map((name) => ({
-        pointer: `/weights/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+        pointer: `/weights/${pointerPart(name)}`,
         detail: 'is no detector of the plan',
       })),
   ];

@@ -1,10 +1,6 @@
 import type { z } from 'zod';
+import { pointerPart } from '../json/pointer.ts';
 import type { Fault } from './problem.ts';
-
-/** A name as a part of an RFC 6901 pointer. */
-export function pointerPart(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
-}
 
 /** How what clients send is parsed: what is missing is called so, not "undefined", which is no word of JSON. */
 export const PARSING = {

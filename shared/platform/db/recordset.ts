@@ -7,6 +7,7 @@ export type ColumnType =
   | 'boolean'
   | 'smallint'
   | 'int'
+  | 'float8'
   | 'numeric'
   | 'numeric(20, 9)'
   | 'timestamptz'
@@ -24,7 +25,9 @@ type ColumnValue<T extends ColumnType> = T extends 'jsonb'
     : string | number | boolean | Date | null;
 
 /** A row by its columns' names. Absent is null. */
-export type RecordsetRow<C extends Columns> = { readonly [name in keyof C]?: ColumnValue<C[name]> };
+export type RecordsetRow<C extends Columns> = {
+  readonly [name in keyof C]?: ColumnValue<C[name]> | undefined;
+};
 
 /** A row as the elements of its columns' arrays. */
 export type EncodedRow = readonly string[];

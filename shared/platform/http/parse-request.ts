@@ -1,4 +1,5 @@
-import { faultsOf, PARSING, pointerPart } from '../call/faults.ts';
+import { faultsOf, PARSING } from '../call/faults.ts';
+import { pointerPart } from '../json/pointer.ts';
 import { isAscii } from 'node:buffer';
 import type { HttpRequest } from '@azure/functions';
 import type { z } from 'zod';

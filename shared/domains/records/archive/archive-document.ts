@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import canonicalize from 'canonicalize';
 import { z } from 'zod';
+import { canonicalJson } from '../../../platform/json/canonical-json.ts';
 
 /** The layout of archived documents; a reader that meets another one knows it does not know it. */
 const DOCUMENT_SCHEMA = 'com.comply-ai.record.v1';
@@ -55,7 +55,7 @@ export function recordIdOfName(name: string): string | undefined {
  * source stays sealed.
  */
 export function archiveDocument(record: ArchivableRecord): ArchiveDocument {
-  const text = canonicalize({
+  const text = canonicalJson({
     schema: DOCUMENT_SCHEMA,
     id: record.id,
     tenant_id: record.tenant_id,
@@ -80,7 +80,6 @@ export function archiveDocument(record: ArchivableRecord): ArchiveDocument {
       mapper: record.mapped_data['provenance'] ?? null,
     },
   });
-  if (text === undefined) throw new Error('a record has no canonical form');
   const bytes = Buffer.from(text, 'utf8');
   return { name: archiveName(record), bytes, sha256: createHash('sha256').update(bytes).digest() };
 }

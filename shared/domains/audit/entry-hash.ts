@@ -33,7 +33,7 @@ const LEAF_PREFIX = '\0';
  * The canonical bytes of an entry (RFC 8785, as the text whose UTF-8 they are) and their leaf hash, SHA-256(0x00 ‖ bytes):
  * what the tenant's Merkle tree is made of, and what anyone can compute again.
  */
-export function sealEntry(facts: AuditFacts): { readonly canonical: string; readonly leafHash: Buffer } {
+export function hashEntry(facts: AuditFacts): { readonly canonical: string; readonly leafHash: Buffer } {
   const canonical = canonicalJson({
     canonical_version: CANONICAL_VERSION,
     tenant_id: facts.tenant_id,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { sealEntry } from './canonical.ts';
+import { hashEntry, type AuditFacts } from './entry-hash.ts';
 
 const facts = {
   tenant_id: 'acme',
@@ -28,7 +28,7 @@ const CANONICAL =
   '"resource_type":"mapping","tenant_id":"acme","trace_id":null,"user_agent":null,"user_id":null}';
 
 test('an entry’s canonical bytes are those of RFC 8785, and its leaf hash those of RFC 6962', () => {
-  const { canonical, leafHash } = sealEntry(facts);
+  const { canonical, leafHash } = hashEntry(facts);
   expect(canonical).toBe(CANONICAL);
   const expected = createHash('sha256').update(Buffer.concat([Buffer.of(0), Buffer.from(CANONICAL)]));
   expect(leafHash.equals(expected.digest())).toBe(true);
@@ -36,5 +36,30 @@ test('an entry’s canonical bytes are those of RFC 8785, and its leaf hash thos
 
 test('fields beyond the documented ones do not change the hash', () => {
   const more = { ...facts, azure_region: 'westeurope' };
-  expect(sealEntry(more).leafHash.equals(sealEntry(facts).leafHash)).toBe(true);
+  expect(hashEntry(more).leafHash.equals(hashEntry(facts).leafHash)).toBe(true);
+});
+
+/** Another value than {@link facts} has, of each field. */
+const OTHER: Readonly<Record<keyof AuditFacts, unknown>> = {
+  tenant_id: 'globex',
+  id: '019ab000-0000-7000-8000-000000000002',
+  event_source: '/comply-ai/mapper',
+  event_id: 'e2',
+  created_at: '2026-11-24T10:00:00.123457Z',
+  actor: null,
+  user_id: 'u1',
+  action: 'mapping.completed',
+  resource_type: 'record',
+  resource_id: null,
+  outcome: 'denied',
+  details: { b: 1.0, a: [true, null, 1e22] },
+  ip_address: '10.0.0.1',
+  user_agent: 'curl',
+  trace_id: 't1',
+};
+
+test.each(Object.entries(OTHER))('another %s changes the hash', (field, value) => {
+  const changed = { ...facts, [field]: value };
+  expect(hashEntry(changed).leafHash.equals(hashEntry(facts).leafHash)).toBe(false);
+  expect(JSON.parse(hashEntry(changed).canonical)).toEqual({ ...changed, canonical_version: 1 });
 });

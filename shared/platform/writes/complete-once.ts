@@ -1,0 +1,144 @@
+import type { Call } from '../call/call.ts';
+import { Problem } from '../call/problem.ts';
+import type { Reply } from '../call/reply.ts';
+import type { TenantTransaction } from '../db/tenant-database.ts';
+import { performWrite, type Effect } from './perform-write.ts';
+
+/** A request that is completed once, with what stands beside it once it is. */
+export interface CompletionRow {
+  readonly [column: string]: unknown;
+  /** Of the response that completed it; null while there is none. */
+  readonly fingerprint: Buffer | null;
+}
+
+/** A kind of request that one response completes. */
+export interface CompletionKind<Row extends CompletionRow> {
+  /** What refusals call it: `mapping`. */
+  readonly one: string;
+  /** The table of requests, with the alias `q`: `tenant_id`, `request_id`, `expires_at`. */
+  readonly requests: string;
+  /** The table of responses, with the alias `p`: `tenant_id`, `request_id`, `fingerprint`. */
+  readonly responses: string;
+  /** The columns of a {@link CompletionRow} but for its fingerprint, by the aliases `q` and `p`. */
+  readonly columns: string;
+  /** The answer about a completed request: to the first response and to each repetition. */
+  readonly answer: (row: Row) => Reply;
+}
+
+/** How one response completes a request. */
+export interface Completing<Row extends CompletionRow, Prepared> {
+  /** Whether what completed the request is what came now: then it is answered again, and nothing changes. */
+  readonly isRepetition: (completed: Row) => boolean;
+  /** What is needed from elsewhere; runs before the transaction, which must not wait for another connection. */
+  readonly prepare: (open: Row) => Promise<Prepared>;
+  /**
+   * Stores the response in the transaction that holds the request's lock, and says what that causes. Nothing may be left
+   * open behind it: the request then has a row of responses.
+   */
+  readonly store: (
+    transaction: TenantTransaction,
+    open: Row,
+    prepared: Prepared,
+  ) => Promise<Omit<Effect, 'reply' | 'storedReply'>>;
+}
+
+/** Thrown out of the transaction, which then has changed nothing and is not metered. */
+class CompletedBefore extends Error {
+  override name = 'CompletedBefore';
+  readonly reply: Reply;
+  constructor(reply: Reply) {
+    super('completed before');
+    this.reply = reply;
+  }
+}
+
+/**
+ * Completes a request once. Of equal responses, each gets the same answer, however many come and also when they come at
+ * once; one of them is stored. The request's row is the lock: who holds it looks again whether the request is completed,
+ * and only then stores. A repetition is neither metered nor audited.
+ * @throws Problem 404; 409 when the request was completed otherwise; what `prepare` and `store` throw.
+ */
+export async function completeOnce<Row extends CompletionRow, Prepared>(
+  call: Call,
+  kind: CompletionKind<Row>,
+  requestId: string,
+  completing: Completing<Row, Prepared>,
+): Promise<Reply> {
+  // Without the lock first: a repetition is answered even where the tenant's allowance is spent.
+  const [found] = await call.tenant.statement<Row>(
+    `select r.* from scope, lateral (${select(kind, 'scope.tenant_id', 2)} offset 0) r`,
+    [requestId, call.now],
+  );
+  const { before, open } = judge(kind, completing, found);
+  if (before !== undefined) return before;
+  const prepared = await completing.prepare(open);
+  try {
+    return await performWrite(call, (transaction) =>
+      completeLocked(call, kind, requestId, completing, prepared, transaction),
+    );
+  } catch (error) {
+    if (error instanceof CompletedBefore) return error.reply;
+    throw error;
+  }
+}
+
+async function completeLocked<Row extends CompletionRow, Prepared>(
+  call: Call,
+  kind: CompletionKind<Row>,
+  requestId: string,
+  completing: Completing<Row, Prepared>,
+  prepared: Prepared,
+  transaction: TenantTransaction,
+): Promise<Effect> {
+  const parameters = [transaction.tenantId, requestId, call.now];
+  const read = (): Promise<Row[]> => transaction.query<Row>(select(kind, '$1', 2), parameters);
+  // The second statement sees what the lock's last holder committed. Both travel together.
+  const [, [locked]] = await Promise.all([
+    transaction.query(
+      `select from ${kind.requests} q where q.tenant_id = $1 and q.request_id = $2 for update`,
+      [transaction.tenantId, requestId],
+    ),
+    read(),
+  ]);
+  const { before, open } = judge(kind, completing, locked);
+  if (before !== undefined) throw new CompletedBefore(before);
+  const effect = await completing.store(transaction, open, prepared);
+  const [completed] = await read();
+  if (completed === undefined) throw new Error(`a ${kind.one} is gone that was locked`);
+  return { ...effect, reply: kind.answer(completed) };
+}
+
+/** The select of a request with its response, for a tenant given in SQL; `$first` is its id, the next one is now. */
+function select(
+  kind: Pick<CompletionKind<CompletionRow>, 'requests' | 'responses' | 'columns'>,
+  tenantId: string,
+  first: number,
+): string {
+  return `select ${kind.columns}, p.fingerprint
+            from ${kind.requests} q
+            left join ${kind.responses} p on p.tenant_id = q.tenant_id and p.request_id = q.request_id
+           where q.tenant_id = ${tenantId} and q.request_id = $${first} and q.expires_at > $${first + 1}`;
+}
+
+type Judged<Row> =
+  { readonly before: Reply; readonly open?: never } | { readonly before?: never; readonly open: Row };
+
+/**
+ * Whether a request is open, or was completed by an equal response, whose answer is then given again.
+ * @throws Problem 404, 409.
+ */
+function judge<Row extends CompletionRow>(
+  kind: CompletionKind<Row>,
+  { isRepetition }: Pick<Completing<Row, unknown>, 'isRepetition'>,
+  row: Row | undefined,
+): Judged<Row> {
+  if (row === undefined) throw new Problem('NOT_FOUND', { detail: `There is no such ${kind.one}.` });
+  if (row.fingerprint === null) return { open: row };
+  if (isRepetition(row)) return { before: kind.answer(row) };
+  throw new Problem('CONFLICT', { detail: `The ${kind.one} was completed with another response.` });
+}
+
+/** The usual rule of {@link Completing.isRepetition}: the same canonical JSON. */
+export function sameResponse(fingerprint: Buffer): (completed: CompletionRow) => boolean {
+  return (completed) => completed.fingerprint?.equals(fingerprint) === true;
+}

@@ -168,7 +168,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
       events: [auditEvent(call, { ...audit, tenant_id: body.tenant_id })],
     };
   });
-  await call.services.tenants.forget(body.tenant_id);
+  call.services.tenants.forget(body.tenant_id);
   return reply;
 }
 

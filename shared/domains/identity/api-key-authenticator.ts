@@ -64,6 +64,7 @@ export class ApiKeyAuthenticator implements Authenticator {
       permissions: this.#permissionsOf(stored),
       rateLimitPerHour: stored.rate_limit_per_hour,
       rateLimitPerDay: stored.rate_limit_per_day,
+      expiresAt: stored.expires_at === null ? null : new Date(stored.expires_at),
     };
   }
 

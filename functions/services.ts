@@ -45,7 +45,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     cache,
     rateLimiter: new RateLimiter(cache),
     dataKeys: new DataKeys(crossTenant.core, openKeyEncryptionKeys(settings)),
-    tenants: new CachedTenantDirectory(crossTenant.core, cache),
+    tenants: new CachedTenantDirectory(crossTenant.core),
     authenticator,
     credentials: authenticator,
     quota: freeTierQuota,

@@ -112,6 +112,68 @@ describe('rotating a key', () => {
   });
 });
 
+describe('a key gives no more than it has', () => {
+  const inDays = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString();
+  const limited = (columns = {}): Promise<string> =>
+    app.makeKey('acme', ['api_keys:manage', 'config:read'], {
+      rate_limit_per_hour: 50,
+      rate_limit_per_day: 70,
+      ...columns,
+    });
+
+  it.each<[string, object]>([
+    ['a higher rate of the hour', { rate_limit_per_hour: 51 }],
+    ['a higher rate of the day', { rate_limit_per_day: 71 }],
+    ['a later expiry', { expires_at: inDays(11) }],
+    ['no expiry', { expires_at: null }],
+  ])('neither to a new key nor, by rotation, to itself: %s', async (_what, wanted) => {
+    const key = await limited({ expires_at: inDays(10) });
+    const made = await make(key, { permissions: ['config:read'], ...wanted });
+    expect([made.status, made.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
+    expect(made.body.detail).toContain(Object.keys(wanted)[0]);
+    if (!('expires_at' in wanted)) return;
+    const path = `/api/v1/api-keys/${keyIdOf(key)}/rotate`;
+    const rotated = await app.request('POST', path, { key, body: wanted });
+    expect([rotated.status, rotated.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
+  });
+
+  it('and what is left out is its own, or the default where that is lower', async () => {
+    const expires_at = inDays(10);
+    const made = await make(await limited({ expires_at }), { permissions: ['config:read'] });
+    expect(made.body).toMatchObject({ rate_limit_per_hour: 50, rate_limit_per_day: 70, expires_at });
+    const lasting = await make(acme.owner, { permissions: ['config:read'] });
+    expect(lasting.body).toMatchObject({
+      rate_limit_per_hour: 1000,
+      rate_limit_per_day: 10_000,
+      expires_at: null,
+    });
+  });
+
+  it('so one that expires does not prolong itself by rotation, while a lasting one prolongs it', async () => {
+    const expires_at = inDays(10);
+    const [own, others] = [await limited({ expires_at }), await limited({ expires_at })];
+    const rotate = (key: string, target: string): Promise<TestAnswer> =>
+      app.request('POST', `/api/v1/api-keys/${keyIdOf(target)}/rotate`, { key });
+    expect((await rotate(own, own)).body.expires_at).toBe(expires_at);
+    const prolonged = await rotate(acme.owner, others);
+    expect(Date.parse(prolonged.body.expires_at)).toBeGreaterThanOrEqual(Date.parse(expires_at));
+  });
+
+  it('so another key’s higher rate or longer life cannot be taken over by rotating it', async () => {
+    const key = await limited({ expires_at: inDays(10) });
+    for (const columns of [
+      { rate_limit_per_hour: 51, expires_at: inDays(5) },
+      { rate_limit_per_day: 71, expires_at: inDays(5) },
+      { expires_at: null },
+    ]) {
+      const target = await limited(columns);
+      const path = `/api/v1/api-keys/${keyIdOf(target)}/rotate`;
+      expect((await app.request('POST', path, { key })).status).toBe(403);
+      expect(await works(target)).toBe(200);
+    }
+  });
+});
+
 describe('revoking a key', () => {
   it('ends it at once, again changes nothing, and another tenant cannot', async () => {
     const made = await make(acme.owner, { permissions: ['config:read'] });
@@ -146,6 +208,53 @@ describe('revoking a key', () => {
     const answers = await Promise.all([revoke(first, second), revoke(second, first)]);
     expect(answers.map((answer) => answer.status).sort()).toEqual([204, 409]);
     expect([await works(first), await works(second)].sort()).toEqual([200, 401]);
+  });
+});
+
+describe('a tenant keeps a key that manages keys and lasts for another week', () => {
+  const MANAGER = ['api_keys:manage', 'config:read'] as const;
+  const inDays = (days: number): Date => new Date(Date.now() + days * 86_400_000);
+  const revoke = async (key: string, target: string): Promise<number> =>
+    (await app.request('DELETE', `/api/v1/api-keys/${keyIdOf(target)}`, { key })).status;
+  const rotate = async (key: string, target: string, body: object): Promise<number> =>
+    (await app.request('POST', `/api/v1/api-keys/${keyIdOf(target)}/rotate`, { key, body })).status;
+
+  it.each([
+    [6, 409],
+    [8, 204],
+  ])('when another one has %i days to live: revoking the lasting one is %i', async (days, expected) => {
+    const tenant = `keeps-${days}`;
+    const lasting = await makeTenant(tenant);
+    await app.makeKey(tenant, MANAGER, { expires_at: inDays(days) });
+    expect(await revoke(lasting, lasting)).toBe(expected);
+  });
+
+  it('also by rotation to one that ends soon', async () => {
+    const lasting = await makeTenant('keeps-rotated');
+    const soon = { expires_at: inDays(1).toISOString(), overlap_seconds: 0 };
+    expect(await rotate(lasting, lasting, soon)).toBe(409);
+    expect(await rotate(lasting, lasting, { overlap_seconds: 0 })).toBe(201);
+  });
+
+  it('when the last two are revoked, or rotated to short ones, at once', async () => {
+    const soon = { expires_at: inDays(1).toISOString(), overlap_seconds: 0 };
+    for (const [tenant, end] of [
+      ['keeps-revoking', revoke],
+      ['keeps-rotating', (key: string, target: string) => rotate(key, target, soon)],
+    ] as const) {
+      const first = await makeTenant(tenant);
+      const second = (await make(first, { permission_set: 'owner' })).body.api_key as string;
+      await app.makeKey(tenant, MANAGER, { expires_at: inDays(1) });
+      const statuses = await Promise.all([end(first, second), end(second, first)]);
+      expect([tenant, statuses.filter((status) => status < 300).length]).toEqual([tenant, 1]);
+      expect([await works(first), await works(second)].filter((status) => status === 200)).toHaveLength(1);
+    }
+  });
+
+  it('and one that ends soon anyway may go as long as it is not the last', async () => {
+    const first = await makeTenant('keeps-short');
+    const short = await app.makeKey('keeps-short', MANAGER, { expires_at: inDays(1) });
+    expect(await revoke(first, short)).toBe(204);
   });
 });
 

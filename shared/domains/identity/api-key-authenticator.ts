@@ -2,7 +2,7 @@ import type { Authenticator, Principal } from '../../platform/auth/principal.ts'
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import { Problem } from '../../platform/call/problem.ts';
+import { unauthorized } from '../../platform/call/problem.ts';
 import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 
@@ -23,10 +23,6 @@ const MEMORY_TTL_MS = 5_000;
 const MEMORY_MAX = 10_000;
 /** `last_used_at` is written at most this often for each key: it answers "is it in use", not "when exactly". */
 const LAST_USED_GRAIN_MS = 60_000;
-
-function unauthorized(detail: string): Problem {
-  return new Problem('UNAUTHORIZED', { detail, headers: { 'www-authenticate': 'Bearer realm="comply-ai"' } });
-}
 
 /** Checks API keys against their stored hashes. */
 export class ApiKeyAuthenticator implements Authenticator {
@@ -68,6 +64,7 @@ export class ApiKeyAuthenticator implements Authenticator {
       permissions: this.#permissionsOf(stored),
       rateLimitPerHour: stored.rate_limit_per_hour,
       rateLimitPerDay: stored.rate_limit_per_day,
+      expiresAt: stored.expires_at === null ? null : new Date(stored.expires_at),
     };
   }
 

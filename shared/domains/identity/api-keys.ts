@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
+import { knownPermissions } from '../../platform/auth/permissions.ts';
 import { when } from '../../platform/db/keyset.ts';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
@@ -7,6 +7,8 @@ import { listReply } from '../../platform/http/list-reply.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, noContent, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
+import { grantsOfNewKey, readExpiry, refuseMoreThanHeld, type Grants } from './key-grants.ts';
+import { lockManagingKeys, requireManagingKeyLeft } from './managing-keys.ts';
 import { insertKey, KEY_COLUMNS, keyStatus, presentKey, type KeyRow } from './insert-key.ts';
 import { permissionsOf, type apiKeysQuery, type NewApiKey, type Rotation } from './schemas.ts';
 
@@ -14,23 +16,19 @@ const AUDIT_TYPE = 'api_key';
 
 /**
  * Makes a key. Its text is in this answer alone.
- * @throws Problem 403 for a permission that the caller's own key lacks, 400 for an expiry that has passed.
+ * @throws Problem 403 for more than the caller's own key has: permissions, rates, a later expiry; 400 for an expiry that
+ * has passed.
  */
 export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
-  const permissions = permissionsOf(body);
-  refuseMoreThanHeld(call, permissions);
-  const expiresAt = laterThanNow(call, body.expires_at);
+  const grants = grantsOfNewKey(call, permissionsOf(body), body);
   return performWrite(call, async (transaction) => {
     const { row, credential } = await insertKey(
       call.services.settings,
       transaction,
       {
+        ...grants,
         tenantId: call.tenant.tenantId,
         name: body.key_name,
-        permissions,
-        rateLimitPerHour: body.rate_limit_per_hour,
-        rateLimitPerDay: body.rate_limit_per_day,
-        expiresAt,
         createdBy: actorOf(call),
       },
       call.now,
@@ -41,7 +39,7 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
         action: 'api_key.created',
         resource_type: AUDIT_TYPE,
         resource_id: row.key_id,
-        details: { permissions },
+        details: { permissions: grants.permissions },
       },
     };
   });
@@ -67,33 +65,26 @@ export function listApiKeys(call: Call, query: z.output<typeof apiKeysQuery>, ur
 
 /**
  * Makes a key's successor with its name, permissions and limits; the old one works on for the overlap.
- * @throws Problem 404; 409 for a key that is revoked, expired or rotated already; 403 for one that may do more than the
- * caller's, whose secret would be a way to more.
+ * @throws Problem 404; 409 for a key that is revoked, expired or rotated already, and for the last lasting one that manages
+ * keys, where its successor would not last; 403 where the successor would have more than the caller's own key.
  */
 export async function rotateApiKey(call: Call, keyId: string, body: Rotation): Promise<Reply> {
   const reply = await performWrite(
     call,
     async (transaction) => {
+      const managing = await lockManagingKeys(call, transaction);
       const old = await lockKey(call, transaction, keyId);
       const status = keyStatus(old, call.now);
       if (status !== 'active') throw notRotatable(`The key is ${status}.`);
       if (old.replaced_by !== null) throw notRotatable(`The key was rotated to ${old.replaced_by}.`);
-      const permissions = [...knownPermissions(old.permissions)];
-      refuseMoreThanHeld(call, permissions);
+      const grants = successorGrants(call, old, body);
       const { row, credential } = await insertKey(
         call.services.settings,
         transaction,
-        {
-          tenantId: call.tenant.tenantId,
-          name: old.key_name,
-          permissions,
-          rateLimitPerHour: old.rate_limit_per_hour,
-          rateLimitPerDay: old.rate_limit_per_day,
-          expiresAt: successorExpiry(call, old, body),
-          createdBy: actorOf(call),
-        },
+        { ...grants, tenantId: call.tenant.tenantId, name: old.key_name, createdBy: actorOf(call) },
         call.now,
       );
+      requireManagingKeyLeft(call, managing, keyId, [row]);
       const end = overlapEnd(call, old, body);
       await transaction.query(
         `update api_keys set replaced_by = $3, expires_at = $4, updated_at = $5, version = version + 1
@@ -119,25 +110,15 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
 
 /**
  * Revokes a key; revoked already, it stays so.
- * @throws Problem 404; 409 for the last key that can manage keys, without which the tenant would be locked out.
+ * @throws Problem 404; 409 for the last lasting key that manages keys, without which the tenant would be locked out.
  */
 export async function revokeApiKey(call: Call, keyId: string): Promise<Reply> {
   const reply = await performWrite(
     call,
     async (transaction) => {
-      // All of the tenant's managing keys are locked, so that the last two cannot revoke each other at once.
-      const managers = await transaction.query<{ key_id: string }>(
-        `select k.key_id from api_keys k
-          where k.tenant_id = $1 and k.is_active and k.revoked_at is null and k.replaced_by is null
-            and (k.expires_at is null or k.expires_at > $2) and k.permissions ? 'api_keys:manage'
-          order by k.key_id for update`,
-        [call.tenant.tenantId, call.now],
-      );
+      const managing = await lockManagingKeys(call, transaction);
       await lockKey(call, transaction, keyId);
-      if (managers.length === 1 && managers[0]?.key_id === keyId) {
-        const detail = 'It is the tenant’s last key that manages keys: make another one first.';
-        throw new Problem('CONFLICT', { detail });
-      }
+      requireManagingKeyLeft(call, managing, keyId);
       await transaction.query(
         `update api_keys set is_active = false, revoked_at = $3, updated_at = $3, version = version + 1
           where tenant_id = $1 and key_id = $2 and revoked_at is null`,
@@ -173,20 +154,6 @@ function shownOnce(
   };
 }
 
-function refuseMoreThanHeld(call: Call, wanted: readonly Permission[]): void {
-  const beyond = wanted.filter((permission) => !call.principal.permissions.has(permission));
-  if (beyond.length === 0) return;
-  throw new Problem('INSUFFICIENT_RBAC', {
-    detail: `The calling key cannot give what it does not have: ${beyond.join(', ')}.`,
-  });
-}
-
-function laterThanNow(call: Call, expiresAt: string | null): Date | null {
-  if (expiresAt === null) return null;
-  if (Date.parse(expiresAt) > call.now.getTime()) return new Date(expiresAt);
-  throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/expires_at', detail: 'has passed' }] });
-}
-
 function notRotatable(detail: string): Problem {
   return new Problem('CONFLICT', { detail });
 }
@@ -200,11 +167,24 @@ async function lockKey(call: Call, transaction: TenantTransaction, keyId: string
   return row;
 }
 
-function successorExpiry(call: Call, old: KeyRow, body: Rotation): Date | null {
-  if (body.expires_at !== undefined) return laterThanNow(call, body.expires_at);
+/** What a key's successor is given: what the old one has, within what the calling key has. */
+function successorGrants(call: Call, old: KeyRow, body: Rotation): Grants {
+  const grants = {
+    permissions: [...knownPermissions(old.permissions)],
+    rateLimitPerHour: old.rate_limit_per_hour,
+    rateLimitPerDay: old.rate_limit_per_day,
+    expiresAt: body.expires_at === undefined ? successorExpiry(call, old) : readExpiry(call, body.expires_at),
+  };
+  refuseMoreThanHeld(call, grants);
+  return grants;
+}
+
+/** As long as the old key was made for, and not longer than the calling key: else a key could prolong itself for ever. */
+function successorExpiry(call: Call, old: KeyRow): Date | null {
   if (old.expires_at === null) return null;
   const lifetime = Date.parse(old.expires_at) - Date.parse(old.created_at);
-  return new Date(call.now.getTime() + lifetime);
+  const own = call.principal.expiresAt?.getTime() ?? Infinity;
+  return new Date(Math.min(call.now.getTime() + lifetime, own));
 }
 
 /** The old key's last moment: it never lives longer than it was made for. */

@@ -7,9 +7,14 @@ import { DAY_MS } from '../../platform/time/clock.ts';
 /** What a key may be given at most: more than one client can send, so that nobody mistakes it for "none". */
 const RATE_PER_HOUR_MAX = 1_000_000;
 const RATE_PER_DAY_MAX = 10_000_000;
-/** The reference's. */
-const RATE_PER_HOUR_DEFAULT = 1000;
-const RATE_PER_DAY_DEFAULT = 10_000;
+/** A key's limits unless said otherwise; the reference's. */
+export const RATE_PER_HOUR_DEFAULT = 1000;
+export const RATE_PER_DAY_DEFAULT = 10_000;
+
+/** A key's requests in an hour. */
+export const ratePerHour = z.number().int().min(1).max(RATE_PER_HOUR_MAX);
+/** A key's requests in a day. */
+export const ratePerDay = z.number().int().min(1).max(RATE_PER_DAY_MAX);
 
 /** A day: long enough to roll a new key out without a fixed hour for it. */
 const OVERLAP_DEFAULT_S = DAY_MS / 1000;
@@ -20,7 +25,6 @@ const OVERLAP_MAX_S = 30 * OVERLAP_DEFAULT_S;
 const PERMISSION_SET_NAMES = ['reader', 'writer', 'owner'] as const;
 
 const keyName = z.string().min(1).max(200);
-const expiresAt = instant.nullable().default(null);
 
 /** `POST /api-keys`. */
 export const newApiKey = z
@@ -32,9 +36,20 @@ export const newApiKey = z
       .optional()
       .describe('Not more than the caller’s own key has.'),
     permission_set: z.enum(PERMISSION_SET_NAMES).optional().describe('In place of `permissions`.'),
-    rate_limit_per_hour: z.number().int().min(1).max(RATE_PER_HOUR_MAX).default(RATE_PER_HOUR_DEFAULT),
-    rate_limit_per_day: z.number().int().min(1).max(RATE_PER_DAY_MAX).default(RATE_PER_DAY_DEFAULT),
-    expires_at: expiresAt.describe('Null: it does not expire.'),
+    rate_limit_per_hour: ratePerHour
+      .optional()
+      .describe(
+        `Not above the caller’s own; left out, ${RATE_PER_HOUR_DEFAULT} or the caller’s own if lower.`,
+      ),
+    rate_limit_per_day: ratePerDay
+      .optional()
+      .describe(
+        `Not above the caller’s own; left out, ${RATE_PER_DAY_DEFAULT} or the caller’s own if lower.`,
+      ),
+    expires_at: instant
+      .nullable()
+      .optional()
+      .describe('Not later than the caller’s own; left out, the caller’s own. Null: it does not expire.'),
   })
   .refine((body) => (body.permissions === undefined) !== (body.permission_set === undefined), {
     path: ['permissions'],
@@ -61,7 +76,9 @@ export const rotation = z
     expires_at: instant
       .nullable()
       .optional()
-      .describe('When the new key expires; left out, it lives as long as the old one was made for.'),
+      .describe(
+        'When the new key expires, not later than the caller’s own; left out, it lives as long as the old one was made for, or until the caller’s own ends.',
+      ),
   })
   .prefault({});
 export type Rotation = z.output<typeof rotation>;

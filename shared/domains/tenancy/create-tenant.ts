@@ -12,14 +12,17 @@ import { pageOf, pageQuery } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, ok, type Reply } from '../../platform/call/reply.ts';
 import { insertKey, presentKey } from '../identity/insert-key.ts';
-import { apiKey, SHOWN_ONCE } from '../identity/schemas.ts';
+import {
+  apiKey,
+  RATE_PER_DAY_DEFAULT,
+  RATE_PER_HOUR_DEFAULT,
+  ratePerDay,
+  ratePerHour,
+  SHOWN_ONCE,
+} from '../identity/schemas.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import type { CallServices } from '../../platform/call/call.ts';
-
-/** The first key of a tenant: it makes the others. The reference's limits. */
-const OWNER_RATE_PER_HOUR = 1000;
-const OWNER_RATE_PER_DAY = 10_000;
 
 /** A tenant's id: what a blob path, a log line and a host name can hold as it is. */
 const tenantId = z
@@ -31,8 +34,17 @@ export const newTenant = z.strictObject({
   tenant_id: tenantId.refine((id) => id !== PLATFORM_TENANT, { message: 'is the platform’s own' }),
   name: z.string().min(1).max(200),
   plan_id: z.string().min(1).max(100).default('free'),
+  rate_limit_per_hour: ratePerHour
+    .default(RATE_PER_HOUR_DEFAULT)
+    .describe('Of the first key, and so the most that any key of the tenant can have.'),
+  rate_limit_per_day: ratePerDay
+    .default(RATE_PER_DAY_DEFAULT)
+    .describe('Of the first key, and so the most that any key of the tenant can have.'),
 });
 export type NewTenant = z.output<typeof newTenant>;
+
+/** What a tenant is made of beside its first key. */
+type TenantToAdd = Pick<NewTenant, 'tenant_id' | 'name' | 'plan_id'>;
 
 /** `{tenant_id}` in an operator's path. */
 export const tenantParams = z.object({ tenant_id: tenantId });
@@ -83,7 +95,7 @@ const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
 export async function addTenant(
   services: Pick<CallServices, 'crossTenant' | 'dataKeys' | 'settings'>,
   transaction: CrossTenantTransaction,
-  wanted: NewTenant,
+  wanted: TenantToAdd,
   now: Date,
 ): Promise<TenantRow> {
   await requirePlan(services.crossTenant.billing, wanted.plan_id);
@@ -113,7 +125,7 @@ async function requirePlan(billing: CrossTenantDatabase, planId: string): Promis
 }
 
 /** What an interrupted try with another plan has left is made right; a paid plan is one live subscription. */
-async function addBilling(billing: CrossTenantDatabase, wanted: NewTenant, now: Date): Promise<void> {
+async function addBilling(billing: CrossTenantDatabase, wanted: TenantToAdd, now: Date): Promise<void> {
   const live = `status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')`;
   await ensureAllowances(billing, wanted.tenant_id, now);
   await billing.query(
@@ -145,8 +157,8 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
         tenantId: body.tenant_id,
         name: 'owner',
         permissions: PERMISSION_SETS.owner,
-        rateLimitPerHour: OWNER_RATE_PER_HOUR,
-        rateLimitPerDay: OWNER_RATE_PER_DAY,
+        rateLimitPerHour: body.rate_limit_per_hour,
+        rateLimitPerDay: body.rate_limit_per_day,
         expiresAt: null,
         createdBy: `key:${call.principal.keyId}`,
       },
@@ -168,7 +180,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
       events: [auditEvent(call, { ...audit, tenant_id: body.tenant_id })],
     };
   });
-  await call.services.tenants.forget(body.tenant_id);
+  call.services.tenants.forget(body.tenant_id);
   return reply;
 }
 

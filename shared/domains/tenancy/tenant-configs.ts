@@ -88,6 +88,6 @@ export async function replaceTenantConfig(
       audit: { action: 'tenant_config.replaced', resource_type: 'tenant_config', resource_id: tenantId },
     };
   });
-  await call.services.tenants.forget(call.tenant.tenantId);
+  call.services.tenants.forget(call.tenant.tenantId);
   return reply;
 }

@@ -1,12 +1,10 @@
 import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { TenantContext, TenantDirectory } from '../../platform/auth/tenant-context.ts';
-import type { Cache } from '../../platform/cache/cache.ts';
-import { tenantConfigKey } from '../../platform/cache/keys.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import { tenantConfigSchema } from './tenant-config.ts';
 
-/** A {@link TenantContext} as Redis and the database give it. */
+/** A {@link TenantContext} as the database gives it. */
 const contextSchema = z.object({
   tenantId: z.string(),
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
@@ -17,35 +15,34 @@ const contextSchema = z.object({
   retentionDays: z.record(z.string(), z.number()),
 });
 
-/** A changed plan or setting is seen everywhere within this time, at once where it was changed. */
-const MEMORY_TTL_MS = 5_000;
-const REDIS_TTL_S = 60;
+/**
+ * A changed status, plan or setting acts everywhere within 5 s, at once where it was changed: 4 s of memory, and a second
+ * for a look-up that began just before the change.
+ */
+const MEMORY_TTL_MS = 4_000;
 const MEMORY_MAX = 10_000;
 
-/** Finds tenants' contexts: memory, then Redis, then the database. */
+/**
+ * Finds tenants' contexts: memory, then the database. Not Redis: its copy could be written by a process that read the row
+ * just before a change, and an erased tenant would live on for as long as that copy. One look-up by key a tenant every few
+ * seconds costs less than keeping such a copy right.
+ */
 export class CachedTenantDirectory implements TenantDirectory {
   readonly #database: CrossTenantDatabase;
-  readonly #cache: Cache;
   readonly #memory = new SingleFlightCache<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
-  constructor(database: CrossTenantDatabase, cache: Cache) {
+  constructor(database: CrossTenantDatabase) {
     this.#database = database;
-    this.#cache = cache;
   }
 
   /** The tenant's context, or null if there is no such tenant. */
   find(tenantId: string): TenantContext | null | Promise<TenantContext | null> {
-    return this.#memory.find(
-      tenantId,
-      async () =>
-        (await this.#cache.read(tenantConfigKey(tenantId), contextSchema)) ?? (await this.#load(tenantId)),
-    );
+    return this.#memory.find(tenantId, () => this.#load(tenantId));
   }
 
   /** To be called after a change of the tenant, its settings or its retention. */
-  async forget(tenantId: string): Promise<void> {
+  forget(tenantId: string): void {
     this.#memory.forget(tenantId);
-    await this.#cache.drop(tenantConfigKey(tenantId));
   }
 
   async #load(tenantId: string): Promise<TenantContext | null> {
@@ -58,9 +55,6 @@ export class CachedTenantDirectory implements TenantDirectory {
         where t.tenant_id = $1`,
       [tenantId],
     );
-    if (row === undefined) return null;
-    const context = contextSchema.parse(row);
-    await this.#cache.write(tenantConfigKey(tenantId), context, REDIS_TTL_S);
-    return context;
+    return row === undefined ? null : contextSchema.parse(row);
   }
 }

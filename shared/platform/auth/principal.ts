@@ -10,6 +10,8 @@ export interface Principal {
   readonly permissions: ReadonlySet<Permission>;
   readonly rateLimitPerHour: number;
   readonly rateLimitPerDay: number;
+  /** When the credential ends; null: it does not. */
+  readonly expiresAt: Date | null;
 }
 
 /** Finds out who sent a request. */

@@ -1,4 +1,4 @@
-/** A tenant's standing: `suspended` and `offboarding` may read, `erased` does not exist any more. */
+/** A tenant's standing: `suspended` and `offboarding` may read, `erased` does not exist any more: its keys open nothing. */
 export type TenantStatus = 'active' | 'suspended' | 'offboarding' | 'erased';
 
 /** A tenant's settings, as domains read them. The tenancy domain owns their schema and their meaning. */
@@ -26,5 +26,5 @@ export interface TenantDirectory {
   /** The tenant's context; null if there is no such tenant. */
   find(tenantId: string): TenantContext | null | Promise<TenantContext | null>;
   /** To be called after a change of the tenant, its settings or its retention. */
-  forget(tenantId: string): Promise<void>;
+  forget(tenantId: string): void;
 }

@@ -1,6 +1,9 @@
 import { createHmac } from 'node:crypto';
 
-/** The reference's eight key patterns: the only keys that this app writes into Redis. */
+/**
+ * The keys that this app writes into Redis, and no others: six of the reference's eight patterns. There are no users'
+ * sessions yet, and a tenant's settings are not cached in Redis: an erased tenant would live on in such a copy.
+ */
 
 /**
  * What stands for content in a key: an HMAC under the tenant's data key. A plain hash of a short content could be
@@ -16,10 +19,8 @@ export const mapperResponseKey = (tenantId: string, detectorHash: string): strin
   `mapper:response:${tenantId}:${detectorHash}`;
 export const detectorResultKey = (tenantId: string, contentHash: string): string =>
   `detector:result:${tenantId}:${contentHash}`;
-export const tenantConfigKey = (tenantId: string): string => `config:tenant:${tenantId}`;
 export const modelConfigKey = (modelName: string, version: string): string =>
   `config:model:${modelName}:${version}`;
-export const userSessionKey = (userId: string): string => `session:user:${userId}`;
 export const rateLimitPrefix = 'rate:limit';
 export const circuitBreakerKey = (serviceName: string): string => `circuit:breaker:${serviceName}`;
 export const healthCheckKey = (serviceName: string, instanceId: string): string =>

@@ -56,6 +56,11 @@ export class Problem extends Error {
   }
 }
 
+/** 401, which tells how to authenticate. */
+export function unauthorized(detail: string): Problem {
+  return new Problem('UNAUTHORIZED', { detail, headers: { 'www-authenticate': 'Bearer realm="comply-ai"' } });
+}
+
 /** The problem document's media type. */
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 

@@ -12,7 +12,7 @@ import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { givenByOperator, refuseOtherTenants } from '../call/named-tenants.ts';
 import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
-import { Problem, problemReply } from '../call/problem.ts';
+import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { auditEvent, recordEvents } from '../writes/caused-events.ts';
 
@@ -109,8 +109,8 @@ export async function answer(
     const now = services.clock.now();
     const principal = await services.authenticator.authenticate(request.headers, now);
     const context = await services.tenants.find(principal.tenantId);
-    if (context === null)
-      throw new Problem('UNAUTHORIZED', { detail: 'The tenant of this key does not exist.' });
+    if (context === null || context.status === 'erased')
+      throw unauthorized('The tenant of this key does not exist.');
     const cap = context.config.rate_limit_per_hour ?? Infinity;
     const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
       hour: Math.min(principal.rateLimitPerHour, cap),
@@ -182,7 +182,6 @@ function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
 function requireStanding(call: Call, endpoint: GuardedEndpoint): void {
   const { status } = call.context;
   if (status === 'active' || endpoint.openToSuspended) return;
-  if (status === 'erased') throw new Problem('UNAUTHORIZED', { detail: 'The tenant was erased.' });
   if (endpoint.method !== 'GET') {
     throw new Problem('PAYMENT_REQUIRED', { detail: `The tenant is ${status}: it may read, but not write.` });
   }

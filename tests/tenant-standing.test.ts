@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
+import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { consumeBatch } from '../shared/platform/consume/consume.ts';
+import { receivedMessages } from '../shared/platform/consume/received-message.ts';
+import { readApiDocument, type Operation } from './harness/api-document.ts';
+import { startTestApp, until, type TestAnswer, type TestApp } from './harness/app.ts';
+
+/** How soon a status that was changed in the database acts, whatever an instance or Redis remembers. */
+const ACTS_WITHIN_S = 5;
+
+/** What a tenant whose subscription lapsed may still change: who has access, what is kept, what is held. */
+const OPEN_TO_SUSPENDED = new Set([
+  'api-keys-create',
+  'api-keys-rotate',
+  'api-keys-revoke',
+  'legal-holds-create',
+  'legal-holds-release',
+  'retention-policies-create',
+  'retention-policies-replace',
+  'retention-policies-delete',
+  'tenant-config-replace',
+]);
+
+const ANY_ID = '00000000-0000-7000-8000-000000000000';
+
+async function addTenant(app: TestApp, tenantId: string): Promise<string> {
+  await app.admin
+    .core`insert into tenants (tenant_id, name, plan_id) values (${tenantId}, ${tenantId}, 'professional')`;
+  return app.makeKey(tenantId, PERMISSIONS);
+}
+
+const setStatus = (app: TestApp, tenantId: string, status: string) =>
+  app.admin.core`update tenants set status = ${status} where tenant_id = ${tenantId}`;
+
+/** Asks for an operation as little as gets past its route: what it says of the body comes after the credential. */
+const call = (app: TestApp, operation: Operation, key: string): Promise<TestAnswer> =>
+  app.request(operation.method, operation.path.replaceAll(/\{\w+\}/g, ANY_ID), {
+    key,
+    ...(operation.body === undefined ? {} : { raw: '{' }),
+  });
+
+describe.each([
+  ['with Redis', { withoutRedis: false }],
+  ['without Redis', { withoutRedis: true }],
+])('an erased tenant (%s)', async (_title, options) => {
+  const app = await startTestApp({ ...options, silent: ['timer', 'serviceBus'] });
+  const operations = (await readApiDocument(app)).operations.filter(({ permission }) => permission !== null);
+
+  it(`is 401 on every route within ${ACTS_WITHIN_S} s, and makes no more keys`, async () => {
+    const key = await addTenant(app, 'gone');
+    const read = () => app.request('GET', '/api/v1/tenant-config', { key });
+    expect((await read()).status).toBe(200);
+    await setStatus(app, 'gone', 'erased');
+    const refused = await until(read, ({ status }) => status !== 200, ACTS_WITHIN_S);
+    expect([refused.status, refused.body.code]).toEqual([401, 'UNAUTHORIZED']);
+    expect(refused.headers.get('www-authenticate')).toMatch(/^Bearer/);
+    for (const operation of operations)
+      expect([operation.id, (await call(app, operation, key)).status]).toEqual([operation.id, 401]);
+    const body = { key_name: 'more', permission_set: 'owner' };
+    expect((await app.request('POST', '/api/v1/api-keys', { key, body })).status).toBe(401);
+    expect(await app.admin.core`select from api_keys where tenant_id = 'gone'`).toHaveLength(1);
+  });
+
+  it(`has its events refused within ${ACTS_WITHIN_S} s`, async () => {
+    await addTenant(app, 'silenced');
+    const consume = async (): Promise<number> => {
+      const event = {
+        specversion: '1.0',
+        id: randomUUID(),
+        source: '/meter',
+        type: USAGE_RECORDED,
+        time: new Date().toISOString(),
+        data: { tenant_id: 'silenced', usage_type: 'runs', usage_amount: 1 },
+      };
+      await consumeBatch(app.services, 'usage-events', usageConsumer, receivedMessages([event], {}));
+      return (await app.admin.core`select from ops.quarantine where tenant_id = 'silenced'`).length;
+    };
+    expect(await consume()).toBe(0);
+    await setStatus(app, 'silenced', 'erased');
+    expect(await until(consume, (refused) => refused > 0, ACTS_WITHIN_S)).toBe(1);
+  });
+});
+
+describe('a tenant that may only read', async () => {
+  const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
+  const { operations } = await readApiDocument(app);
+  it.each(['suspended', 'offboarding'])(
+    'because it is %s writes nothing by POST, PUT or DELETE',
+    async (status) => {
+      const key = await addTenant(app, status);
+      await setStatus(app, status, status);
+      const writes = operations.filter(({ method, permission }) => method !== 'GET' && permission !== null);
+      const open: string[] = [];
+      const refused = new Map<string, string[]>();
+      for (const operation of writes) {
+        const answer = await call(app, operation, key);
+        if (answer.status === 402)
+          refused.set(operation.method, [...(refused.get(operation.method) ?? []), operation.id]);
+        else open.push(operation.id);
+      }
+      expect(new Set(open)).toEqual(OPEN_TO_SUSPENDED);
+      expect([...refused.keys()].sort()).toEqual(['DELETE', 'POST', 'PUT']);
+    },
+  );
+});

@@ -1,9 +1,10 @@
 import { recordset } from '../../platform/db/recordset.ts';
+import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { performWrite } from '../../platform/writes/perform-write.ts';
+import { performWrite, type Effect } from '../../platform/writes/perform-write.ts';
 import { archiveEvent, RESPONSE_COLUMNS, responseColumns, responseFingerprint } from './record-mapping.ts';
 import type { MapperResponse } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
@@ -29,7 +30,7 @@ export async function respondToMapping(
   if (faults.length > 0) throw new Problem('INVALID_REQUEST', { errors: faults });
   const repeated = await findRepeated(call, requestId, response);
   if (repeated !== undefined) return ok({ request_id: requestId, status: 'completed', record_id: repeated });
-  return performWrite(call, async (transaction) => {
+  const write = async (transaction: TenantTransaction): Promise<Effect> => {
     const [pending] = await transaction.query<Pending>(
       `select status, null::uuid as record_id, null::bytea as fingerprint from mapper_requests
         where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
@@ -50,7 +51,8 @@ export async function respondToMapping(
       },
       events: [archiveEvent(call, recordId)],
     };
-  });
+  };
+  return performWrite(call, write, { dailyTable: 'storage_records' });
 }
 
 const RESPONSE = recordset({ request_id: 'uuid', ...RESPONSE_COLUMNS });

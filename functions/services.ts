@@ -36,7 +36,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
   };
   const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
   const bus = new BusSender(settings);
-  const publisher = new Publisher(bus, crossTenant.core, cache);
+  const publisher = new Publisher(bus, crossTenant, cache);
   const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);
   return {
     settings,

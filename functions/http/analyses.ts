@@ -1,7 +1,7 @@
 import { renderFallback, respondToAnalysis } from '../../shared/domains/analysis/complete-analysis.ts';
 import { listAnalyses, readAnalysis } from '../../shared/domains/analysis/read-analyses.ts';
 import {
-  ANALYSIS_RECORDING,
+  ANALYSIS_WRITE,
   prepareAnalysisBatch,
   recordAnalysis,
 } from '../../shared/domains/analysis/record-analysis.ts';
@@ -16,12 +16,7 @@ import {
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { requestIdParams } from '../../shared/platform/http/fields.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
-import {
-  batchBody,
-  BATCH_BODY_LIMIT,
-  batchOutcome,
-  recordBatch,
-} from '../../shared/platform/writes/batch.ts';
+import { batchBody, BATCH_BODY_LIMIT, batchOutcome, writeBatch } from '../../shared/platform/writes/batch.ts';
 
 export const analysesEndpoints = [
   endpoint({
@@ -48,9 +43,9 @@ export const analysesEndpoints = [
     bodyLimit: BATCH_BODY_LIMIT,
     responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
     run: (call, { body }) =>
-      recordBatch(call, body.items, {
+      writeBatch(call, body.items, {
         schema: newAnalysis,
-        recording: ANALYSIS_RECORDING,
+        write: ANALYSIS_WRITE,
         prepare: prepareAnalysisBatch,
       }),
   }),

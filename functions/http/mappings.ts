@@ -3,7 +3,7 @@ import { requestIdParams } from '../../shared/platform/http/fields.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
 import { listMappings, readMapping } from '../../shared/domains/mapping/read-mappings.ts';
 import {
-  MAPPING_RECORDING,
+  MAPPING_WRITE,
   prepareMappings,
   recordMapping,
 } from '../../shared/domains/mapping/record-mapping.ts';
@@ -15,12 +15,7 @@ import {
   mappingsQuery,
   newMapping,
 } from '../../shared/domains/mapping/schemas.ts';
-import {
-  batchBody,
-  BATCH_BODY_LIMIT,
-  batchOutcome,
-  recordBatch,
-} from '../../shared/platform/writes/batch.ts';
+import { batchBody, BATCH_BODY_LIMIT, batchOutcome, writeBatch } from '../../shared/platform/writes/batch.ts';
 
 export const mappingsEndpoints = [
   endpoint({
@@ -45,9 +40,9 @@ export const mappingsEndpoints = [
     bodyLimit: BATCH_BODY_LIMIT,
     responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
     run: (call, { body }) =>
-      recordBatch(call, body.items, {
+      writeBatch(call, body.items, {
         schema: newMapping,
-        recording: MAPPING_RECORDING,
+        write: MAPPING_WRITE,
         prepare: prepareMappings,
       }),
   }),

@@ -7,7 +7,7 @@ import {
   readOrchestration,
 } from '../../shared/domains/orchestration/read-orchestrations.ts';
 import {
-  ORCHESTRATION_RECORDING,
+  ORCHESTRATION_WRITE,
   prepareOrchestrations,
   recordOrchestration,
 } from '../../shared/domains/orchestration/record-orchestration.ts';
@@ -23,12 +23,7 @@ import {
   orchestrationSummary,
   resultsAdded,
 } from '../../shared/domains/orchestration/schemas.ts';
-import {
-  batchBody,
-  BATCH_BODY_LIMIT,
-  batchOutcome,
-  recordBatch,
-} from '../../shared/platform/writes/batch.ts';
+import { batchBody, BATCH_BODY_LIMIT, batchOutcome, writeBatch } from '../../shared/platform/writes/batch.ts';
 
 export const orchestrationsEndpoints = [
   endpoint({
@@ -61,9 +56,9 @@ export const orchestrationsEndpoints = [
     bodyLimit: BATCH_BODY_LIMIT,
     responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
     run: (call, { body }) =>
-      recordBatch(call, body.items, {
+      writeBatch(call, body.items, {
         schema: newOrchestration,
-        recording: ORCHESTRATION_RECORDING,
+        write: ORCHESTRATION_WRITE,
         prepare: prepareOrchestrations,
       }),
   }),

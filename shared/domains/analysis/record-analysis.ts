@@ -3,7 +3,8 @@ import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import type { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
+import { defineHotWrite, singleReply, type Item } from '../../platform/writes/hot-write.ts';
+import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { findTemplates, type Template } from './find-templates.ts';
 import type { NewAnalysis } from './schemas.ts';
@@ -16,7 +17,7 @@ import {
 } from './settle-response.ts';
 
 /** The analysis's rows: the request and, where it came with its response, that. */
-export const ANALYSIS_RECORDING = defineRecording({
+export const ANALYSIS_WRITE = defineHotWrite({
   route: 'analyses-create',
   columns: {
     period: 'jsonb',
@@ -51,7 +52,7 @@ export interface ClaimedAnalysis {
 /** Records one analysis. 201; completed at once where it came with its response. */
 export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Reply> {
   const items = await prepareAnalyses(call, [{ body, claim: call.idempotency }]);
-  return singleReply(await recordItems(call, ANALYSIS_RECORDING, items));
+  return singleReply(await writeItems(call, ANALYSIS_WRITE, items));
 }
 
 /** Makes analyses ready to be recorded: fixes ids and answers, renders templates for responses that are too unsure. */

@@ -1,12 +1,13 @@
 import type { Call } from '../../platform/call/call.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { defineRecording, recordItems, singleReply } from '../../platform/writes/record-items.ts';
+import { defineHotWrite, singleReply } from '../../platform/writes/hot-write.ts';
+import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import type { NewMetrics } from './metric-schemas.ts';
 
 /** One write's points: all of them or none. */
-const RECORDING = defineRecording({
+const METRICS_WRITE = defineHotWrite({
   route: 'analysis-metrics-create',
   columns: { points: 'jsonb', expires_at: 'timestamptz' },
   inserts: `
@@ -22,7 +23,7 @@ const RECORDING = defineRecording({
 /** Writes points of series, all of them or none. 201 with their ids. */
 export async function writeMetrics(call: Call, { metrics }: NewMetrics): Promise<Reply> {
   const points = metrics.map((metric) => ({ ...metric, id: newId(call.now) }));
-  const outcomes = await recordItems(call, RECORDING, [
+  const outcomes = await writeItems(call, METRICS_WRITE, [
     {
       requestId: newId(call.now),
       claim: call.idempotency,

@@ -1,7 +1,8 @@
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import type { CallServices } from '../../platform/call/call.ts';
+import type { CallServices, CrossTenantDatabases } from '../../platform/call/call.ts';
 import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
+import { findUnpublished } from '../../platform/writes/outbox.ts';
 
 /** Longer than any request can run: the host ends a function after 10 minutes, the load balancer answers for it after 230 s. */
 const YOUNG_MS = 15 * MINUTE_MS;
@@ -35,7 +36,7 @@ interface OldReservation {
  * commit, or could not reach the billing database afterwards. Answers how many reservations were looked at and given back.
  *
  * A reservation still stands while its usage event is on the way, since counting the event and taking the reservation
- * away is one statement. So one is abandoned when it is older than any request, no unpublished event of the outbox
+ * away is one statement. So one is abandoned when it is older than any request, no unpublished event of any outbox
  * carries it, and either no row has its id (a request's id, a UUIDv7), or what there is has been silent for too long.
  */
 export async function releaseAbandoned(
@@ -49,7 +50,7 @@ export async function releaseAbandoned(
   do {
     const page = await readOld(services.crossTenant.billing, now, after);
     examined += page.length;
-    const recorded = await findRecorded(services.crossTenant.core, page);
+    const recorded = await findRecorded(services.crossTenant, page);
     const abandoned = page.filter((reservation) => isAbandoned(reservation, recorded, now));
     if (abandoned.length > 0) released += await giveBack(services.crossTenant.billing, abandoned, now);
     after = page.at(-1);
@@ -77,38 +78,38 @@ function readOld(
   );
 }
 
-/** What the core database knows of some reservations. */
+/** What the databases know of some reservations. */
 interface Recorded {
   readonly unpublished: ReadonlySet<string>;
   readonly rows: ReadonlySet<string>;
 }
 
 async function findRecorded(
-  database: CrossTenantDatabase,
+  databases: CrossTenantDatabases,
   reservations: readonly OldReservation[],
 ): Promise<Recorded> {
   if (reservations.length === 0) return { unpublished: new Set(), rows: new Set() };
-  const found = await database.query<{ id: string; unpublished: boolean; has_row: boolean }>(
-    `with asked as materialized (
-       select * from json_to_recordset($1::text::json) as a (tenant_id text, reservation_id uuid)),
-     waiting as materialized (
-       select distinct o.tenant_id, e.event -> 'data' ->> 'reservation_id' as reservation_id
-         from ops.outbox o, jsonb_array_elements(o.events) e (event)
-        where o.tenant_id in (select tenant_id from asked))
-     select a.tenant_id || ' ' || a.reservation_id as id,
-            exists (select from waiting w
-                     where w.tenant_id = a.tenant_id and w.reservation_id = a.reservation_id::text) as unpublished,
+  const tenantIds = [...new Set(reservations.map(({ tenant_id: tenantId }) => tenantId))];
+  // The rows are looked up after the outboxes, and a write's row and its outbox entry are one transaction: a write that
+  // commits in between has its row.
+  const unpublished = await Promise.all(
+    [databases.core, databases.billing, databases.analytics].map((database) =>
+      findUnpublished(database, 'reservation_id', tenantIds),
+    ),
+  );
+  const found = await databases.core.query<{ id: string; has_row: boolean }>(
+    `select a.tenant_id || ' ' || a.reservation_id as id,
             exists (select from orchestration_requests r
                      where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id)
          or exists (select from mapper_requests r
                      where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id)
          or exists (select from analysis_requests r
                      where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id) as has_row
-       from asked a`,
+       from json_to_recordset($1::text::json) as a (tenant_id text, reservation_id uuid)`,
     [JSON.stringify(reservations.map(({ tenant_id, reservation_id }) => ({ tenant_id, reservation_id })))],
   );
   return {
-    unpublished: new Set(found.filter((row) => row.unpublished).map((row) => row.id)),
+    unpublished: new Set(unpublished.flat().map(({ tenantId, value }) => `${tenantId} ${value}`)),
     rows: new Set(found.filter((row) => row.has_row).map((row) => row.id)),
   };
 }

@@ -7,7 +7,8 @@ import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
+import { defineHotWrite, singleReply, type Item } from '../../platform/writes/hot-write.ts';
+import { writeItems } from '../../platform/writes/write-items.ts';
 import {
   archiveRequested,
   insertRecordsSql,
@@ -28,8 +29,9 @@ export const RESPONSE_COLUMNS = {
 } as const satisfies Columns;
 
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
-const RECORDING = defineRecording({
+export const MAPPING_WRITE = defineHotWrite({
   route: 'mappings-create',
+  dailyTable: 'storage_records',
   columns: {
     detector: 'text',
     output: 'jsonb',
@@ -92,7 +94,7 @@ export async function recordMapping(call: Call, body: NewMapping): Promise<Reply
   const [item] = await prepareMappings(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
   if (item === undefined) throw new Error('nothing was prepared');
-  return singleReply(await recordItems(call, RECORDING, [item]));
+  return singleReply(await writeItems(call, MAPPING_WRITE, [item]));
 }
 
 /** A mapping to record, and the key that makes it repeatable. */
@@ -100,9 +102,6 @@ export interface ClaimedMapping {
   readonly body: NewMapping;
   readonly claim: IdempotencyClaim | null;
 }
-
-/** The route and SQL that batches record with. */
-export const MAPPING_RECORDING = RECORDING;
 
 /** Makes mappings ready to be recorded: checks labels, seals sources, fixes ids and answers. */
 export async function prepareMappings(

@@ -25,6 +25,7 @@ const MAPPING: CompletionKind<MappingRow> = {
   one: 'mapping',
   requests: 'mapper_requests',
   responses: 'mapper_responses',
+  write: { dailyTable: 'storage_records' },
   columns: 'q.request_id, q.status, p.record_id',
   answer: ({ request_id, status, record_id }) => ok({ request_id, status, record_id }),
 };

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 import { readPlatformKeyset } from '../../platform/db/keyset.ts';
-import { auditEvent, recordEvents, type AuditNote } from '../../platform/writes/caused-events.ts';
+import { auditEvent, emitEvents, type AuditNote } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { findAnswers, replay } from '../../platform/writes/idempotency.ts';
+import { findEarlierAnswer } from '../../platform/writes/idempotency.ts';
 import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
@@ -93,7 +93,7 @@ export async function startJobRun(
   if (asOf !== undefined) refuseFuture(call, asOf);
   // The run is no part of the answer's transaction, so a repeated key is looked up before it starts; two at once are kept
   // apart by the job's lock.
-  const repeated = await earlierAnswer(call);
+  const repeated = await findEarlierAnswer(call.tenant, call, call.idempotency);
   if (repeated !== undefined) return repeated;
   const note: AuditNote = {
     action: 'job.run',
@@ -129,13 +129,6 @@ function refuseFuture(call: Call, asOf: Date): void {
   });
 }
 
-async function earlierAnswer(call: Call): Promise<Reply | undefined> {
-  if (call.idempotency === null) return undefined;
-  const { key } = call.idempotency;
-  const stored = (await findAnswers(call.tenant, call.route, [key], call.now)).get(key);
-  return stored === undefined ? undefined : replay(stored, call.idempotency);
-}
-
 async function run(call: Call, job: Job, asOf: Date | undefined, note: AuditNote): Promise<RunSummary> {
   try {
     return await runJob(call.services, job, {
@@ -144,7 +137,7 @@ async function run(call: Call, job: Job, asOf: Date | undefined, note: AuditNote
       budgetMs: WAIT_MS,
     });
   } catch (error) {
-    await recordEvents(call, [auditEvent(call, { ...note, outcome: 'failure' })]);
+    await emitEvents(call, [auditEvent(call, { ...note, outcome: 'failure' })]);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { readPlatformKeyset, when } from '../../platform/db/keyset.ts';
-import { auditEvent, recordEvents } from '../../platform/writes/caused-events.ts';
+import { auditEvent, emitEvents } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
@@ -56,7 +56,7 @@ export async function readQuarantined(call: Call, id: string): Promise<Reply> {
     [id],
   );
   if (row === undefined) throw notInQuarantine();
-  await recordEvents(call, [
+  await emitEvents(call, [
     auditEvent(call, {
       action: 'quarantine.read',
       resource_type: 'quarantined_message',

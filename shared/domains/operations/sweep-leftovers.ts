@@ -13,15 +13,17 @@ const IDLE_RUN_MS = 7 * DAY_MS;
 const BATCH = 5_000;
 const RESERVE_MS = 5_000;
 
-/** Deletes what the machinery needs no more: expired idempotent answers, old consumed-event marks, idle runs. */
+/** Deletes what is no longer needed: expired answers to idempotency keys, old marks of consumed events, idle runs. */
 export const leftoversSweep: Job = {
   name: 'leftovers-sweep',
   budgetMs: 4 * 60_000,
   async run(run) {
-    const { core, analytics } = run.services.crossTenant;
+    const { core, billing, analytics } = run.services.crossTenant;
     const before = (ageMs: number): Date => new Date(run.now.getTime() - ageMs);
     const done = [
       await sweep(run, core, 'ops.idempotency', 'expires_at <= $1', run.now),
+      await sweep(run, billing, 'ops.idempotency', 'expires_at <= $1', run.now),
+      await sweep(run, analytics, 'ops.idempotency', 'expires_at <= $1', run.now),
       await sweep(run, analytics, 'ops.consumed_events', 'consumed_at <= $1', before(CONSUMED_MS)),
       await sweep(
         run,
@@ -61,6 +63,7 @@ async function sweep(
   }
   run.progress.examined += deleted;
   run.progress.deleted += deleted;
-  run.progress.details[table.replace('ops.', '')] = deleted;
+  const name = table.replace('ops.', '');
+  run.progress.details[name] = Number(run.progress.details[name] ?? 0) + deleted;
   return finished;
 }

@@ -5,7 +5,8 @@ import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import type { Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
-import { defineRecording, recordItems, singleReply, type Item } from '../../platform/writes/record-items.ts';
+import { defineHotWrite, singleReply, type Item } from '../../platform/writes/hot-write.ts';
+import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import {
@@ -26,7 +27,7 @@ import { coverageRuleOf, findPlans, policyNotFound, type RoutingPlan } from './r
 import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './schemas.ts';
 
 /** The orchestration's rows: the request, and where they came with it, its detectors' results and its response. */
-export const ORCHESTRATION_RECORDING = defineRecording({
+export const ORCHESTRATION_WRITE = defineHotWrite({
   route: 'orchestrations-create',
   columns: {
     job_id: 'uuid',
@@ -79,7 +80,7 @@ export async function recordOrchestration(call: Call, body: NewOrchestration): P
   const [item] = await prepareOrchestrations(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
   if (item === undefined) throw new Error('nothing was prepared');
-  return singleReply(await recordItems(call, ORCHESTRATION_RECORDING, [item]));
+  return singleReply(await writeItems(call, ORCHESTRATION_WRITE, [item]));
 }
 
 /** An orchestration to record, and the key that makes it repeatable. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { DataKeyDestroyed } from '../../platform/crypto/data-keys.ts';
 import { binding, open, SealBroken } from '../../platform/crypto/sealing.ts';
-import { auditEvent, recordEvents } from '../../platform/writes/caused-events.ts';
+import { auditEvent, emitEvents } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
@@ -66,7 +66,7 @@ function failureOf(error: unknown): string {
 
 async function auditRead(call: Call, id: string, row: SealedSource, error: unknown): Promise<void> {
   const failed = error !== undefined;
-  await recordEvents(call, [
+  await emitEvents(call, [
     auditEvent(call, {
       action: 'record.source_read',
       resource_type: 'record',

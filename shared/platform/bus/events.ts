@@ -73,12 +73,6 @@ export interface CloudEvent<T = unknown> {
   readonly data: T;
 }
 
-/** An outbox row: what one write causes elsewhere. */
-export interface OutboxEntry {
-  readonly id: string;
-  readonly events: readonly CloudEvent[];
-}
-
 /** Builds an event of this service. */
 export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
   return {

@@ -4,7 +4,7 @@ import type { Cache } from '../cache/cache.ts';
 import type { Clock } from '../time/clock.ts';
 import type { CrossTenantDatabase, TenantDatabase } from '../db/tenant-database.ts';
 import type { DataKeys } from '../crypto/data-keys.ts';
-import type { OutboxEntry } from '../bus/events.ts';
+import type { CloudEvent } from '../bus/events.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Problem } from './problem.ts';
 import type { Settings } from '../config/settings.ts';
@@ -52,6 +52,18 @@ export interface TenantDatabases {
   readonly core: TenantDatabase;
   readonly billing: TenantDatabase;
   readonly analytics: TenantDatabase;
+}
+
+/** One of the three databases, by name. */
+export type DatabaseName = keyof TenantDatabases;
+
+/** A row of an outbox: the events that one write causes. Made by `newEntry`, which holds its events to its tenant. */
+export interface OutboxEntry {
+  readonly id: string;
+  /** The database of the write, whose outbox the row is in. */
+  readonly database: DatabaseName;
+  readonly tenantId: string;
+  readonly events: readonly CloudEvent[];
 }
 
 /** Publishes what a committed write causes. */

@@ -72,6 +72,11 @@ export class TenantTransaction {
   ): Promise<T[]> {
     return execute<T>(this.#transaction, text, parameters, options);
   }
+
+  /** Runs statements that are undone alone where `run` throws: the transaction goes on. @throws what `run` throws. */
+  savepoint<T>(run: (inner: TenantTransaction) => Promise<T>): Promise<T> {
+    return this.#transaction.savepoint((inner) => run(new TenantTransaction(this.tenantId, inner)));
+  }
 }
 
 /** Texts found right; they are constants of the code, or few variants of one. */

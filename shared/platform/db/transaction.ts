@@ -2,7 +2,10 @@ import type { Pool, Transaction } from './pool.ts';
 import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 
 /** A transaction's connection, as long as it is there. */
-export type LiveTransaction = Pick<Transaction, 'json' | 'unsafe'>;
+export interface LiveTransaction extends Pick<Transaction, 'json' | 'unsafe'> {
+  /** Runs statements that are undone alone where `run` throws: the transaction goes on. */
+  savepoint<T>(run: (inner: LiveTransaction) => Promise<T>): Promise<T>;
+}
 
 type Unsafe = Transaction['unsafe'];
 
@@ -18,6 +21,17 @@ class Live {
 
   readonly unsafe: Unsafe = ((...sent: Parameters<Unsafe>) => this.#send(sent)) as Unsafe;
 
+  async savepoint<T>(run: (inner: LiveTransaction) => Promise<T>): Promise<T> {
+    if (this.lost) throw new DependencyUnavailable('The database');
+    try {
+      const { value } = await this.#transaction.savepoint((inner) => runLive(new Live(inner), run));
+      return value;
+    } catch (error) {
+      if (isConnectionLost(error)) this.lost = true;
+      throw error;
+    }
+  }
+
   async #send(sent: Parameters<Unsafe>): Promise<unknown> {
     if (this.lost) throw new DependencyUnavailable('The database');
     try {
@@ -31,6 +45,17 @@ class Live {
 
 const NEVER = new Promise<never>(() => undefined);
 
+/** Runs statements; never resolves where the connection was lost meanwhile, so that the driver sends nothing more on it. */
+async function runLive<T>(live: Live, run: (live: LiveTransaction) => Promise<T>): Promise<{ value: T }> {
+  try {
+    const value = await run(live);
+    return live.lost ? await NEVER : { value };
+  } catch (error) {
+    if (live.lost) return NEVER;
+    throw error;
+  }
+}
+
 /**
  * Runs several statements in one transaction; a throw rolls back. In place of the driver's own `begin`, which sends a
  * COMMIT or ROLLBACK even when the connection is gone, and then throws where nobody can catch it: the process would end.
@@ -42,16 +67,9 @@ export async function beginTransaction<T>(
   run: (transaction: LiveTransaction) => Promise<T>,
 ): Promise<T> {
   let live: Live | undefined;
-  const begun = pool.begin(async (transaction) => {
-    const own = new Live(transaction);
-    live = own;
-    try {
-      const value = await run(own);
-      return own.lost ? await NEVER : { value };
-    } catch (error) {
-      if (own.lost) return NEVER;
-      throw error;
-    }
+  const begun = pool.begin((transaction) => {
+    live = new Live(transaction);
+    return runLive(live, run);
   });
   try {
     const { value } = await begun;

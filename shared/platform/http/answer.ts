@@ -14,7 +14,7 @@ import { givenByOperator, refuseOtherTenants } from '../call/named-tenants.ts';
 import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
-import { auditEvent, recordEvents } from '../writes/caused-events.ts';
+import { auditEvent, emitEvents } from '../writes/caused-events.ts';
 
 /** What answering needs beside what the domains may use. */
 export interface AnswerServices extends CallServices {
@@ -197,7 +197,7 @@ async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Prob
       outcome: 'denied' as const,
       details: { code: problem.code },
     };
-    await recordEvents(call, [auditEvent(call, note)]);
+    await emitEvents(call, [auditEvent(call, note)]);
   } catch (error) {
     // The refusal stands whether or not it could be written down.
     log.error('refusal-not-audited', {

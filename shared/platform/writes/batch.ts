@@ -1,26 +1,30 @@
 import { z } from 'zod';
 import type { Call, IdempotencyClaim } from '../call/call.ts';
-import { auditEvent, recordEvents } from './caused-events.ts';
+import type { CloudEvent } from '../bus/events.ts';
+import { auditEvent, emitEvents } from './caused-events.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { refuseOtherTenantIn, withoutTenant } from '../call/named-tenants.ts';
 import { faultsOf, PARSING } from '../call/faults.ts';
 import { Problem, type Fault, type ProblemCode } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
-import { recordItems, type Item, type ItemOutcome, type Recording } from './record-items.ts';
+import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
+import { findEarlierAnswer } from './idempotency.ts';
+import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
-/** Items of one batch at the most. */
+/** Items of one batch at most. */
 export const BATCH_MAX = 100;
 /** A batch's body: 100 of the largest ordinary items would be more, but not through the gateway's own limits. */
 export const BATCH_BODY_LIMIT = 8 * 1024 * 1024;
 
-/** `{items: […]}`; each item is looked at on its own, so that a faulty one spoils none of the others. */
+/** `{items: […]}`; each item is judged on its own, so that a faulty one spoils none of the others. */
 export const batchBody = z.strictObject({
   items: z
     .array(z.record(z.string(), z.unknown()))
     .min(1)
     .max(BATCH_MAX)
     .describe(
-      'As the single route takes them, each with its own `idempotency_key` if it is to be repeatable.',
+      'As the single route takes them. With an `Idempotency-Key` header the batch as a whole is repeatable; an item may ' +
+        'have an `idempotency_key` of its own, which is the same key as on the single route.',
     ),
 });
 
@@ -41,10 +45,10 @@ export const batchOutcome = z.object({
 });
 type Outcome = z.output<typeof batchOutcome>['items'][number];
 
-/** How one kind of thing is recorded in batches. */
+/** How one kind of thing is written in batches. */
 export interface BatchKind<Body> {
   readonly schema: z.ZodType<Body>;
-  readonly recording: Recording;
+  readonly write: HotWrite;
   /** Makes the valid items ready; a problem refuses one. In the order given. */
   readonly prepare: (
     call: Call,
@@ -52,29 +56,51 @@ export interface BatchKind<Body> {
   ) => Promise<(Item | Problem)[]>;
 }
 
-/** Records a batch: 207 with an outcome for each item. */
-export async function recordBatch<Body>(
+/**
+ * Writes a batch: 207 with an outcome for each item. Under an Idempotency-Key the first 207 is the batch's answer for good,
+ * whatever became of its items (see {@link writeBatchOnce}); without one, items that have keys of their own are repeatable.
+ * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch.
+ */
+export async function writeBatch<Body>(
   call: Call,
   given: readonly Readonly<Record<string, unknown>>[],
   kind: BatchKind<Body>,
 ): Promise<Reply> {
+  const { write } = kind;
+  const claim = call.idempotency;
+  // First, so that a repeated batch is not prepared again and takes nothing from the quota, not even for a moment.
+  const earlier = await findEarlierAnswer(call.databases[write.database], call, claim);
+  if (earlier !== undefined) return earlier;
   const parsed = given.map((item) => parseItem(call, item, kind));
   const valid = parsed.filter((item): item is Exclude<typeof item, Problem> => !(item instanceof Problem));
   const prepared = await kind.prepare(call, valid);
   const ready = prepared.filter((item): item is Item => !(item instanceof Problem));
-  const recorded = await recordItems(call, kind.recording, ready);
-  const next = { prepared: prepared[Symbol.iterator](), recorded: recorded[Symbol.iterator]() };
-  const outcomes = parsed.map((item): Outcome => {
+  const answerOf = (written: readonly ItemOutcome[]): BatchAnswer => ({
+    reply: { status: 207, body: { items: outcomesOf(parsed, prepared, written) } },
+    events: mismatchEvents(call, parsed),
+  });
+  if (claim !== null) return writeBatchOnce(call, write, claim, ready, answerOf);
+  const { reply, events } = answerOf(await writeItems(call, write, ready));
+  if (events.length > 0) await emitEvents(call, events, write.database);
+  return reply;
+}
+
+/** The outcomes in the order given: of what was refused while it was parsed or prepared, and of what was written. */
+function outcomesOf(
+  parsed: readonly unknown[],
+  prepared: readonly (Item | Problem)[],
+  written: readonly ItemOutcome[],
+): Outcome[] {
+  const next = { prepared: prepared[Symbol.iterator](), written: written[Symbol.iterator]() };
+  return parsed.map((item): Outcome => {
     if (item instanceof Problem) return refusedOutcome(item);
-    const prepared = next.prepared.next().value;
-    if (prepared === undefined || prepared instanceof Problem) {
-      return refusedOutcome(prepared ?? new Problem('INTERNAL_ERROR'));
+    const ready = next.prepared.next().value;
+    if (ready === undefined || ready instanceof Problem) {
+      return refusedOutcome(ready ?? new Problem('INTERNAL_ERROR'));
     }
-    const outcome = next.recorded.next().value;
+    const outcome = next.written.next().value;
     return outcome === undefined ? refusedOutcome(new Problem('INTERNAL_ERROR')) : outcomeOf(outcome);
   });
-  await auditMismatches(call, parsed);
-  return { status: 207, body: { items: outcomes } };
 }
 
 function parseItem<Body>(
@@ -91,7 +117,7 @@ function parseItem<Body>(
     const parsed = kind.schema.safeParse(body, PARSING);
     if (!parsed.success) faults.push(...faultsOf(parsed.error, ''));
     if (!parsed.success || faults.length > 0) return new Problem('INVALID_REQUEST', { errors: faults });
-    const claim = key === null ? null : { key, fingerprint: fingerprintOf([kind.recording.route, {}, body]) };
+    const claim = key === null ? null : { key, fingerprint: fingerprintOf([kind.write.route, {}, body]) };
     return { body: parsed.data, claim };
   } catch (error) {
     if (error instanceof Problem) return error;
@@ -143,15 +169,15 @@ function outcomeOf(outcome: ItemOutcome): Outcome {
   return { ...given, status: outcome.outcome === 'duplicate' ? 200 : reply.status, outcome: outcome.outcome };
 }
 
-async function auditMismatches(call: Call, parsed: readonly unknown[]): Promise<void> {
+/** What the audit trail says of items that named another tenant: one event for all of them. */
+function mismatchEvents(call: Call, parsed: readonly unknown[]): CloudEvent[] {
   const reached = parsed.filter((item) => item instanceof Problem && item.code === 'TENANT_MISMATCH').length;
-  if (reached === 0) return;
-  const details = { code: 'TENANT_MISMATCH', items: reached };
+  if (reached === 0) return [];
   const note = {
     action: `${call.route}.denied`,
     resource_type: 'batch',
     outcome: 'denied' as const,
-    details,
+    details: { code: 'TENANT_MISMATCH', items: reached },
   };
-  await recordEvents(call, [auditEvent(call, note)]);
+  return [auditEvent(call, note)];
 }

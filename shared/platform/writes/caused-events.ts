@@ -7,17 +7,17 @@ import {
   type UsageData,
 } from '../bus/events.ts';
 import { json } from '../db/tenant-database.ts';
-import { newId } from '../ids/ids.ts';
-import type { Call } from '../call/call.ts';
+import type { Call, DatabaseName } from '../call/call.ts';
+import { newEntry, outboxInsert } from './outbox.ts';
 
-/** What the audit trail is to say of a request. Details name fields and counts, never content. */
+/** What the audit trail says of a request. Details name fields and counts, never content. */
 export interface AuditNote {
   readonly action: string;
   readonly resource_type: string;
   readonly resource_id?: string | null;
   readonly outcome?: AuditData['outcome'];
   readonly details?: Readonly<Record<string, unknown>>;
-  /** Whose trail it belongs to, where that is not the caller's own: an operator acting on a tenant. */
+  /** Whose trail it belongs to, where that is not the caller's own: an operator's write that concerns a tenant. */
   readonly tenant_id?: string;
 }
 
@@ -44,7 +44,7 @@ export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
   );
 }
 
-/** A usage event of the calling tenant. `reservationId`: what was admitted at the door for it. */
+/** A usage event of the calling tenant. `reservationId`: the quota reservation that it settles. */
 export function usageEvent(
   call: Call,
   usage: Pick<UsageData, 'usage_type' | 'usage_amount'> & { resource_type?: string; resource_id?: string },
@@ -62,12 +62,15 @@ export function usageEvent(
   );
 }
 
-/** Records events of a request that writes nothing else: the read of a source, a refusal. */
-export async function recordEvents(call: Call, events: readonly CloudEvent[]): Promise<void> {
-  const entry = { id: newId(call.now), events };
-  await call.tenant.statement(
-    `, added as (insert into ops.outbox (id, tenant_id, events) select $2, scope.tenant_id, $3 from scope returning 1)
-     select from added`,
+/** Adds events of a request that writes nothing else (the read of a source, a refusal) to an outbox, and publishes them. */
+export async function emitEvents(
+  call: Call,
+  events: readonly CloudEvent[],
+  database: DatabaseName = 'core',
+): Promise<void> {
+  const entry = newEntry(database, call.tenant.tenantId, events, call.now);
+  await call.databases[database].statement(
+    `, added as (${outboxInsert('select $2, scope.tenant_id, $3 from scope')} returning 1) select from added`,
     [entry.id, json(entry.events)],
   );
   call.services.publisher.publish(entry);

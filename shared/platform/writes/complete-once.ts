@@ -2,7 +2,7 @@ import type { Call } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
-import { performWrite, type Effect } from './perform-write.ts';
+import { performWrite, type Effect, type WriteOptions } from './perform-write.ts';
 
 /** A request that is completed once, with what stands beside it once it is. */
 export interface CompletionRow {
@@ -21,6 +21,8 @@ export interface CompletionKind<Row extends CompletionRow> {
   readonly responses: string;
   /** The columns of a {@link CompletionRow} but for its fingerprint, by the aliases `q` and `p`. */
   readonly columns: string;
+  /** How the write of a response is made, where that is not the usual way. */
+  readonly write?: WriteOptions;
   /** The answer about a completed request: to the first response and to each repetition. */
   readonly answer: (row: Row) => Reply;
 }
@@ -73,8 +75,10 @@ export async function completeOnce<Row extends CompletionRow, Prepared>(
   if (before !== undefined) return before;
   const prepared = await completing.prepare(open);
   try {
-    return await performWrite(call, (transaction) =>
-      completeLocked(call, kind, requestId, completing, prepared, transaction),
+    return await performWrite(
+      call,
+      (transaction) => completeLocked(call, kind, requestId, completing, prepared, transaction),
+      kind.write,
     );
   } catch (error) {
     if (error instanceof CompletedBefore) return error.reply;

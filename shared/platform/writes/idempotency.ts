@@ -1,11 +1,23 @@
-import type { Columns } from '../db/recordset.ts';
-import type { TenantDatabase } from '../db/tenant-database.ts';
-import type { IdempotencyClaim } from '../call/call.ts';
+import { recordset, type Columns, type RecordsetRow } from '../db/recordset.ts';
+import type { TenantDatabase, TenantTransaction } from '../db/tenant-database.ts';
+import type { Call, IdempotencyClaim } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 
+// The one implementation of Idempotency-Key, and all SQL of ops.idempotency, which each of the three databases has: an
+// answer is stored in the transaction of its effect, so it is in the effect's own database. The protocol:
+//
+// 1. Lock: a key that a running request holds is refused with 409. The lock ends with the transaction.
+// 2. Claim: a key that has an unexpired answer has no second effect; its answer is replayed, or refused with 422 for another
+//    request. An expired key is free, whether or not the sweep has deleted its row.
+// 3. Store: the answer is written with the effect, in place of an expired one.
+//
+// A hot write knows its answer before its effect and does all three in one statement ({@link CLAIM_SQL}); any other write
+// has its answer last ({@link claimKey}, then {@link keepAnswer}).
+
 /** How long a first answer is kept; published in the API's documentation. */
 export const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
+
 /** A first answer as it is stored. */
 export interface StoredAnswer {
   readonly [column: string]: unknown;
@@ -18,6 +30,10 @@ export interface StoredAnswer {
 
 /** Marks an answer that was given before. */
 export const REPLAYED_HEADER = 'idempotency-replayed';
+
+/** A call, as far as its keys are concerned: they are the tenant's and the route's own. */
+export type KeyedCall = Pick<Call, 'tenant' | 'route' | 'now'>;
+type Queries = Pick<TenantTransaction, 'query'>;
 
 /**
  * The stored answer again.
@@ -43,23 +59,32 @@ export function stillRunning(): Problem {
   });
 }
 
-/** The unexpired answers of some keys on a route. */
-export async function findAnswers(
-  tenant: TenantDatabase,
-  route: string,
-  keys: readonly string[],
-  now: Date,
-): Promise<Map<string, StoredAnswer>> {
-  const rows = await tenant.statement<StoredAnswer>(
-    `select i.* from scope, lateral (
-       select key, fingerprint, status, headers, body from ops.idempotency
-        where tenant_id = scope.tenant_id and route = $2 and key = any($3::text[]) and expires_at > $4 offset 0) i`,
-    [route, keys, now],
-  );
-  return new Map(rows.map((row) => [row.key, row]));
+/** Takes a key's lock. Tried, never waited for: two batches that name the same keys in another order cannot block each other. */
+function tryLock(tenant: string, route: string, key: string): string {
+  return `pg_try_advisory_xact_lock(hashtextextended(${tenant} || chr(31) || ${route} || chr(31) || ${key}, 0))`;
 }
 
-/** The columns of `item` that {@link CLAIM_SQL} needs. */
+/** Reads the unexpired answers of keys. What it leaves out, {@link store} replaces: the two conditions are opposites. */
+function unexpired(tenant: string): string {
+  return `select key, fingerprint, status, headers, body from ops.idempotency
+           where tenant_id = ${tenant} and route = $2 and key = any($3::text[]) and expires_at > $4`;
+}
+
+/** Stores answers and yields their keys; a key whose answer has not expired is left as it is, and not yielded. */
+function store({ tenant, now, from }: { tenant: string; now: string; from: string }): string {
+  return `insert into ops.idempotency as known
+      (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
+    select ${tenant}, $2, idempotency_key, fingerprint, reply_status, reply_headers, reply_body,
+           ${now}, ${now} + interval '${IDEMPOTENCY_TTL_MS} milliseconds'
+      from ${from}
+    on conflict (tenant_id, route, key) do update
+       set fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
+           body = excluded.body, created_at = excluded.created_at, expires_at = excluded.expires_at
+     where known.expires_at <= excluded.created_at
+    returning known.key`;
+}
+
+/** The columns of a key and its answer, in a statement's rows. */
 export const CLAIM_COLUMNS = {
   idempotency_key: 'text',
   fingerprint: 'bytea',
@@ -68,12 +93,25 @@ export const CLAIM_COLUMNS = {
   reply_body: 'text',
 } as const satisfies Columns;
 
-/**
- * SQL that is true where a row of `given` needs no key, or its key on the route `$2` is held by no request that runs. The
- * key is tried, never waited for, so that two batches that name the same keys in another order cannot block each other.
- */
-export const CLAIM_LOCK_SQL = `(given.idempotency_key is null or pg_try_advisory_xact_lock(
-  hashtextextended(scope.tenant_id || chr(31) || $2 || chr(31) || given.idempotency_key, 0)))`;
+/** The values of {@link CLAIM_COLUMNS}; none for a request without a key. */
+export function claimColumns(
+  claim: IdempotencyClaim | null,
+  reply: Reply,
+): RecordsetRow<typeof CLAIM_COLUMNS> {
+  if (claim === null) return {};
+  const contentType = reply.body === undefined ? {} : { 'content-type': 'application/json' };
+  return {
+    idempotency_key: claim.key,
+    fingerprint: claim.fingerprint,
+    reply_status: reply.status,
+    reply_headers: { ...contentType, ...reply.headers },
+    reply_body: reply.body === undefined ? null : JSON.stringify(reply.body),
+  };
+}
+
+/** SQL that is true where a row of `given` has no key, or its key on the route `$2` is held by no other running request. */
+export const CLAIM_LOCK_SQL = `(given.idempotency_key is null
+  or ${tryLock('scope.tenant_id', '$2', 'given.idempotency_key')})`;
 
 /**
  * SQL that continues a WITH clause after `scope` and `item` and yields `fresh`: the items whose effect is to happen now.
@@ -81,17 +119,95 @@ export const CLAIM_LOCK_SQL = `(given.idempotency_key is null or pg_try_advisory
  * statement's `$2` is the route. An item that is free and not in `fresh` was answered before.
  */
 export const CLAIM_SQL = `
-, claimed as (
-    insert into ops.idempotency as known (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
-    select scope.tenant_id, $2, idempotency_key, fingerprint, reply_status, reply_headers, reply_body,
-           recorded_at, recorded_at + interval '${IDEMPOTENCY_TTL_MS} milliseconds'
-      from item, scope
-     where free and idempotency_key is not null
-    on conflict (tenant_id, route, key) do update
-       set fingerprint = excluded.fingerprint, status = excluded.status, headers = excluded.headers,
-           body = excluded.body, created_at = excluded.created_at, expires_at = excluded.expires_at
-     where known.expires_at <= excluded.created_at
-    returning known.key)
+, claimed as (${store({
+  tenant: 'scope.tenant_id',
+  now: 'recorded_at',
+  from: 'item, scope where free and idempotency_key is not null',
+})})
 , fresh as materialized (
     select item.* from item
      where free and (idempotency_key is null or idempotency_key in (select key from claimed)))`;
+
+const TRANSACTION_LOCK_SQL = `select ${tryLock('$1::text', '$2::text', '$3::text')} as free`;
+const TRANSACTION_UNEXPIRED_SQL = unexpired('$1');
+const STATEMENT_UNEXPIRED_SQL = `select i.* from scope, lateral (${unexpired('scope.tenant_id')} offset 0) i`;
+const ANSWER = recordset(CLAIM_COLUMNS);
+const TRANSACTION_STORE_SQL = store({
+  tenant: '$1::text',
+  now: '$3::timestamptz',
+  from: ANSWER.from('item', 4),
+});
+
+/**
+ * Claims a key for the rest of a transaction. Answers the earlier answer, or undefined where the effect is to happen now:
+ * then the transaction ends with {@link keepAnswer}.
+ * @throws Problem 409 while another request holds the key, 422 where it was used with another request.
+ */
+export async function claimKey(
+  transaction: Queries,
+  call: KeyedCall,
+  claim: IdempotencyClaim,
+): Promise<Reply | undefined> {
+  // Sent together, run one after the other: the look-up sees what the lock's last holder committed.
+  const [[lock], [stored]] = await Promise.all([
+    transaction.query<{ free: boolean }>(TRANSACTION_LOCK_SQL, [call.tenant.tenantId, call.route, claim.key]),
+    transaction.query<StoredAnswer>(TRANSACTION_UNEXPIRED_SQL, [
+      call.tenant.tenantId,
+      call.route,
+      [claim.key],
+      call.now,
+    ]),
+  ]);
+  if (lock?.free !== true) throw stillRunning();
+  return stored === undefined ? undefined : replay(stored, claim);
+}
+
+/** Stores the answer of a key that {@link claimKey} has claimed in the same transaction. */
+export async function keepAnswer(
+  transaction: Queries,
+  call: KeyedCall,
+  claim: IdempotencyClaim,
+  reply: Reply,
+): Promise<void> {
+  const row = claimColumns(claim, reply);
+  const parameters = [call.tenant.tenantId, call.route, call.now, ...ANSWER.parameters([row])];
+  const stored = await transaction.query(TRANSACTION_STORE_SQL, parameters);
+  if (stored.length !== 1) throw new Error('the idempotency key was not claimed before its answer came');
+}
+
+/** The unexpired answers of some keys on a route, in one statement. */
+export async function findAnswers(
+  tenant: TenantDatabase,
+  { route, now }: Pick<KeyedCall, 'route' | 'now'>,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, StoredAnswer>> {
+  if (keys.length === 0) return new Map();
+  const rows = await tenant.statement<StoredAnswer>(STATEMENT_UNEXPIRED_SQL, [route, keys, now]);
+  return new Map(rows.map((row) => [row.key, row]));
+}
+
+/** As {@link findAnswers}, within a transaction. */
+export async function findAnswersWithin(
+  transaction: TenantTransaction,
+  { route, now }: Pick<KeyedCall, 'route' | 'now'>,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, StoredAnswer>> {
+  if (keys.length === 0) return new Map();
+  const parameters = [transaction.tenantId, route, keys, now];
+  const rows = await transaction.query<StoredAnswer>(TRANSACTION_UNEXPIRED_SQL, parameters);
+  return new Map(rows.map((row) => [row.key, row]));
+}
+
+/**
+ * The earlier answer to a call's key, without claiming it: to spare a repeated request the work that comes before the write.
+ * @throws Problem 422 where the key was used with another request.
+ */
+export async function findEarlierAnswer(
+  tenant: TenantDatabase,
+  call: KeyedCall,
+  claim: IdempotencyClaim | null,
+): Promise<Reply | undefined> {
+  if (claim === null) return undefined;
+  const stored = (await findAnswers(tenant, call, [claim.key])).get(claim.key);
+  return stored === undefined ? undefined : replay(stored, claim);
+}

@@ -1,9 +1,9 @@
 import { MessageTooLarge, type BusSender } from '../bus/bus-sender.ts';
-import type { OutboxEntry } from '../bus/events.ts';
 import type { Cache } from '../cache/cache.ts';
 import { SharedBreaker } from '../cache/shared-breaker.ts';
-import type { CrossTenantDatabase } from '../db/tenant-database.ts';
+import type { CrossTenantDatabases, OutboxEntry } from '../call/call.ts';
 import { errorFields, log } from '../log/log.ts';
+import { deleteFromOutbox, namesOtherTenant } from './outbox.ts';
 
 /** Entries gather for this long before they are sent: a batch costs the broker hardly more than a message. */
 const GATHER_MS = 50;
@@ -11,7 +11,7 @@ const GATHER_MS = 50;
 const FLUSH_MAX = 200;
 /** Beyond this many waiting entries the rest is left to the relay timer: memory is bounded, and nothing is lost. */
 const BACKLOG_MAX = 5_000;
-/** After a failure the publisher rests, and the relay carries. */
+/** After a failure the publisher rests, and the relay does the work. */
 const REST_MS = 2_000;
 
 /**
@@ -20,14 +20,14 @@ const REST_MS = 2_000;
  */
 export class Publisher {
   readonly #sender: BusSender;
-  readonly #database: CrossTenantDatabase;
+  readonly #databases: CrossTenantDatabases;
   readonly #breaker: SharedBreaker;
   #waiting: OutboxEntry[] = [];
   #running: Promise<void> | undefined;
 
-  constructor(sender: BusSender, database: CrossTenantDatabase, cache: Cache) {
+  constructor(sender: BusSender, databases: CrossTenantDatabases, cache: Cache) {
     this.#sender = sender;
-    this.#database = database;
+    this.#databases = databases;
     this.#breaker = new SharedBreaker(cache, {
       service: 'service-bus',
       openMs: REST_MS,
@@ -35,9 +35,13 @@ export class Publisher {
     });
   }
 
-  /** Takes an entry whose row is committed. Returns at once. */
+  /**
+   * Takes an entry whose row is committed. Returns at once. An entry with an event of another tenant is left to the relay,
+   * which sets the event aside.
+   */
   publish(entry: OutboxEntry): void {
     if (this.#waiting.length >= BACKLOG_MAX || this.#breaker.open) return;
+    if (entry.events.some((event) => namesOtherTenant(event, entry.tenantId))) return;
     this.#waiting.push(entry);
     this.#running ??= this.#run();
   }
@@ -55,7 +59,7 @@ export class Publisher {
     while (this.#waiting.length > 0) {
       const entries = this.#waiting.splice(0, FLUSH_MAX);
       try {
-        await publishEntries(guarded, this.#database, entries);
+        await publishEntries(guarded, this.#databases, entries);
       } catch (error) {
         log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });
         this.#waiting = [];
@@ -65,17 +69,15 @@ export class Publisher {
   }
 }
 
-/** Who publishes events. */
+/** What events are published through. */
 export type EventSender = Pick<BusSender, 'publish'>;
 
 /** Publishes entries, then deletes their rows: in this order, so that a crash in between sends twice rather than never. */
 export async function publishEntries(
   sender: EventSender,
-  database: CrossTenantDatabase,
+  databases: CrossTenantDatabases,
   entries: readonly OutboxEntry[],
 ): Promise<void> {
   await sender.publish(entries.flatMap((entry) => entry.events));
-  await database.query(`delete from ops.outbox where id = any($1::uuid[])`, [
-    entries.map((entry) => entry.id),
-  ]);
+  await deleteFromOutbox(databases, entries);
 }

@@ -1,78 +1,106 @@
 import type { Job, JobRun } from '../jobs/job.ts';
-import { queueOf, type CloudEvent, type OutboxEntry } from '../bus/events.ts';
+import { queueOf, type CloudEvent } from '../bus/events.ts';
 import { MessageTooLarge } from '../bus/bus-sender.ts';
-import { publishEntries } from './outbox-publisher.ts';
+import type { DatabaseName, OutboxEntry } from '../call/call.ts';
+import type { Fault } from '../call/problem.ts';
 import { quarantineMessages } from '../consume/quarantine.ts';
+import { errorFields, log } from '../log/log.ts';
+import { deleteFromOutbox, readOutbox, readRow } from './outbox.ts';
+import { publishEntries } from './outbox-publisher.ts';
 
 /** Younger rows are being published by the process that wrote them; sending them too would only be dropped as duplicates. */
 const AGE_MIN_MS = 10_000;
-/** Rows in one go: some 600 messages, a few AMQP batches. */
+/** Rows of one database in one go: some 600 messages, a few AMQP batches. */
 const BATCH = 200;
 /** A send and its retries take seconds; with less left, the next minute's run goes on. */
 const RESERVE_MS = 6_000;
-
-interface OutboxRow extends OutboxEntry {
-  readonly [column: string]: unknown;
-}
+const FIRST_ID = '00000000-0000-0000-0000-000000000000';
+const DATABASES: readonly DatabaseName[] = ['core', 'billing', 'analytics'];
 
 /**
  * Publishes what the publisher, right after the commit, did not: its process died, the broker was away, or too much waited.
- * In order of the writes, and a row is deleted only once the broker has its events, so that a crash in between sends twice
- * rather than never; the broker drops repeats, and consumers count an event once. No row is locked meanwhile: the job's
- * lock keeps two relays apart, and what a publisher sends at the same time is such a repeat.
+ * In order of the writes of one database, and a row is deleted only once the broker has its events, so that a crash in
+ * between sends twice rather than never; the broker drops repeats, and consumers count an event once. No row is locked
+ * meanwhile: the job's lock keeps two relays apart, and what a publisher sends at the same time is such a repeat.
  *
- * An event that no queue takes goes to quarantine, so that it does not hold up the others.
+ * The three databases take turns, so that a long outbox does not keep the others waiting. Where one database fails, the
+ * others are drained all the same; then the run fails with its error. What must not be published goes to quarantine, event
+ * by event, so that it holds up nothing.
  */
 export const outboxRelay: Job = {
   name: 'outbox-relay',
   budgetMs: 50_000, // it runs every minute
   async run(run) {
-    const cutoff = new Date(run.now.getTime() - AGE_MIN_MS);
-    run.progress.cutoff = cutoff;
-    let after = '00000000-0000-0000-0000-000000000000';
-    while (run.timeLeftMs() > RESERVE_MS) {
-      const rows = await run.services.crossTenant.core.query<OutboxRow>(
-        `select id, events from ops.outbox where created_at <= $1 and id > $2 order by id limit ${BATCH}`,
-        [cutoff, after],
-      );
-      run.progress.examined += rows.length;
-      await relay(run, rows);
-      run.progress.deleted += rows.length;
-      const last = rows.at(-1);
-      if (rows.length < BATCH || last === undefined) return 'completed';
-      after = last.id;
+    run.progress.cutoff = new Date(run.now.getTime() - AGE_MIN_MS);
+    const failures: unknown[] = [];
+    let turns = DATABASES.map((database) => ({ database, afterId: FIRST_ID }));
+    while (turns.length > 0 && run.timeLeftMs() > RESERVE_MS) {
+      const next: typeof turns = [];
+      for (const { database, afterId } of turns) {
+        try {
+          const lastId = await relayBatch(run, database, afterId, run.progress.cutoff);
+          if (lastId !== undefined) next.push({ database, afterId: lastId });
+        } catch (error) {
+          log.error('outbox-not-drained', { database, run_id: run.runId, ...errorFields(error) });
+          run.progress.details[`${database}_failed`] = true;
+          failures.push(error);
+        }
+      }
+      turns = next;
     }
-    return 'partial';
+    if (failures.length > 0) throw failures[0];
+    return turns.length === 0 ? 'completed' : 'partial';
   },
 };
 
-async function relay(run: JobRun, rows: readonly OutboxRow[]): Promise<void> {
-  if (rows.length === 0) return;
+/** Relays one database's next rows. Answers the last one's id, or undefined where there are no more. */
+async function relayBatch(
+  run: JobRun,
+  database: DatabaseName,
+  afterId: string,
+  before: Date,
+): Promise<string | undefined> {
+  const page = { before, afterId, limit: BATCH };
+  const rows = await readOutbox(run.services.crossTenant[database], page);
+  run.progress.examined += rows.length;
+  const entries: OutboxEntry[] = [];
+  for (const row of rows) {
+    const { entry, unpublishable } = readRow(database, row);
+    for (const { content, faults } of unpublishable) await setAside(run, entry, content, faults);
+    entries.push(entry);
+  }
+  if (entries.length > 0) await relay(run, entries);
+  run.progress.deleted += rows.length;
+  return rows.length < BATCH ? undefined : rows.at(-1)?.id;
+}
+
+async function relay(run: JobRun, entries: readonly OutboxEntry[]): Promise<void> {
   const { bus, crossTenant } = run.services;
   try {
-    if (rows.every((row) => row.events.every((event) => queueOf(event.type) !== undefined))) {
-      await publishEntries(bus, crossTenant.core, rows);
+    if (entries.every((entry) => entry.events.every((event) => queueOf(event.type) !== undefined))) {
+      await publishEntries(bus, crossTenant, entries);
       return;
     }
   } catch (error) {
     if (!(error instanceof MessageTooLarge)) throw error;
   }
-  for (const row of rows) {
-    for (const event of row.events) {
-      if (!(await isPublished(run, event))) await setAside(run, event);
+  for (const entry of entries) {
+    for (const event of entry.events) {
+      const fault = await publishOne(run, event);
+      if (fault !== undefined) await setAside(run, entry, event, [fault]);
     }
-    await crossTenant.core.query('delete from ops.outbox where id = $1', [row.id]);
+    await deleteFromOutbox(crossTenant, [entry]);
   }
 }
 
-/** Publishes one event; false if it can never be. */
-async function isPublished(run: JobRun, event: CloudEvent): Promise<boolean> {
-  if (queueOf(event.type) === undefined) return false;
+/** Publishes one event; answers why it can never be published, where that is so. */
+async function publishOne(run: JobRun, event: CloudEvent): Promise<Fault | undefined> {
+  if (queueOf(event.type) === undefined) return { pointer: '/type', detail: 'is no type that a queue takes' };
   try {
     await run.services.bus.publish([event]);
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof MessageTooLarge) return false;
+    if (error instanceof MessageTooLarge) return { pointer: '', detail: 'is too large for its queue' };
     throw error;
   }
 }
@@ -80,26 +108,27 @@ async function isPublished(run: JobRun, event: CloudEvent): Promise<boolean> {
 /** The queue under which operators find what has none. */
 export const NO_QUEUE = 'outbox';
 
-async function setAside(run: JobRun, event: CloudEvent): Promise<void> {
-  const queue = queueOf(event.type);
+/** Puts an event, or a row that is none, into quarantine. Done before its row is deleted: a crash in between repeats it. */
+async function setAside(
+  run: JobRun,
+  entry: OutboxEntry,
+  content: unknown,
+  detail: readonly Fault[],
+): Promise<void> {
   const message = {
-    body: Buffer.from(JSON.stringify(event), 'utf8'),
-    messageId: event.id,
+    body: Buffer.from(JSON.stringify(content), 'utf8'),
+    messageId: textIn(content, 'id') ?? entry.id,
     contentType: 'application/cloudevents+json',
     properties: {},
   };
-  const detail =
-    queue === undefined
-      ? [{ pointer: '/type', detail: 'is no type that a queue takes' }]
-      : [{ pointer: '', detail: 'is too large for its queue' }];
-  const refusal = { reason: 'UNPUBLISHABLE' as const, detail, tenantId: tenantOf(event) };
-  await quarantineMessages(run.services.crossTenant.core, queue ?? NO_QUEUE, [{ message, refusal }], run.now);
+  const refusal = { reason: 'UNPUBLISHABLE' as const, detail, tenantId: entry.tenantId };
+  const queue = queueOf(textIn(content, 'type') ?? '') ?? NO_QUEUE;
+  await quarantineMessages(run.services.crossTenant.core, queue, [{ message, refusal }], run.now);
   run.progress.details['quarantined'] = Number(run.progress.details['quarantined'] ?? 0) + 1;
 }
 
-function tenantOf(event: CloudEvent): string | null {
-  const { data } = event;
-  if (typeof data !== 'object' || data === null) return null;
-  const value: unknown = Reflect.get(data, 'tenant_id');
-  return typeof value === 'string' ? value : null;
+function textIn(content: unknown, name: string): string | undefined {
+  if (typeof content !== 'object' || content === null) return undefined;
+  const value: unknown = Reflect.get(content, name);
+  return typeof value === 'string' ? value : undefined;
 }

@@ -13,12 +13,11 @@ import {
   type CloudEvent,
   type UsageData,
 } from '../../../platform/bus/events.ts';
-import type { OutboxEntry } from '../../../platform/bus/events.ts';
-import { json } from '../../../platform/db/tenant-database.ts';
-import { newId } from '../../../platform/ids/ids.ts';
+import type { OutboxEntry } from '../../../platform/call/call.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import type { ConsumeServices } from '../../../platform/consume/consume.ts';
+import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
@@ -163,9 +162,8 @@ async function markArchived(
          from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id
        on conflict (tenant_id, container_name, blob_name) do nothing),
      caused as (
-       insert into ops.outbox (id, tenant_id, events)
-       select g.outbox_id, g.tenant_id, g.events
-         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id
+       ${outboxInsert(`select g.outbox_id, g.tenant_id, g.events
+         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id`)}
        returning id)
      select id as outbox_id from caused`,
     [
@@ -214,19 +212,12 @@ function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry
     blob_sha256: document.sha256.toString('hex'),
     bytes: document.bytes.length,
   };
-  return {
-    id: newId(now),
-    events: [
-      newEvent(USAGE_RECORDED, usage, now),
-      archiveAudit(
-        { tenant_id: record.tenant_id, record_id: record.id },
-        'record.archived',
-        'success',
-        details,
-        now,
-      ),
-    ],
-  };
+  const of = { tenant_id: record.tenant_id, record_id: record.id };
+  const events = [
+    newEvent(USAGE_RECORDED, usage, now),
+    archiveAudit(of, 'record.archived', 'success', details, now),
+  ];
+  return newEntry('core', record.tenant_id, events, now);
 }
 
 function archiveAudit(
@@ -257,10 +248,7 @@ async function reportConflict(
   if (of === undefined) return;
   log.error('archive-conflict', { tenant_id: of.tenant_id, record_id: of.record_id });
   const event = archiveAudit(of, 'record.archive_conflict', 'failure', {}, now);
-  const entry = { id: newId(now), events: [event] };
-  await services.crossTenant.core.query(
-    `insert into ops.outbox (id, tenant_id, events) values ($1, $2, $3)`,
-    [entry.id, of.tenant_id, json(entry.events)],
-  );
+  const entry = newEntry('core', of.tenant_id, [event], now);
+  await addToOutbox(services.crossTenant.core, [entry]);
   services.publisher.publish(entry);
 }

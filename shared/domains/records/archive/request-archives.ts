@@ -1,7 +1,7 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
-import { newId } from '../../../platform/ids/ids.ts';
 import type { CallServices } from '../../../platform/call/call.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
+import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 
 /** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */
 const FORGOTTEN_MS = 10 * MINUTE_MS;
@@ -54,12 +54,8 @@ async function request(
 ): Promise<void> {
   const entries = forgotten.map((record) => {
     const data = { tenant_id: record.tenant_id, record_id: record.id };
-    return { id: newId(now), tenant_id: record.tenant_id, events: [newEvent(ARCHIVE_REQUESTED, data, now)] };
+    return newEntry('core', record.tenant_id, [newEvent(ARCHIVE_REQUESTED, data, now)], now);
   });
-  await services.crossTenant.core.query(
-    `insert into ops.outbox (id, tenant_id, events)
-     select id, tenant_id, events from json_to_recordset($1::text::json) as o (id uuid, tenant_id text, events jsonb)`,
-    [JSON.stringify(entries)],
-  );
-  for (const { id, events } of entries) services.publisher.publish({ id, events });
+  await addToOutbox(services.crossTenant.core, entries);
+  for (const entry of entries) services.publisher.publish(entry);
 }

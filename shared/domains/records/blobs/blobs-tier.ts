@@ -1,6 +1,6 @@
 import type { BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
-import type { OutboxEntry } from '../../../platform/bus/events.ts';
+import type { OutboxEntry } from '../../../platform/call/call.ts';
 import type { JobProgress } from '../../../platform/jobs/run-ledger.ts';
 import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
@@ -122,7 +122,7 @@ async function deleteBlob(blobs: BlobStore, blob: DueBlob): Promise<'deleted' | 
 }
 
 function publish(job: JobRun, entries: readonly OutboxEntry[]): void {
-  for (const { id, events } of entries) job.services.publisher.publish({ id, events });
+  for (const entry of entries) job.services.publisher.publish(entry);
 }
 
 function tally(progress: JobProgress, name: string): void {

@@ -1,10 +1,10 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
 import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
-import type { OutboxEntry } from '../../../platform/bus/events.ts';
+import type { OutboxEntry } from '../../../platform/call/call.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
-import { newId } from '../../../platform/ids/ids.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { systemClock } from '../../../platform/time/clock.ts';
+import { newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import type { DueBlob } from './due-blobs.ts';
 
 /** Who the audit trail says it was. */
@@ -31,7 +31,7 @@ export async function bookLooks(
   if (entries.length === 0) return [];
   const caused = entries
     .filter((entry) => entry.missing)
-    .map(({ blob }) => ({ tenant_id: blob.tenantId, ...audit(blob, 'blob.missing', 'failure') }));
+    .map(({ blob }) => audit(blob, 'blob.missing', 'failure'));
   const rows = entries.map(({ blob, tier, nextCheckAt }) => ({
     ...identity(blob),
     record_id: blob.recordId ?? null,
@@ -50,16 +50,15 @@ export async function bookLooks(
         where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
           and b.deleted_at is null),
      told as (
-       insert into ops.outbox (id, tenant_id, events)
-       select id, tenant_id, events
-         from json_to_recordset($3::text::json) as o (id uuid, tenant_id text, events jsonb))
+       ${outboxInsert(`select id, tenant_id, events
+         from json_to_recordset($3::text::json) as o (id uuid, tenant_id text, events jsonb)`)})
      update storage_records r set access_tier = g.tier from given g
       where g.tier is not null and r.tenant_id = g.tenant_id and r.id = g.record_id
         and ($4::date[] is null or r.partition_day = any($4::date[]))`,
     [
       JSON.stringify(rows),
       now,
-      JSON.stringify(caused),
+      JSON.stringify(caused.map(({ id, tenantId, events }) => ({ id, tenant_id: tenantId, events }))),
       partitionDaysOfAll(entries.flatMap(({ blob }) => blob.recordId ?? [])),
     ],
     { prepare: false },
@@ -74,7 +73,8 @@ export async function bookDeletions(
   now: Date,
 ): Promise<readonly OutboxEntry[]> {
   if (blobs.length === 0) return [];
-  const rows = blobs.map((blob) => ({ ...identity(blob), ...audit(blob, 'blob.deleted', 'success') }));
+  const entries = blobs.map((blob) => audit(blob, 'blob.deleted', 'success'));
+  const rows = blobs.map((blob, n) => ({ ...identity(blob), ...entries[n] }));
   const booked = await transaction.query<{ id: string }>(
     `with given as (
        select * from json_to_recordset($1::text::json) as g (tenant_id text, container_name text, blob_name text, id uuid,
@@ -84,11 +84,11 @@ export async function bookDeletions(
         where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
           and b.deleted_at is null
        returning g.id, g.tenant_id, g.events)
-     insert into ops.outbox (id, tenant_id, events) select id, tenant_id, events from booked returning id`,
+     ${outboxInsert('select id, tenant_id, events from booked')} returning id`,
     [JSON.stringify(rows), now],
   );
   const fresh = new Set(booked.map((row) => row.id));
-  return rows.filter((row) => fresh.has(row.id));
+  return entries.filter((entry) => fresh.has(entry.id));
 }
 
 function identity(blob: DueBlob): { tenant_id: string; container_name: string; blob_name: string } {
@@ -114,5 +114,5 @@ function audit(blob: DueBlob, action: string, outcome: AuditData['outcome']): Ou
       record_id: blob.recordId ?? null,
     },
   };
-  return { id: newId(now), events: [newEvent(AUDIT_RECORDED, data, now)] };
+  return newEntry('core', blob.tenantId, [newEvent(AUDIT_RECORDED, data, now)], now);
 }

@@ -1,0 +1,184 @@
+import { cloudEvent, type CloudEvent } from '../bus/events.ts';
+import { faultsOf } from '../call/faults.ts';
+import type { Fault } from '../call/problem.ts';
+import type { CrossTenantDatabases, DatabaseName, OutboxEntry } from '../call/call.ts';
+import { recordset } from '../db/recordset.ts';
+import type { CrossTenantDatabase, TenantTransaction } from '../db/tenant-database.ts';
+import { newId } from '../ids/ids.ts';
+
+// All SQL of ops.outbox, which each of the three databases has: what a write causes is kept in the write's own
+// transaction, so it is in the write's own database.
+
+/**
+ * SQL that adds rows to the outbox of the statement's own database. `select` yields an id, a tenant and a list of events
+ * for each row. Whoever uses it builds the rows from entries of {@link newEntry}.
+ */
+export function outboxInsert(select: string): string {
+  return `insert into ops.outbox (id, tenant_id, events) ${select}`;
+}
+
+const ENTRIES = recordset({ id: 'uuid', tenant_id: 'text', events: 'jsonb' });
+const ADD_SQL = outboxInsert(`select id, tenant_id, events from ${ENTRIES.from('entry', 1)}`);
+
+/** Adds entries in the write's own transaction, or as a statement of its own where nothing else is written. */
+export async function addToOutbox(
+  queries: Pick<TenantTransaction, 'query'>,
+  entries: readonly OutboxEntry[],
+): Promise<void> {
+  if (entries.length === 0) return;
+  const rows = entries.map(({ id, tenantId, events }) => ({ id, tenant_id: tenantId, events }));
+  await queries.query(ADD_SQL, ENTRIES.parameters(rows));
+}
+
+/**
+ * Makes the entry of one tenant's write.
+ * @throws Error where an event names another tenant: it would be counted there. That is a bug, and nothing is written.
+ */
+export function newEntry(
+  database: DatabaseName,
+  tenantId: string,
+  events: readonly CloudEvent[],
+  now: Date,
+): OutboxEntry {
+  const foreign = events.find((event) => namesOtherTenant(event, tenantId));
+  if (foreign !== undefined)
+    throw new Error(`an event of type ${foreign.type} names another tenant than its write`);
+  return { id: newId(now), database, tenantId, events };
+}
+
+/**
+ * Makes the entries of a write whose events may speak of several tenants, one entry a tenant: an operator's write stands in
+ * the operator's audit trail and in that of the tenant it concerns. Row security lets only the cross-tenant role add the
+ * rows of other tenants than the caller's.
+ */
+export function newEntries(
+  database: DatabaseName,
+  tenantId: string,
+  events: readonly CloudEvent[],
+  now: Date,
+): OutboxEntry[] {
+  const byTenant = grouped(events, (event) => String(namedTenant(event) ?? tenantId));
+  return [...byTenant].map(([tenant, ofTenant]) => newEntry(database, tenant, ofTenant, now));
+}
+
+// As Map.groupBy, which Node.js 20 does not have.
+function grouped<T, K>(values: readonly T[], keyOf: (value: T) => K): ReadonlyMap<K, readonly T[]> {
+  const groups = new Map<K, T[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [value]);
+    else group.push(value);
+  }
+  return groups;
+}
+
+/** What an event's data says its tenant is; undefined where it names none. */
+function namedTenant(event: { readonly data?: unknown }): unknown {
+  const { data } = event;
+  if (typeof data !== 'object' || data === null) return undefined;
+  return (Reflect.get(data, 'tenant_id') as unknown) ?? undefined;
+}
+
+/** Whether an event names a tenant, and that is another than its row's. */
+export function namesOtherTenant(event: { readonly data?: unknown }, tenantId: string): boolean {
+  const named = namedTenant(event);
+  return named !== undefined && named !== tenantId;
+}
+
+/** A row as it is in the table, where anything may be. */
+export interface OutboxRow {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly tenant_id: string;
+  readonly events: unknown;
+}
+
+/** Something in a row that must not be published. */
+export interface Unpublishable {
+  readonly content: unknown;
+  readonly faults: readonly Fault[];
+}
+
+/** Judges a row: its events that may be published, and what may not be, each with the reason. */
+export function readRow(
+  database: DatabaseName,
+  row: OutboxRow,
+): { readonly entry: OutboxEntry; readonly unpublishable: readonly Unpublishable[] } {
+  const events: CloudEvent[] = [];
+  const unpublishable: Unpublishable[] = [];
+  if (!Array.isArray(row.events)) {
+    unpublishable.push({ content: row.events, faults: [{ pointer: '', detail: 'is not a list of events' }] });
+  } else {
+    for (const event of row.events as readonly unknown[]) {
+      const faults = faultsOfEvent(event, row.tenant_id);
+      // Checked right above; parsed, it would be another object, with its attributes in another order.
+      if (faults.length === 0) events.push(event as CloudEvent);
+      else unpublishable.push({ content: event, faults });
+    }
+  }
+  return { entry: { id: row.id, database, tenantId: row.tenant_id, events }, unpublishable };
+}
+
+/** Characters of a message's id, which an event that travels alone gives it; Service Bus takes no more. */
+const MESSAGE_ID_MAX = 128;
+
+function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
+  const parsed = cloudEvent.safeParse(event);
+  if (!parsed.success) return faultsOf(parsed.error, '');
+  const faults: Fault[] = [];
+  if (parsed.data.id.length > MESSAGE_ID_MAX)
+    faults.push({
+      pointer: '/id',
+      detail: `is longer than the ${MESSAGE_ID_MAX} characters of a message id`,
+    });
+  if (namesOtherTenant(parsed.data, tenantId))
+    faults.push({ pointer: '/data/tenant_id', detail: 'is another tenant than that of the write' });
+  return faults;
+}
+
+/** Rows that are older than an instant, in the order of their ids, from one id on. */
+export function readOutbox(
+  database: CrossTenantDatabase,
+  page: { readonly before: Date; readonly afterId: string; readonly limit: number },
+): Promise<OutboxRow[]> {
+  return database.query<OutboxRow>(
+    `select id, tenant_id, events from ops.outbox where created_at <= $1 and id > $2 order by id limit $3`,
+    [page.before, page.afterId, page.limit],
+  );
+}
+
+/**
+ * Deletes the rows of entries, each in its database.
+ * @throws what a database throws, once the others are done.
+ */
+export async function deleteFromOutbox(
+  databases: CrossTenantDatabases,
+  entries: readonly Pick<OutboxEntry, 'id' | 'database'>[],
+): Promise<void> {
+  const byDatabase = grouped(entries, (entry) => entry.database);
+  const deletions = [...byDatabase].map(([database, ofDatabase]) =>
+    databases[database].query(`delete from ops.outbox where id = any($1::uuid[])`, [
+      ofDatabase.map((entry) => entry.id),
+    ]),
+  );
+  for (const done of await Promise.allSettled(deletions)) if (done.status === 'rejected') throw done.reason;
+}
+
+/**
+ * The values that one field of the data has in some tenants' unpublished events. A row that is no list of events, or whose
+ * events have no such field, has none.
+ */
+export async function findUnpublished(
+  database: CrossTenantDatabase,
+  field: 'reservation_id',
+  tenantIds: readonly string[],
+): Promise<readonly { readonly tenantId: string; readonly value: string }[]> {
+  const rows = await database.query<{ tenant_id: string; value: string }>(
+    `select distinct o.tenant_id, v.value #>> '{}' as value
+       from ops.outbox o, jsonb_path_query(o.events, '$[*].data.${field}') v (value)
+      where o.tenant_id = any($1::text[])`,
+    [tenantIds],
+  );
+  return rows.map((row) => ({ tenantId: row.tenant_id, value: row.value }));
+}

@@ -1,0 +1,285 @@
+import type { CloudEvent } from '../bus/events.ts';
+import type { Call, IdempotencyClaim, OutboxEntry } from '../call/call.ts';
+import { problemOf } from '../call/problem-of.ts';
+import { Problem } from '../call/problem.ts';
+import type { Reply } from '../call/reply.ts';
+import { faultOf } from '../db/errors.ts';
+import type { TenantTransaction } from '../db/tenant-database.ts';
+import { auditEvent, usageEvent } from './caused-events.ts';
+import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
+import {
+  claimColumns,
+  claimKey,
+  keepAnswer,
+  replay,
+  stillRunning,
+  type StoredAnswer,
+} from './idempotency.ts';
+import { coalesced, within, type ItemStore } from './item-store.ts';
+import { addToOutbox, newEntries, newEntry } from './outbox.ts';
+import { withPartition } from './with-partition.ts';
+import type { CoalescedRow } from './write-coalescer.ts';
+
+/**
+ * Writes items in one statement: tenant, idempotency, rows and outbox together, and those of the tenant's other requests
+ * that came at the same time (see {@link WriteCoalescer}). None of them spoils another: where the database refuses one, they
+ * are written one by one. Answers in the order given, after the commit.
+ * @throws only what concerns them all: the database is away.
+ */
+export async function writeItems(
+  call: Call,
+  write: HotWrite,
+  items: readonly Item[],
+): Promise<ItemOutcome[]> {
+  const admission = await admit(call, items);
+  const outcomes = new Map<Item, ItemOutcome>();
+  try {
+    await writeAdmitted(call, write, admission, coalesced(call, write), outcomes);
+  } finally {
+    await releaseUnused(call, admission, outcomes);
+  }
+  return inOrder(items, admission, outcomes);
+}
+
+/** What a whole batch comes to, once its items' outcomes are known. */
+export interface BatchAnswer {
+  readonly reply: Reply;
+  /** Events of the batch beside those of its items. */
+  readonly events: readonly CloudEvent[];
+}
+
+/**
+ * Writes a batch once for its Idempotency-Key (`claim`, on the call's route): the key, the items, the answer and all events
+ * are one transaction. So a process that dies at any moment leaves all of it or nothing, and a repeated key finds the whole
+ * answer or makes the whole batch; there is no state between that a retry would have to complete. The answer is kept
+ * whatever it says of the single items: an item that was refused is sent again under a new key. What was reserved for items
+ * of a transaction that did not commit is given back here, or found abandoned by a timer.
+ *
+ * Its rows share no statement with other requests' (they are many already), and its own transaction holds one connection.
+ * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; what concerns all items.
+ */
+export async function writeBatchOnce(
+  call: Call,
+  write: HotWrite,
+  claim: IdempotencyClaim,
+  items: readonly Item[],
+  answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer,
+): Promise<Reply> {
+  const admission = await admit(call, items);
+  let committed: Batch = { outcomes: new Map(), entries: [] };
+  try {
+    const { reply, ...batch } = await withPartition(call, write, () =>
+      call.databases[write.database].transaction((transaction) =>
+        batchTransaction(call, write, claim, items, { transaction, admission, answerOf }),
+      ),
+    );
+    committed = batch;
+    return reply;
+  } finally {
+    for (const entry of committed.entries) call.services.publisher.publish(entry);
+    await releaseUnused(call, admission, committed.outcomes);
+  }
+}
+
+interface Batch {
+  readonly outcomes: ReadonlyMap<Item, ItemOutcome>;
+  readonly entries: readonly OutboxEntry[];
+}
+
+async function batchTransaction(
+  call: Call,
+  write: HotWrite,
+  claim: IdempotencyClaim,
+  items: readonly Item[],
+  given: {
+    readonly transaction: TenantTransaction;
+    readonly admission: Admission;
+    readonly answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer;
+  },
+): Promise<Batch & { readonly reply: Reply }> {
+  const { transaction, admission, answerOf } = given;
+  const outcomes = new Map<Item, ItemOutcome>();
+  const earlier = await claimKey(transaction, call, claim);
+  if (earlier !== undefined) return { reply: earlier, outcomes, entries: [] };
+  const entries: OutboxEntry[] = [];
+  const store = within(transaction, call, write, (entry) => entries.push(entry));
+  await writeAdmitted(call, write, admission, store, outcomes);
+  const { reply, events } = answerOf(inOrder(items, admission, outcomes));
+  const own = newEntries(write.database, call.tenant.tenantId, events, call.now);
+  await Promise.all([addToOutbox(transaction, own), keepAnswer(transaction, call, claim, reply)]);
+  return { reply, outcomes, entries: [...entries, ...own] };
+}
+
+/** Which items may be written. */
+interface Admission {
+  /** Items, those whose key an earlier item has left out. */
+  readonly distinct: readonly Item[];
+  readonly firstByKey: ReadonlyMap<string, Item>;
+  /** Problems of those that the free quota does not cover, by request id. */
+  readonly refused: ReadonlyMap<string, Problem>;
+}
+
+async function admit(call: Call, items: readonly Item[]): Promise<Admission> {
+  const firstByKey = new Map<string, Item>();
+  const distinct = items.filter((item) => {
+    if (item.claim === null) return true;
+    if (firstByKey.has(item.claim.key)) return false;
+    firstByKey.set(item.claim.key, item);
+    return true;
+  });
+  const wanted = distinct.map((item) => ({ reservationId: item.requestId, usage: item.usage }));
+  return { distinct, firstByKey, refused: await call.services.quota.reserve(call, wanted) };
+}
+
+async function releaseUnused(
+  call: Call,
+  { distinct, refused }: Admission,
+  outcomes: ReadonlyMap<Item, ItemOutcome>,
+): Promise<void> {
+  const unused = distinct.filter(
+    (item) => !refused.has(item.requestId) && outcomes.get(item)?.outcome !== 'created',
+  );
+  await call.services.quota.release(
+    call,
+    unused.map((item) => item.requestId),
+  );
+}
+
+function inOrder(
+  items: readonly Item[],
+  { firstByKey }: Admission,
+  outcomes: ReadonlyMap<Item, ItemOutcome>,
+): ItemOutcome[] {
+  return items.map((item) => outcomes.get(item) ?? repeated(item, firstByKey, outcomes));
+}
+
+/** An item whose key an earlier item of the same batch has. */
+function repeated(
+  item: Item,
+  firstByKey: ReadonlyMap<string, Item>,
+  outcomes: ReadonlyMap<Item, ItemOutcome>,
+): ItemOutcome {
+  const first = item.claim === null ? undefined : firstByKey.get(item.claim.key);
+  const outcome = first === undefined ? undefined : outcomes.get(first);
+  if (first === undefined || outcome === undefined)
+    return { outcome: 'refused', problem: new Problem('INTERNAL_ERROR') };
+  if (item.claim !== null && first.claim?.fingerprint.equals(item.claim.fingerprint) === true) {
+    return outcome.outcome === 'created' ? { outcome: 'duplicate', reply: outcome.reply } : outcome;
+  }
+  const detail = 'The idempotency key stands twice in this batch, with different contents.';
+  return { outcome: 'refused', problem: new Problem('IDEMPOTENCY_MISMATCH', { detail }) };
+}
+
+/** Writes admitted items and finds the answers of those whose keys were used before; fills `outcomes` as it goes. */
+async function writeAdmitted(
+  call: Call,
+  write: HotWrite,
+  { distinct, refused }: Admission,
+  store: ItemStore,
+  outcomes: Map<Item, ItemOutcome>,
+): Promise<void> {
+  const admitted = distinct.filter((item) => !refused.has(item.requestId));
+  if (admitted.length > 0) await writeSeparable(call, write, admitted, store, outcomes);
+  await answerFromStore(
+    distinct.filter((item) => !outcomes.has(item)),
+    refused,
+    store,
+    outcomes,
+  );
+}
+
+async function writeSeparable(
+  call: Call,
+  write: HotWrite,
+  items: readonly Item[],
+  store: ItemStore,
+  outcomes: Map<Item, ItemOutcome>,
+): Promise<void> {
+  try {
+    await writeTogether(call, write, items, store, outcomes);
+  } catch (error) {
+    const fault = faultOf(error);
+    if (fault === 'unavailable' || fault === 'contention' || fault === 'no_partition') throw error;
+    const [only] = items;
+    if (items.length === 1 && only !== undefined)
+      outcomes.set(only, { outcome: 'refused', problem: refusal(error, call) });
+    else for (const item of items) await writeSeparable(call, write, [item], store, outcomes);
+  }
+}
+
+function refusal(error: unknown, call: Call): Problem {
+  if (faultOf(error) !== 'unique') return problemOf(error, call.route, call.origin.traceId);
+  return new Problem('CONFLICT', {
+    detail: 'The idempotency key belongs to an older request, whose answer is no longer kept.',
+    cause: error,
+  });
+}
+
+async function writeTogether(
+  call: Call,
+  write: HotWrite,
+  items: readonly Item[],
+  store: ItemStore,
+  outcomes: Map<Item, ItemOutcome>,
+): Promise<void> {
+  const metered = call.services.quota.limits(call);
+  const caused = items.map((item) => ({ item, entry: entryOf(call, write, item, metered) }));
+  const written = await store.write(caused.map(({ item, entry }) => rowOf(call, write, item, entry)));
+  for (const { item, entry } of caused) {
+    const row = written.get(item.requestId);
+    if (row?.fresh === true) {
+      outcomes.set(item, { outcome: 'created', reply: item.reply });
+      store.onWritten(entry);
+    } else if (row?.free === false) {
+      outcomes.set(item, { outcome: 'refused', problem: stillRunning() });
+    }
+  }
+}
+
+/** What an item publishes once it is committed. */
+function entryOf(call: Call, { database }: HotWrite, item: Item, metered: boolean): OutboxEntry {
+  const events = [
+    ...item.usage.map((used) => usageEvent(call, used, metered ? item.requestId : undefined)),
+    auditEvent(call, item.audit),
+    ...item.events,
+  ];
+  return newEntry(database, call.tenant.tenantId, events, call.now);
+}
+
+function rowOf(call: Call, { rows }: HotWrite, item: Item, entry: OutboxEntry): CoalescedRow {
+  const row = rows.encode({
+    ...item.row,
+    ...claimColumns(item.claim, item.reply),
+    request_id: item.requestId,
+    recorded_at: call.now,
+    outbox_id: entry.id,
+    outbox_events: entry.events,
+  });
+  const characters = row.reduce((sum, element) => sum + element.length, 0);
+  return { requestId: item.requestId, idempotencyKey: item.claim?.key, row, characters };
+}
+
+/** Items that were not written now: either their key was answered before, or the quota refused them. */
+async function answerFromStore(
+  items: readonly Item[],
+  refused: ReadonlyMap<string, Problem>,
+  store: ItemStore,
+  outcomes: Map<Item, ItemOutcome>,
+): Promise<void> {
+  const keys = items.flatMap((item) => (item.claim === null ? [] : [item.claim.key]));
+  const answers = await store.findAnswers(keys);
+  for (const item of items) {
+    const stored = item.claim === null ? undefined : answers.get(item.claim.key);
+    if (item.claim !== null && stored !== undefined) outcomes.set(item, replayed(stored, item.claim));
+    else outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? stillRunning() });
+  }
+}
+
+function replayed(stored: StoredAnswer, claim: IdempotencyClaim): ItemOutcome {
+  try {
+    return { outcome: 'duplicate', reply: replay(stored, claim) };
+  } catch (error) {
+    if (error instanceof Problem) return { outcome: 'refused', problem: error };
+    throw error;
+  }
+}

@@ -46,7 +46,7 @@ function kindsOf(bench: BenchStack): readonly Kind[] {
       kind: 'audit',
       tables: [audit],
       counted: audit,
-      consume: (services, messages) => consumeBatch(services, 'audit-events', auditConsumer, messages),
+      consume: (services, messages) => consumeBatch(services, 'audit-events', [auditConsumer], messages),
     },
     {
       kind: 'usage',
@@ -56,7 +56,7 @@ function kindsOf(bench: BenchStack): readonly Kind[] {
         { sql: bench.analytics, table: 'usage_metrics' },
       ],
       counted: usage,
-      consume: (services, messages) => consumeBatch(services, 'usage-events', usageConsumer, messages),
+      consume: (services, messages) => consumeBatch(services, 'usage-events', [usageConsumer], messages),
     },
   ];
 }

@@ -44,9 +44,9 @@ const audit = (given: Given) =>
   event(AUDIT_RECORDED, { tenant_id: 'acme', resource_type: 'thing', ...given });
 
 const consumeUsage = (bodies: readonly unknown[], services: Services = app.services, metadata = {}) =>
-  consumeBatch(services, 'usage-events', usageConsumer, receivedMessages(bodies, metadata));
+  consumeBatch(services, 'usage-events', [usageConsumer], receivedMessages(bodies, metadata));
 const consumeAudit = (bodies: readonly unknown[]) =>
-  consumeBatch(app.services, 'audit-events', auditConsumer, receivedMessages(bodies));
+  consumeBatch(app.services, 'audit-events', [auditConsumer], receivedMessages(bodies));
 
 const ledger = (type: string) => app.admin.billing`
   select usage_amount::float8 as amount, event_id from usage_records where usage_type = ${type} order by occurred_at`;

@@ -1,4 +1,4 @@
 import { queueConsumer } from '../../shared/platform/consume/consume.ts';
 import { archiveConsumer } from '../../shared/domains/records/archive/archive-records.ts';
 
-export const archiveRecords = queueConsumer('archive-records', archiveConsumer);
+export const archiveRecords = queueConsumer('archive-records', [archiveConsumer]);

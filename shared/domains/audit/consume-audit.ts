@@ -1,7 +1,6 @@
-import type { EventConsumer } from '../../platform/consume/consume.ts';
+import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import { AUDIT_RECORDED, auditData, type AuditData } from '../../platform/bus/events.ts';
-import type { ReceivedEvent } from '../../platform/consume/read-event.ts';
 import { findNew, firstOfEach } from '../../platform/consume/same-event.ts';
 import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
@@ -57,7 +56,7 @@ const TRAIL = { table: 'audit_logs', timeColumn: 'created_at' };
 async function recordAudit(
   database: CrossTenantDatabase,
   settings: Settings,
-  events: readonly ReceivedEvent<AuditData>[],
+  events: readonly TenantEvent<AuditData>[],
   now: Date,
 ): Promise<void> {
   const entries = await findNew(database, TRAIL, events.map(entryOf));
@@ -73,7 +72,7 @@ async function recordAudit(
   await withMonthPartitions(database, 'audit_logs', instants, () => database.query(RECORD_AUDIT, parameters));
 }
 
-function entryOf({ id, source, time, at, data, tenant }: ReceivedEvent<AuditData>) {
+function entryOf({ id, source, time, at, data, tenant }: TenantEvent<AuditData>) {
   const facts = {
     tenant_id: tenant.tenantId,
     id: eventRowId({ tenantId: tenant.tenantId, source, id, at }),

@@ -1,8 +1,7 @@
 import { rollUpUsage } from '../analytics/roll-up-usage.ts';
-import type { EventConsumer } from '../../platform/consume/consume.ts';
+import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../../platform/bus/events.ts';
-import type { ReceivedEvent } from '../../platform/consume/read-event.ts';
 import { firstOfEach } from '../../platform/consume/same-event.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { ensureAllowances } from './free-tier.ts';
@@ -26,7 +25,7 @@ export const usageConsumer: EventConsumer<UsageData> = {
   },
 };
 
-function usageOf({ id, source, time, at, data, tenant }: ReceivedEvent<UsageData>) {
+function usageOf({ id, source, time, at, data, tenant }: TenantEvent<UsageData>) {
   return {
     tenant_id: tenant.tenantId,
     id: eventRowId({ tenantId: tenant.tenantId, source, id, at }),
@@ -52,7 +51,7 @@ const MADE_MAX = 10_000; // a bound on memory: past it, it begins anew
 /** A free tenant's first usage may come from the bus, before any request of its own made its allowances. */
 async function makeAllowances(
   billing: CrossTenantDatabase,
-  events: readonly ReceivedEvent<UsageData>[],
+  events: readonly TenantEvent<UsageData>[],
   now: Date,
 ): Promise<void> {
   let known = made.get(billing);

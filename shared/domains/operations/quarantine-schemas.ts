@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { freeForm } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
-import { QUARANTINE_REASONS } from '../../platform/consume/read-event.ts';
+import { QUARANTINE_REASONS } from '../../platform/consume/refusal.ts';
 
 const status = z.enum(['open', 'replayed', 'discarded']);
 
@@ -40,9 +40,9 @@ export const quarantineItemWithBody = quarantineItem.extend({
 /** `POST /platform/quarantine/{id}/replay`. */
 export const replayBody = z.strictObject({
   body: z
-    .record(z.string(), z.unknown())
+    .union([z.record(z.string(), z.unknown()), z.array(z.record(z.string(), z.unknown())).min(1).max(1000)])
     .optional()
-    .describe('The mended message; without it the original goes again, byte by byte.'),
+    .describe('The mended event, or several; without it the original goes again, byte by byte.'),
 });
 
 /** `POST /platform/quarantine/{id}/discard`. */

@@ -9,6 +9,7 @@ import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite, type Effect } from '../../platform/writes/perform-write.ts';
 import { queueOf } from '../../platform/bus/events.ts';
 import { MessageTooLarge } from '../../platform/bus/bus-sender.ts';
+import { EVENT_BATCH, ONE_EVENT } from '../../platform/bus/pack-events.ts';
 import type { discardBody, replayBody } from './quarantine-schemas.ts';
 import { notInQuarantine } from './read-quarantine.ts';
 import { NO_QUEUE } from '../../platform/writes/outbox-relay.ts';
@@ -84,24 +85,24 @@ async function lockOpen(transaction: CrossTenantTransaction, id: string): Promis
   return item;
 }
 
-function queueFor(item: Quarantined, mended: Readonly<Record<string, unknown>> | undefined): string {
+type Mended = z.output<typeof replayBody>['body'];
+
+function queueFor(item: Quarantined, mended: Mended): string {
   if (item.queue !== NO_QUEUE) return item.queue;
-  const type = mended?.['type'];
+  const type = Array.isArray(mended) ? undefined : mended?.['type'];
   const queue = typeof type === 'string' ? queueOf(type) : undefined;
   if (queue === undefined)
     throw new Problem('CONFLICT', { detail: 'No queue takes the message; mend its type.' });
   return queue;
 }
 
-function contentOf(
-  item: Quarantined,
-  mended: Readonly<Record<string, unknown>> | undefined,
-): ServiceBusMessage {
+function contentOf(item: Quarantined, mended: Mended): ServiceBusMessage {
   const properties = Object.entries(item.properties.application_properties ?? {});
   // A mended message that is a whole envelope does not need the one in the properties, which would win over it.
-  const isWhole = mended !== undefined && 'specversion' in mended;
+  const isWhole = mended !== undefined && (Array.isArray(mended) || Object.hasOwn(mended, 'specversion'));
   const kept = properties.filter(([name]) => !(isWhole && /^cloudEvents[:_]/.test(name)));
-  const contentType = isWhole ? 'application/cloudevents+json' : item.properties.content_type;
+  const wholeType = Array.isArray(mended) ? EVENT_BATCH : ONE_EVENT;
+  const contentType = isWhole ? wholeType : item.properties.content_type;
   return {
     body: mended ?? item.body,
     ...(contentType === undefined || contentType === null ? {} : { contentType }),

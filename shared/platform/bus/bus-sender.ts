@@ -2,15 +2,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
 import type { Settings } from '../config/settings.ts';
 import { queueOf, type CloudEvent } from './events.ts';
+import { packEvents } from './pack-events.ts';
 
 /** A broker that does not answer does not say goodbye either. */
 const CLOSE_MS = 1_000;
 
-/** A message that the broker takes in no batch, however small: trying again changes nothing. */
+/**
+ * Messages that are too large for their queue, each of them alone: sending them again changes nothing. Everything else of
+ * the same call was sent.
+ */
 export class MessageTooLarge extends Error {
   override name = 'MessageTooLarge';
-  constructor(queue: string) {
-    super(`a message is too large for the queue ${queue}`);
+  /** The events in those messages; empty where they were not sent as events. */
+  readonly events: readonly CloudEvent[];
+  constructor(events: readonly CloudEvent[] = []) {
+    super('a message is too large for its queue');
+    this.events = events;
   }
 }
 
@@ -47,42 +54,60 @@ export class BusSender {
   }
 
   /**
-   * Publishes events to the queues of their types; resolves once the broker has them all.
-   * @throws when the broker did not take them; some may have arrived, and the broker's duplicate detection and the
-   * consumers' own keys make sending again safe.
+   * Publishes events to the queues of their types; those of one queue share messages. Resolves once the broker has them
+   * all.
+   * @throws MessageTooLarge with the events that no message can hold, when the broker has all others; anything else when
+   * the broker did not take them: some may have arrived, and consumers count an event once, so that sending again is safe.
    */
   async publish(events: readonly CloudEvent[]): Promise<void> {
-    const byQueue = new Map<string, ServiceBusMessage[]>();
+    const byQueue = new Map<string, CloudEvent[]>();
     for (const event of events) {
       const queue = queueOf(event.type);
       if (queue === undefined) throw new Error(`no queue takes events of type ${event.type}`);
-      const message: ServiceBusMessage = {
-        body: event,
-        messageId: event.id,
-        contentType: 'application/cloudevents+json',
-      };
-      const messages = byQueue.get(queue);
-      if (messages === undefined) byQueue.set(queue, [message]);
-      else messages.push(message);
+      const others = byQueue.get(queue);
+      if (others === undefined) byQueue.set(queue, [event]);
+      else others.push(event);
     }
-    await Promise.all([...byQueue].map(([queue, messages]) => this.send(queue, messages)));
+    const tooLarge = await Promise.all([...byQueue].map(([queue, some]) => this.#publishTo(queue, some)));
+    if (tooLarge.some((some) => some.length > 0)) throw new MessageTooLarge(tooLarge.flat());
   }
 
-  /** Sends messages as they are, split into batches that the broker takes. */
+  /** Answers the events that are too large for the queue. */
+  async #publishTo(queue: string, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
+    const packed = packEvents(events);
+    const messages = packed.map(({ message }) => message);
+    const tooLarge = new Set(await this.#sendFitting(queue, messages));
+    return packed.filter(({ message }) => tooLarge.has(message)).flatMap((one) => one.events);
+  }
+
+  /**
+   * Sends messages as they are.
+   * @throws MessageTooLarge when the broker has all but those that are too large; anything else when it did not take them.
+   */
   async send(queue: string, messages: readonly ServiceBusMessage[]): Promise<void> {
+    const tooLarge = await this.#sendFitting(queue, messages);
+    if (tooLarge.length > 0) throw new MessageTooLarge();
+  }
+
+  /** Sends messages, several in one AMQP transfer. Answers those that are too large for any. */
+  async #sendFitting(queue: string, messages: readonly ServiceBusMessage[]): Promise<ServiceBusMessage[]> {
+    const tooLarge: ServiceBusMessage[] = [];
     try {
       const sender = await this.#sender(queue);
       let batch = await sender.createMessageBatch();
       for (const message of messages) {
         if (batch.tryAddMessage(message)) continue;
-        await sender.sendMessages(batch);
-        batch = await sender.createMessageBatch();
-        if (!batch.tryAddMessage(message)) throw new MessageTooLarge(queue);
+        if (batch.count > 0) {
+          await sender.sendMessages(batch);
+          batch = await sender.createMessageBatch();
+          if (batch.tryAddMessage(message)) continue;
+        }
+        tooLarge.push(message);
       }
       if (batch.count > 0) await sender.sendMessages(batch);
+      return tooLarge;
     } catch (error) {
-      // The connection is well, and other queues' sends are on it.
-      if (!(error instanceof MessageTooLarge)) await this.reset();
+      await this.reset();
       throw error;
     }
   }

@@ -48,8 +48,8 @@ export type AuditData = z.output<typeof auditData>;
 export const archiveData = z.object({ tenant_id: tenantId, record_id: z.uuid() });
 export type ArchiveData = z.output<typeof archiveData>;
 
-/** The envelope (CloudEvents 1.0, structured JSON); extension attributes are allowed. Identity is `source` + `id`. */
-export const cloudEvent = z.looseObject({
+/** The envelope (CloudEvents 1.0, JSON format); extension attributes are allowed and left out. Identity is `source` + `id`. */
+export const cloudEvent = z.object({
   specversion: z.literal('1.0'),
   id: text(255),
   source: text(255),

@@ -1,47 +1,21 @@
-import { dataFaultOf, faultOf } from '../db/errors.ts';
-import type { CallServices } from '../call/call.ts';
-import type { TenantContext } from '../auth/tenant-context.ts';
 import { retryWithBackoff } from './retry-with-backoff.ts';
+import type { AnyConsumer, ConsumeServices } from './event-consumer.ts';
+import { eventsIn, type GivenEvent } from './message-events.ts';
 import { quarantineMessages, type QuarantinedMessage } from './quarantine.ts';
-import {
-  isRefusal,
-  readEvent,
-  unknownTenant,
-  type EventShape,
-  type ReceivedEvent,
-  type Refusal,
-} from './read-event.ts';
+import { readEnvelope, unknownType, type Envelope } from './read-event.ts';
 import { receivedMessages, type ReceivedMessage } from './received-message.ts';
+import { isRefusal } from './refusal.ts';
+import { writeEvents } from './write-events.ts';
 
-/** What consumers may use. */
-export type ConsumeServices = Pick<
-  CallServices,
-  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'blobs'
->;
-
-/** What becomes of one queue's events. */
-export interface EventConsumer<T extends { readonly tenant_id: string }> extends EventShape<T> {
-  /**
-   * Writes events, all or none in each database, idempotent by the event's source and id: any of them may come again.
-   * Throws what the database throws, or {@link EventRefused}.
-   */
-  write(services: ConsumeServices, events: readonly ReceivedEvent<T>[], now: Date): Promise<void>;
-}
-
-/** An event that its consumer can never write; thrown for a batch, it is looked for among the batch's events. */
-export class EventRefused extends Error {
-  override name = 'EventRefused';
-  readonly detail: string;
-  constructor(detail: string) {
-    super(detail);
-    this.detail = detail;
-  }
-}
+/** Events written together: what a statement costs is shared by enough of them, and what is in memory stays small. */
+const EVENTS_AT_ONCE = 500;
 
 /** A queue and what consumes it. */
 export interface QueueConsumer {
   readonly queue: string;
-  /** Consumes what the Functions host handed over. @throws as {@link consumeBatch}, after retries. */
+  /** The types of event that the queue takes; every other one is put aside. */
+  readonly types: readonly string[];
+  /** Consumes what the Functions host handed over. @throws as {@link ReceivedBatch.consume}, after retries. */
   consume(
     services: ConsumeServices,
     messages: unknown,
@@ -49,106 +23,104 @@ export interface QueueConsumer {
   ): Promise<void>;
 }
 
-/** Declares the consumer of a queue. */
-export function queueConsumer<T extends { readonly tenant_id: string }>(
-  queue: string,
-  consumer: EventConsumer<T>,
-): QueueConsumer {
+/**
+ * Declares what consumes a queue: a consumer for each type of event that it takes.
+ * @throws Error where two are for one type.
+ */
+export function queueConsumer(queue: string, consumers: readonly AnyConsumer[]): QueueConsumer {
+  const types = consumers.map(({ type }) => type);
+  if (new Set(types).size < types.length) throw new Error(`the queue ${queue} has two consumers of one type`);
   return {
     queue,
+    types,
     consume: (services, messages, triggerMetadata) => {
-      const received = receivedMessages(messages, triggerMetadata);
-      return retryWithBackoff(() => consumeBatch(services, queue, consumer, received));
+      const batch = openBatch(services, queue, consumers, receivedMessages(messages, triggerMetadata));
+      return retryWithBackoff(() => batch.consume());
     },
   };
 }
 
-/**
- * Consumes a batch. Each message is read on its own; the valid ones are written together, and where the database refuses
- * one, that one is found and the others are written; what can never be processed goes to quarantine and counts as done.
- * The batch's locks are not renewed: a batch of 200 ends well within their five minutes, or throws.
- * @throws only what may pass: a database that is away or busy, or a fault of our own. Then the whole batch comes again.
- */
-export async function consumeBatch<T extends { readonly tenant_id: string }>(
+/** A batch of messages that is being consumed. */
+export interface ReceivedBatch {
+  /**
+   * Consumes what is left of the batch, part by part; called again after a throw, it goes on where it failed. Each event is
+   * judged on its own; the valid ones are written together; what can never be processed goes to quarantine and counts as
+   * done. The batch's locks are not renewed: a batch ends well within their five minutes, or throws.
+   * @throws only what may pass: a database that is away or busy, or a fault of our own.
+   */
+  consume(): Promise<void>;
+}
+
+/** Opens a batch: nothing is read yet. */
+export function openBatch(
   services: ConsumeServices,
   queue: string,
-  consumer: EventConsumer<T>,
+  consumers: readonly AnyConsumer[],
+  messages: readonly ReceivedMessage[],
+): ReceivedBatch {
+  const parts = partsOf(messages);
+  let part = parts.next();
+  return {
+    async consume() {
+      while (part.done !== true) {
+        await consumePart(services, queue, consumers, part.value);
+        part = parts.next();
+      }
+    },
+  };
+}
+
+/** Consumes a whole batch. @throws as {@link ReceivedBatch.consume}. */
+export function consumeBatch(
+  services: ConsumeServices,
+  queue: string,
+  consumers: readonly AnyConsumer[],
   messages: readonly ReceivedMessage[],
 ): Promise<void> {
-  const now = services.clock.now();
-  const refused: QuarantinedMessage[] = [];
-  const read: Omit<ReceivedEvent<T>, 'tenant'>[] = [];
+  return openBatch(services, queue, consumers, messages).consume();
+}
+
+/** Some messages' events, and the messages that hold none. */
+interface Part {
+  readonly events: readonly GivenEvent[];
+  readonly refused: readonly QuarantinedMessage[];
+}
+
+/** Reads messages only as far as their events are wanted: a batch may hold thousands of them. */
+function* partsOf(messages: readonly ReceivedMessage[]): Generator<Part, undefined> {
+  let [events, refused]: [GivenEvent[], QuarantinedMessage[]] = [[], []];
   for (const message of messages) {
-    const event = readEvent(message, consumer, now);
-    if (isRefusal(event)) refused.push({ message, refusal: event });
-    else read.push(event);
+    const given = eventsIn(message);
+    if (isRefusal(given)) refused.push({ message, refusal: given });
+    else for (const event of given) events.push(event);
+    if (events.length + refused.length < EVENTS_AT_ONCE) continue;
+    yield { events, refused };
+    [events, refused] = [[], []];
   }
-  const tenants = await findTenants(services, new Set(read.map((event) => event.data.tenant_id)));
-  const events: ReceivedEvent<T>[] = [];
-  for (const event of read) {
-    const tenant = tenants.get(event.data.tenant_id);
-    if (tenant === undefined)
-      refused.push({ message: event.message, refusal: unknownTenant(event.data.tenant_id) });
-    else events.push({ ...event, tenant });
-  }
-  for (const [event, refusal] of await writeAll(services, consumer, events, now))
-    refused.push({ message: event.message, refusal });
-  await quarantineMessages(services.crossTenant.core, queue, refused, now);
+  if (events.length + refused.length > 0) yield { events, refused };
 }
 
-/** The tenants that exist. One that is erased does not: nothing of it may be written down again. */
-async function findTenants(
+async function consumePart(
   services: ConsumeServices,
-  tenantIds: ReadonlySet<string>,
-): Promise<Map<string, TenantContext>> {
-  const found = new Map<string, TenantContext>();
-  for (const tenantId of tenantIds) {
-    let context = await services.tenants.find(tenantId);
-    if (context === null) {
-      // That it does not exist may be remembered from just before it was made.
-      services.tenants.forget(tenantId);
-      context = await services.tenants.find(tenantId);
+  queue: string,
+  consumers: readonly AnyConsumer[],
+  part: Part,
+): Promise<void> {
+  const now = services.clock.now();
+  const refused = [...part.refused];
+  const taken = new Map(
+    consumers.map((consumer) => [consumer.type, { consumer, envelopes: new Array<Envelope>() }]),
+  );
+  for (const given of part.events) {
+    const envelope = readEnvelope(given);
+    if (isRefusal(envelope)) refused.push({ ...given, refusal: envelope });
+    else {
+      const entry = taken.get(envelope.type);
+      if (entry === undefined) refused.push({ ...given, refusal: unknownType(envelope) });
+      else entry.envelopes.push(envelope);
     }
-    if (context !== null && context.status !== 'erased') found.set(tenantId, context);
   }
-  return found;
-}
-
-/** Writes events together; halves what is refused until the refused ones stand alone. Answers those. */
-async function writeAll<T extends { readonly tenant_id: string }>(
-  services: ConsumeServices,
-  consumer: EventConsumer<T>,
-  events: readonly ReceivedEvent<T>[],
-  now: Date,
-): Promise<[ReceivedEvent<T>, Refusal][]> {
-  const [first] = events;
-  if (first === undefined) return [];
-  try {
-    await consumer.write(services, events, now);
-    return [];
-  } catch (error) {
-    const refusal = refusalOf(error, first);
-    if (refusal === undefined) throw error;
-    if (events.length === 1) return [[first, refusal]];
-  }
-  const middle = Math.ceil(events.length / 2);
-  return [
-    ...(await writeAll(services, consumer, events.slice(0, middle), now)),
-    ...(await writeAll(services, consumer, events.slice(middle), now)),
-  ];
-}
-
-/** The refusal that an error means, if it is the data's fault and not the moment's, or ours. */
-function refusalOf<T>(error: unknown, event: ReceivedEvent<T>): Refusal | undefined {
-  const tenantId = event.tenant.tenantId;
-  if (error instanceof EventRefused)
-    return { reason: 'REFUSED', detail: [{ pointer: '/data', detail: error.detail }], tenantId };
-  if (faultOf(error) === 'no_partition') return undefined;
-  const sqlState = dataFaultOf(error);
-  if (sqlState === undefined) return undefined;
-  return {
-    reason: 'REFUSED_BY_DATABASE',
-    detail: [{ pointer: '/data', detail: `was refused with SQLSTATE ${sqlState}` }],
-    tenantId,
-  };
+  for (const { consumer, envelopes } of taken.values())
+    refused.push(...(await writeEvents(services, consumer, envelopes, now)));
+  await quarantineMessages(services.crossTenant.core, queue, refused, now);
 }

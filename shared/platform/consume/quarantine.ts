@@ -1,19 +1,44 @@
 import { createHash } from 'node:crypto';
+import { recordset } from '../db/recordset.ts';
 import type { CrossTenantDatabase } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 import { log } from '../log/log.ts';
+import { ONE_EVENT } from '../bus/pack-events.ts';
+import { elementsOf } from './message-events.ts';
 import type { ReceivedMessage } from './received-message.ts';
-import type { Refusal } from './read-event.ts';
+import type { Refusal } from './refusal.ts';
 
-/** A message that can never be processed as it is. */
+/** A message, or one event of it, that can never be processed as it is. */
 export interface QuarantinedMessage {
   readonly message: ReceivedMessage;
+  /** The event's place in a message of several; null or absent for the message as a whole. */
+  readonly place?: number | null;
   readonly refusal: Refusal;
 }
 
+/** Rows of one statement: bodies are 256 KB at most, and the driver holds a statement in memory several times. */
+const ROWS_AT_ONCE = 100;
+
+const ROWS = recordset({
+  id: 'uuid',
+  identity: 'bytea',
+  tenant_id: 'text',
+  reason: 'text',
+  detail: 'jsonb',
+  message_id: 'text',
+  body: 'bytea',
+  properties: 'jsonb',
+});
+
+const INSERT = `
+insert into ops.quarantine (id, queue, identity, tenant_id, reason, detail, message_id, body, properties, created_at)
+select id, $1, identity, tenant_id, reason, detail, message_id, body, properties, $2 from ${ROWS.from('q', 3)}
+ order by identity
+on conflict (queue, identity) do nothing`;
+
 /**
- * Puts messages aside: why, and the bytes that came. A message that is delivered again is not put aside twice. Resolves
- * once they are durable; from then on they count as done.
+ * Puts messages aside, or single events of them: why, and the bytes that came. What is delivered again is not put aside
+ * twice. Resolves once they are durable; from then on they count as done.
  * @throws when the database is away.
  */
 export async function quarantineMessages(
@@ -23,25 +48,23 @@ export async function quarantineMessages(
   now: Date,
 ): Promise<void> {
   if (refused.length === 0) return;
-  const rows = refused.map(({ message, refusal }) => ({
-    id: newId(now),
-    identity: identityOf(queue, message).toString('base64'),
-    tenant_id: refusal.tenantId,
-    reason: refusal.reason,
-    detail: refusal.detail,
-    message_id: message.messageId?.replaceAll('\0', '') ?? null,
-    body: message.body.toString('base64'),
-    properties: storable({ content_type: message.contentType, application_properties: message.properties }),
-  }));
-  await database.query(
-    `insert into ops.quarantine (id, queue, identity, tenant_id, reason, detail, message_id, body, properties, created_at)
-     select id, $1, decode(identity, 'base64'), tenant_id, reason, detail, message_id, decode(body, 'base64'), properties, $3
-       from json_to_recordset($2::text::json) as q (id uuid, identity text, tenant_id text, reason text, detail jsonb,
-            message_id text, body text, properties jsonb)
-      order by identity
-     on conflict (queue, identity) do nothing`,
-    [queue, JSON.stringify(rows), now],
-  );
+  const bytesOf = bodyReader();
+  for (let from = 0; from < refused.length; from += ROWS_AT_ONCE) {
+    const rows = refused.slice(from, from + ROWS_AT_ONCE).map(({ message, place = null, refusal }) => ({
+      id: newId(now),
+      identity: identityOf(queue, message, place),
+      tenant_id: refusal.tenantId,
+      reason: refusal.reason,
+      detail: refusal.detail,
+      message_id: message.messageId?.replaceAll('\0', '') ?? null,
+      body: bytesOf(message, place),
+      properties: storable({
+        content_type: place === null ? message.contentType : ONE_EVENT,
+        application_properties: message.properties,
+      }),
+    }));
+    await database.query(INSERT, [queue, now, ...ROWS.parameters(rows)]);
+  }
   log.warn('messages-quarantined', {
     queue,
     messages: refused.length,
@@ -49,13 +72,27 @@ export async function quarantineMessages(
   });
 }
 
-/** The same for each delivery of a message, another for the same body sent anew. */
-function identityOf(queue: string, message: ReceivedMessage): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify([queue, message.messageId]))
-    .update('\0')
-    .update(message.body)
-    .digest();
+/** Reads the bytes of messages and of single events, and takes a batch apart once for all of its events. */
+function bodyReader(): (message: ReceivedMessage, place: number | null) => Buffer {
+  const taken = new Map<ReceivedMessage, readonly Buffer[]>();
+  return (message, place) => {
+    if (place === null) return message.body;
+    let elements = taken.get(message);
+    if (elements === undefined) {
+      elements = elementsOf(message.body);
+      taken.set(message, elements);
+    }
+    return elements[place] ?? message.body;
+  };
+}
+
+/**
+ * The same for each delivery of a message, another for the same body sent again. An event of a batch is known by its
+ * message and its place there: it may stand in a batch twice.
+ */
+function identityOf(queue: string, message: ReceivedMessage, place: number | null): Buffer {
+  const name = place === null ? [queue, message.messageId] : [queue, message.messageId, place];
+  return createHash('sha256').update(JSON.stringify(name)).update('\0').update(message.body).digest();
 }
 
 /** Properties without what jsonb cannot hold: NULs and half surrogate pairs, which JSON writes as escapes. */

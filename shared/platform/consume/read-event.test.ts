@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { USAGE_RECORDED, usageData } from '../bus/events.ts';
-import { isRefusal, readEvent } from './read-event.ts';
+import { USAGE_RECORDED, usageData, type UsageData } from '../bus/events.ts';
+import { eventsIn } from './message-events.ts';
+import { readEnvelope, readEvent, unknownType, type ReceivedEvent } from './read-event.ts';
 import { receivedMessages, type ReceivedMessage } from './received-message.ts';
+import { isRefusal, type Refusal } from './refusal.ts';
 
 const now = new Date('2026-11-24T12:00:00Z');
 const shape = { type: USAGE_RECORDED, schema: usageData, maxAgeDays: 400 };
@@ -20,8 +22,15 @@ function message(body: unknown, properties: Record<string, unknown> = {}): Recei
   return only;
 }
 
-function read(body: unknown, properties?: Record<string, unknown>) {
-  return readEvent(message(body, properties), shape, now);
+/** Reads a message of one event as a queue's consumer does. */
+function read(body: unknown, properties?: Record<string, unknown>): ReceivedEvent<UsageData> | Refusal {
+  const given = eventsIn(message(body, properties));
+  if (isRefusal(given)) return given;
+  const [only] = given;
+  if (only === undefined || given.length > 1) throw new Error(`${given.length} events`);
+  const envelope = readEnvelope(only);
+  if (isRefusal(envelope)) return envelope;
+  return envelope.type === shape.type ? readEvent(envelope, shape, now) : unknownType(envelope);
 }
 
 function reasonOf(body: unknown): string | undefined {
@@ -34,7 +43,11 @@ describe('an event is read', () => {
     ['bytes', Buffer.from(JSON.stringify(event))],
     ['text', JSON.stringify(event)],
     ['an object that the host parsed', event],
-    ['bytes with extension attributes', Buffer.from(JSON.stringify({ ...event, traceparent: '00-1' }))],
+    [
+      'bytes with extension attributes',
+      Buffer.from(JSON.stringify({ ...event, traceparent: '00-1', reason: 'x' })),
+    ],
+    ['a batch of one', [event]],
   ])('from %s', (_, body) => {
     expect(read(body)).toMatchObject({ id: 'e1', source: '/producer', data: { usage_unit: 'count' } });
   });
@@ -66,7 +79,7 @@ describe('a message is refused', () => {
     ['NOT_JSON', 'bytes that are not UTF-8', Buffer.from([0x22, 0xff, 0x22])],
     ['NOT_A_CLOUD_EVENT', 'a number', 12],
     ['NOT_A_CLOUD_EVENT', 'null', null],
-    ['NOT_A_CLOUD_EVENT', 'a list', [event]],
+    ['NOT_A_CLOUD_EVENT', 'a list in a list', [[event]]],
     ['NOT_A_CLOUD_EVENT', 'data without an envelope', event.data],
     ['NOT_A_CLOUD_EVENT', 'another version', { ...event, specversion: '0.3' }],
     ['NOT_A_CLOUD_EVENT', 'no time', { ...event, time: undefined }],
@@ -76,6 +89,11 @@ describe('a message is refused', () => {
     ['INVALID_DATA', 'a negative amount', withData({ usage_amount: -1 })],
     ['INVALID_DATA', 'an amount out of range', JSON.stringify(event).replace('":2', '":1e999')],
     ['INVALID_DATA', 'a NUL', withData({ resource_id: 'a\0b' })],
+    [
+      'INVALID_DATA',
+      'a member named __proto__',
+      JSON.stringify(event).replace('"tenant_id"', '"__proto__":1,"tenant_id"'),
+    ],
     [
       'INVALID_DATA',
       'half a surrogate pair',

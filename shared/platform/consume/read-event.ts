@@ -1,34 +1,19 @@
 import type { z } from 'zod';
 import { faultsOf } from '../call/faults.ts';
-import type { Fault } from '../call/problem.ts';
-import type { TenantContext } from '../auth/tenant-context.ts';
 import { DAY_MS } from '../time/clock.ts';
 import { utcMicroseconds } from '../time/instant.ts';
 import { cloudEvent } from '../bus/events.ts';
-import type { ReceivedMessage } from './received-message.ts';
+import type { GivenEvent } from './message-events.ts';
+import { refuse, type Refusal } from './refusal.ts';
 
-/** Why a message can never be processed as it is. Stable: operators filter by it. */
-export const QUARANTINE_REASONS = [
-  'NOT_JSON',
-  'NOT_A_CLOUD_EVENT',
-  'UNKNOWN_TYPE',
-  'INVALID_DATA',
-  'INVALID_TIME',
-  'UNKNOWN_TENANT',
-  'REFUSED_BY_DATABASE',
-  'REFUSED',
-  'UNPUBLISHABLE',
-] as const;
-
-/** One reason. */
-export type QuarantineReason = (typeof QUARANTINE_REASONS)[number];
-
-/** A message's refusal: why, and where its faults lie, without its content. */
-export interface Refusal {
-  readonly reason: QuarantineReason;
-  readonly detail: readonly Fault[];
-  /** The tenant it speaks of, as far as that can be told. */
-  readonly tenantId: string | null;
+/** An event's envelope, its data not yet read. */
+export interface Envelope {
+  readonly id: string;
+  readonly source: string;
+  readonly type: string;
+  readonly time: string;
+  readonly data: unknown;
+  readonly given: GivenEvent;
 }
 
 /** An event that a queue's consumer is to write. */
@@ -39,13 +24,12 @@ export interface ReceivedEvent<T> {
   readonly time: string;
   /** The same at ms precision. */
   readonly at: Date;
-  readonly tenant: TenantContext;
   readonly data: T;
-  readonly message: ReceivedMessage;
+  readonly given: GivenEvent;
 }
 
-/** What a queue's consumer takes. */
-export interface EventShape<T extends { readonly tenant_id: string }> {
+/** A type of event that a queue takes. */
+export interface EventShape<T> {
   readonly type: string;
   readonly schema: z.ZodType<T>;
   /** Events older than this are refused: nothing of that age is due any more, and its partition may be gone. */
@@ -60,68 +44,41 @@ const DEPTH_MAX = 40;
 /** A NUL, or half a surrogate pair (under the `u` flag a whole pair is one character of another class). */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-function refuse(reason: QuarantineReason, detail: readonly Fault[], tenantId: string | null = null): Refusal {
-  return { reason, detail, tenantId };
+/** Reads an event's envelope. */
+export function readEnvelope(given: GivenEvent): Envelope | Refusal {
+  const envelope = cloudEvent.safeParse(given.value);
+  if (!envelope.success)
+    return { reason: 'NOT_A_CLOUD_EVENT', detail: faultsOf(envelope.error, ''), tenantId: null };
+  const { id, source, type, time, data } = envelope.data;
+  return { id, source, type, time, data, given };
 }
 
-/** Reads one message; everything but its tenant's existence, which takes a look-up, is checked here. */
-export function readEvent<T extends { readonly tenant_id: string }>(
-  message: ReceivedMessage,
+/** The refusal of an event whose type its queue does not take. */
+export function unknownType({ data }: Envelope): Refusal {
+  return refuse('UNKNOWN_TYPE', '/type', 'is no type that this queue takes', tenantIn(data));
+}
+
+/** Reads an event of a type; everything but its tenant's existence, which takes a look-up, is checked here. */
+export function readEvent<T>(
+  envelope: Envelope,
   shape: EventShape<T>,
   now: Date,
-): Omit<ReceivedEvent<T>, 'tenant'> | Refusal {
-  let given: unknown;
-  try {
-    given = JSON.parse(utf8.decode(message.body));
-  } catch {
-    return refuse('NOT_JSON', [{ pointer: '', detail: 'is not JSON in UTF-8' }]);
-  }
-  const envelope = cloudEvent.safeParse(binaryMode(message, given) ?? given);
-  if (!envelope.success) return refuse('NOT_A_CLOUD_EVENT', faultsOf(envelope.error, ''));
-  const { id, source, type, time, data } = envelope.data;
-  const tenantId = tenantIn(data);
-  const unstorable = findUnstorable([id, source, data], 0);
-  if (type !== shape.type)
-    return refuse(
-      'UNKNOWN_TYPE',
-      [{ pointer: '/type', detail: 'is no type that this queue takes' }],
-      tenantId,
-    );
-  if (unstorable !== undefined)
-    return refuse('INVALID_DATA', [{ pointer: '', detail: unstorable }], tenantId);
+): ReceivedEvent<T> | Refusal {
+  const { id, source, time, data, given } = envelope;
+  const unstorable = findUnstorable(id, 0) ?? findUnstorable(source, 0) ?? findUnstorable(data, 0);
+  if (unstorable !== undefined) return refuse('INVALID_DATA', '', unstorable, tenantIn(data));
   const parsed = shape.schema.safeParse(data);
-  if (!parsed.success) return refuse('INVALID_DATA', faultsOf(parsed.error, '/data'), tenantId);
+  if (!parsed.success)
+    return { reason: 'INVALID_DATA', detail: faultsOf(parsed.error, '/data'), tenantId: tenantIn(data) };
   const at = new Date(time);
   const timeFault = faultOfTime(at, now, shape.maxAgeDays);
-  if (timeFault !== undefined)
-    return refuse('INVALID_TIME', [{ pointer: '/time', detail: timeFault }], tenantId);
-  return { source, id, time: utcMicroseconds(time), at, data: parsed.data, message };
+  if (timeFault !== undefined) return refuse('INVALID_TIME', '/time', timeFault, tenantIn(data));
+  return { source, id, time: utcMicroseconds(time), at, data: parsed.data, given };
 }
 
 /** The refusal of an event whose tenant does not exist. */
 export function unknownTenant(tenantId: string): Refusal {
-  const detail = [{ pointer: '/data/tenant_id', detail: 'is no tenant' }];
-  return refuse('UNKNOWN_TENANT', detail, storableTenant(tenantId));
-}
-
-/** Tells a refusal from an event. */
-export function isRefusal(read: unknown): read is Refusal {
-  return typeof read === 'object' && read !== null && 'reason' in read;
-}
-
-/**
- * CloudEvents in AMQP's binary mode carry the envelope in application properties (`cloudEvents:id`, or `cloudEvents_id`
- * where a colon is not allowed) and the data alone in the body.
- */
-function binaryMode(message: ReceivedMessage, data: unknown): Record<string, unknown> | undefined {
-  const attributes = Object.entries(message.properties).flatMap(([name, value]) => {
-    const attribute = /^cloudEvents[:_]([a-z0-9]+)$/.exec(name)?.[1];
-    return attribute === undefined ? [] : [[attribute, value] as const];
-  });
-  if (!attributes.some(([name]) => name === 'specversion')) return undefined;
-  return { ...Object.fromEntries(attributes), data };
+  return refuse('UNKNOWN_TENANT', '/data/tenant_id', 'is no tenant', storableTenant(tenantId));
 }
 
 function tenantIn(data: unknown): string | null {
@@ -142,15 +99,16 @@ function faultOfTime(at: Date, now: Date, maxAgeDays: number): string | undefine
   return undefined;
 }
 
-/** What PostgreSQL's text and numbers cannot hold, though JSON can. */
+/** What PostgreSQL's text and numbers cannot hold, though JSON can; and a name that JavaScript takes for something else. */
 function findUnstorable(value: unknown, depth: number): string | undefined {
   if (typeof value === 'string')
     return UNSTORABLE.test(value) ? 'holds a NUL or half a surrogate pair' : undefined;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'holds a number out of range';
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth > DEPTH_MAX) return `is nested deeper than ${DEPTH_MAX} levels`;
-  for (const [key, member] of Object.entries(value)) {
-    const fault = findUnstorable(key, depth) ?? findUnstorable(member, depth + 1);
+  for (const key of Object.keys(value)) {
+    if (key === '__proto__') return 'has a member of the name __proto__';
+    const fault = findUnstorable(key, depth) ?? findUnstorable(Reflect.get(value, key), depth + 1);
     if (fault !== undefined) return fault;
   }
   return undefined;

@@ -1,7 +1,7 @@
 import { recordset } from '../db/recordset.ts';
 import type { CrossTenantTransaction } from '../db/tenant-database.ts';
 import { DAY_MS } from '../time/clock.ts';
-import type { ReceivedEvent } from './read-event.ts';
+import type { TenantEvent } from './event-consumer.ts';
 
 /**
  * A producer that sends an event again may stamp it anew; within this span it is known for the same all the same. (An
@@ -63,7 +63,7 @@ export async function findNew<E extends EventIdentity>(
 }
 
 /** Each event once, by tenant, source and id. One may stand in a batch twice, even with two times; the first one counts. */
-export function firstOfEach<T>(events: readonly ReceivedEvent<T>[]): ReceivedEvent<T>[] {
+export function firstOfEach<T>(events: readonly TenantEvent<T>[]): TenantEvent<T>[] {
   const seen = new Set<string>();
   return events.filter(({ tenant, source, id }) => {
     const identity = JSON.stringify([tenant.tenantId, source, id]);

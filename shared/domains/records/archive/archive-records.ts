@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import { CONTAINERS, type BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
-import { EventRefused, type EventConsumer } from '../../../platform/consume/consume.ts';
+import {
+  EventRefused,
+  type ConsumeServices,
+  type EventConsumer,
+} from '../../../platform/consume/event-consumer.ts';
 import {
   ARCHIVE_REQUESTED,
   archiveData,
@@ -16,7 +20,6 @@ import {
 import type { OutboxEntry } from '../../../platform/call/call.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
-import type { ConsumeServices } from '../../../platform/consume/consume.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';

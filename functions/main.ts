@@ -1,19 +1,23 @@
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { analysesEndpoints } from './http/analyses.ts';
 import { analysisMetricsEndpoints } from './http/analysis-metrics.ts';
+import { analyticsEndpoints } from './http/analytics.ts';
 import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { billingEndpoints } from './http/billing.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
+import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
-import { resourcesEndpoints } from './http/resources.ts';
+import { retentionEndpoints } from './http/retention.ts';
+import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
@@ -40,19 +44,23 @@ const consumers = [archiveRecords, auditEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
+  ...analyticsEndpoints,
   ...apiDocsEndpoints(() => endpoints),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...billingEndpoints,
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,
   ...mappingsEndpoints,
+  ...modelsEndpoints,
   ...orchestrationsEndpoints,
   ...platformJobRunEndpoints(timers),
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...recordsEndpoints,
-  ...resourcesEndpoints,
+  ...retentionEndpoints,
+  ...tenantConfigEndpoints,
   ...usageEndpoints,
 ];
 

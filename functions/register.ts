@@ -1,5 +1,5 @@
 import { app, type HttpMethod, type InvocationContext } from '@azure/functions';
-import { answer, answerPublic } from '../shared/platform/http/answer.ts';
+import { answer, answerPublic, answerUnknown } from '../shared/platform/http/answer.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { fallbackProblem } from '../shared/platform/http/fallback.ts';
 import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
@@ -30,7 +30,7 @@ export function registerEndpoints(endpoints: readonly Endpoint[], services: Open
       route: endpoint.path,
       handler: (request) =>
         endpoint.permission === null
-          ? answerPublic(endpoint.run, request)
+          ? answerPublic(endpoint, request)
           : answer(services(), endpoint, request),
     });
   }
@@ -38,10 +38,7 @@ export function registerEndpoints(endpoints: readonly Endpoint[], services: Open
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
     authLevel: 'anonymous',
     route: '{*path}',
-    handler: (request) =>
-      answerPublic(() => {
-        throw fallbackProblem(new URL(request.url).pathname, endpoints);
-      }, request),
+    handler: (request) => answerUnknown(fallbackProblem(new URL(request.url).pathname, endpoints), request),
   });
 }
 

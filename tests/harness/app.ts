@@ -75,6 +75,8 @@ export interface RequestOptions {
 
 /** What a test may want otherwise. */
 export interface TestAppOptions {
+  /** Which app: this one unless said otherwise. */
+  readonly app?: 'app' | 'fixture-app';
   /** Without a Redis. */
   readonly withoutRedis?: boolean;
   /** Settings that go before the harness's own: another Redis, say. */
@@ -94,7 +96,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     openDatabases(),
     openBlobAccount(),
     options.withoutRedis === true ? undefined : openRedis(),
-    askForPart('app'),
+    askForPart(options.app ?? 'app'),
   ]);
   const sas = { keyName: 'test', key: randomBytes(32).toString('base64') };
   const broker = await startBroker({ port: 0, dataDir: null, sas, queues: options.queues ?? QUEUES });

@@ -36,5 +36,7 @@ export interface PartFacts {
   redis: RedisFacts;
   azurite: AzuriteFacts;
   app: AppFacts;
+  /** The app of tests/fixture-app. */
+  'fixture-app': AppFacts;
   number: NumberFacts;
 }

@@ -47,8 +47,8 @@ async function startAzuritePart(folder: string, stops: StopPart[]): Promise<Azur
 }
 
 /** A build of the run's own: another build of the work tree does not change it under a running test. */
-async function buildAppPart(folder: string): Promise<AppFacts> {
-  return { dir: await buildApp(path.join(folder, 'app')) };
+async function buildAppPart(folder: string, entry?: string): Promise<AppFacts> {
+  return { dir: await buildApp(folder, entry) };
 }
 
 /** The parts of one run, each started when a test file first asks for it, and the same for all that ask. */
@@ -72,7 +72,11 @@ export class Parts {
       case 'azurite':
         return this.#once(name, () => startAzuritePart(this.#folder, this.#stops));
       case 'app':
-        return this.#once(name, () => buildAppPart(this.#folder));
+        return this.#once(name, () => buildAppPart(path.join(this.#folder, name)));
+      case 'fixture-app':
+        return this.#once(name, () =>
+          buildAppPart(path.join(this.#folder, name), 'tests/fixture-app/main.ts'),
+        );
       case 'number':
         this.#numbers += 1;
         return Promise.resolve({ number: this.#numbers });

@@ -35,5 +35,16 @@ export const analysisTemplates = declareResource({
     analysis_templates_tenant_id_template_type_template_name_te_key:
       'This version of the template exists already.',
   },
+  sample: ({ unique }) => ({
+    template_name: unique,
+    template_type: `type_${unique}`,
+    template_content: {
+      explanation: 'From {{period.start}}.',
+      remediation_steps: ['Review.'],
+      policy_recommendations: [],
+    },
+    variables: ['period.start'],
+    version: '1',
+  }),
   check: ({ template_content: content, variables }) => checkTemplate(content, variables),
 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Fault } from '../../platform/call/problem.ts';
 import { flag, isActive, optionalText, SEVERITIES } from '../../platform/resources/field-schemas.ts';
 import { declareResource, type CheckContext } from '../../platform/resources/resource.ts';
+import { taxonomyLabels } from './taxonomy-labels.ts';
 
 const complianceMapping = z.strictObject({
   taxonomy_label: z.string().min(1).max(200),
@@ -44,4 +45,10 @@ export const complianceMappings = declareResource({
       'The label is mapped to this requirement already.',
   },
   check: checkLabel,
+  sample: async ({ unique, make }) => ({
+    taxonomy_label: (await make(taxonomyLabels))['label'],
+    compliance_framework: 'SOC2',
+    framework_requirement: unique,
+    frameworks_version: '1',
+  }),
 });

@@ -54,6 +54,7 @@ export const modelVersions = declareResource({
   filters: { model_name: slug, version: slug, is_active: flag },
   conflicts: { model_versions_model_name_model_version_key: 'The model has this version already.' },
   forget: forgetModel,
+  sample: ({ unique }) => ({ model_name: unique, version: '1.0.0', model_path: `models/${unique}/1.0.0` }),
 });
 
 /** `{id}` of a model version in a path. */
@@ -120,7 +121,7 @@ const { row: modelSchema } = resourceSchemas(modelVersions);
 export async function readModelByName(call: Call, name: string, version: string): Promise<Reply> {
   const key = modelConfigKey(name, version);
   const cached = await call.services.cache.read(key, modelSchema);
-  if (cached !== undefined) return ok(cached, { etag: cached.etag });
+  if (cached !== undefined) return ok(cached, { etag: String(cached['etag']) });
   const [row] = await call.tenant.statement<ResourceRow>(
     `select r.* from scope, lateral (
        select ${selectList(modelVersions)} from model_versions t where t.model_name = $2 and t.model_version = $3 offset 0) r`,

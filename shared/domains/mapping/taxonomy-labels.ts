@@ -39,4 +39,5 @@ export const taxonomyLabels = declareResource({
     taxonomy_labels_label_taxonomy_version_key: 'This version of the taxonomy has the label already.',
   },
   forget: () => forgetLabels(),
+  sample: ({ unique }) => ({ label: `SAMPLE.${unique}`, category: 'SAMPLE', taxonomy_version: '1' }),
 });

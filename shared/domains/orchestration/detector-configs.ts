@@ -41,4 +41,5 @@ export const detectorConfigs = declareResource({
     detector_configs_tenant_id_detector_set_detector_name_detec_key:
       'This version of the detector is in the set already.',
   },
+  sample: ({ unique }) => ({ detector_name: unique, detector_type: 'pii', version: '1' }),
 });

@@ -86,4 +86,5 @@ export const routingPlans = declareResource({
   conflicts: { routing_plans_tenant_id_plan_name_key: 'A routing plan of this name exists already.' },
   check: checkRoutingPlan,
   forget: ({ services }) => forgetPlans(services),
+  sample: ({ unique }) => ({ plan_name: unique, primary_detectors: ['regex-pii'] }),
 });

@@ -50,6 +50,7 @@ export const legalHolds = declareResource({
   filters: { name: nameText },
   stamp: ({ principal, now }) => ({ placed_by: `key:${principal.keyId}`, placed_at: now.toISOString() }),
   essential: true,
+  sample: ({ unique }) => ({ name: unique, reason: unique, scope: { data_types: ['analyses'] } }),
 });
 
 /** `{hold_id}` in a path. */

@@ -58,4 +58,5 @@ export const dataRetentionPolicies = declareResource({
   check: checkRetentionPolicy,
   forget: ({ services, principal }) => services.tenants.forget(principal.tenantId),
   essential: true,
+  sample: ({ unique }) => ({ data_type: 'analyses', retention_days: 400, description: unique }),
 });

@@ -87,7 +87,7 @@ async function findTenants(
     let context = await services.tenants.find(tenantId);
     if (context === null) {
       // That it does not exist may be remembered from just before it was made.
-      await services.tenants.forget(tenantId);
+      services.tenants.forget(tenantId);
       context = await services.tenants.find(tenantId);
     }
     if (context !== null && context.status !== 'erased') found.set(tenantId, context);

@@ -34,6 +34,8 @@ export interface KeysetList {
   /** The id's type, for the comparison. */
   readonly idType: 'uuid' | 'text';
   readonly conditions: readonly Condition[];
+  /** One more condition, without a value. */
+  readonly where?: string;
   /** The wall's first line; false for a platform's table, which has no tenant. */
   readonly tenantColumn?: 'tenant_id' | null;
 }
@@ -56,6 +58,7 @@ export function pageStatement(
     return text;
   };
   const conditions = list.conditions.map((condition) => bind(condition.sql, condition.value));
+  if (list.where !== undefined) conditions.push(list.where);
   if (list.tenantColumn !== null) conditions.unshift('tenant_id = scope.tenant_id');
   if (page.after !== undefined) {
     const than = page.descending ? '<' : '>';

@@ -11,7 +11,7 @@ import type { RateLimiter } from '../cache/rate-limit.ts';
 import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { givenByOperator, refuseOtherTenants } from '../call/named-tenants.ts';
-import { mayBeAbsent, parseParts, readBody } from './parse-request.ts';
+import { parseParts, readBodyOf } from './parse-request.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
@@ -75,22 +75,38 @@ function written(reply: Reply, extra: Readonly<Record<string, string>>): HttpRes
   return { status: reply.status, headers, body: JSON.stringify(reply.body) };
 }
 
-/** Answers a request to a public route. */
-export async function answerPublic(
-  run: PublicEndpoint['run'],
-  request: HttpRequest,
-): Promise<HttpResponseInit> {
+/** What {@link answerPublic} needs of a route. */
+type PublicRoute = Pick<
+  PublicEndpoint,
+  'name' | 'params' | 'query' | 'body' | 'rawBody' | 'bodyLimit' | 'run'
+>;
+
+/** Answers a request to a public route: the body's size and form, then the shape of all parts, then the handler. */
+export async function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promise<HttpResponseInit> {
   const trace = traceOf(request);
   try {
-    const reply = await run({
+    const parsed = parseParts(endpoint, {
+      params: { ...request.params },
+      query: Object.fromEntries(request.query.entries()),
+      body: await readBodyOf(endpoint, request),
+    });
+    const reply = await endpoint.run({
+      ...parsed,
       url: request.url,
       ifNoneMatch: request.headers.get('if-none-match'),
+      header: (name) => request.headers.get(name),
     });
     return written(reply, trace.headers);
   } catch (error) {
-    const problem = problemOf(error, 'public', trace.id);
+    const problem = problemOf(error, endpoint.name, trace.id);
     return written(problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
   }
+}
+
+/** Answers a request that no route takes. */
+export function answerUnknown(problem: Problem, request: HttpRequest): HttpResponseInit {
+  const trace = traceOf(request);
+  return written(problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
 }
 
 /**
@@ -134,14 +150,11 @@ export async function answer(
     requireStanding(call, endpoint);
     const key =
       endpoint.method === 'POST' ? readIdempotencyKey(request.headers.get('idempotency-key')) : undefined;
-    const json =
-      endpoint.body === undefined
-        ? undefined
-        : await readBody(request, endpoint.bodyLimit, mayBeAbsent(endpoint.body));
+    const body = await readBodyOf(endpoint, request);
     const given =
       endpoint.permission === 'platform:operate'
-        ? givenByOperator(request, json)
-        : refuseOtherTenants(principal.tenantId, request, json, endpoint.body);
+        ? givenByOperator(request, body)
+        : refuseOtherTenants(principal.tenantId, request, body, endpoint.body);
     const parsed = parseParts(endpoint, given);
     const input = {
       ...parsed,
@@ -152,13 +165,18 @@ export async function answer(
     const idempotency =
       key === undefined
         ? null
-        : { key, fingerprint: fingerprintOf([endpoint.name, request.params, given.body ?? null]) };
+        : { key, fingerprint: fingerprintOf([endpoint.name, request.params, comparable(given.body)]) };
     return written(await endpoint.run({ ...call, idempotency }, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);
     return written(problemReply(problem, trace.id, new URL(request.url).pathname), extra);
   }
+}
+
+/** A body as the fingerprint of a repeatable request reads it: bytes as text, an absent one as null. */
+function comparable(body: unknown): unknown {
+  return body instanceof Uint8Array ? Buffer.from(body).toString('base64') : (body ?? null);
 }
 
 function rateLimited(windows: readonly RateWindow[]): Problem {

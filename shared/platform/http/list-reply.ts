@@ -1,5 +1,5 @@
 import { readKeyset, type KeysetList, type Position } from '../db/keyset.ts';
-import type { StatementOptions } from '../db/tenant-database.ts';
+import type { StatementOptions, TenantDatabase } from '../db/tenant-database.ts';
 import type { Call } from '../call/call.ts';
 import { cursorScope, pageReply, readPage, type PagedQuery } from './pagination.ts';
 import type { Reply } from '../call/reply.ts';
@@ -9,6 +9,8 @@ export interface ListOptions<Row> {
   /** What of a row is shown; all of it unless said otherwise. */
   readonly present?: (row: Row) => unknown;
   readonly statement?: StatementOptions;
+  /** Where the table is; core unless said otherwise. */
+  readonly database?: TenantDatabase;
 }
 
 /**
@@ -24,7 +26,7 @@ export async function listReply<Row extends Record<string, unknown>>(
 ): Promise<Reply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
-  const rows = await readKeyset<Row>(call.tenant, list, page, options.statement);
+  const rows = await readKeyset<Row>(options.database ?? call.tenant, list, page, options.statement);
   return pageReply(scope, url, page, rows, positionIn(list), options.present);
 }
 

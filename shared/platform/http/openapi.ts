@@ -84,9 +84,21 @@ function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
   };
 }
 
+/** A public route that takes nothing but its path can only fail; one that takes more can refuse it, or lack a part. */
+function publicProblemStatuses({ method, params, query, body, rawBody }: Endpoint): number[] {
+  const hasBody = body !== undefined || rawBody;
+  const takesInput = params !== undefined || query !== undefined || hasBody || method !== 'GET';
+  const codes: ProblemCode[] = ['INTERNAL_ERROR'];
+  if (takesInput) codes.push('INVALID_REQUEST', 'DEPENDENCY_UNAVAILABLE');
+  if (params !== undefined) codes.push('NOT_FOUND');
+  if (hasBody) codes.push('PAYLOAD_TOO_LARGE');
+  if (body !== undefined) codes.push('UNSUPPORTED_MEDIA_TYPE');
+  return codes.map((code) => PROBLEM_CODES[code][0]).sort();
+}
+
 /** The problems that a route can answer by its shape alone. */
 function problemStatuses(endpoint: Endpoint): number[] {
-  if (endpoint.permission === null) return [500];
+  if (endpoint.permission === null) return publicProblemStatuses(endpoint);
   const codes: ProblemCode[] = [
     'INVALID_REQUEST',
     'UNAUTHORIZED',
@@ -96,6 +108,7 @@ function problemStatuses(endpoint: Endpoint): number[] {
     'DEPENDENCY_UNAVAILABLE',
   ];
   if (endpoint.params !== undefined) codes.push('NOT_FOUND');
+  if (endpoint.rawBody) codes.push('PAYLOAD_TOO_LARGE');
   if (endpoint.body !== undefined) codes.push('PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE');
   if (endpoint.method !== 'GET') codes.push('QUOTA_EXCEEDED', 'CONFLICT');
   if (endpoint.ifMatch !== undefined) codes.push('PRECONDITION_FAILED');
@@ -118,6 +131,14 @@ function headerParameters(endpoint: Endpoint): Json[] {
   ];
 }
 
+function requestBody(endpoint: Endpoint): Json {
+  // OpenAPI 3.1 describes bytes by their media type alone.
+  if (endpoint.rawBody) return { requestBody: { required: true, content: { [endpoint.rawBodyType]: {} } } };
+  if (endpoint.body === undefined) return {};
+  const content = { 'application/json': { schema: inputSchema(endpoint.body) } };
+  return { requestBody: { required: !endpoint.body.safeParse(undefined).success, content } };
+}
+
 function operation(endpoint: Endpoint): Json {
   const problems = problemStatuses(endpoint).filter((status) => endpoint.responses[status] === undefined);
   return {
@@ -131,14 +152,7 @@ function operation(endpoint: Endpoint): Json {
       ...parameters(endpoint.query, 'query'),
       ...headerParameters(endpoint),
     ],
-    ...(endpoint.body === undefined
-      ? {}
-      : {
-          requestBody: {
-            required: !endpoint.body.safeParse(undefined).success,
-            content: { 'application/json': { schema: inputSchema(endpoint.body) } },
-          },
-        }),
+    ...requestBody(endpoint),
     responses: {
       ...Object.fromEntries(
         Object.entries(endpoint.responses).map(([status, definition]) => [

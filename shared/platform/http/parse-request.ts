@@ -15,14 +15,33 @@ function invalid(errors: readonly Fault[], detail?: string): Problem {
 }
 
 /**
+ * Reads the body that a route takes: JSON, or bytes for a raw one; undefined for a route without.
+ * @throws Problem 413, and for JSON what {@link readBody} throws.
+ */
+export async function readBodyOf(
+  endpoint: Pick<Endpoint, 'body' | 'rawBody' | 'bodyLimit'>,
+  request: HttpRequest,
+): Promise<unknown> {
+  if (endpoint.rawBody) return readBytes(request, endpoint.bodyLimit);
+  if (endpoint.body === undefined) return undefined;
+  return readBody(request, endpoint.bodyLimit, mayBeAbsent(endpoint.body));
+}
+
+/** The bytes as they were sent: `request.text()` would strip a byte order mark and replace what is not UTF-8. */
+async function readBytes(request: HttpRequest, limit: number): Promise<Buffer> {
+  if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
+  const bytes = Buffer.from(await request.arrayBuffer());
+  if (bytes.length > limit) throw tooLarge(limit);
+  return bytes;
+}
+
+/**
  * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without.
  * @throws Problem 413, 415, or 400 for what is not JSON, not UTF-8, nested too deeply, or holds what no text column can.
  */
-export async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
-  if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
+async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
   const mediaType = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
-  const bytes = Buffer.from(await request.arrayBuffer());
-  if (bytes.length > limit) throw tooLarge(limit);
+  const bytes = await readBytes(request, limit);
   if (mayBeEmpty && bytes.length === 0) return undefined;
   if (mediaType !== 'application/json')
     throw new Problem('UNSUPPORTED_MEDIA_TYPE', { detail: 'Send application/json.' });
@@ -36,7 +55,7 @@ function tooLarge(limit: number): Problem {
 const absentBodies = new WeakMap<z.ZodType, boolean>();
 
 /** Whether a route's body may be left out; its schema is asked once. */
-export function mayBeAbsent(schema: z.ZodType): boolean {
+function mayBeAbsent(schema: z.ZodType): boolean {
   let may = absentBodies.get(schema);
   if (may === undefined) {
     may = schema.safeParse(undefined).success;
@@ -107,11 +126,11 @@ function isWellFormed(text: string): boolean {
 }
 
 /**
- * Parses path, query and body by the endpoint's schemas.
+ * Parses path, query and body by the endpoint's schemas; a raw body passes as it is.
  * @throws Problem 400 with all faults of all parts at once.
  */
 export function parseParts(
-  endpoint: Pick<Endpoint, 'params' | 'query' | 'body'>,
+  endpoint: Pick<Endpoint, 'params' | 'query' | 'body' | 'rawBody'>,
   given: GivenParts,
 ): { params: unknown; query: unknown; body: unknown } {
   const faults: Fault[] = [];
@@ -124,7 +143,7 @@ export function parseParts(
   };
   const params = parse(endpoint.params, given.params, 'path');
   const query = parse(endpoint.query && strictQuery(endpoint.query), given.query, 'query');
-  const body = parse(endpoint.body, given.body, '');
+  const body = endpoint.rawBody ? given.body : parse(endpoint.body, given.body, '');
   for (const [root, values] of [
     ['path', given.params],
     ['query', given.query],

@@ -6,6 +6,14 @@ export const slug = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/, 'must be 1 to 200 of A-Z, a-z, 0-9, “.”, “_” and “-”');
 
+/** An id that clients choose: lower case, so that an id has one spelling. Its length is what a list's cursor holds. */
+export const textId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, 'must be 1 to 100 of a-z, 0-9, “.”, “_” and “-”');
+
+/** The query parameter of a field that is an id made by the service: one spelling of it. */
+export const rowId = z.uuid().toLowerCase();
+
 /** A name in the client's own words. */
 export const nameText = z.string().min(1).max(200);
 

@@ -1,19 +1,13 @@
-import type { z } from 'zod';
 import { endpoint, type GuardedEndpoint } from '../http/endpoint.ts';
-import type { Resource, Verb } from './resource.ts';
+import { collectionOf } from './collection.ts';
+import { collectionPathOf, isVersioned, type Resource, type Verb } from './resource.ts';
 import { listResource, readResource } from './read-resource.ts';
 import { resourceSchemas } from './resource-schemas.ts';
 import { createResource, deactivateResource, deleteResource, replaceResource } from './write-resource.ts';
 
-/** The id in a path: the one parameter of these routes. */
-function idOf(resource: Resource, params: Readonly<Record<string, unknown>>): string {
-  return String(params[resource.idColumn]);
-}
-
-/** The routes of a declared resource, those of its verbs. */
-export function resourceEndpoints<Body extends z.ZodObject>(declared: Resource<Body>): GuardedEndpoint[] {
-  const resource: Resource = declared;
-  return resource.verbs.map((verb) => SERVE[verb](resource));
+/** The routes of declared resources, those of their verbs. */
+export function resourceEndpoints(resources: readonly Resource[]): GuardedEndpoint[] {
+  return resources.flatMap((resource) => resource.verbs.map((verb) => SERVE[verb](resource)));
 }
 
 const SERVE: Readonly<Record<Verb, (resource: Resource) => GuardedEndpoint>> = {
@@ -25,7 +19,16 @@ const SERVE: Readonly<Record<Verb, (resource: Resource) => GuardedEndpoint>> = {
   deactivate: (resource) => serveRemoval(resource, 'deactivate'),
 };
 
-function common(resource: Resource, verb: string) {
+/** The id in a path: the last of these routes' parameters. */
+function idOf(resource: Resource, params: Readonly<Record<string, unknown>>): string {
+  return String(params[resource.idColumn]);
+}
+
+function rowPathOf(resource: Resource): string {
+  return `v1/${collectionPathOf(resource)}/{${resource.idColumn}}`;
+}
+
+function common(resource: Resource, verb: Verb) {
   return {
     name: `${resource.name}-${verb}`,
     tag: resource.name,
@@ -37,31 +40,44 @@ function writing(resource: Resource) {
   return { permission: resource.permissions.write, openToSuspended: resource.essential ?? false };
 }
 
+function etagOf(resource: Resource): { headers?: readonly string[] } {
+  return isVersioned(resource) ? { headers: ['ETag'] } : {};
+}
+
 function serveCreate(resource: Resource): GuardedEndpoint {
-  const { row } = resourceSchemas(resource);
+  const { row, newRow, parentParams } = resourceSchemas(resource);
   return endpoint({
     ...common(resource, 'create'),
     ...writing(resource),
     method: 'POST',
-    path: `v1/${resource.name}`,
+    path: `v1/${collectionPathOf(resource)}`,
     summary: `Make a ${resource.one}`,
-    body: resource.body,
-    responses: { 201: { description: 'Made.', schema: row, headers: ['Location', 'ETag'] } },
-    run: (call, { body }) => createResource(call, resource, body),
+    params: parentParams,
+    body: newRow,
+    responses: {
+      201: {
+        description: 'Made.',
+        schema: row,
+        headers: ['Location', ...(etagOf(resource).headers ?? [])],
+      },
+    },
+    run: (call, { params, body }) => createResource(call, collectionOf(call, resource, params), body),
   });
 }
 
 function serveList(resource: Resource): GuardedEndpoint {
-  const { query: schema, page } = resourceSchemas(resource);
+  const { query: schema, page, parentParams } = resourceSchemas(resource);
   return endpoint({
     ...common(resource, 'list'),
     permission: resource.permissions.read,
     method: 'GET',
-    path: `v1/${resource.name}`,
+    path: `v1/${collectionPathOf(resource)}`,
     summary: `List ${resource.name.replaceAll('-', ' ')}`,
+    params: parentParams,
     query: schema,
     responses: { 200: { description: 'A page.', schema: page, headers: ['Link'] } },
-    run: (call, { query, url }) => listResource(call, resource, query, url),
+    run: (call, { params, query, url }) =>
+      listResource(call, collectionOf(call, resource, params), query, url),
   });
 }
 
@@ -71,14 +87,17 @@ function serveRead(resource: Resource): GuardedEndpoint {
     ...common(resource, 'read'),
     permission: resource.permissions.read,
     method: 'GET',
-    path: `v1/${resource.name}/{${resource.idColumn}}`,
+    path: rowPathOf(resource),
     summary: `Read a ${resource.one}`,
     params: schema,
     responses: {
-      200: { description: `The ${resource.one}.`, schema: row, headers: ['ETag'] },
-      304: { description: 'If-None-Match names this version.', headers: ['ETag'] },
+      200: { description: `The ${resource.one}.`, schema: row, ...etagOf(resource) },
+      ...(isVersioned(resource)
+        ? { 304: { description: 'If-None-Match names this version.', headers: ['ETag'] } }
+        : {}),
     },
-    run: (call, { params, ifNoneMatch }) => readResource(call, resource, idOf(resource, params), ifNoneMatch),
+    run: (call, { params, ifNoneMatch }) =>
+      readResource(call, collectionOf(call, resource, params), idOf(resource, params), ifNoneMatch),
   });
 }
 
@@ -88,14 +107,14 @@ function serveReplace(resource: Resource): GuardedEndpoint {
     ...common(resource, 'replace'),
     ...writing(resource),
     method: 'PUT',
-    path: `v1/${resource.name}/{${resource.idColumn}}`,
+    path: rowPathOf(resource),
     summary: `Replace a ${resource.one} as a whole; needs If-Match`,
     ifMatch: 'required',
     params: schema,
     body: resource.body,
     responses: { 200: { description: 'Replaced.', schema: row, headers: ['ETag'] } },
     run: (call, { params, body, ifMatch }) =>
-      replaceResource(call, resource, idOf(resource, params), body, ifMatch),
+      replaceResource(call, collectionOf(call, resource, params), idOf(resource, params), body, ifMatch),
   });
 }
 
@@ -106,12 +125,13 @@ function serveRemoval(resource: Resource, verb: 'delete' | 'deactivate'): Guarde
     ...common(resource, verb),
     ...writing(resource),
     method: 'DELETE',
-    path: `v1/${resource.name}/{${resource.idColumn}}`,
+    path: rowPathOf(resource),
     summary:
       verb === 'delete' ? `Delete a ${resource.one}` : `Deactivate a ${resource.one}; it stays readable`,
-    ifMatch: 'optional',
+    ...(isVersioned(resource) ? { ifMatch: 'optional' as const } : {}),
     params: schema,
-    responses: { 204: { description: verb === 'delete' ? 'Deleted.' : 'Active no more.' } },
-    run: (call, { params, ifMatch }) => remove(call, resource, idOf(resource, params), ifMatch),
+    responses: { 204: { description: verb === 'delete' ? 'Deleted.' : 'No longer active.' } },
+    run: (call, { params, ifMatch }) =>
+      remove(call, collectionOf(call, resource, params), idOf(resource, params), ifMatch),
   });
 }

@@ -1,29 +1,54 @@
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/pagination.ts';
-import type { Resource } from './resource.ts';
+import { ancestorsOf, isVersioned, timeFieldOf, type Resource } from './resource.ts';
 
-/** A parsed list query: paging, and the filters that the resource has. */
-export type ResourceQuery = z.output<z.ZodObject<typeof pageQuery>> & Readonly<Record<string, unknown>>;
+function idSchemaOf(resource: Resource): z.ZodType<string> {
+  // One spelling of an id: cursors, cache keys and audit entries compare it as text.
+  return resource.idSchema ?? z.uuid().toLowerCase();
+}
 
-/** The schemas of a resource's routes. */
-export function resourceSchemas(resource: Resource) {
-  const row = z.object({
+function rowOf(resource: Resource): z.ZodObject {
+  const { parent } = resource;
+  return z.object({
     ...(resource.scope === 'shared'
       ? { tenant_id: z.string().describe('`platform` for a default that all tenants share.') }
       : {}),
-    [resource.idColumn]: z.uuid(),
+    ...(parent === undefined ? {} : { [parent.column]: idSchemaOf(parent.resource) }),
+    [resource.idColumn]: idSchemaOf(resource),
     ...resource.body.shape,
     ...resource.readOnly,
     created_at: z.string(),
-    updated_at: z.string(),
-    etag: z.string().describe('The version, for If-Match.'),
+    ...(isVersioned(resource)
+      ? { updated_at: z.string(), etag: z.string().describe('The version, for If-Match.') }
+      : {}),
   });
+}
+
+/** The schemas of a resource's routes. */
+export function resourceSchemas(resource: Resource) {
+  const { idColumn, idSchema } = resource;
+  const row = rowOf(resource);
+  const time = timeFieldOf(resource);
   const filters = Object.fromEntries(
     Object.entries(resource.filters ?? {}).map(([name, schema]) => [name, schema.optional()]),
   );
+  const parentParams = Object.fromEntries(
+    ancestorsOf(resource).map((parent) => [parent.column, idSchemaOf(parent.resource)]),
+  );
   return {
-    params: z.object({ [resource.idColumn]: z.uuid() }),
-    query: z.object({ ...pageQuery, ...filters }),
+    /** The parents' ids in the path of a list; undefined where there is no parent. */
+    parentParams: resource.parent === undefined ? undefined : z.object(parentParams),
+    params: z.object({ ...parentParams, [idColumn]: idSchemaOf(resource) }),
+    query: z.object({
+      ...pageQuery,
+      sort: z
+        .enum([time, `-${time}`])
+        .default(`-${time}`)
+        .describe('`-` is newest first.'),
+      ...filters,
+    }),
+    /** What creates a row: the id too where clients choose it. */
+    newRow: idSchema === undefined ? resource.body : resource.body.extend({ [idColumn]: idSchema }),
     row,
     page: pageOf(row),
   };

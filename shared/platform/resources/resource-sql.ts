@@ -1,7 +1,11 @@
+import { z } from 'zod';
 import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { KeysetList } from '../db/keyset.ts';
 import type { Parameter } from '../db/tenant-database.ts';
-import type { Resource } from './resource.ts';
+import type { Collection } from './collection.ts';
+import { ancestorsOf, isVersioned, timeFieldOf, type Resource } from './resource.ts';
+
+// Every name in these texts comes from a declaration, never from a client.
 
 /** The database's name of a field. */
 export function columnOf(resource: Resource, field: string): string {
@@ -18,20 +22,40 @@ export function hasTenant(resource: Resource): boolean {
   return resource.scope !== 'platform';
 }
 
-/** The select list of a row: every name in it comes from the declaration, never from a client. */
+function idType(resource: Resource): 'uuid' | 'text' {
+  return resource.idSchema === undefined ? 'uuid' : 'text';
+}
+
+/** Whether a field is a number; the driver gives `numeric` as text, so numbers are read as doubles. */
+function isNumber(schema: unknown): boolean {
+  if (schema instanceof z.ZodNumber) return true;
+  if (schema instanceof z.ZodDefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional)
+    return isNumber(schema.unwrap());
+  return false;
+}
+
+/** The select list of a row. */
 export function selectList(resource: Resource): string {
-  const named = [
+  const { parent } = resource;
+  const numbers = new Set(
+    Object.entries({ ...resource.body.shape, ...resource.readOnly })
+      .filter(([, schema]) => isNumber(schema))
+      .map(([field]) => field),
+  );
+  const fields = [
     ...(resource.scope === 'shared' ? ['tenant_id'] : []),
+    ...(parent === undefined ? [] : [parent.column]),
     resource.idColumn,
     ...bodyFields(resource),
     ...Object.keys(resource.readOnly ?? {}),
     'created_at',
-    'updated_at',
+    ...(isVersioned(resource) ? ['updated_at'] : []),
   ].map((field) => {
     const column = columnOf(resource, field);
+    if (numbers.has(field)) return `t.${column}::float8 as ${field}`;
     return column === field ? `t.${field}` : `t.${column} as ${field}`;
   });
-  return [...named, 't.version as row_version'].join(', ');
+  return [...fields, ...(isVersioned(resource) ? ['t.version as row_version'] : [])].join(', ');
 }
 
 interface Statement {
@@ -40,45 +64,81 @@ interface Statement {
 }
 
 /** The statement of one row, for {@link TenantDatabase.statement}; the tenant's own before the platform's. */
-export function readStatement(resource: Resource, id: string): Statement {
-  const select = `select ${selectList(resource)} from ${resource.table} t where t.${resource.idColumn} = $2`;
-  const row = ((): Statement => {
-    switch (resource.scope) {
-      case 'platform':
-        return { text: select, parameters: [id] };
-      case 'tenant':
-        return { text: `${select} and t.tenant_id = scope.tenant_id`, parameters: [id] };
-      case 'shared':
-        return {
-          text: `${select} and t.tenant_id in (scope.tenant_id, $3)
-                 order by t.tenant_id = scope.tenant_id desc limit 1`,
-          parameters: [id, PLATFORM_TENANT],
-        };
-    }
-  })();
-  return { text: `select r.* from scope, lateral (${row.text} offset 0) r`, parameters: row.parameters };
+export function readStatement(collection: Collection, id: string): Statement {
+  const { resource, parentIds, restricted } = collection;
+  const parameters: Parameter[] = [id];
+  const bind = (value: Parameter): string => `$${parameters.push(value) + 1}`;
+  const conditions = [`t.${resource.idColumn} = $2`];
+  if (resource.scope === 'tenant') conditions.push('t.tenant_id = scope.tenant_id');
+  if (resource.scope === 'shared')
+    conditions.push(`t.tenant_id in (scope.tenant_id, ${bind(PLATFORM_TENANT)})`);
+  const parentId = parentIds.at(-1);
+  if (resource.parent !== undefined && parentId !== undefined)
+    conditions.push(`t.${resource.parent.column} = ${bind(parentId)}`);
+  conditions.push(...visibility(resource, restricted));
+  const ownFirst = resource.scope === 'shared' ? ' order by t.tenant_id = scope.tenant_id desc limit 1' : '';
+  const row = `select ${selectList(resource)} from ${resource.table} t where ${conditions.join(' and ')}${ownFirst}`;
+  return { text: `select r.* from scope, lateral (${row} offset 0) r`, parameters };
+}
+
+function visibility(resource: Resource, restricted: boolean): string[] {
+  return restricted && resource.visibleToTenants !== undefined ? [`(${resource.visibleToTenants})`] : [];
+}
+
+/**
+ * Finds all parents of a collection: a row if each exists, is visible to the caller, and belongs to the one above it.
+ * Undefined where there is no parent. `inScope`: for {@link TenantDatabase.statement}; otherwise for a transaction.
+ */
+export function parentsStatement(
+  { resource, parentIds, restricted }: Collection,
+  tenantId: string,
+  inScope: boolean,
+): Statement | undefined {
+  const ancestors = ancestorsOf(resource);
+  if (ancestors.length === 0) return undefined;
+  const parameters: Parameter[] = [];
+  const bind = (value: Parameter): string => `$${parameters.push(value) + (inScope ? 1 : 0)}`;
+  const rows = ancestors.map(({ resource: parent }, n) => {
+    const conditions = [`t.${parent.idColumn} = ${bind(parentIds[n] ?? '')}::${idType(parent)}`];
+    if (hasTenant(parent))
+      conditions.push(`t.tenant_id = ${inScope ? 'scope.tenant_id' : `${bind(tenantId)}::text`}`);
+    if (parent.parent !== undefined)
+      conditions.push(
+        `t.${parent.parent.column} = ${bind(parentIds[n - 1] ?? '')}::${idType(parent.parent.resource)}`,
+      );
+    conditions.push(...visibility(parent, restricted));
+    return `lateral (select from ${parent.table} t where ${conditions.join(' and ')} offset 0) p${n}`;
+  });
+  return { text: `select from ${[...(inScope ? ['scope'] : []), ...rows].join(', ')}`, parameters };
 }
 
 /** The list that a page is read from. */
 export function listOf(
-  resource: Resource,
+  collection: Collection,
   filters: Readonly<Record<string, string | number | boolean | undefined>>,
 ): KeysetList {
+  const { resource, parentIds, restricted } = collection;
   const wanted = Object.entries(filters).flatMap(([field, value]) =>
     value === undefined ? [] : [{ sql: `t.${columnOf(resource, field)} = ?`, value }],
   );
+  const parentId = parentIds.at(-1);
+  const [visible] = visibility(resource, restricted);
   return {
     table: `${resource.table} t`,
     columns: selectList(resource),
-    timeColumn: 'created_at',
+    timeColumn: timeFieldOf(resource),
     idColumn: resource.idColumn,
-    idType: 'uuid',
+    idType: idType(resource),
     // The keyset's own condition knows one tenant; a shared list has two.
     tenantColumn: resource.scope === 'tenant' ? 'tenant_id' : null,
+    ...(visible === undefined ? {} : { where: visible }),
     conditions: [
       ...(resource.scope === 'shared'
         ? [{ sql: 't.tenant_id in (scope.tenant_id, ?)', value: PLATFORM_TENANT }]
         : []),
+      ...(resource.parent === undefined || parentId === undefined
+        ? []
+        : [{ sql: `t.${resource.parent.column} = ?`, value: parentId }]),
       ...wanted,
     ],
   };
@@ -90,28 +150,46 @@ export function listOf(
  */
 export function insertText(resource: Resource, columns: readonly string[]): string {
   const tenant = hasTenant(resource);
-  return `insert into ${resource.table} as t (${[...(tenant ? ['tenant_id'] : []), resource.idColumn, ...columns, 'created_at', 'updated_at'].join(', ')})
-    select ${[...(tenant ? ['$4::text'] : []), '$1::uuid', ...columns.map((column) => `r.${column}`), '$2::timestamptz', '$2::timestamptz'].join(', ')}
+  const times = isVersioned(resource) ? ['created_at', 'updated_at'] : ['created_at'];
+  const names = [...(tenant ? ['tenant_id'] : []), resource.idColumn, ...columns, ...times];
+  const values = [
+    ...(tenant ? ['$4::text'] : []),
+    `$1::${idType(resource)}`,
+    ...columns.map((column) => `r.${column}`),
+    ...times.map(() => '$2::timestamptz'),
+  ];
+  return `insert into ${resource.table} as t (${names.join(', ')})
+    select ${values.join(', ')}
       from jsonb_populate_record(null::${resource.table}, $3::jsonb) r
     returning ${selectList(resource)}`;
 }
 
-function rowCondition(resource: Resource, tenantParameter: string): string {
-  const id = `t.${resource.idColumn} = $1::uuid`;
-  return hasTenant(resource) ? `t.tenant_id = ${tenantParameter}::text and ${id}` : id;
+/** The condition of one row: `$1` its id, from `$first` on the tenant, where rows have one, and the parent's id. */
+function rowCondition(resource: Resource, first: number, restricted: boolean): string {
+  const { parent } = resource;
+  const next = hasTenant(resource) ? first + 1 : first;
+  return [
+    ...(hasTenant(resource) ? [`t.tenant_id = $${first}::text`] : []),
+    ...(parent === undefined ? [] : [`t.${parent.column} = $${next}::${idType(parent.resource)}`]),
+    `t.${resource.idColumn} = $1::${idType(resource)}`,
+    ...visibility(resource, restricted),
+  ].join(' and ');
 }
 
-/** Reads a row and locks it: `$1` id, `$2` the tenant. */
-export function lockText(resource: Resource): string {
-  return `select ${selectList(resource)} from ${resource.table} t where ${rowCondition(resource, '$2')} for update`;
+/** Reads a row and locks it: `$1` id, `$2` the tenant, then the parent's id. */
+export function lockText(resource: Resource, restricted = true): string {
+  return `select ${selectList(resource)} from ${resource.table} t where ${rowCondition(resource, 2, restricted)} for update`;
 }
 
-/** Finds a row without locking it: `$1` id, `$2` whose. A tenant may see the platform's row, and cannot lock it. */
-export function findText(resource: Resource): string {
-  return `select from ${resource.table} t where ${rowCondition(resource, '$2')}`;
+/**
+ * Finds a row without locking it: `$1` id, `$2` whose, then the parent's id. A tenant may see the platform's row, and
+ * cannot lock it.
+ */
+export function findText(resource: Resource, restricted = true): string {
+  return `select from ${resource.table} t where ${rowCondition(resource, 2, restricted)}`;
 }
 
-/** Replaces a row's columns: `$1` id, `$2` now, `$3` the columns as jsonb, `$4` the tenant. */
+/** Replaces a locked row's columns: `$1` id, `$2` now, `$3` the columns as jsonb, `$4` the tenant, then the parent's id. */
 export function updateText(resource: Resource, columns: readonly string[]): string {
   const set = [
     ...columns.map((column) => `${column} = r.${column}`),
@@ -120,11 +198,11 @@ export function updateText(resource: Resource, columns: readonly string[]): stri
   ];
   return `update ${resource.table} t set ${set.join(', ')}
       from jsonb_populate_record(null::${resource.table}, $3::jsonb) r
-     where ${rowCondition(resource, '$4')}
+     where ${rowCondition(resource, 4, false)}
     returning ${selectList(resource)}`;
 }
 
-/** Deletes a row: `$1` id, `$2` the tenant. */
+/** Deletes a locked row: `$1` id, `$2` the tenant, then the parent's id. */
 export function deleteText(resource: Resource): string {
-  return `delete from ${resource.table} t where ${rowCondition(resource, '$2')}`;
+  return `delete from ${resource.table} t where ${rowCondition(resource, 2, false)}`;
 }

@@ -1,75 +1,75 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { pageStatement } from '../db/keyset.ts';
-import { analysisTemplates } from '../../domains/analysis/analysis-templates.ts';
-import { complianceMappings } from '../../domains/mapping/compliance-mappings.ts';
-import { detectorConfigs } from '../../domains/orchestration/detector-configs.ts';
-import { legalHolds } from '../../domains/retention/legal-holds.ts';
-import { modelVersions } from '../../domains/mapping/model-versions.ts';
 import { checkRetentionPolicy, dataRetentionPolicies } from '../../domains/retention/retention-policies.ts';
 import { checkRoutingPlan, routingPlans } from '../../domains/orchestration/routing-plans.ts';
-import { taxonomyLabels } from '../../domains/mapping/taxonomy-labels.ts';
-import { declareResource, type Resource } from './resource.ts';
-import { insertText, listOf, readStatement, updateText } from './resource-sql.ts';
+import { locationOf, type Collection } from './collection.ts';
+import { collectionPathOf, declareResource, type Resource } from './resource.ts';
+import { resourceSchemas } from './resource-schemas.ts';
+import {
+  findText,
+  insertText,
+  listOf,
+  lockText,
+  parentsStatement,
+  readStatement,
+  updateText,
+} from './resource-sql.ts';
 
-const DECLARED: readonly Resource[] = [
-  analysisTemplates,
-  complianceMappings,
-  detectorConfigs,
-  legalHolds,
-  modelVersions,
-  dataRetentionPolicies,
-  routingPlans,
-  taxonomyLabels,
-];
-
-const gadget = (scope: Resource['scope']): Resource =>
-  declareResource({
+const declare = (fields: Partial<Resource> = {}): Resource =>
+  declareResource<z.ZodObject>({
     name: 'gadgets',
     one: 'gadget',
     table: 'gadgets',
     idColumn: 'gadget_id',
-    scope,
+    scope: 'tenant',
     verbs: [],
     permissions: { read: 'config:read', write: 'config:write' },
     body: z.strictObject({ label: z.string(), version: z.string() }),
     columns: { version: 'gadget_version' },
     filters: { version: z.string() },
+    sample: ({ unique }) => ({ label: unique, version: '1' }),
+    ...fields,
   });
+
+const gadget = (scope: Resource['scope']): Resource => declare({ scope });
+
+const collection = (resource: Resource, fields: Partial<Collection> = {}): Collection => ({
+  resource,
+  parentIds: [],
+  restricted: true,
+  ...fields,
+});
+
+const parts = declare({
+  name: 'gadget-parts',
+  table: 'gadget_parts',
+  idColumn: 'part_id',
+  parent: {
+    resource: declare({ visibleToTenants: 'not t.is_secret' }),
+    column: 'gadget_id',
+    segment: 'parts',
+  },
+});
+const screws = declare({
+  name: 'gadget-part-screws',
+  table: 'screws',
+  idColumn: 'screw_id',
+  idSchema: z.string(),
+  parent: { resource: parts, column: 'part_id', segment: 'screws' },
+});
 
 const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
-describe('every declared resource', () => {
-  test.each(DECLARED.map((resource) => [resource.name, resource] as const))(
-    '%s has a value for each field that a body may leave out',
-    (_name, resource) => {
-      for (const [field, schema] of Object.entries(resource.body.shape)) {
-        const absent = z.safeParse(schema, undefined);
-        expect({ field, leavesGap: absent.success && absent.data === undefined }).toEqual({
-          field,
-          leavesGap: false,
-        });
-      }
-    },
-  );
-
-  test.each(DECLARED.map((resource) => [resource.name, resource] as const))(
-    '%s is written by operators alone exactly if it is the platform’s',
-    (_name, resource) => {
-      expect(resource.permissions.write === 'platform:operate').toBe(resource.scope === 'platform');
-    },
-  );
-});
-
 describe('the SQL of a resource', () => {
   test('reads a tenant’s row by the tenant of the scope', () => {
-    const { text, parameters } = readStatement(gadget('tenant'), 'an-id');
+    const { text, parameters } = readStatement(collection(gadget('tenant')), 'an-id');
     expect(squeezed(text)).toContain('t.gadget_id = $2 and t.tenant_id = scope.tenant_id offset 0');
     expect(parameters).toEqual(['an-id']);
   });
 
   test('reads a shared row of the tenant before one of the platform', () => {
-    const { text, parameters } = readStatement(gadget('shared'), 'an-id');
+    const { text, parameters } = readStatement(collection(gadget('shared')), 'an-id');
     expect(squeezed(text)).toContain(
       't.tenant_id in (scope.tenant_id, $3) order by t.tenant_id = scope.tenant_id desc',
     );
@@ -77,13 +77,13 @@ describe('the SQL of a resource', () => {
   });
 
   test('names no tenant where the platform’s table has none', () => {
-    expect(readStatement(gadget('platform'), 'an-id').text).not.toContain('tenant_id =');
+    expect(readStatement(collection(gadget('platform')), 'an-id').text).not.toContain('tenant_id =');
     expect(insertText(gadget('platform'), ['label'])).not.toContain('tenant_id');
     expect(updateText(gadget('platform'), ['label'])).not.toContain('tenant_id');
   });
 
   test('narrows a list by columns, and binds what a client sent', () => {
-    const list = listOf(gadget('shared'), { version: `'; drop table gadgets` });
+    const list = listOf(collection(gadget('shared')), { version: `'; drop table gadgets` });
     const { text, parameters } = pageStatement(list, { limit: 10, descending: true, after: undefined });
     expect(text).toContain('t.tenant_id in (scope.tenant_id, $2) and t.gadget_version = $3');
     expect(parameters).toEqual(['platform', `'; drop table gadgets`, 11]);
@@ -98,6 +98,75 @@ describe('the SQL of a resource', () => {
   test('reads a renamed column under its JSON name, and the row’s version under another', () => {
     expect(insertText(gadget('tenant'), ['label'])).toContain('t.gadget_version as version');
     expect(insertText(gadget('tenant'), ['label'])).toContain('t.version as row_version');
+  });
+
+  test('reads numbers as doubles, since the driver hands numeric over as text', () => {
+    const body = z.strictObject({ amount: z.number().nullable().default(null) });
+    expect(insertText(declare({ body, columns: {} }), ['amount'])).toContain('t.amount::float8 as amount');
+  });
+
+  test('needs neither a version nor a time of change where rows never change', () => {
+    const text = insertText(declare({ versioned: false }), ['label']);
+    expect(text).not.toMatch(/row_version|updated_at/);
+  });
+
+  test('leaves out what tenants do not see from every look at a row, for all but operators', () => {
+    const resource = declare({ visibleToTenants: 'not t.is_internal' });
+    const page = { limit: 10, descending: true, after: undefined };
+    for (const restricted of [true, false]) {
+      const of = collection(resource, { restricted });
+      const texts = [
+        readStatement(of, 'an-id').text,
+        pageStatement(listOf(of, {}), page).text,
+        lockText(resource, restricted),
+        findText(resource, restricted),
+      ];
+      expect(texts.map((text) => text.includes('not t.is_internal'))).toEqual(texts.map(() => restricted));
+    }
+  });
+
+  test('reaches a row through its parent alone', () => {
+    const of = collection(parts, { parentIds: ['g'] });
+    expect(readStatement(of, 'an-id')).toMatchObject({
+      text: expect.stringContaining('t.gadget_id = $3'),
+      parameters: ['an-id', 'g'],
+    });
+    expect(listOf(of, {}).conditions).toEqual([{ sql: 't.gadget_id = ?', value: 'g' }]);
+    expect(updateText(parts, ['label'])).toContain(
+      't.tenant_id = $4::text and t.gadget_id = $5::uuid and t.part_id = $1::uuid',
+    );
+    expect(lockText(parts)).toContain(
+      't.tenant_id = $2::text and t.gadget_id = $3::uuid and t.part_id = $1::uuid',
+    );
+  });
+
+  test('finds every parent above a row, each under its own parent and its own visibility', () => {
+    const of = collection(screws, { parentIds: ['g', 'p'] });
+    const inScope = parentsStatement(of, 'acme', true);
+    expect(squeezed(inScope?.text ?? '')).toBe(
+      'select from scope, lateral (select from gadgets t where t.gadget_id = $2::uuid and t.tenant_id = scope.tenant_id ' +
+        'and (not t.is_secret) offset 0) p0, lateral (select from gadget_parts t where t.part_id = $3::uuid ' +
+        'and t.tenant_id = scope.tenant_id and t.gadget_id = $4::uuid offset 0) p1',
+    );
+    expect(inScope?.parameters).toEqual(['g', 'p', 'g']);
+    const inTransaction = parentsStatement(of, 'acme', false);
+    expect(inTransaction?.text).toContain('t.gadget_id = $1::uuid and t.tenant_id = $2::text');
+    expect(inTransaction?.parameters).toEqual(['g', 'acme', 'p', 'acme', 'g']);
+    expect(parentsStatement(collection(gadget('tenant')), 'acme', true)).toBeUndefined();
+  });
+});
+
+describe('the path of a resource', () => {
+  test('lies below its parents', () => {
+    expect(collectionPathOf(screws)).toBe('gadgets/{gadget_id}/parts/{part_id}/screws');
+    const of = collection(screws, { parentIds: ['g 1', 'p'] });
+    expect(locationOf(of, 'a/b')).toBe('/api/v1/gadgets/g%201/parts/p/screws/a%2Fb');
+  });
+
+  test('takes ids made here in either case, as one id', () => {
+    const { params } = resourceSchemas(gadget('tenant'));
+    const id = '0190A5F0-0000-7000-8000-00000000000A';
+    expect(params.parse({ gadget_id: id })).toEqual({ gadget_id: id.toLowerCase() });
   });
 });
 

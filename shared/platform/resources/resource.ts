@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { Permission } from '../auth/permissions.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
-import type { Call } from '../call/call.ts';
+import type { Call, TenantDatabases } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
 
 /** What can be done with a resource's rows. `delete` and `deactivate` are both `DELETE`, and exclude each other. */
@@ -27,20 +27,61 @@ export interface CheckContext {
   readonly transaction: Pick<TenantTransaction, 'query'>;
 }
 
+/** What a sample is made with. */
+export interface SampleContext {
+  /** Lower-case letters, digits and underscores that no other sample of the run has. */
+  readonly unique: string;
+  /** Makes a row of a resource that this one refers to, and answers it. */
+  make(resource: Resource): Promise<Readonly<Record<string, unknown>>>;
+}
+
 /**
- * A simple table, declared: its SQL, schemas, routes and their description all come from this. What a table needs beyond
- * it is a domain function beside it, never another member here.
+ * The resource whose rows these belong to. Their routes lie below it, `/parents/{column}/segment/{id}`. A request reaches
+ * them only if the parent exists and the caller sees it, and only those of that parent.
+ */
+export interface ResourceParent {
+  /** In the same database. Not a `shared` one, where two tenants' rows can have one id. */
+  readonly resource: Resource;
+  /** The column that holds the parent's id: the name of the path's parameter, and a field that is read. */
+  readonly column: string;
+  /** The path's part between the parent's id and the own one: `milestones`. */
+  readonly segment: string;
+}
+
+/**
+ * A simple table, declared: its SQL, schemas, routes, their description and their tests all come from this. What a table
+ * needs beyond it is a domain function beside it, never another member here.
  */
 export interface Resource<Body extends z.ZodObject = z.ZodObject> {
-  /** Plural, kebab-case: the path and the registrations' first part. */
+  /** Plural, kebab-case: the path, unless there is a parent, and the registrations' first part. */
   readonly name: string;
   /** One of them, in words: problems say it, and audit entries with underscores. */
   readonly one: string;
   readonly description?: string;
+  /** Where the table is; core unless said otherwise. */
+  readonly database?: keyof TenantDatabases;
   readonly table: string;
-  /** The column of the public id, a UUID made here. */
+  /** The column of the public id. */
   readonly idColumn: string;
+  /**
+   * The schema of an id that clients choose when they create a row, and that a replacement cannot change; see `textId`.
+   * Without it the id is a UUID made here.
+   */
+  readonly idSchema?: z.ZodType<string>;
+  /** The field that lists are ordered and paged by, a `timestamptz` under its own name; `created_at` unless said otherwise. */
+  readonly timeField?: string;
+  /**
+   * False where clients never change a row: the table then needs no `version` and no `updated_at`, and there is no ETag.
+   * True unless said otherwise.
+   */
+  readonly versioned?: boolean;
   readonly scope: ResourceScope;
+  readonly parent?: ResourceParent;
+  /**
+   * SQL that is true for a row `t` that others than operators may see, and so write. The other rows do not exist for them:
+   * not in a list, not by id, not for a change.
+   */
+  readonly visibleToTenants?: string;
   readonly verbs: readonly Verb[];
   readonly permissions: { readonly read: Permission; readonly write: Permission };
   /**
@@ -64,7 +105,14 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
   readonly forget?: (call: Call, row: ResourceRow) => void | Promise<void>;
   /** True where neither a spent allowance nor a lapsed subscription may stop a write: holds, retention. */
   readonly essential?: boolean;
+  /**
+   * A valid body to create a row with; where clients create none, the columns of one. Every test that covers all routes
+   * makes its rows from this. Rows of the parent are there already.
+   */
+  sample(context: SampleContext): SampleBody | Promise<SampleBody>;
 }
+
+type SampleBody = Readonly<Record<string, unknown>>;
 
 /** Declares a resource; only its body's type is inferred. */
 export function declareResource<Body extends z.ZodObject>(resource: Resource<Body>): Resource<Body> {
@@ -74,4 +122,32 @@ export function declareResource<Body extends z.ZodObject>(resource: Resource<Bod
 /** What audit entries call one of them. */
 export function auditTypeOf(resource: Resource): string {
   return resource.one.replaceAll(' ', '_');
+}
+
+/** The database that a resource's table is in. */
+export function databaseOf(resource: Resource): keyof TenantDatabases {
+  return resource.database ?? 'core';
+}
+
+/** Whether rows have versions, and so an ETag. */
+export function isVersioned(resource: Resource): boolean {
+  return resource.versioned ?? true;
+}
+
+/** The field that lists are ordered by. */
+export function timeFieldOf(resource: Resource): string {
+  return resource.timeField ?? 'created_at';
+}
+
+/** The parents above a resource, the outermost first. */
+export function ancestorsOf(resource: Resource): readonly ResourceParent[] {
+  const { parent } = resource;
+  return parent === undefined ? [] : [...ancestorsOf(parent.resource), parent];
+}
+
+/** The path of a resource's rows below the version, with its parents' parameters: `services/{service_id}/milestones`. */
+export function collectionPathOf(resource: Resource): string {
+  const { parent } = resource;
+  if (parent === undefined) return resource.name;
+  return `${collectionPathOf(parent.resource)}/{${parent.column}}/${parent.segment}`;
 }

@@ -1,14 +1,15 @@
 import { PLATFORM_TENANT } from '../auth/principal.ts';
-import { faultOf, constraintOf } from '../db/errors.ts';
+import { constraintOf, faultOf } from '../db/errors.ts';
 import { json, type Parameter, type TenantTransaction } from '../db/tenant-database.ts';
 import type { Call } from '../call/call.ts';
-import { etagOf, readIfMatch, requireIfMatch, versionConflict, type VersionCheck } from '../http/etag.ts';
+import { readIfMatch, requireIfMatch, versionConflict, type VersionCheck } from '../http/etag.ts';
 import { Problem } from '../call/problem.ts';
 import { created, noContent, ok, type Reply } from '../call/reply.ts';
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../writes/perform-write.ts';
-import { noSuch, presentRow } from './read-resource.ts';
-import { auditTypeOf, type Resource, type ResourceRow } from './resource.ts';
+import { locationOf, type Collection } from './collection.ts';
+import { etagHeaders, noParent, noSuch, presentRow } from './read-resource.ts';
+import { auditTypeOf, isVersioned, type Resource, type ResourceRow } from './resource.ts';
 import {
   bodyFields,
   columnOf,
@@ -17,6 +18,7 @@ import {
   hasTenant,
   insertText,
   lockText,
+  parentsStatement,
   updateText,
 } from './resource-sql.ts';
 
@@ -25,21 +27,27 @@ type Body = Readonly<Record<string, unknown>>;
 
 /**
  * `POST`: makes a row.
- * @throws Problem 400 with what the resource's own check finds, 409 where a unique constraint refuses.
+ * @throws Problem 400 with what the resource's own check finds, 403 for a row that its writer could not see, 404 where
+ * there is no such parent, 409 where a unique constraint refuses.
  */
-export function createResource(call: Call, resource: Resource, body: Body): Promise<Reply> {
-  const id = newId(call.now);
-  return write(call, resource, async (transaction) => {
+export function createResource(call: Call, collection: Collection, body: Body): Promise<Reply> {
+  const { resource, parentIds } = collection;
+  const id = resource.idSchema === undefined ? newId(call.now) : String(body[resource.idColumn]);
+  return write(call, collection, 'created', async (transaction) => {
     await check(call, resource, body, transaction);
-    const columns = { ...columnsOf(resource, body), ...resource.stamp?.(call) };
+    const columns = {
+      ...(resource.parent === undefined ? {} : { [resource.parent.column]: parentIds.at(-1) }),
+      ...columnsOf(resource, body),
+      ...resource.stamp?.(call),
+    };
     const row = await one(transaction, insertText(resource, Object.keys(columns)), [
       id,
       call.now,
       json(columns),
       ...tenantOf(call, resource),
     ]);
-    const location = `/api/v1/${resource.name}/${id}`;
-    const reply = created(location, presentRow(row), { etag: etagOf(row.row_version) });
+    await requireVisible(call, collection, id, transaction);
+    const reply = created(locationOf(collection, id), presentRow(row), etagHeaders(row));
     return { row, effect: effectOf(resource, 'created', id, reply, bodyFields(resource)) };
   });
 }
@@ -50,65 +58,71 @@ export function createResource(call: Call, resource: Resource, body: Body): Prom
  */
 export async function replaceResource(
   call: Call,
-  resource: Resource,
+  collection: Collection,
   id: string,
   body: Body,
   ifMatch: string | null,
 ): Promise<Reply> {
+  const { resource } = collection;
   const matches = requireIfMatch(ifMatch);
-  return write(call, resource, async (transaction) => {
-    const before = await lock(call, resource, id, transaction, matches);
+  return write(call, collection, 'replaced', async (transaction) => {
+    const before = await lock(call, collection, id, transaction, matches);
     await check(call, resource, body, transaction);
     const columns = columnsOf(resource, body);
     const row = await one(transaction, updateText(resource, Object.keys(columns)), [
       id,
       call.now,
       json(columns),
-      ...tenantOf(call, resource),
+      ...scopeOf(call, collection),
     ]);
+    await requireVisible(call, collection, id, transaction);
     const changed = bodyFields(resource).filter((field) => !isSame(before[field], row[field]));
-    const reply = ok(presentRow(row), { etag: etagOf(row.row_version) });
+    const reply = ok(presentRow(row), etagHeaders(row));
     return { row, before, effect: effectOf(resource, 'replaced', id, reply, changed) };
   });
 }
 
 /**
  * `DELETE`, where rows may go.
- * @throws Problem 404, 412.
+ * @throws Problem 404, 409 where other rows refer to it, 412.
  */
 export async function deleteResource(
   call: Call,
-  resource: Resource,
+  collection: Collection,
   id: string,
   ifMatch: string | null,
 ): Promise<Reply> {
+  const { resource } = collection;
   const matches = readIfMatch(ifMatch);
-  return write(call, resource, async (transaction) => {
-    const row = await lock(call, resource, id, transaction, matches);
-    await transaction.query(deleteText(resource), [id, ...tenantOf(call, resource)]);
+  return write(call, collection, 'deleted', async (transaction) => {
+    const row = await lock(call, collection, id, transaction, matches);
+    await transaction.query(deleteText(resource), [id, ...scopeOf(call, collection)]);
     return { row, effect: effectOf(resource, 'deleted', id, noContent, []) };
   });
 }
 
 /**
- * `DELETE`, where rows stay because others name them: the row is active no more. Again, it changes nothing.
+ * `DELETE`, where rows stay because others name them: the row is no longer active. Repeated, it changes nothing.
  * @throws Problem 404, 412.
  */
 export async function deactivateResource(
   call: Call,
-  resource: Resource,
+  collection: Collection,
   id: string,
   ifMatch: string | null,
 ): Promise<Reply> {
+  const { resource } = collection;
   const matches = readIfMatch(ifMatch);
-  return write(call, resource, async (transaction) => {
-    const before = await lock(call, resource, id, transaction, matches);
+  return write(call, collection, 'deactivated', async (transaction) => {
+    const before = await lock(call, collection, id, transaction, matches);
     const text = updateText(resource, ['is_active']);
-    const parameters = [id, call.now, json({ is_active: false }), ...tenantOf(call, resource)];
+    const parameters = [id, call.now, json({ is_active: false }), ...scopeOf(call, collection)];
     const row = before['is_active'] === false ? before : await one(transaction, text, parameters);
     return { row, effect: effectOf(resource, 'deactivated', id, noContent, []) };
   });
 }
+
+type Change = 'created' | 'replaced' | 'deleted' | 'deactivated';
 
 interface Written {
   readonly row: ResourceRow;
@@ -119,27 +133,47 @@ interface Written {
 
 async function write(
   call: Call,
-  resource: Resource,
-  change: (transaction: Queries) => Promise<Written>,
+  collection: Collection,
+  change: Change,
+  run: (transaction: Queries) => Promise<Written>,
 ): Promise<Reply> {
+  const { resource } = collection;
   const done: ResourceRow[] = [];
-  const run = async (transaction: Queries): Promise<Effect> => {
-    const written = await change(transaction);
+  const perform = async (transaction: Queries): Promise<Effect> => {
+    await requireParents(call, collection, transaction);
+    const written = await run(transaction);
     done.push(written.row, ...(written.before === undefined ? [] : [written.before]));
     return written.effect;
   };
   const metering = { beyondQuota: resource.essential ?? false };
   try {
     const reply = await (hasTenant(resource)
-      ? performWrite(call, run, metering)
-      : performPlatformWrite(call, run, metering));
+      ? performWrite(call, perform, metering)
+      : performPlatformWrite(call, perform, metering));
     for (const row of done) await resource.forget?.(call, row);
     return reply;
   } catch (error) {
-    const detail = faultOf(error) === 'unique' ? resource.conflicts?.[constraintOf(error) ?? ''] : undefined;
-    if (detail === undefined) throw error;
-    throw new Problem('CONFLICT', { detail, cause: error });
+    throw refusalOf(resource, change, error) ?? error;
   }
+}
+
+/** What a constraint's refusal says to a client; undefined where it is no client's doing. */
+function refusalOf(resource: Resource, change: Change, error: unknown): Problem | undefined {
+  const constraint = constraintOf(error) ?? '';
+  const conflict = (detail: string): Problem => new Problem('CONFLICT', { detail, cause: error });
+  const fault = faultOf(error);
+  if (fault === 'unique') {
+    const said = resource.conflicts?.[constraint];
+    if (said !== undefined) return conflict(said);
+    const isId = resource.idSchema !== undefined && constraint === `${resource.table}_pkey`;
+    return isId ? conflict(`A ${resource.one} of this ${resource.idColumn} exists already.`) : undefined;
+  }
+  if (fault === 'foreign_key' && change === 'deleted')
+    return conflict(`Other rows refer to the ${resource.one}.`);
+  // The parent was there when it was looked for, and was deleted meanwhile.
+  if (fault === 'foreign_key' && change === 'created' && resource.parent !== undefined)
+    return noParent(resource);
+  return undefined;
 }
 
 function columnsOf(resource: Resource, body: Body): Record<string, unknown> {
@@ -152,6 +186,11 @@ function tenantOf(call: Call, resource: Resource): string[] {
   return hasTenant(resource) ? [call.tenant.tenantId] : [];
 }
 
+/** The parameters that narrow a statement to the collection. */
+function scopeOf(call: Call, { resource, parentIds }: Collection): string[] {
+  return [...tenantOf(call, resource), ...parentIds.slice(-1)];
+}
+
 async function one(
   transaction: Queries,
   text: string,
@@ -162,6 +201,28 @@ async function one(
   return row;
 }
 
+async function requireParents(call: Call, collection: Collection, transaction: Queries): Promise<void> {
+  const statement = parentsStatement(collection, call.tenant.tenantId, false);
+  if (statement === undefined) return;
+  const found = await transaction.query(statement.text, statement.parameters);
+  if (found.length === 0) throw noParent(collection.resource);
+}
+
+/** A caller who may not see a row may not make it either: it could never be changed or removed again. */
+async function requireVisible(
+  call: Call,
+  collection: Collection,
+  id: string,
+  transaction: Queries,
+): Promise<void> {
+  const { resource, restricted } = collection;
+  if (!restricted || resource.visibleToTenants === undefined) return;
+  const found = await transaction.query(findText(resource), [id, ...scopeOf(call, collection)]);
+  if (found.length > 0) return;
+  const detail = `Only operators write a ${resource.one} that tenants do not see.`;
+  throw new Problem('INSUFFICIENT_RBAC', { detail });
+}
+
 async function check(call: Call, resource: Resource, body: Body, transaction: Queries): Promise<void> {
   const errors = (await resource.check?.(body, { call, transaction })) ?? [];
   if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
@@ -170,29 +231,34 @@ async function check(call: Call, resource: Resource, body: Body, transaction: Qu
 /** The row, locked until the write is done. The platform's default is seen by tenants, and is not theirs to change. */
 async function lock(
   call: Call,
-  resource: Resource,
+  collection: Collection,
   id: string,
   transaction: Queries,
   matches: VersionCheck,
 ): Promise<ResourceRow> {
-  const [row] = await transaction.query<ResourceRow>(lockText(resource), [id, ...tenantOf(call, resource)]);
+  const { resource, parentIds, restricted } = collection;
+  const [row] = await transaction.query<ResourceRow>(lockText(resource, restricted), [
+    id,
+    ...scopeOf(call, collection),
+  ]);
   if (row === undefined) {
+    const platforms = [id, PLATFORM_TENANT, ...parentIds.slice(-1)];
     const defaults =
-      resource.scope === 'shared' ? await transaction.query(findText(resource), [id, PLATFORM_TENANT]) : [];
+      resource.scope === 'shared' ? await transaction.query(findText(resource, restricted), platforms) : [];
     if (defaults.length > 0) {
       const detail = `The ${resource.one} is the platform’s default: only operators change it.`;
       throw new Problem('INSUFFICIENT_RBAC', { detail });
     }
     throw noSuch(resource);
   }
-  if (!matches(row.row_version)) throw versionConflict();
+  if (isVersioned(resource) && !matches(row.row_version)) throw versionConflict();
   return row;
 }
 
 /** The audit entry names the fields that were written, never what was written into them. */
 function effectOf(
   resource: Resource,
-  verb: 'created' | 'replaced' | 'deleted' | 'deactivated',
+  change: Change,
   id: string,
   reply: Reply,
   fields: readonly string[],
@@ -201,7 +267,7 @@ function effectOf(
   return {
     reply,
     audit: {
-      action: `${type}.${verb}`,
+      action: `${type}.${change}`,
       resource_type: type,
       resource_id: id,
       details: fields.length === 0 ? {} : { fields },

@@ -1,0 +1,39 @@
+import type { Call } from '../call/call.ts';
+import type { TenantDatabase } from '../db/tenant-database.ts';
+import { ancestorsOf, collectionPathOf, databaseOf, type Resource } from './resource.ts';
+
+/** The rows of a resource that one request may reach. */
+export interface Collection {
+  readonly resource: Resource;
+  /** The parents' ids in the path, the outermost first. */
+  readonly parentIds: readonly string[];
+  /** False for operators, who reach rows that tenants do not see. */
+  readonly restricted: boolean;
+}
+
+/** The collection that a request's path and credential lead to. */
+export function collectionOf(
+  call: Call,
+  resource: Resource,
+  params: Readonly<Record<string, unknown>> = {},
+): Collection {
+  return {
+    resource,
+    parentIds: ancestorsOf(resource).map(({ column }) => String(params[column])),
+    restricted: !call.principal.permissions.has('platform:operate'),
+  };
+}
+
+/** The resource's database as the caller's tenant sees it. */
+export function tenantDatabaseOf(call: Call, resource: Resource): TenantDatabase {
+  return call.databases[databaseOf(resource)];
+}
+
+/** Where a row is found: the path of its URL. */
+export function locationOf({ resource, parentIds }: Collection, id: string): string {
+  const ids = parentIds[Symbol.iterator]();
+  const path = collectionPathOf(resource).replace(/\{\w+\}/g, () =>
+    encodeURIComponent(ids.next().value ?? ''),
+  );
+  return `/api/v1/${path}/${encodeURIComponent(id)}`;
+}

@@ -75,7 +75,7 @@ describe.each([
         time: new Date().toISOString(),
         data: { tenant_id: 'silenced', usage_type: 'runs', usage_amount: 1 },
       };
-      await consumeBatch(app.services, 'usage-events', usageConsumer, receivedMessages([event], {}));
+      await consumeBatch(app.services, 'usage-events', [usageConsumer], receivedMessages([event], {}));
       return (await app.admin.core`select from ops.quarantine where tenant_id = 'silenced'`).length;
     };
     expect(await consume()).toBe(0);

@@ -26,6 +26,7 @@ export async function makeCall(services: Services, given: CallGiven): Promise<Ca
       permissions: new Set(),
       rateLimitPerHour: 1_000,
       rateLimitPerDay: 1_000,
+      expiresAt: null,
     },
     tenant: databases.core,
     databases,

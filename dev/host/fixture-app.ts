@@ -19,7 +19,7 @@ export interface FixtureApp {
 
 /**
  * Builds `source` (which imports the real `@azure/functions`) into an ESM bundle as for deployment, with package.json and
- * host.json beside it. Everything a handler wants to tell its test goes to `tell(name, value)`.
+ * host.json beside it. A handler reports to its test with `tell(name, value)`.
  */
 export async function buildFixtureApp(source: string, hostJson: object = {}): Promise<FixtureApp> {
   const dir = mkdtempSync(join(tmpdir(), 'functions-host-'));
@@ -47,13 +47,13 @@ export async function buildFixtureApp(source: string, hostJson: object = {}): Pr
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** What handlers of fixture apps told under `name`, since the last {@link clearEvents}. */
+/** What the handlers of fixture apps have reported under `name` since the last {@link clearEvents}. */
 export function eventsOf(name: string): unknown[] {
   const holder = globalThis as { fixtureEvents?: Record<string, unknown[]> };
   return holder.fixtureEvents?.[name] ?? [];
 }
 
-/** Forgets all that was told. */
+/** Forgets all reports. */
 export function clearEvents(): void {
   (globalThis as { fixtureEvents?: Record<string, unknown[]> }).fixtureEvents = {};
 }
@@ -67,7 +67,7 @@ export async function until<T>(
   for (;;) {
     const value = await ready();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`Waited in vain: ${what}`);
+    if (Date.now() > deadline) throw new Error(`Did not happen in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

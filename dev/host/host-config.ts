@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { RpcLogLevel } from './worker/core-types.ts';
+import type { RpcLogLevel } from './core-types.ts';
 
 const DEFAULT_FUNCTION_TIMEOUT_MS = 30 * 60_000; // Flex Consumption's default
 

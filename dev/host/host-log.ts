@@ -1,4 +1,4 @@
-import type { RpcLogLevel } from './worker/core-types.ts';
+import type { RpcLogLevel } from './core-types.ts';
 
 /** One line of the host's log. `source` is `Host` or the name of a function. */
 export interface HostLogLine {

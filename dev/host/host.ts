@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { createAdminHandler } from './http/admin.ts';
 import { loadApp, type LoadedApp } from './worker/app-loader.ts';
-import type { RpcInvocationRequest } from './worker/core-types.ts';
+import type { RpcInvocationRequest } from './core-types.ts';
 import { functionLogThreshold, readHostConfig, type HostConfig } from './host-config.ts';
 import { describeError, isLogged, logToConsole, type HostLog } from './host-log.ts';
 import { readFunction, type HostedFunction, type TriggerKind } from './worker/hosted-function.ts';
@@ -17,29 +17,29 @@ import {
 import { createRouteTable } from './http/route-table.ts';
 import { createManualMessageRequest } from './service-bus/service-bus-message.ts';
 import { startServiceBusTrigger } from './service-bus/service-bus-trigger.ts';
-import { applySettings, readLocalSettings, resolveConnection } from './settings.ts';
+import { applySettings, readBodyLimit, readLocalSettings, resolveConnection } from './settings.ts';
 import { openTimerStatusStore, type TimerStatusStore } from './timer/timer-status.ts';
 import { createTimerRequest, startTimerTrigger, type RunningTrigger } from './timer/timer-trigger.ts';
 
 /** Core Tools' port. */
 const DEFAULT_PORT = 7071;
 
-/** How long a stop waits for what is under way. */
+/** How long a stop waits for running invocations. */
 const STOP_GRACE_MS = 10_000;
 
 /** How to run an app. */
 export interface FunctionsHostOptions {
   /** Where the app's package.json and host.json are. */
   readonly appDir: string;
-  /** The port wanted; the next free one is taken if it is not to be had, and 0 means any. Default 7071. */
+  /** The port wanted; the next free one if it is in use, and 0 means any. Default 7071. */
   readonly port?: number;
   /** Where timers keep when they last ran. Default `.local/host` in the app directory. */
   readonly stateDir?: string;
-  /** A `local.settings.json`; what the environment has goes before it. */
+  /** A `local.settings.json`; the environment overrides it. */
   readonly settingsFile?: string;
-  /** App settings that go before the environment, until the host stops. */
+  /** App settings that override the environment until the host stops. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Triggers that get nothing from outside; their functions can still be run by hand. */
+  /** Triggers that do not run; their functions can still be run by hand. */
   readonly disable?: { readonly kinds?: readonly TriggerKind[]; readonly names?: readonly string[] };
   /** Logs every invocation. */
   readonly verbose?: boolean;
@@ -173,7 +173,7 @@ function createFunctionLog(config: HostConfig, verbose: boolean, log: HostLog): 
   return (name, level, category, message) => {
     let threshold = thresholds.get(name);
     if (!threshold) thresholds.set(name, (threshold = functionLogThreshold(config, name)));
-    // The library's own lines tell nothing that a reader of the app's log wants, unless something is wrong.
+    // The library's own lines do not help a reader of the app's log, unless something is wrong.
     const lowest = category === 'user' || verbose ? threshold : 'warning';
     if (isLogged(level, lowest)) log({ level, source: name, message });
   };
@@ -216,10 +216,11 @@ async function startWithSettings(
   const log = options.log ?? logToConsole;
   const verbose = options.verbose ?? false;
   const config = readHostConfig(appDir);
+  const maxBodyBytes = readBodyLimit();
   const writeLog = createFunctionLog(config, verbose, log);
   const app = await loadApp(appDir, (level, category, message) => writeLog('Host', level, category, message));
   const functions = readFunctions(app, config, options, log);
-  const served = functions.filter((fn) => fn.kind === 'http').filter((fn) => !fn.disabled);
+  const served = functions.filter((fn) => fn.kind === 'http');
   const routes = createRouteTable(
     served.map((fn) => ({ template: fn.route, methods: fn.methods, target: fn })),
   );
@@ -232,7 +233,10 @@ async function startWithSettings(
 
   await runAppHooks(app.registry, 'appStart', appDir);
   const admin = createAdminHandler({ functions, run, baseUrl: () => baseUrl, log });
-  const http = await startHttpTrigger({ routes, admin, invoke, functionTimeoutMs, verbose, log }, port);
+  const http = await startHttpTrigger(
+    { routes, admin, invoke, functionTimeoutMs, maxBodyBytes, verbose, log },
+    port,
+  );
   baseUrl = `http://127.0.0.1:${http.port}`;
   const triggers: RunningTrigger[] = [{ stop: () => http.stop(STOP_GRACE_MS) }];
 
@@ -284,17 +288,4 @@ export async function startFunctionsHost(options: FunctionsHostOptions): Promise
     undo();
     throw error;
   }
-}
-
-/** The list that Core Tools prints at start: HTTP functions with their addresses, then the others. */
-export function listFunctions(host: Pick<FunctionsHost, 'functions' | 'port'>): string[] {
-  const lines = host.functions.map((fn) => {
-    const what =
-      fn.route === undefined
-        ? fn.type
-        : `[${fn.methods?.join(',') ?? ''}] http://127.0.0.1:${host.port}/${fn.route}`;
-    return { http: fn.route !== undefined, text: `${fn.name}: ${what}${fn.disabled ? ' (disabled)' : ''}` };
-  });
-  lines.sort((a, b) => Number(b.http) - Number(a.http) || (a.text < b.text ? -1 : 1));
-  return lines.map((line) => line.text);
 }

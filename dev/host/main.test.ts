@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -19,7 +19,7 @@ setInterval(() => {}, 1000); // an open handle, like a pool of connections
 interface Ready {
   type: 'ready';
   port: number;
-  functions: { name: string; type: string; route?: string; methods?: string[] }[];
+  functions: { name: string; type: string; disabled: boolean; route?: string; methods?: string[] }[];
 }
 
 describe('the functions host as a process', () => {
@@ -69,9 +69,37 @@ describe('the functions host as a process', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/api/v1/hello`)).text()).toBe('env, also file');
     child.kill('SIGTERM');
     expect(await exitCode(child)).toBe(0);
-    expect(output()).toContain(`hello: [GET] http://127.0.0.1:${port}/api/v1/hello`);
-    expect(output()).toContain('nightly: timerTrigger');
-    expect(output()).toContain('app ended');
+    expect(output()).toBe(
+      `HTTP:\n  hello: [GET] http://127.0.0.1:${port}/api/v1/hello\nTimers:\n  nightly\napp ended\n`,
+    );
+  });
+
+  it('lists no functions when it is to be brief', async () => {
+    const { child, output } = launch(app.dir, ['--port', '0', '--brief']);
+    await ready(child);
+    child.kill('SIGTERM');
+    await exitCode(child);
+    expect(output()).toBe('app ended\n');
+  });
+
+  it('sees the setting that switches a function off through a shell, as npm runs scripts', async () => {
+    const child = spawn(
+      'sh',
+      ['-c', '"$0" "$@"; exit', process.execPath, MAIN, '--app', app.dir, '--port', '0'],
+      {
+        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        env: { ...process.env, AzureWebJobs_hello_Disabled: 'true' },
+      },
+    );
+    children.push(child);
+    const { port, functions } = await ready(child);
+    expect(functions.map((fn) => [fn.name, fn.disabled])).toEqual([
+      ['hello', true],
+      ['nightly', false],
+    ]);
+    expect((await fetch(`http://127.0.0.1:${port}/api/v1/hello`)).status).toBe(404);
+    child.disconnect();
+    await once(child, 'exit');
   });
 
   it('ends when its parent lets go of it', async () => {

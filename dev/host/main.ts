@@ -1,17 +1,18 @@
 /**
- * The functions host as a process: `main.ts --app DIR [--port N] [--state DIR] [--settings FILE] [--verbose]`.
- * As a child with an IPC channel it sends `{ type: 'ready', port, functions }`, and ends with its parent.
+ * The functions host as a process: `main.ts --app DIR [--port N] [--state DIR] [--settings FILE] [--verbose] [--brief]`.
+ * It lists the functions when it is ready, unless told to be brief; `--verbose` logs every invocation. As a child with an IPC channel it sends `{ type: 'ready', port, functions }`, and ends with its parent.
  */
 import { parseArgs } from 'node:util';
 import { describeError } from './host-log.ts';
-import { listFunctions, startFunctionsHost, type FunctionsHost, type FunctionsHostOptions } from './host.ts';
+import { startFunctionsHost, type FunctionsHost, type FunctionsHostOptions } from './host.ts';
+import { listFunctions } from './list-functions.ts';
 
 /** Above the host's own grace time: reached only when a stop hangs. */
 const STOP_LIMIT_MS = 20_000;
 
-const IMPATIENCE_MS = 1_000;
+const SECOND_INTERRUPT_MS = 1_000;
 
-function readArguments(): FunctionsHostOptions {
+function readArguments(): { options: FunctionsHostOptions; brief: boolean } {
   const { values } = parseArgs({
     options: {
       app: { type: 'string', default: '.' },
@@ -19,30 +20,32 @@ function readArguments(): FunctionsHostOptions {
       state: { type: 'string' },
       settings: { type: 'string' },
       verbose: { type: 'boolean', default: false },
+      brief: { type: 'boolean', default: false },
     },
   });
   const port = values.port === undefined ? undefined : Number(values.port);
   if (port !== undefined && (!Number.isInteger(port) || port < 0 || port > 65_535)) {
     throw new Error(`--port ${values.port ?? ''} is no port.`);
   }
-  return {
+  const options = {
     appDir: values.app,
     verbose: values.verbose,
     ...(port === undefined ? {} : { port }),
     ...(values.state === undefined ? {} : { stateDir: values.state }),
     ...(values.settings === undefined ? {} : { settingsFile: values.settings }),
   };
+  return { options, brief: values.brief };
 }
 
 /**
  * Ends the process when asked to. A terminal's Ctrl-C reaches this process and its parent, which then asks as well, so
- * only a second Ctrl-C some time later is impatience. The app's open handles hold nothing up, as in Azure's worker.
+ * only a second Ctrl-C some time later ends it at once. The app's open handles hold nothing up, as in Azure's worker.
  */
 function stopWhenTold(host: FunctionsHost): void {
   let askedAt: number | undefined;
   const stop = (signal?: NodeJS.Signals): void => {
     if (askedAt !== undefined) {
-      if (signal === 'SIGINT' && Date.now() - askedAt > IMPATIENCE_MS) process.exit(130);
+      if (signal === 'SIGINT' && Date.now() - askedAt > SECOND_INTERRUPT_MS) process.exit(130);
       return;
     }
     askedAt = Date.now();
@@ -58,17 +61,14 @@ function stopWhenTold(host: FunctionsHost): void {
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('disconnect', () => stop());
-  if (process.send && !process.connected) stop(); // the parent went while the app was loading
+  if (process.send && !process.connected) stop(); // the parent ended while the app was loading
 }
 
 try {
-  const host = await startFunctionsHost(readArguments());
+  const { options, brief } = readArguments();
+  const host = await startFunctionsHost(options);
   stopWhenTold(host);
-  process.stdout.write(
-    `\nFunctions:\n\n${listFunctions(host)
-      .map((line) => `        ${line}\n\n`)
-      .join('')}`,
-  );
+  if (!brief) process.stdout.write(`${listFunctions(host).join('\n')}\n`);
   process.send?.({ type: 'ready', port: host.port, functions: host.functions });
 } catch (error) {
   process.stderr.write(`The functions host could not start.\n${describeError(error)}\n`);

@@ -67,11 +67,28 @@ export function resolveConnection(name: string, what: string): string {
   return value;
 }
 
-/** Whether `AzureWebJobs.<name>.Disabled` (or the spelling with underscores, for shells) is true or 1. */
+const IS_ON = /^(?:1|true)$/i;
+
+/**
+ * Whether a setting switches the function off: `AzureWebJobs.<name>.Disabled` is `true` or `1`, or the spelling with
+ * underscores that Azure takes on Linux. A shell hands on no variable with a dot or a hyphen in its name (npm runs scripts
+ * through one), so `AzureWebJobs_records_expire_Disabled` stands for `records-expire` too.
+ */
 export function isDisabledBySetting(functionName: string): boolean {
-  const value =
-    readSetting(`AzureWebJobs.${functionName}.Disabled`) ??
-    readSetting(`AzureWebJobs_${functionName}_Disabled`) ??
-    '';
-  return value === '1' || value.toLowerCase() === 'true';
+  const linuxName = `AzureWebJobs_${functionName}_Disabled`;
+  const names = [`AzureWebJobs.${functionName}.Disabled`, linuxName, linuxName.replaceAll('-', '_')];
+  return names.some((name) => IS_ON.test(readSetting(name) ?? ''));
+}
+
+/** Azure's default, 100 MB. */
+const DEFAULT_BODY_LIMIT_BYTES = 104_857_600;
+
+/** The longest request body, in bytes: Azure's setting `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`. Throws when it is no number. */
+export function readBodyLimit(): number {
+  const text = readSetting('FUNCTIONS_REQUEST_BODY_SIZE_LIMIT');
+  if (text === undefined || text === '') return DEFAULT_BODY_LIMIT_BYTES;
+  const bytes = Number(text);
+  if (!Number.isSafeInteger(bytes) || bytes <= 0)
+    throw new Error(`FUNCTIONS_REQUEST_BODY_SIZE_LIMIT is not a number of bytes: '${text}'.`);
+  return bytes;
 }

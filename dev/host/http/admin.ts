@@ -2,10 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { describeError, type HostLog } from '../host-log.ts';
 import type { HostedFunction } from '../worker/hosted-function.ts';
-import { readBody } from './http-message.ts';
 import type { AdminHandler } from './http-trigger.ts';
+import { readBody, refuse } from './request-body.ts';
 
-/** Input typed by hand: far more than any test message, far less than could hurt. */
+/** Input typed by hand: more than any test message, and small enough for memory. */
 const MAX_INPUT_BYTES = 10_485_760;
 
 const RunBody = z.looseObject({ input: z.unknown().optional() });
@@ -16,6 +16,34 @@ export interface AdminOptions {
   readonly run: (fn: HostedFunction, input: string) => Promise<unknown>;
   readonly baseUrl: () => string;
   readonly log: HostLog;
+}
+
+/** What a browser on this machine may call the host; the server listens on nothing else. */
+const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+interface Refusal {
+  readonly status: 403 | 415;
+  readonly error: string;
+}
+
+/**
+ * Why a request must not reach the admin addresses, which ask for no key. Any web page can make a browser send requests
+ * to this machine: a `Host` that is no loopback name is DNS rebinding, an `Origin` other than our own is another page, and
+ * a page cannot send `application/json` to us without asking first.
+ */
+function findRefusal({ headers, method }: IncomingMessage): Refusal | undefined {
+  const { host = '', origin } = headers;
+  if (!URL.canParse(`http://${host}`) || !LOOPBACK_NAMES.has(new URL(`http://${host}`).hostname)) {
+    return { status: 403, error: 'The admin addresses answer on localhost alone.' };
+  }
+  if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) {
+    return { status: 403, error: 'The admin addresses take no requests of other web pages.' };
+  }
+  const isWrite = method !== 'GET' && method !== 'HEAD';
+  const mediaType = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
+  return isWrite && mediaType !== 'application/json'
+    ? { status: 415, error: 'Send it as application/json.' }
+    : undefined;
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
@@ -64,12 +92,12 @@ async function runByHand(
 ): Promise<boolean> {
   const fn = options.functions.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
   if (!fn) return false;
-  const input = parseInput(await readBody(request, MAX_INPUT_BYTES));
+  const input = parseInput(await readBody(request, response, MAX_INPUT_BYTES));
   if (input === undefined) {
     sendJson(response, 400, { error: 'The body must be JSON like { "input": "text" }.' });
     return true;
   }
-  // Accepted, not done: the run goes on after the answer, as in Azure, and its failure is in the log alone.
+  // Accepted, not done: as in Azure, the run continues after the answer, and a failure is only logged.
   options.run(fn, input).catch((error: unknown) => {
     options.log({
       level: 'error',
@@ -84,10 +112,15 @@ async function runByHand(
 
 /**
  * The addresses of Core Tools under `/admin`: `GET host/status`, `GET functions`, `GET functions/{name}`, and
- * `POST functions/{name}`, which runs a function by hand.
+ * `POST functions/{name}`, which runs a function by hand. Requests of web pages from elsewhere are refused.
  */
 export function createAdminHandler(options: AdminOptions): AdminHandler {
   return async (request, response, path) => {
+    const refusal = findRefusal(request);
+    if (refusal) {
+      refuse(request, response, refusal.status, { error: refusal.error });
+      return true;
+    }
     const [area = '', item = '', ...rest] = path.slice('/admin/'.length).replace(/\/$/, '').split('/');
     if (rest.length > 0) return false;
     if (request.method === 'GET' && area === 'host' && item === 'status') {

@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RpcHttpCookie, RpcHttpData } from '../worker/core-types.ts';
+import type { ServerResponse } from 'node:http';
+import type { RpcHttpCookie, RpcHttpData } from '../core-types.ts';
 
 /** ASP.NET's decoding of a query: plus is a space, and what cannot be decoded stays as it is. */
 function decodeQueryText(text: string): string {
@@ -47,44 +47,6 @@ export function joinHeaders(rawHeaders: readonly string[]): Record<string, strin
   return headers;
 }
 
-/** Whether the request says that a body follows. */
-export function hasBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length'];
-  return (length !== undefined && length !== '0') || request.headers['transfer-encoding'] !== undefined;
-}
-
-/** The body does not fit into the limit; the rest of it has not been read. */
-export class BodyTooLarge extends Error {
-  override readonly name = 'BodyTooLarge';
-}
-
-/** Reads the whole body. Rejects with {@link BodyTooLarge}, or when the client goes away. */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
-      reject(new BodyTooLarge());
-      return;
-    }
-    const chunks: Buffer[] = [];
-    let size = 0;
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > limitBytes) {
-        request.pause();
-        reject(new BodyTooLarge());
-      } else chunks.push(chunk);
-    });
-    request.on('end', () => {
-      const [only] = chunks;
-      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks, size));
-    });
-    request.on('error', reject);
-    request.on('close', () => {
-      if (!request.complete) reject(new Error('The client went away before its request was complete.'));
-    });
-  });
-}
-
 /** .NET's `Uri.EscapeDataString`: like `encodeURIComponent`, but `!'()*` are escaped too. */
 function escapeData(text: string): string {
   return encodeURIComponent(text).replace(
@@ -112,14 +74,8 @@ export function formatCookie(cookie: RpcHttpCookie): string {
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Set by the server itself: a handler's word on them could only contradict the bytes that are sent. */
+/** Set by the server itself: a handler's value could only contradict the bytes that are sent. */
 const FRAMING_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive']);
-
-/** Sends a bare status. */
-export function sendStatus(response: ServerResponse, status: number): void {
-  response.writeHead(status, ['content-length', '0']);
-  response.end();
-}
 
 /**
  * Sends what the library made of the handler's result. No result is 204, as in Azure. Throws, having sent nothing,

@@ -172,17 +172,14 @@ describe('HTTP functions', () => {
     });
     const listed = (await (await fetch(`${fixture.base}/admin/functions`)).json()) as { name: string }[];
     expect(listed.map((fn) => fn.name)).toContain('slow');
-    const run = await fetch(`${fixture.base}/admin/functions/slow`, {
-      method: 'POST',
-      body: '{"input":"x"}',
-    });
+    const post = (path: string, body: string): Promise<Response> =>
+      fetch(fixture.base + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const run = await post('/admin/functions/slow', '{"input":"x"}');
     expect(run.status).toBe(202);
     await until('the function to run', () => eventsOf('slow').length > 0);
     (globalThis as { releaseSlow?: () => void }).releaseSlow?.();
-    expect((await fetch(`${fixture.base}/admin/functions/none`, { method: 'POST' })).status).toBe(404);
-    expect((await fetch(`${fixture.base}/admin/functions/slow`, { method: 'POST', body: '{' })).status).toBe(
-      400,
-    );
+    expect((await post('/admin/functions/none', '{}')).status).toBe(404);
+    expect((await post('/admin/functions/slow', '{')).status).toBe(400);
   });
 
   it('takes the next port when the wanted one is in use', async () => {

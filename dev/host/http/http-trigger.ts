@@ -1,23 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { RpcHttpData, RpcInvocationRequest } from '../worker/core-types.ts';
+import type { RpcHttpData, RpcInvocationRequest } from '../core-types.ts';
 import { describeError, type HostLog } from '../host-log.ts';
 import type { HttpFunction } from '../worker/hosted-function.ts';
-import {
-  BodyTooLarge,
-  hasBody,
-  joinHeaders,
-  parseQuery,
-  readBody,
-  sendRpcHttp,
-  sendStatus,
-} from './http-message.ts';
+import { joinHeaders, parseQuery, sendRpcHttp } from './http-message.ts';
+import { BodyTooLarge, hasBody, readBody, refuse } from './request-body.ts';
 import { InvocationTimeout, withTimeout, type Invoker } from '../worker/invocation.ts';
 import type { RouteTable } from './route-table.ts';
-
-/** Azure's default limit of a request's body, 100 MB. */
-const MAX_BODY_BYTES = 104_857_600;
 
 /** Azure's load balancer gives up on a response after this time, whatever `functionTimeout` says. */
 const HTTP_RESPONSE_LIMIT_MS = 230_000;
@@ -44,6 +34,8 @@ export interface HttpTriggerOptions {
   readonly admin: AdminHandler;
   readonly invoke: Invoker;
   readonly functionTimeoutMs: number;
+  /** A longer request body is answered with 413, and its rest is not read. */
+  readonly maxBodyBytes: number;
   readonly verbose: boolean;
   readonly log: HostLog;
 }
@@ -98,6 +90,7 @@ async function answer(
   options: HttpTriggerOptions,
   fn: HttpFunction,
   http: RpcHttpData,
+  incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const invocationId = randomUUID();
@@ -120,7 +113,7 @@ async function answer(
     });
     const outOfTime =
       error instanceof InvocationTimeout && options.functionTimeoutMs > HTTP_RESPONSE_LIMIT_MS;
-    if (!response.headersSent && !response.destroyed) sendStatus(response, outOfTime ? 504 : 500);
+    if (!response.headersSent && !response.destroyed) refuse(incoming, response, outOfTime ? 504 : 500);
   }
   if (options.verbose) {
     const took = Math.round(performance.now() - started);
@@ -138,25 +131,26 @@ function createListener(
     const method = request.method ?? 'GET';
     const target = splitTarget(request.url ?? '/');
     if (!target) {
-      sendStatus(response, 400);
+      refuse(request, response, 400);
       return;
     }
     if (isAdminPath(target.path)) {
-      if (!(await admin(request, response, target.path))) sendStatus(response, 404);
+      if (!(await admin(request, response, target.path))) refuse(request, response, 404);
       return;
     }
     const match = routes(method, target.path);
-    if (!match) {
-      sendStatus(response, 404);
+    // A function that is switched off keeps its route, as in Azure: no wider route answers in its place.
+    if (!match || match.target.disabled) {
+      refuse(request, response, 404);
       return;
     }
     const headers = joinHeaders(request.rawHeaders);
     const host = headers['host'] ?? '127.0.0.1';
     const search = target.queryText === '' ? '' : `?${target.queryText}`;
     const url = `http://${host}${target.path}${search}`;
-    // A host that is none would fail in the library; Azure's front end lets no such request through.
+    // An invalid Host would fail in the library; Azure's front end lets no such request through.
     if (!URL.canParse(url)) {
-      sendStatus(response, 400);
+      refuse(request, response, 400);
       return;
     }
     const http: RpcHttpData = {
@@ -173,9 +167,9 @@ function createListener(
           'A request came in chunks, without content-length: Azure hands such a body over only with HTTP streaming on.';
         log({ level: 'warning', source: 'Host', message });
       }
-      http.body = { bytes: await readBody(request, MAX_BODY_BYTES) };
+      http.body = { bytes: await readBody(request, response, options.maxBodyBytes) };
     }
-    await answer(options, match.target, http, response);
+    await answer(options, match.target, http, request, response);
   };
 }
 
@@ -212,26 +206,25 @@ export async function startHttpTrigger(options: HttpTriggerOptions, port: number
   let inFlight = 0;
   let stopping = false;
   let onIdle: (() => void) | undefined;
-  const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES },
-    (request, response) => {
-      inFlight++;
-      if (stopping) response.shouldKeepAlive = false;
-      response.on('close', () => {
-        inFlight--;
-        if (stopping && inFlight === 0) onIdle?.();
-      });
-      handle(request, response).catch((error: unknown) => {
-        if (response.headersSent || response.destroyed) return;
-        response.shouldKeepAlive = false; // the rest of its body is not read
-        if (error instanceof BodyTooLarge) sendStatus(response, 413);
-        else {
-          options.log({ level: 'error', source: 'Host', message: describeError(error) });
-          sendStatus(response, 500);
-        }
-      });
-    },
-  );
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    inFlight++;
+    if (stopping) response.shouldKeepAlive = false;
+    response.on('close', () => {
+      inFlight--;
+      if (stopping && inFlight === 0) onIdle?.();
+    });
+    handle(request, response).catch((error: unknown) => {
+      if (response.headersSent || response.destroyed) return;
+      if (error instanceof BodyTooLarge) refuse(request, response, 413);
+      else {
+        options.log({ level: 'error', source: 'Host', message: describeError(error) });
+        refuse(request, response, 500);
+      }
+    });
+  };
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES }, serve);
+  // Node answers `Expect: 100-continue` by itself otherwise, before anyone has looked at the body's length.
+  server.on('checkContinue', serve);
   const actualPort = await listen(server, port);
   return {
     port: actualPort,

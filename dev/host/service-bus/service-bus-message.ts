@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { ServiceBusReceivedMessage } from '@azure/service-bus';
-import type { RpcInvocationRequest, RpcTypedData } from '../worker/core-types.ts';
+import type { RpcInvocationRequest, RpcTypedData } from '../core-types.ts';
 import type { ServiceBusFunction } from '../worker/hosted-function.ts';
 
 /** What of a received message is handed to a function. */

@@ -197,7 +197,11 @@ describe('Service Bus functions', () => {
   it('can be run by hand, also when switched off, with one message of the given text', async () => {
     const { host, base } = await start('none');
     await host.invoke('batch', '{"by":"hand"}');
-    const run = await fetch(`${base}/admin/functions/single`, { method: 'POST', body: '{"input":"typed"}' });
+    const run = await fetch(`${base}/admin/functions/single`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"input":"typed"}',
+    });
     expect(run.status).toBe(202);
     await until('the second run', () => eventsOf('single').length === 1);
     expect(eventsOf('batch')).toMatchObject([

@@ -161,7 +161,11 @@ describe('timer functions', () => {
     const { host, base } = await start([]);
     await expect(host.invoke('nightly')).rejects.toThrow('failed run');
     await expect(host.invoke('none')).rejects.toThrow('no function "none"');
-    const run = await fetch(`${base}/admin/functions/tick`, { method: 'POST', body: '{"input":""}' });
+    const run = await fetch(`${base}/admin/functions/tick`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"input":""}',
+    });
     expect(run.status).toBe(202);
     await until('the run', () => eventsOf('tick').length === 1);
   });

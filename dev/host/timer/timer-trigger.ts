@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { RpcInvocationRequest } from '../worker/core-types.ts';
+import type { RpcInvocationRequest } from '../core-types.ts';
 import { describeError, type HostLog } from '../host-log.ts';
 import type { TimerFunction } from '../worker/hosted-function.ts';
 import { withTimeout, type Invoker } from '../worker/invocation.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { activateRegistry, closeRegistry, type AppRegistry } from './core-module.ts';
-import type { ProgrammingModel } from './core-types.ts';
+import type { ProgrammingModel } from '../core-types.ts';
 
 /** An app whose functions are registered and whose start hooks have not run yet. */
 export interface LoadedApp {

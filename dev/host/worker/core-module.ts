@@ -8,7 +8,7 @@ import type {
   ProgrammingModel,
   RpcLogCategory,
   RpcLogLevel,
-} from './core-types.ts';
+} from '../core-types.ts';
 
 const CORE_MODULE = '@azure/functions-core';
 
@@ -23,7 +23,7 @@ export interface RegisteredFunction {
   readonly callback: FunctionCallback;
 }
 
-/** What one app told the core API: its functions, its hooks, the library's programming model. */
+/** What one app registered with the core API: its functions, its hooks, the library's programming model. */
 export interface AppRegistry {
   readonly functions: Map<string, RegisteredFunction>;
   readonly hooks: Record<HookName, HookCallback[]>;

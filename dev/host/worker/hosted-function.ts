@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { RegisteredFunction } from './core-module.ts';
-import type { RpcBindingInfo } from './core-types.ts';
+import type { RpcBindingInfo } from '../core-types.ts';
 import type { HostConfig } from '../host-config.ts';
 import { isDisabledBySetting, resolveSettings } from '../settings.ts';
 
@@ -50,7 +50,7 @@ export interface OtherFunction extends FunctionBase {
 /** A function of the app, as the host runs it. */
 export type HostedFunction = HttpFunction | ServiceBusFunction | TimerFunction | OtherFunction;
 
-/** The kinds of triggers that the host can be told to leave out. */
+/** The kinds of triggers that the host can leave out. */
 export type TriggerKind = 'http' | 'serviceBus' | 'timer';
 
 const HttpTrigger = z.looseObject({ route: z.string().optional(), methods: z.array(z.string()).min(1) });
@@ -149,7 +149,7 @@ function findTrigger(name: string, bindings: Record<string, RpcBindingInfo>): [s
 /**
  * Reads a registration as Azure's host would.
  *
- * @throws when Azure would refuse it (name, route, unresolved `%SETTING%`), or when it asks for something that the
+ * @throws when Azure would refuse it (name, route, unresolved `%SETTING%`), or when it needs something that the
  *   local host does not do.
  */
 export function readFunction(

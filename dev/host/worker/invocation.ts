@@ -8,7 +8,7 @@ import type {
   RpcInvocationResponse,
   RpcLogCategory,
   RpcLogLevel,
-} from './core-types.ts';
+} from '../core-types.ts';
 import type { HostedFunction } from './hosted-function.ts';
 
 /** An invocation took longer than it may. It goes on running, as nothing can end it, but its result is not waited for. */

@@ -88,6 +88,7 @@ export interface RpcInvocationResponse {
   returnValue?: RpcTypedData | null;
 }
 
+/** A function's handler, as the app registered it. */
 export type FunctionCallback = (...inputsThenContext: unknown[]) => unknown;
 
 /** What the host gives the library about the invocation it is to run. */
@@ -114,6 +115,7 @@ export interface ProgrammingModel {
   getCapabilities?(capabilities: Record<string, string>): Promise<Record<string, string>>;
 }
 
+/** A hook, called with its context. */
 export type HookCallback = (context: Record<string, unknown>) => unknown;
 
 /** Undoes a registration. */

@@ -1,0 +1,107 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** The client's remaining bytes that a refusal still takes, so that the client reads the answer and not a reset. */
+const LINGER_BYTES = 4_194_304;
+
+/** How long a refusal waits for a client that goes on sending. */
+const LINGER_MS = 1_000;
+
+/** Whether the request says that a body follows. */
+export function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return (length !== undefined && length !== '0') || request.headers['transfer-encoding'] !== undefined;
+}
+
+/** Whether the client sends its body only after a `100 Continue`. */
+function waitsForContinue(request: IncomingMessage): boolean {
+  return /\b100-continue\b/i.test(request.headers.expect ?? '');
+}
+
+/** The body does not fit into the limit; the rest of it has not been read. */
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge';
+}
+
+/**
+ * Reads the whole body, at most `limitBytes` of it. A `content-length` above the limit is refused before the first byte.
+ * Rejects with {@link BodyTooLarge}, or when the client goes away.
+ */
+export function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  limitBytes: number,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > limitBytes) {
+      reject(new BodyTooLarge());
+      return;
+    }
+    if (waitsForContinue(request)) response.writeContinue();
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const take = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size <= limitBytes) {
+        chunks.push(chunk);
+        return;
+      }
+      request.off('data', take);
+      request.pause();
+      chunks.length = 0;
+      reject(new BodyTooLarge());
+    };
+    request.on('data', take);
+    request.on('end', () => {
+      const [only] = chunks;
+      resolve(chunks.length === 1 && only ? only : Buffer.concat(chunks));
+    });
+    request.on('error', reject);
+    request.on('close', () => {
+      if (!request.complete) reject(new Error('The client went away before its request was complete.'));
+    });
+  });
+}
+
+/** Resolves when the client has sent all, when it has sent more than the linger limits allow, or when it is gone. */
+function discardRest(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let left = LINGER_BYTES;
+    const timer = setTimeout(resolve, LINGER_MS);
+    const finish = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) finish();
+    });
+    request.on('end', finish);
+    request.on('error', finish);
+    request.on('close', finish);
+    request.resume();
+  });
+}
+
+/**
+ * Sends a status, with `problem` as its JSON body, without reading the request's body: the connection closes instead.
+ * Node would read the whole body, however long, to keep the connection for the next request.
+ */
+export function refuse(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  problem?: { readonly error: string },
+): void {
+  const bytes = Buffer.from(problem === undefined ? '' : JSON.stringify(problem));
+  const type = problem === undefined ? [] : ['content-type', 'application/json; charset=utf-8'];
+  const unread = hasBody(request) && !request.complete;
+  if (unread) response.shouldKeepAlive = false;
+  response.writeHead(status, [...type, 'content-length', String(bytes.length)]);
+  if (!unread || waitsForContinue(request)) {
+    response.end(bytes);
+    return;
+  }
+  if (bytes.length > 0) response.write(bytes);
+  else response.flushHeaders();
+  void discardRest(request).then(() => response.end());
+}

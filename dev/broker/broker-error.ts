@@ -43,12 +43,12 @@ export function entityNotFound(address: string): BrokerError {
   return new BrokerError('amqp:not-found', 404, `The messaging entity '${address}' could not be found.`);
 }
 
-/** An operation that the entity, in general, does not offer. */
+/** An operation that this kind of entity does not offer. */
 export function notAllowed(description: string): BrokerError {
   return new BrokerError('amqp:not-allowed', 400, description);
 }
 
-/** A request that cannot be understood. */
+/** A malformed request. */
 export function badRequest(description: string): BrokerError {
   return new BrokerError('amqp:decode-error', 400, description);
 }

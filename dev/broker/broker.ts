@@ -12,7 +12,7 @@ import { Journal } from './journal/journal.ts';
 import { Queue, type QueueHost } from './queue/queue.ts';
 import { decodeRecord, type JournalRecord } from './journal/journal-records.ts';
 import { replayRecords } from './journal/restore.ts';
-import { corkWrites, keepMessagesEncoded } from './links/rhea-gaps.ts';
+import { corkWrites, keepMessagesEncoded } from './rhea-gaps.ts';
 import type { SasKey } from './access/sas.ts';
 
 const HOST = '127.0.0.1'; // a development broker is for its own machine
@@ -20,9 +20,10 @@ const HOST = '127.0.0.1'; // a development broker is for its own machine
 // Large enough that a batch takes a few frames only; Service Bus itself uses this size.
 const MAX_FRAME_BYTES = 65_536;
 
-// How long a stopping broker waits for clients to take note before it hangs up on them.
-const FAREWELL_MS = 250;
+// A stopping broker gives its clients this long to close before it cuts their connections.
+const CLOSE_GRACE_MS = 250;
 
+/** Where the broker listens, what it keeps, and who may use it. */
 export interface BrokerOptions {
   readonly host?: '127.0.0.1';
   /** 0 for any free port. */
@@ -43,13 +44,14 @@ export interface QueueCounts {
   readonly locked: number;
 }
 
+/** A running broker. */
 export interface Broker {
   readonly port: number;
   /** For `ServiceBusClient`; holds the key. */
   readonly connectionString: string;
   /** By the names in the definitions. */
   queueCounts(): Record<string, QueueCounts>;
-  /** Hangs up on all clients and closes the journal; what was acknowledged is on disk. May be called again. */
+  /** Closes all connections and the journal; what was acknowledged is on disk. May be called again. */
   stop(): Promise<void>;
 }
 
@@ -121,7 +123,7 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
     desk.openReceiver(context);
   });
   for (const event of ['connection_close', 'connection_error', 'disconnected']) container.on(event, forget);
-  // What is to be done at a link's end is done by listeners of the link itself.
+  // The listeners of a link clean up after it.
   const closures = [
     'session_close',
     'session_error',
@@ -144,20 +146,20 @@ async function hangUp(connections: ReadonlySet<Connection>, sockets: ReadonlySet
   for (const connection of connections) {
     connection.close({ condition: 'amqp:connection:forced', description: 'The broker is stopping.' });
   }
-  // Not `once`, which would fail with a socket's error: a peer that has hung up already is what is wanted here.
+  // Not `once`, which would fail with a socket's error: a peer that has already closed is fine here.
   const closed = Promise.all(
     [...sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
   );
   let timer: NodeJS.Timeout | undefined;
   const patience = new Promise((resolve) => {
-    timer = setTimeout(resolve, FAREWELL_MS);
+    timer = setTimeout(resolve, CLOSE_GRACE_MS);
   });
   await Promise.race([closed, patience]);
   clearTimeout(timer);
   for (const socket of sockets) socket.destroy();
 }
 
-/** What the broker is without its network side. */
+/** The broker without its network side. */
 interface Store {
   readonly queues: ReadonlyMap<string, Queue>;
   readonly journal: Journal;
@@ -167,7 +169,7 @@ interface Store {
 
 /** Throws when the journal is damaged or cannot be written. */
 function openStore(dataDir: string | null, definitions: readonly QueueDefinition[]): Store {
-  // While the queues are restored there is no journal yet, and needs to be none: it begins with a snapshot of them.
+  // No journal is needed while the queues are restored: a new one begins with a snapshot of them.
   const parts: { queues?: Map<string, Queue>; journal?: Journal; dispatcher?: Dispatcher } = {};
   const alarm = new Alarm(Date.now, () => {
     let next = Infinity;
@@ -214,7 +216,7 @@ function listen(container: Container, host: string, port: number): Server {
 
 /**
  * Starts a Service Bus for development: queues over AMQP, for the real SDK. Everything acknowledged survives the
- * process, however it ends (a power cut apart). Rejects when the port is taken or the journal is damaged.
+ * process, however it ends, but not a power cut. Rejects when the port is taken or the journal is damaged.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { sas, queues: definitions } = options;

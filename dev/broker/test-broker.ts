@@ -45,7 +45,7 @@ export async function startTestBroker(queue = testQueue(), dataDir: string | nul
   return broker;
 }
 
-/** A client of the real SDK that never tries again unless told to, and is closed when the test is over. */
+/** A client of the real SDK that never retries unless a test wants it to, and is closed after the test. */
 export function connect(connectionString: string, maxRetries = 0): ServiceBusClient {
   const client = new ServiceBusClient(connectionString, {
     retryOptions: { maxRetries, retryDelayInMs: 100, timeoutInMs: 5_000 },
@@ -63,7 +63,7 @@ export async function waitFor<T>(
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    if (Date.now() > deadline) throw new Error(`did not happen in time: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -97,4 +97,5 @@ export function countsOf(broker: Broker, name = 'work'): QueueCounts {
   return counts;
 }
 
+/** The counts of a queue that holds nothing. */
 export const EMPTY: QueueCounts = { active: 0, deadLettered: 0, scheduled: 0, deferred: 0, locked: 0 };

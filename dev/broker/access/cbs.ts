@@ -1,11 +1,11 @@
-import type { Reply, Request } from '../links/request-link.ts';
+import type { Reply, Request } from '../request.ts';
 import { pathCovers, resourcePath, verifySasToken, type Claim, type SasKey } from './sas.ts';
 
 const ACCEPTED = 202;
 const UNAUTHORIZED = 401;
 const BAD_REQUEST = 400;
 
-/** What one connection has proven that it may do. */
+/** The claims of one connection: what its tokens let it do. */
 export class Claims {
   readonly #sas: SasKey;
   readonly #now: () => number;
@@ -16,7 +16,7 @@ export class Claims {
     this.#now = now;
   }
 
-  /** Whether a claim that has not run out reaches the entity or its part. */
+  /** Whether an unexpired claim covers the entity or a part of it. */
   cover(address: string): boolean {
     const entity = resourcePath(address);
     const now = this.#now();

@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 
 const FRAME_BYTES = 8; // length and CRC-32 of the record that follows
 const CHUNK_BYTES = 1024 * 1024; // far larger than most records, small beside the broker's memory
-const MAX_RECORD_BYTES = 16 * 1024 * 1024; // no message is near it: a greater length is garbage
+const MAX_RECORD_BYTES = 16 * 1024 * 1024; // far above any message: a greater length means damage
 
 /** The names in the data directory. */
 export function journalPaths(dataDir: string): { current: string; next: string } {
@@ -55,8 +55,8 @@ function readFrame(buffer: Buffer, offset: number): Buffer | 'incomplete' | 'dam
 }
 
 /**
- * The records of the journal in order; none when there is no journal. A record that was cut off at the file's end is
- * what a killed process leaves of a write that nobody was told of, and is left out. Throws on any other damage, rather
+ * The records of the journal in order; none when there is no journal. A record cut off at the file's end comes
+ * from a killed process; its write was never confirmed to anyone, so it is left out. Throws on any other damage, rather
  * than dropping what comes after it. Also removes what an unfinished compaction left.
  */
 export function* readJournal(dataDir: string): Generator<Buffer> {

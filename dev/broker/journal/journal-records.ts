@@ -1,8 +1,8 @@
 import type { EncodedPairs, MessageState, StoredMessage } from '../messages/stored-message.ts';
 
 /**
- * One change of the broker's state, as the journal keeps it. Each says what a thing now is, not what was done to it,
- * and one that speaks of an unknown message means nothing: so that a compaction may write live state and new records
+ * One change of the broker's state, as the journal keeps it. Each holds the new state, not the change,
+ * and one about an unknown message is ignored: so a compaction can write live state and new records
  * side by side. `queue` is the number that a `queue` record gave the name.
  */
 export type JournalRecord =

@@ -8,10 +8,10 @@ const MIN_COMPACTION_BYTES = 8 * 1024 * 1024;
 // Compaction is due when the file has grown by its live content again: each byte is then rewritten once on average.
 const GROWTH_FACTOR = 2;
 
-// What a compaction writes between two turns of the event loop: a millisecond or so in which nobody is served.
+// What a compaction writes between two turns of the event loop: about a millisecond during which no client is served.
 const COMPACTION_SLICE_BYTES = 512 * 1024;
 
-/** Everything that is live, as records; may be drawn slowly, while the state goes on changing. */
+/** All live state as records; it may be read slowly while the state keeps changing. */
 export type Snapshot = () => Iterable<JournalRecord>;
 
 interface Compaction {
@@ -21,9 +21,9 @@ interface Compaction {
 }
 
 /**
- * The broker's memory of itself: an append-only file. Records appended in one turn of the event loop go out in one
- * write at the turn's end, and only then run the callbacks that tell clients of them. A write that fails ends the
- * process: an answer would be a lie, and silence would leave memory ahead of the disk.
+ * The broker's state on disk: an append-only file. Records appended in one turn of the event loop go out in one
+ * write at the turn's end, and only then run the callbacks that answer clients. A write that fails ends the
+ * process: answering would be wrong, and not answering would leave memory ahead of the disk.
  */
 export class Journal {
   readonly #dataDir: string | null;
@@ -48,7 +48,7 @@ export class Journal {
     this.#finishCompaction(dataDir, compaction);
   }
 
-  /** Takes a record for the write at the turn's end. */
+  /** Adds a record to the write at the end of this turn. */
   append(record: JournalRecord): void {
     if (this.#fd === null) return;
     this.#pending.push(frameRecord(encodeRecord(record)));
@@ -73,7 +73,7 @@ export class Journal {
     this.#compaction.bytes += bytes.length;
   }
 
-  /** Writes what is pending, answers who waits, and takes no more. */
+  /** Writes what is pending, runs the waiting callbacks, and accepts nothing more. */
   close(): void {
     if (this.#closed) return;
     if (this.#turn !== null) clearImmediate(this.#turn);

@@ -10,7 +10,7 @@ export interface RestoredQueue {
   readonly seen: Map<string, { readonly at: number; readonly sequence: number }>;
 }
 
-/** Every queue that the journal speaks of, by name. The names keep the numbers that the journal gave them. */
+/** Every queue in the journal, by name. The names keep the numbers that the journal gave them. */
 export interface RestoredState {
   readonly ids: Map<string, number>;
   readonly queues: Map<number, MutableQueue>;
@@ -98,7 +98,7 @@ function collectLocked(queue: MutableQueue): void {
   }
 }
 
-/** Replays a journal. Records about messages that are not there mean nothing (see `JournalRecord`). */
+/** Replays a journal. Records about unknown messages are ignored (see `JournalRecord`). */
 export function replayRecords(records: Iterable<JournalRecord>): RestoredState {
   const state: RestoredState = { ids: new Map(), queues: new Map() };
   for (const record of records) {

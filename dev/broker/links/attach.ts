@@ -8,7 +8,7 @@ import { answerManagement } from './management.ts';
 import { OutboundLink } from './outbound-link.ts';
 import type { Queue } from '../queue/queue.ts';
 import { answerRequests } from './request-link.ts';
-import { localAttach } from './rhea-gaps.ts';
+import { localAttach } from '../rhea-gaps.ts';
 import { resourcePath, type SasKey } from '../access/sas.ts';
 
 const CBS = '$cbs';
@@ -28,7 +28,7 @@ export interface AttachContext {
   now(): number;
 }
 
-/** Which links come to be: resolves their addresses, checks their claims, and connects them with what serves them. */
+/** Decides which links may attach: resolves their addresses, checks their claims, and connects them to their handlers. */
 export class LinkDesk {
   readonly #context: AttachContext;
   readonly #claims = new WeakMap<Connection, Claims>();

@@ -3,7 +3,7 @@ import { badRequest, BrokerError, messageTooLarge } from '../broker-error.ts';
 import type { Journal } from '../journal/journal.ts';
 import { parseBatch, parseMessage } from '../messages/message-codec.ts';
 import type { Queue } from '../queue/queue.ts';
-import { receivedMessage } from './rhea-gaps.ts';
+import { receivedMessage } from '../rhea-gaps.ts';
 import type { IncomingMessage } from '../messages/stored-message.ts';
 
 /** What the Standard tier takes: for a single message and for a batch as a whole. */

@@ -4,7 +4,7 @@ import type { Address } from '../queue/dispatcher.ts';
 import { asBrokerError, MAX_MESSAGE_BYTES } from './inbound-link.ts';
 import { encodeForReceiver, parseMessage } from '../messages/message-codec.ts';
 import type { PropertyChanges } from '../queue/queue.ts';
-import type { Reply, Request } from './request-link.ts';
+import type { Reply, Request } from '../request.ts';
 import type { IncomingMessage } from '../messages/stored-message.ts';
 
 const OPERATION_PREFIX = 'com.microsoft:';
@@ -13,7 +13,7 @@ const OPERATION_PREFIX = 'com.microsoft:';
 const TIMESTAMP = 0x83;
 const LONG = 0x81;
 
-// One peek is one reply in memory: more than the SDK's users ask for, and far from hurting.
+// One peek is one reply in memory: more than the SDK's users request, and small enough for memory.
 const MAX_PEEKED = 1000;
 
 type Body = Readonly<Record<string, unknown>>;

@@ -11,7 +11,7 @@ import {
   sendableNow,
   settleDelivery,
   unwrittenDeliveries,
-} from './rhea-gaps.ts';
+} from '../rhea-gaps.ts';
 import type { MessageLock, StoredMessage } from '../messages/stored-message.ts';
 
 const STANDARD_FORMAT = 0;

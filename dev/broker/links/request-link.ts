@@ -1,19 +1,9 @@
 import rhea from 'rhea';
 import type { EventContext, Message, Receiver as ReceivingLink, Sender } from 'rhea';
 import type { Journal } from '../journal/journal.ts';
-import { receivedMessage } from './rhea-gaps.ts';
+import type { Reply, Request } from '../request.ts';
+import { receivedMessage } from '../rhea-gaps.ts';
 import { resourcePath } from '../access/sas.ts';
-
-/** A request to $cbs or $management; every field is a client's word. */
-export interface Request {
-  readonly properties: Readonly<Record<string, unknown>>;
-  readonly body: unknown;
-}
-
-export interface Reply {
-  readonly properties: Readonly<Record<string, unknown>>;
-  readonly body?: unknown;
-}
 
 function findReplyLink(link: ReceivingLink, replyTo: unknown): Sender | undefined {
   const address = resourcePath(link.target.address);

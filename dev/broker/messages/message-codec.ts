@@ -3,7 +3,7 @@ import rhea from 'rhea';
 import type { Typed } from 'rhea';
 import { badRequest } from '../broker-error.ts';
 import { listItem, listSections, SECTION, type Section } from './message-sections.ts';
-import { listSection, mapSection, readValue, writeValue } from '../links/rhea-gaps.ts';
+import { listSection, mapSection, readValue, writeValue } from '../rhea-gaps.ts';
 import type { EncodedPairs, IncomingMessage, MessageState, StoredMessage } from './stored-message.ts';
 
 const SEQUENCE_NUMBER = 'x-opt-sequence-number';

@@ -24,7 +24,7 @@ export interface QueueHost {
 
 /**
  * One queue with its dead-letter subqueue: every rule of how a message goes from one state to the next. Each change is
- * applied in memory and appended to the journal in the same call; when it may be told to a client is the caller's affair.
+ * applied in memory and appended to the journal in the same call; the caller decides when a client may know of it.
  */
 export class Queue {
   readonly definition: QueueDefinition;
@@ -98,7 +98,7 @@ export class Queue {
     return message;
   }
 
-  /** Throws message-not-found, and locks none, unless every number is of a deferred message that nobody holds. */
+  /** Throws message-not-found, and locks none, unless every number is of a deferred message that no receiver holds. */
   lockDeferred(entity: Entity, sequences: readonly number[]): MessageLock[] {
     const messages = sequences.map((sequence) => this.#inState(entity, sequence, 'deferred'));
     return messages.map((message) => this.#lock(message, entity));

@@ -76,6 +76,7 @@ export function readValue(bytes: Buffer): Typed {
   return new untypedTypes.Reader(bytes).read();
 }
 
+/** The bytes of one AMQP value. */
 export function writeValue(value: Typed): Buffer {
   const writer = new untypedTypes.Writer();
   writer.write(value);

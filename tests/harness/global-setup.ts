@@ -22,13 +22,13 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Serves the parts, and takes the names of databases to be kept: `POST /keep?name=…`. */
-function serveParts(parts: Parts, kept: string[]): Promise<{ server: Server; url: string }> {
+/** Serves the parts, and takes what of a failed file is to be kept: `GET /keep?what=…`. */
+function serveParts(parts: Parts, keep: (what: string) => void): Promise<{ server: Server; url: string }> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://parts');
     const name = url.pathname.slice(1);
     if (name === 'keep') {
-      kept.push(url.searchParams.get('what') ?? '');
+      keep(url.searchParams.get('what') ?? '');
       response.end('{}');
       return;
     }
@@ -51,26 +51,31 @@ async function startRun(): Promise<Run> {
   const folder = makeRunFolder();
   const parts = new Parts(folder);
   const kept: string[] = [];
-  const { server, url } = await serveParts(parts, kept);
+  const isKept = process.env['CI'] === undefined;
+  const { server, url } = await serveParts(parts, (what) => {
+    kept.push(what);
+    // Said now, so that the last lines of a run are its result.
+    if (isKept)
+      process.stderr.write(
+        `Kept until the next run: ${what}; after this one: node tests/harness/open-kept.ts ${folder}\n`,
+      );
+  });
   return {
     url,
     stop: async () => {
       server.close();
       server.closeAllConnections();
       await parts.stop();
-      if (kept.length === 0 || process.env['CI'] !== undefined) {
+      if (kept.length === 0 || !isKept) {
         rmSync(folder, { recursive: true, force: true });
         return;
       }
       writeFileSync(path.join(folder, 'kept.txt'), `${kept.join('\n')}\n`);
-      process.stderr.write(
-        `\nKept until the next run, for a look: ${kept.join(', ')}\n  node tests/harness/open-kept.ts ${folder}\n`,
-      );
     },
   };
 }
 
-// Both projects of vitest.config.ts run this file, in one process, one after the other: one set of parts serves both.
+// All projects of vitest.config.ts run this file, in one process, one after the other: one set of parts serves both.
 const shared = globalThis as { complyTestRun?: { users: number; run: Promise<Run> } | undefined };
 
 /** Vitest calls this before the first test file; what it returns, after the last, also after a failure. */

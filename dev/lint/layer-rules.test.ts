@@ -1,0 +1,67 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { cruise } from 'dependency-cruiser';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { CRUISE_OPTIONS } from './layer-rules.ts';
+
+/** A repository in small, with one import in each file: the file, what it imports, and the rule that forbids it. */
+const IMPORTS: readonly (readonly [file: string, imported: string, rule?: string])[] = [
+  ['shared/platform/db/a.ts', '../../domains/records/a.ts', 'platform-stands-below-domains'],
+  ['shared/platform/db/b.ts', '../log/a.ts'],
+  ['shared/domains/records/a.ts', '../../platform/log/a.ts'],
+  ['shared/domains/records/b.ts', '../../../dev/a.ts', 'shared-stands-alone'],
+  ['shared/domains/records/c.ts', '../../../functions/main.ts', 'shared-stands-alone'],
+  ['shared/domains/records/d.ts', 'for-tests', 'no-dev-dependency-in-a-deployment'],
+  ['shared/domains/records/e.ts', './f.ts', 'no-cycle-of-files'],
+  ['shared/domains/records/f.ts', './e.ts'], // a circle is told once
+  ['shared/domains/records/c.test.ts', '../../../tests/a.ts'],
+  ['functions/main.ts', '../shared/domains/records/a.ts'],
+  ['functions/services.ts', '../shared/platform/log/a.ts'],
+  ['functions/other.ts', '../tools/a.ts', 'functions-are-the-app'],
+  ['tools/a.ts', '../shared/platform/log/a.ts'],
+  ['tools/b.ts', '../dev/a.ts', 'tools-run-in-a-deployment'],
+  ['tools/c.ts', '../functions/services.ts'],
+  ['tools/d.ts', '../functions/main.ts', 'tools-run-in-a-deployment'],
+  ['tools/e.ts', 'for-tests', 'no-dev-dependency-in-a-deployment'],
+  ['tools/f.ts', 'for-the-app'],
+  ['tools/g.ts', 'for-nobody', 'no-package-without-a-version'],
+  ['tools/h.ts', './not-there.ts', 'every-import-leads-somewhere'],
+  ['dev/a.ts', 'for-tests'],
+  ['dev/b.ts', '../tests/a.ts', 'dev-knows-no-test'],
+  ['tests/a.ts', '../dev/a.ts'],
+  ['shared/platform/log/a.ts', 'node:util'],
+];
+
+const root = mkdtempSync(path.join(tmpdir(), 'comply-layers-'));
+
+function write(file: string, text: string): void {
+  mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+  writeFileSync(path.join(root, file), text);
+}
+
+beforeAll(() => {
+  write('package.json', '{"dependencies":{"for-the-app":"1"},"devDependencies":{"for-tests":"1"}}');
+  for (const name of ['for-the-app', 'for-tests', 'for-nobody']) {
+    write(`node_modules/${name}/package.json`, `{"name":"${name}","version":"1.0.0","main":"index.js"}`);
+    write(`node_modules/${name}/index.js`, 'exports.value = 1;');
+  }
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+it.each([
+  ['a value', 'import { value } from'],
+  ['a type', 'import type { value } from'],
+])('the layers hold for an import of %s', async (_what, statement) => {
+  for (const [file, imported] of IMPORTS) write(file, `${statement} '${imported}';\nexport const own = 1;\n`);
+  const { output } = await cruise(['functions', 'shared', 'tools', 'dev', 'tests'], {
+    ...CRUISE_OPTIONS,
+    baseDir: root,
+  });
+  if (typeof output === 'string') throw new Error(output);
+  const found = output.summary.violations.map(({ from, rule }) => `${from} ${rule.name}`);
+  const expected = IMPORTS.filter(([, , rule]) => rule !== undefined).map(
+    ([file, , rule]) => `${file} ${rule}`,
+  );
+  expect([...new Set(found)].sort()).toEqual(expected.sort());
+});

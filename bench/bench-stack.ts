@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { buildApp } from '../dev/stack/build-app.ts';
-import { findNextFreePort } from '../dev/stack/processes/free-port.ts';
+import { findNextFreePort } from '../dev/processes/free-port.ts';
 import { startHostChild } from '../dev/stack/start-host-child.ts';
 import { startStack, type Stack } from '../dev/stack/start-stack.ts';
 import { ProcessorMeter } from './processor-time.ts';

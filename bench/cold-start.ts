@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { buildApp } from '../dev/stack/build-app.ts';
-import { findTypeScriptNode } from '../dev/stack/processes/node-command.ts';
+import { findTypeScriptNode } from '../dev/processes/node-command.ts';
 import type { Bench } from './bench.ts';
 import { benchFolder, builtApp } from './bench-stack.ts';
 import { interleave, makeFigure } from './figures.ts';

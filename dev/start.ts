@@ -5,12 +5,14 @@ import { NO_PROGRESS, showProgress } from './stack/progress.ts';
 import { LOCAL_FOLDER, startStack } from './stack/start-stack.ts';
 import type { Stack } from './stack/start-stack.ts';
 
-const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet] [--folder DIR] [--app DIR]
+const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet | --verbose] [--setting NAME=VALUE]… [--folder DIR] [--app DIR]
 
 Runs the whole backend on this machine until Ctrl-C. Data is kept in .local/.
   --port N   first port tried for the HTTP API (else PORT, else 7071); the next free one is taken
   --fresh    delete .local/ first
   --quiet    print nothing but what goes wrong; logs are in .local/logs/
+  --verbose  list every function, and log every invocation
+  --setting  an app setting, over the stack's own: AzureWebJobs.records-expire.Disabled=true switches a function off
   --folder   keep data elsewhere than in .local/
   --app      serve this built app instead of building the repository
 `;
@@ -19,8 +21,21 @@ interface StartArguments {
   port: number | undefined;
   fresh: boolean;
   quiet: boolean;
+  verbose: boolean;
+  settings: Record<string, string>;
   folder: string;
   appDir: string | undefined;
+}
+
+/** `NAME=VALUE`, each. Throws when one is not. */
+function readSettings(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals <= 0) throw new Error(`${pair} is not NAME=VALUE`);
+      return [pair.slice(0, equals), pair.slice(equals + 1)];
+    }),
+  );
 }
 
 function readArguments(args: string[]): StartArguments | undefined {
@@ -31,15 +46,18 @@ function readArguments(args: string[]): StartArguments | undefined {
         port: { type: 'string' },
         fresh: { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
+        verbose: { type: 'boolean', default: false },
+        setting: { type: 'string', multiple: true, default: [] },
         folder: { type: 'string', default: LOCAL_FOLDER },
         app: { type: 'string' },
       },
     });
-    const { fresh, quiet, folder, app: appDir } = values;
+    const { fresh, quiet, verbose, folder, app: appDir } = values;
+    const settings = readSettings(values.setting);
     const text = values.port ?? process.env['PORT'];
     const port = text === undefined || text === '' ? undefined : Number(text);
     const valid = port === undefined || (Number.isInteger(port) && port > 0 && port < 65_536);
-    return valid ? { port, fresh, quiet, folder, appDir } : undefined;
+    return valid ? { port, fresh, quiet, verbose, settings, folder, appDir } : undefined;
   } catch {
     return undefined;
   }
@@ -98,6 +116,8 @@ async function main(): Promise<void> {
     stack = await startStack({
       folder: args.folder,
       fresh: args.fresh,
+      verbose: args.verbose,
+      settings: args.settings,
       progress,
       signal: aborted,
       onHostOutput: hostOutput.write,

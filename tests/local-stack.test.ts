@@ -1,87 +1,40 @@
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { findTypeScriptNode } from '../dev/stack/processes/node-command.ts';
-import { waitForExit } from '../dev/stack/processes/managed-process.ts';
-import { readCommandLine, readProcessIdentity } from '../dev/stack/processes/process-identity.ts';
+import { waitForExit } from '../dev/processes/managed-process.ts';
+import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
 import { askForPart } from './harness/ask.ts';
+import {
+  findStartPort,
+  runStart,
+  START_DEADLINE_MS,
+  untilHolds,
+  untilReady,
+  untilServing,
+} from './harness/npm-start.ts';
+import type { StackFile, Started } from './harness/npm-start.ts';
 
 // `npm start` as a process, as a developer runs it, on a folder and ports of this file.
 
-const DEADLINE_MS = 60_000;
-const POLL_MS = 50;
-const FIRST_PORT = '17071';
-const SEVERAL_STARTS_MS = 3 * DEADLINE_MS;
+const SEVERAL_STARTS_MS = 3 * START_DEADLINE_MS;
 
 const { dir: appDir } = await askForPart('app');
+const port = String(await findStartPort());
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-stack-'));
 const stackFile = path.join(folder, 'stack.json');
-
-const key = z.string().min(1);
-const url = z.string().regex(/^postgres:\/\/postgres:/);
-const appUrl = z.string().regex(/^postgres:\/\/comply_app:/);
-const tenantKeys = z.strictObject({ writer: key, reader: key, owner: key });
-const stackSchema = z.strictObject({
-  base_url: z.string().regex(/^http:\/\/127\.0\.0\.1:\d+$/),
-  tenants: z.strictObject({ acme: tenantKeys, globex: tenantKeys }),
-  operator: key,
-  postgres: z.strictObject({ core: url, billing: url, analytics: url }),
-  postgres_app: z.strictObject({ core: appUrl, billing: appUrl, analytics: appUrl }),
-  service_bus: z.string().startsWith('Endpoint=sb://'),
-  blob: z.string().startsWith('DefaultEndpointsProtocol=http;'),
-  redis: z.string().startsWith('redis://').nullable(),
-  pid: z.int(),
-});
-type StackFile = z.output<typeof stackSchema>;
-
-interface Started {
-  child: ChildProcess;
-  output: () => string;
-}
 
 const running = new Set<ChildProcess>();
 
 function start(...flags: string[]): Started {
-  const main = path.join(import.meta.dirname, '..', 'dev', 'start.ts');
-  const args = [main, '--folder', folder, '--app', appDir, '--port', FIRST_PORT, ...flags];
-  const child = spawn(findTypeScriptNode(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const root = path.join(import.meta.dirname, '..');
+  const started = runStart(root, ['--folder', folder, '--app', appDir, '--port', port, ...flags]);
+  const { child } = started;
   running.add(child);
   child.once('exit', () => running.delete(child));
-  return { child, output: () => output };
-}
-
-async function until(what: () => string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + DEADLINE_MS;
-  while (!(await holds())) {
-    if (Date.now() > deadline) {
-      throw new Error(`not within ${DEADLINE_MS / 1000} s: ${what()}`);
-    }
-    await delay(POLL_MS);
-  }
-}
-
-function readStackFile(): StackFile | undefined {
-  return existsSync(stackFile) ? stackSchema.parse(JSON.parse(readFileSync(stackFile, 'utf8'))) : undefined;
-}
-
-/** A stack that was killed leaves its file; the new one's names the new process. */
-async function untilReady({ child, output }: Started): Promise<StackFile> {
-  let file: StackFile | undefined;
-  await until(output, () => {
-    file = readStackFile();
-    return file?.pid === child.pid || child.exitCode !== null;
-  });
-  expect(child.exitCode, output()).toBeNull();
-  return stackSchema.parse(file);
+  return started;
 }
 
 /** Every process below this one, however deep. */
@@ -101,7 +54,7 @@ async function answers(baseUrl: string): Promise<boolean> {
 
 async function untilGone(pids: number[]): Promise<void> {
   const left = (): number[] => pids.filter((pid) => readProcessIdentity(pid) !== undefined);
-  await until(
+  await untilHolds(
     () =>
       left()
         .map((pid) => readCommandLine(pid))
@@ -129,10 +82,10 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
 
   test('brings up a stack that survives a crash of its host, keeps a second one out, and leaves no process when it is killed', async () => {
     const started = start();
-    first = await untilReady(started);
+    first = await untilReady(started, folder);
     expect(first.pid).toBe(started.child.pid);
     expect(statSync(stackFile).mode & 0o777).toBe(0o600);
-    expect((await fetch(`${first.base_url}/api/health/ready`)).status).toBe(200);
+    await untilServing(first.base_url);
 
     const second = start();
     await waitForExit(second.child);
@@ -142,7 +95,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
 
     const host = findDescendants(first.pid).find((pid) => readCommandLine(pid)?.includes('dev/host/main.ts'));
     process.kill(host ?? 0, 'SIGKILL');
-    await until(started.output, () => started.output().includes('functions host is back'));
+    await untilHolds(started.output, () => started.output().includes('functions host is back'));
     expect(await answers(first.base_url)).toBe(true);
 
     const everything = findDescendants(first.pid);
@@ -152,7 +105,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     // At once, while the leftovers are being ended.
     const again = start();
     await untilGone(everything);
-    const next = await untilReady(again);
+    const next = await untilReady(again, folder);
     expect({ ...next, pid: 0 }).toEqual({ ...first, pid: 0 });
     expect(await answers(next.base_url)).toBe(true);
 
@@ -164,16 +117,20 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await untilGone(rest);
   });
 
-  test('begins anew with --fresh and other keys, and stops everything when interrupted while it starts', async () => {
-    const fresh = start('--fresh');
-    const anew = await untilReady(fresh);
-    expect(anew.tenants.acme.writer).not.toBe(first.tenants.acme.writer);
+  test('starts from nothing with --fresh, with other keys and a function switched off, and stops everything when interrupted while it starts', async () => {
+    const fresh = start('--fresh', '--setting', 'AzureWebJobs.health-live.Disabled=true');
+    const other = await untilReady(fresh, folder);
+    expect(other.tenants.acme.writer).not.toBe(first.tenants.acme.writer);
+    expect(await answers(other.base_url)).toBe(false);
+    await untilServing(other.base_url);
+    expect(fresh.output()).toMatch(/\d+ functions \(\d+ HTTP, \d+ Service Bus, \d+ Timers, 1 disabled\)/);
+    expect(fresh.output()).not.toContain('health-ready: [');
     fresh.child.kill('SIGINT');
     await waitForExit(fresh.child);
     expect(fresh.child.exitCode).toBe(0);
 
     const interrupted = start();
-    await until(interrupted.output, () => interrupted.output().includes('PostgreSQL'));
+    await untilHolds(interrupted.output, () => interrupted.output().includes('PostgreSQL'));
     const everything = findDescendants(interrupted.child.pid ?? 0);
     interrupted.child.kill('SIGINT');
     await waitForExit(interrupted.child);

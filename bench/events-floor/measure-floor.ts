@@ -2,7 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildApp } from '../../dev/stack/build-app.ts';
 import { startHostChild } from '../../dev/stack/start-host-child.ts';
-import { findNextFreePort } from '../../dev/stack/processes/free-port.ts';
+import { findNextFreePort } from '../../dev/processes/free-port.ts';
 import type { Settings } from '../../shared/platform/config/settings.ts';
 import { benchFolder, type BenchStack } from '../bench-stack.ts';
 import { timeDrain, type Drain } from '../time-drain.ts';

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { findTypeScriptNode } from '../../dev/stack/processes/node-command.ts';
+import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 import { loadAnswer, type LoadOrder, type LoadResult } from './protocol.ts';
 
 /**

@@ -4,10 +4,10 @@ import { createRequire } from 'node:module';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findFreePort } from '../stack/processes/free-port.ts';
-import { endChild, startManagedProcess } from '../stack/processes/managed-process.ts';
-import type { ManagedProcess } from '../stack/processes/managed-process.ts';
-import { spawnGuarded } from '../stack/processes/spawn-guarded.ts';
+import { findFreePort } from '../processes/free-port.ts';
+import { endChild, startManagedProcess } from '../processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
+import { spawnGuarded } from '../processes/spawn-guarded.ts';
 
 const READY_POLL_MS = 20;
 const READY_TIMEOUT_MS = 30_000; // it loads a large dependency tree, slowly on a busy machine
@@ -30,7 +30,7 @@ export interface AzuriteOptions {
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A running blob service. It writes its index every few seconds and at its end: a kill loses the last blobs. */
+/** A running blob service. It saves its index every few seconds and when it stops: a kill loses the last blobs. */
 export interface AzuriteServer {
   readonly port: number;
   readonly process: ManagedProcess<{ port: number }>;

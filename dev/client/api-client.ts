@@ -26,7 +26,7 @@ export interface ApiClient {
 const GIVE_UP_MS = 120_000;
 /** Without a `Retry-After`. */
 const WAIT_DEFAULT_MS = 1_000;
-/** A rate limit's window can be an hour; a client that waits in silence for longer than this had better say so. */
+/** A rate limit's window can be an hour; a client must not wait longer than this without a word. */
 const WAIT_MAX_MS = 60_000;
 
 /** How many times requests were sent again, for a summary. */

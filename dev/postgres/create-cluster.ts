@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { placeData } from './account.ts';
+import type { Account } from './account.ts';
 import type { PostgresBinaries } from './binaries.ts';
-import { runOnce } from './run-as.ts';
-import type { RunAs } from './run-as.ts';
+import { runOnce } from './run-once.ts';
 
 /** The superuser of a local server. */
 export const ADMIN_USER = 'postgres';
@@ -14,7 +15,7 @@ export const ADMIN_USER = 'postgres';
  */
 export async function createCluster(
   binaries: PostgresBinaries,
-  account: RunAs,
+  account: Account,
   dataDir: string,
   password: string,
   durable: boolean,
@@ -27,10 +28,11 @@ export async function createCluster(
   try {
     writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
     account.own(passwordFile);
-    await runOnce(account, binaries.initdb, [
-      `--pgdata=${unfinished}`,
+    const { argument, cwd } = placeData(account, unfinished);
+    const args = [
+      `--pgdata=${argument}`,
       `--username=${ADMIN_USER}`,
-      `--pwfile=${passwordFile}`,
+      '--pwfile=/dev/stdin',
       '--auth=scram-sha-256',
       '--encoding=UTF8',
       '--locale=C',
@@ -38,7 +40,8 @@ export async function createCluster(
       '--builtin-locale=C.UTF-8',
       '--no-instructions',
       ...(durable ? [] : ['--no-sync']),
-    ]);
+    ];
+    await runOnce(account, binaries.initdb, args, { cwd, inputFile: passwordFile });
     chmodSync(unfinished, 0o700);
     renameSync(unfinished, dataDir);
   } finally {

@@ -1,7 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readCommandLine, readProcessIdentity, signalIfSame } from '../stack/processes/process-identity.ts';
+import { worksInFolder } from './account.ts';
+import { readCommandLine, readProcessIdentity, signalIfSame } from '../processes/process-identity.ts';
 
 const PID_LINE = 0;
 const STATUS_LINE = 7;
@@ -45,7 +46,8 @@ export async function clearStaleServer(dataDir: string): Promise<void> {
   }
   const identity = readProcessIdentity(pid);
   const command = readCommandLine(pid) ?? '';
-  if (identity !== undefined && command.includes('postgres') && command.includes(dataDir)) {
+  const isOnThisData = command.includes(dataDir) || worksInFolder(pid, dataDir);
+  if (identity !== undefined && command.includes('postgres') && isOnThisData) {
     signalIfSame(pid, identity, 'SIGINT');
     if (!(await waitUntilGone(pid, identity, FAST_SHUTDOWN_MS))) {
       signalIfSame(pid, identity, 'SIGQUIT');

@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import postgres from 'postgres';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readProcessIdentity } from '../stack/processes/process-identity.ts';
+import { readProcessIdentity } from '../processes/process-identity.ts';
 import { startPostgres } from './start-postgres.ts';
 import type { PostgresServer } from './start-postgres.ts';
 
@@ -79,6 +79,34 @@ describe('a local PostgreSQL', () => {
     writeFileSync(path.join(folder, 'half.new', 'PG_VERSION'), '18\n');
     const server = await start('half');
     expect(await ask(server, 'select 1 as one')).toEqual([{ one: 1 }]);
+  });
+
+  test('keeps its data in a folder that only we may enter, through a restart and over a server left running', async () => {
+    const closed = mkdtempSync(path.join(tmpdir(), 'comply-closed-'));
+    expect(statSync(closed).mode & 0o077).toBe(0);
+    const options = {
+      dataDir: path.join(closed, 'below', 'postgres'),
+      logFile: path.join(closed, 'postgres.log'),
+      password: 'test',
+      durable: false,
+    };
+    try {
+      const server = await startPostgres(options);
+      started.push(server);
+      await ask(server, 'create table kept (n integer)');
+      expect(existsSync(path.join(options.dataDir, 'PG_VERSION'))).toBe(true);
+      await server.kill();
+      await server.start();
+      await ask(server, 'insert into kept values (1)');
+      const pid = server.process.pid ?? 0;
+      const next = await startPostgres(options);
+      started.push(next);
+      expect(readProcessIdentity(pid)).toBeUndefined();
+      expect(await ask(next, 'select n from kept')).toEqual([{ n: 1 }]);
+      await next.stop('immediate');
+    } finally {
+      rmSync(closed, { recursive: true, force: true });
+    }
   });
 
   test('takes another port when the wanted one is in use', async () => {

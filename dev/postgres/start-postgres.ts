@@ -2,16 +2,17 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findFreePort } from '../stack/processes/free-port.ts';
-import { endChild, startManagedProcess } from '../stack/processes/managed-process.ts';
-import type { ManagedProcess } from '../stack/processes/managed-process.ts';
-import { spawnGuarded } from '../stack/processes/spawn-guarded.ts';
-import { findPostgresBinaries, readDataVersion } from './binaries.ts';
+import { findFreePort } from '../processes/free-port.ts';
+import { endChild, startManagedProcess } from '../processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
+import { spawnGuarded } from '../processes/spawn-guarded.ts';
+import { chooseAccount, placeData } from './account.ts';
+import type { Account } from './account.ts';
+import { readDataVersion } from './binaries.ts';
 import type { PostgresBinaries } from './binaries.ts';
 import { ADMIN_USER, createCluster } from './create-cluster.ts';
 import { clearStaleServer, isServerReady } from './pid-file.ts';
-import { chooseAccount } from './run-as.ts';
-import type { RunAs } from './run-as.ts';
+import { findRunnableBinaries } from './runnable-binaries.ts';
 
 const BINARY_MAJOR = '18';
 const READY_POLL_MS = 10;
@@ -55,7 +56,7 @@ export interface PostgresOptions {
   port?: number | undefined;
   /** False for throw-away data: faster, and lost when the machine (not the process) goes down. */
   durable: boolean;
-  /** Start the server again when it ends unasked. */
+  /** Start the server again when it ends unexpectedly. */
   restart?: boolean;
   onEvent?: ((text: string) => void) | undefined;
 }
@@ -66,7 +67,7 @@ export interface PostgresServer {
   readonly process: ManagedProcess<{ port: number }>;
   /** Connection string of the superuser. */
   adminUrl(database?: string): string;
-  /** `fast` ends every session in good order; `immediate` is a crash that recovery has to mend. */
+  /** `fast` ends every session in good order; `immediate` is a crash, after which the server recovers. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>;
   /** SIGKILL; the server stays down until `start`. */
   kill(): Promise<void>;
@@ -74,7 +75,7 @@ export interface PostgresServer {
   start(): Promise<void>;
 }
 
-/** Why a launch failed, from what the server wrote into its log since `from` (a byte offset). */
+/** Why a launch failed: what the server has logged since `from` (a byte offset). */
 function readLogTail(logFile: string, from: number): string {
   return readFileSync(logFile).subarray(from).toString('utf8');
 }
@@ -96,29 +97,19 @@ async function waitUntilReady(child: ChildProcess, dataDir: string): Promise<boo
 
 async function spawnServer(
   binaries: PostgresBinaries,
-  account: RunAs,
+  account: Account,
   options: PostgresOptions,
   port: number,
 ): Promise<ChildProcess> {
   const settings = { ...SETTINGS, ...(options.durable ? {} : THROW_AWAY_SETTINGS) };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const { command, args, uid, gid } = account.wrap(binaries.postgres, [
-    '-D',
-    options.dataDir,
-    '-p',
-    String(port),
-    ...flags,
-  ]);
+  const { argument, cwd } = placeData(account, options.dataDir);
   const log = openSync(options.logFile, 'a', 0o600);
   try {
     return await spawnGuarded(
-      command,
-      args,
-      {
-        cwd: '/',
-        stdio: ['ignore', log, log],
-        ...(uid === undefined || gid === undefined ? {} : { uid, gid }),
-      },
+      binaries.postgres,
+      ['-D', argument, '-p', String(port), ...flags],
+      { ...account.ids, cwd, stdio: ['ignore', log, log] },
       'SIGINT',
     );
   } finally {
@@ -128,7 +119,7 @@ async function spawnServer(
 
 async function launchServer(
   binaries: PostgresBinaries,
-  account: RunAs,
+  account: Account,
   options: PostgresOptions,
   port: number,
 ): Promise<{ child: ChildProcess; ready: { port: number } }> {
@@ -151,12 +142,12 @@ async function launchServer(
 
 /**
  * Starts PostgreSQL on 127.0.0.1, making its data first when there is none. Works as root and as an ordinary
- * user, after a crash, and after a start that was killed. Throws with the server's own words when it cannot.
+ * user, in a folder that nobody else may enter, after a crash, and after a start that was killed. Throws with the server's own words when it cannot.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
-  const binaries = findPostgresBinaries();
   mkdirSync(path.dirname(options.dataDir), { recursive: true });
-  const account = chooseAccount(binaries.postgres, options.dataDir);
+  const account = chooseAccount(options.dataDir);
+  const binaries = await findRunnableBinaries(account);
   const version = readDataVersion(options.dataDir);
   if (version === undefined) {
     await createCluster(binaries, account, options.dataDir, options.password, options.durable);

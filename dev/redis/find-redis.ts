@@ -2,10 +2,11 @@ import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
-/** What `npm start` says when there is no Redis. */
+/** What `npm start` says when there is no Redis: what it costs, and how to have one. */
 export const NO_REDIS =
-  'no Redis found (REDIS_URL, or redis-server or valkey-server on the PATH): running uncached. ' +
-  'On Debian: node dev/redis/install.ts';
+  'none found. Everything works, but nothing is cached: a question asked before is not answered from memory, ' +
+  'and rate limits start from zero with every start.\n' +
+  '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: node dev/redis/install.ts';
 
 function isExecutable(file: string): boolean {
   try {

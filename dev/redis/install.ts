@@ -8,8 +8,8 @@ import { findRedisServer } from './find-redis.ts';
 const APT = '/usr/bin/apt-get';
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
 
-// Debian starts a service when it installs it, unless policy-rc.d says no: say no meanwhile, where nobody has said
-// anything yet. A package list that cannot be renewed may still do; if not, the installation says so.
+// Debian starts a service when it installs it, unless policy-rc.d forbids it: forbid it meanwhile, where no such policy exists
+// yet. An outdated package list may be enough; if it is not, the installation reports it.
 const INSTALL = `
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -22,7 +22,7 @@ ${APT} -qq update || true
 ${APT} -qq install --yes --no-install-recommends redis-server
 `;
 
-/** How to become root: not at all, through sudo without a password, or undefined when neither goes. */
+/** What to put before a command to run it as root: nothing, sudo without a password, or undefined when neither works. */
 function findRootPrefix(): string[] | undefined {
   if (process.getuid?.() === 0) {
     return [];

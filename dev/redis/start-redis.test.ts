@@ -11,7 +11,7 @@ const options = { logFile: path.join(folder, 'redis.log'), password: 'secret1' }
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('a local Redis', () => {
-  test('wants its password, is a bounded cache, and comes back empty on the same port', async () => {
+  test('needs its password, is a bounded cache, and comes back empty on the same port', async () => {
     const server = await startRedis(options);
     if (server === null) {
       throw new Error('no Redis on this machine: run `node dev/redis/install.ts`');

@@ -2,10 +2,10 @@ import type { ChildProcess } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findFreePort } from '../stack/processes/free-port.ts';
-import { endChild, startManagedProcess } from '../stack/processes/managed-process.ts';
-import type { ManagedProcess } from '../stack/processes/managed-process.ts';
-import { spawnGuarded } from '../stack/processes/spawn-guarded.ts';
+import { findFreePort } from '../processes/free-port.ts';
+import { endChild, startManagedProcess } from '../processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
+import { spawnGuarded } from '../processes/spawn-guarded.ts';
 import { findRedisMemoryServer, findRedisServer } from './find-redis.ts';
 import { pingRedis } from './ping-redis.ts';
 
@@ -24,7 +24,7 @@ export interface RedisOptions {
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A running Redis: a cache alone, nothing is written to disk. */
+/** A running Redis: only a cache, nothing is written to disk. */
 export interface RedisServer {
   readonly port: number;
   readonly url: string;

@@ -44,7 +44,7 @@ const outcomes = z.object({
 });
 type Outcome = z.output<typeof outcomes>['items'][number];
 
-/** Sends lines in batches, `concurrency` of them at a time. `onReject` is told of each line that was not taken. */
+/** Sends lines in batches, `concurrency` of them at a time. `onReject` is called for each line that was not accepted. */
 export async function sendTraffic(
   client: ApiClient,
   lines: AsyncIterable<TrafficLine | UnreadableLine>,

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { findTypeScriptNode } from './processes/node-command.ts';
+import { findTypeScriptNode } from '../processes/node-command.ts';
 
 /** The folder of the app: the repository, where host.json and package.json lie and dist/ is made. */
 export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));

@@ -2,7 +2,7 @@ import { linkSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, wri
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
-import { readProcessIdentity } from './processes/process-identity.ts';
+import { readProcessIdentity } from '../processes/process-identity.ts';
 
 const LOCK = 'lock.json';
 const POLL_MS = 50;
@@ -29,7 +29,7 @@ function readLock(file: string): Lock | undefined {
   }
 }
 
-/** A stack that was killed leaves a guard, which ends what is left; two generations must not share the data. */
+/** A stack that was killed leaves a guard, which ends what is left; two stacks must not use the same data. */
 async function waitForLeftovers(guard: Lock['guard']): Promise<void> {
   const deadline = Date.now() + GUARD_TIMEOUT_MS;
   while (guard !== undefined && livesStill(guard)) {
@@ -57,7 +57,7 @@ function tryCreate(file: string, lock: Lock): boolean {
   }
 }
 
-/** Takes a dead stack's lock away; puts it back when it turns out to be the lock of one that was faster than we. */
+/** Takes a dead stack's lock away; puts it back when it is the new lock of a stack that was faster. */
 function removeStaleLock(file: string): void {
   const aside = `${file}.${process.pid}.stale`;
   try {
@@ -76,7 +76,7 @@ function removeStaleLock(file: string): void {
 /** The stack's own folder, held by one stack at a time. */
 export interface LocalFolder {
   readonly path: string;
-  /** Names the process whose end means that all processes of this stack have ended. */
+  /** Records the guard: once it has ended, so have all processes of this stack. */
   recordGuard(pid: number | undefined): void;
   release(): void;
 }

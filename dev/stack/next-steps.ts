@@ -17,6 +17,6 @@ Ready: ${baseUrl}
   database   psql ${file.postgres.core}
   all keys   ${stackFile}
 
-Ctrl-C stops everything; data stays in ${path.dirname(stackFile)}/ (npm start -- --fresh begins anew).
+Ctrl-C stops everything; data stays in ${path.dirname(stackFile)}/ (npm start -- --fresh deletes it first).
 `;
 }

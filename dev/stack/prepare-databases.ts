@@ -6,7 +6,7 @@ import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
 import type { PostgresServer } from '../postgres/start-postgres.ts';
 import type { StackSecrets } from './secrets.ts';
 
-/** Migrates the stack's three databases, sets the passwords of the login roles, and tells how many migrations ran. */
+/** Migrates the stack's three databases, sets the passwords of the login roles, and returns how many migrations ran. */
 export async function prepareDatabases(
   server: PostgresServer,
   secrets: StackSecrets,

@@ -1,4 +1,4 @@
-/** Shows what a start is doing: one line a step, told when it is done. */
+/** Shows what a start is doing: one line a step. */
 export interface Progress {
   /** Runs the step and shows its name, how long it took and the detail that `tell` makes of its result. */
   step<T>(name: string, run: () => Promise<T>, tell?: (result: T) => string): Promise<T>;

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
 import type { SeedResult } from './secrets.ts';
 
-/** What a running stack tells about itself in stack.json; the file is there exactly while the stack is ready. */
+/** What stack.json says about a running stack; the file exists exactly while the stack is ready. */
 export interface StackFile {
   base_url: string;
   tenants: SeedResult['tenants'];

@@ -1,15 +1,15 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { findFreePort } from './processes/free-port.ts';
-import type { ManagedProcess } from './processes/managed-process.ts';
+import { findFreePort } from '../processes/free-port.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
 import { startNodeChild } from './start-node-child.ts';
 
 const readySchema = z.object({ type: z.literal('ready'), port: z.int(), connectionString: z.string() });
 
-/** What the broker tells when it is ready. */
+/** What the broker reports when it is ready. */
 export type BrokerReady = z.output<typeof readySchema>;
 
-/** What every queue promises otherwise than in Azure: shorter locks, no duplicate detection (null). */
+/** Queue settings that differ from Azure's: shorter locks, no duplicate detection (null). */
 export interface QueueOverrides {
   lockDurationMs?: number;
   duplicateDetectionWindowMs?: number | null;

@@ -1,12 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import type { ManagedProcess } from './processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
 import type { AppSettings } from './app-settings.ts';
 import { startNodeChild } from './start-node-child.ts';
 
-const readySchema = z.object({ type: z.literal('ready'), port: z.int(), functions: z.array(z.unknown()) });
+const readySchema = z.object({
+  type: z.literal('ready'),
+  port: z.int(),
+  functions: z.array(z.object({ name: z.string(), type: z.string(), disabled: z.boolean() })),
+});
 
-/** What the functions host tells when it is ready. */
+/** What the functions host reports when it is ready. */
 export type HostReady = z.output<typeof readySchema>;
 
 /** Which app the host serves, where, and with which settings. */
@@ -15,6 +19,8 @@ export interface HostChildOptions {
   stateDir: string;
   port: number;
   settings: AppSettings;
+  /** Lists the functions and logs every invocation. */
+  verbose?: boolean;
   logFile: string;
   onOutput?: ((text: string) => void) | undefined;
   onEvent?: ((text: string) => void) | undefined;
@@ -28,11 +34,11 @@ function withoutSettings(settings: AppSettings): NodeJS.ProcessEnv {
 
 /** Starts the functions host as a child, with the app's settings as its environment. */
 export function startHostChild(options: HostChildOptions): Promise<ManagedProcess<HostReady>> {
-  const { appDir, port, stateDir, settings } = options;
+  const { appDir, port, stateDir, settings, verbose = false } = options;
   return startNodeChild({
     name: 'functions host',
     main: fileURLToPath(new URL('../host/main.ts', import.meta.url)),
-    args: ['--app', appDir, '--port', String(port), '--state', stateDir],
+    args: ['--app', appDir, '--port', String(port), '--state', stateDir, verbose ? '--verbose' : '--brief'],
     env: { ...withoutSettings(settings), ...settings },
     ready: readySchema,
     logFile: options.logFile,

@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { z } from 'zod';
-import { findTypeScriptNode } from './processes/node-command.ts';
-import { endChild, startManagedProcess } from './processes/managed-process.ts';
-import type { ManagedProcess } from './processes/managed-process.ts';
-import { spawnGuarded } from './processes/spawn-guarded.ts';
+import { findTypeScriptNode } from '../processes/node-command.ts';
+import { endChild, startManagedProcess } from '../processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
+import { spawnGuarded } from '../processes/spawn-guarded.ts';
 
-const READY_TIMEOUT_MS = 60_000; // a first start on a busy machine; one that hangs is not waited for for ever
+const READY_TIMEOUT_MS = 60_000; // a first start on a busy machine; a start that hangs must fail
 const LOG_TAIL_CHARACTERS = 4_000;
 
 /** One of our own programs as a child that says when it is ready and ends when we do. */
@@ -68,7 +68,7 @@ async function launch<T>(options: NodeChildOptions<T>): Promise<{ child: ChildPr
 }
 
 /**
- * Starts the program and starts it again, with growing delays, whenever it ends unasked. Throws with the end of its
+ * Starts the program and starts it again, with growing delays, whenever it ends unexpectedly. Throws with the end of its
  * log when the first start fails.
  */
 export function startNodeChild<T>(options: NodeChildOptions<T>): Promise<ManagedProcess<T>> {

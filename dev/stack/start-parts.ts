@@ -9,7 +9,7 @@ import { NO_REDIS } from '../redis/find-redis.ts';
 import { startRedis } from '../redis/start-redis.ts';
 import type { RedisServer } from '../redis/start-redis.ts';
 import { readPorts, writePorts } from './ports.ts';
-import type { ManagedProcess } from './processes/managed-process.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
 import type { Progress } from './progress.ts';
 import type { StackSecrets } from './secrets.ts';
 import { startBrokerChild } from './start-broker-child.ts';
@@ -17,7 +17,7 @@ import type { BrokerReady, QueueOverrides } from './start-broker-child.ts';
 
 const STORAGE_ACCOUNT = 'complylocal';
 
-/** What the app stands on, running. */
+/** The running parts that the app uses. */
 export interface StackParts {
   postgres: PostgresServer;
   azurite: AzuriteServer;
@@ -110,7 +110,7 @@ async function startOwnBroker(
   return broker;
 }
 
-/** Every one of them, also when one fails: nothing that has started may be forgotten. The first failure is thrown. */
+/** Waits for all, also when one fails, so that every started part is known. Throws the first failure. */
 async function settleAll<T extends readonly unknown[]>(starts: {
   [K in keyof T]: Promise<T[K]>;
 }): Promise<T> {

@@ -1,15 +1,16 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
-import { seedStack } from '../../tools/seed/seed.ts';
+import { seedStack } from './seed-stack.ts';
+import { countFunctions } from '../host/list-functions.ts';
 import { makeAppSettings } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';
 import { takeLocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
-import { findNextFreePort } from './processes/free-port.ts';
-import { readGuardPid } from './processes/guard.ts';
-import type { ManagedProcess } from './processes/managed-process.ts';
+import { findNextFreePort } from '../processes/free-port.ts';
+import { readGuardPid } from '../processes/guard.ts';
+import type { ManagedProcess } from '../processes/managed-process.ts';
 import { NO_PROGRESS } from './progress.ts';
 import type { Progress } from './progress.ts';
 import { openSecrets, writeSecrets } from './secrets.ts';
@@ -38,20 +39,22 @@ export interface StackOptions {
   durable?: boolean;
   /** False to run without any Redis. */
   withRedis?: boolean;
-  /** What the broker's queues promise otherwise than in Azure. */
+  /** Queue settings that differ from Azure's. */
   queues?: QueueOverrides;
   /** More settings for the app, over the stack's own. */
   settings?: AppSettings;
+  /** The functions host lists its functions and logs every invocation. */
+  verbose?: boolean;
   progress?: Progress;
   /** Gets what the functions host prints. */
   onHostOutput?: ((text: string) => void) | undefined;
-  /** Told when a part ends unasked or comes back. */
+  /** Called when a part ends unexpectedly or comes back. */
   onEvent?: (text: string) => void;
-  /** Gives the start up: what has started is stopped and the start throws. */
+  /** Cancels the start: what has started is stopped and the start throws. */
   signal?: AbortSignal;
 }
 
-/** A running stack, with a hold on each of its parts: each can be stopped, killed and started again. */
+/** A running stack; each of its parts can be stopped, killed and started again. */
 export interface Stack extends StackParts {
   baseUrl: string;
   folder: string;
@@ -110,7 +113,7 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
   };
 }
 
-/** What each step of a start shares. */
+/** What the steps of a start share. */
 interface Start {
   options: StackOptions;
   folder: string;
@@ -155,11 +158,12 @@ async function startHost(
         settings,
         port,
         stateDir: path.join(folder, 'host'),
+        verbose: options.verbose ?? false,
         logFile: path.join(folder, 'logs', 'host.log'),
         onOutput: options.onHostOutput,
         onEvent,
       }),
-    ({ ready }) => `http://127.0.0.1:${ready.port}  ${ready.functions.length} functions`,
+    ({ ready }) => `http://127.0.0.1:${ready.port}  ${countFunctions(ready.functions)}`,
   );
   onStarted(() => host.stop());
   return host;

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import postgres from 'postgres';
-import { findFreePort } from '../../dev/stack/processes/free-port.ts';
+import { findFreePort } from '../../dev/processes/free-port.ts';
 import { writePorts } from '../../dev/stack/ports.ts';
 import { openSecrets } from '../../dev/stack/secrets.ts';
 import { startStack, type Stack } from '../../dev/stack/start-stack.ts';

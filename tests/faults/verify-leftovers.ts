@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { readProcessIdentity } from '../../dev/stack/processes/process-identity.ts';
+import { readProcessIdentity } from '../../dev/processes/process-identity.ts';
 import { until } from '../harness/app.ts';
 import type { FaultStack } from './fault-stack.ts';
 import { groupBy } from './group-by.ts';

@@ -20,7 +20,7 @@ export function askForFileNumber(): Promise<number> {
   return number;
 }
 
-/** Tells the run's process that something of a failed file is to be kept. */
+/** Asks the run's process to keep the databases of a failed file. */
 export async function keepAfterRun(what: string): Promise<void> {
   await fetch(`${inject('partsUrl')}/keep?what=${encodeURIComponent(what)}`);
 }

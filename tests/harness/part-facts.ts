@@ -1,6 +1,6 @@
 import type { StorageAccount } from '../../dev/azurite/start-azurite.ts';
 
-// What the run's own process tells the test files about the parts it has started.
+// What the run's process answers when a test file asks for a part.
 
 /** The PostgreSQL server of this run, and the databases to clone. */
 export interface PostgresFacts {

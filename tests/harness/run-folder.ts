@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { readProcessIdentity } from '../../dev/stack/processes/process-identity.ts';
+import { readProcessIdentity } from '../../dev/processes/process-identity.ts';
 
 const PREFIX = 'comply-test-';
 

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { OWNER_ROLE } from './databases.ts';
 import type { TableKind } from './tables.ts';
 
-// The rules that keep tenants apart, read off the catalogue: what the database is, not what the migrations meant.
+// The rules that keep tenants apart, read off the catalogue: what the database has, not what the migrations intended.
 
 /** Each query gives one row (fault) for each thing that breaks a rule. $1 is the list of platform tables. */
 const RULES = {
@@ -10,7 +10,7 @@ const RULES = {
     select t.name || case when not t.relrowsecurity then ' has no row security' else ' does not force row security' end as fault
     from tenant_tables t where not (t.relrowsecurity and t.relforcerowsecurity)`,
 
-  // The machinery's tables have other keys, but the same wall where requests can reach them.
+  // The machinery's tables have other keys, but the same tenant isolation where requests can reach them.
   'has row security on the machinery that requests reach': `
     select c.oid::regclass::text || ' holds tenant rows that requests reach without forced row security' as fault
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
@@ -105,7 +105,7 @@ const RULES = {
 } as const;
 
 // A table of tenants is one that has a tenant_id and is not declared as the platform's; a table declared as tenants'
-// needs no tenant_id to be looked at by the other rules: its absence is told by checkTables.
+// needs no tenant_id to be looked at by the other rules: checkTables reports when it is absent.
 const COMMON = `
   with tenant_tables as (
     select c.oid, c.oid::regclass::text as name, c.relrowsecurity, c.relforcerowsecurity, a.attnum as tenant_attnum

@@ -1,13 +1,14 @@
 import { DATABASES, findMigrationsFolder } from './databases.ts';
 import type { DatabaseName } from './databases.ts';
 import { checkDatabase, migrateDatabase } from './migrate-database.ts';
+import { checkServer, UnsupportedServerError } from './server-version.ts';
 
 const USAGE = `usage: npm run migrate [-- --check]
 
 Brings the three databases up to this build's migrations, or with --check only tells what they lack.
 Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
 (to make roles and databases) or of a member of comply_owner (when those are there). Connect to the server
-itself, not through a pooler. A password may come from PGPASSWORD instead.`;
+itself, PostgreSQL 16, 17 or 18, not through a pooler. A password may come from PGPASSWORD instead.`;
 
 function readUrls(): Record<DatabaseName, string> | undefined {
   const {
@@ -33,6 +34,20 @@ async function checkOne(database: DatabaseName, url: string): Promise<void> {
   process.stdout.write(`${database}: ${what}\n`);
 }
 
+/** All three before the first is changed: they may be three servers. */
+async function checkServers(urls: Record<DatabaseName, string>): Promise<void> {
+  for (const database of DATABASES) {
+    try {
+      await checkServer(urls[database]);
+    } catch (error) {
+      if (error instanceof UnsupportedServerError) {
+        throw new Error(`${database}: ${error.message}; nothing was migrated`, { cause: error });
+      }
+      throw error;
+    }
+  }
+}
+
 async function main(args: string[]): Promise<void> {
   const check = args.includes('--check');
   const urls = readUrls();
@@ -40,6 +55,9 @@ async function main(args: string[]): Promise<void> {
     process.stderr.write(`${USAGE}\n`);
     process.exitCode = 2;
     return;
+  }
+  if (!check) {
+    await checkServers(urls);
   }
   for (const database of DATABASES) {
     await (check ? checkOne : migrateOne)(database, urls[database]);

@@ -7,6 +7,7 @@ import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
 import { withConnection } from './connect.ts';
 import { findMigrationsFolder } from './databases.ts';
 import { checkDatabase, migrateDatabase } from './migrate-database.ts';
+import { checkServer, checkVersionNumber } from './server-version.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-migrate-'));
 let server: PostgresServer;
@@ -116,6 +117,15 @@ describe('migrating', () => {
 });
 
 describe('migrating is refused when', () => {
+  test('the server is older than PostgreSQL 16, which it is asked for', async () => {
+    await checkServer(server.adminUrl());
+    for (const supported of [160_000, 170_009, 180_004, 190_000]) checkVersionNumber(supported);
+    for (const old of [159_999, 150_013, 140_000, 90_624])
+      expect(() => checkVersionNumber(old)).toThrow(
+        /^the server runs PostgreSQL (15|14|9); this build needs 16 or later$/,
+      );
+  });
+
   test('a file was changed after it was applied; other line ends are no change', async () => {
     const url = nameNewDatabase();
     await migrateDatabase(

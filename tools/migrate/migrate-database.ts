@@ -6,6 +6,7 @@ import { OWNER_ROLE } from './databases.ts';
 import { readMigrationFile, readMigrationFolder } from './migration-files.ts';
 import { findPendingMigrations, readAppliedMigrations } from './migration-state.ts';
 import { prepareDatabase, prepareServer } from './prepare-server.ts';
+import { checkConnectedServer } from './server-version.ts';
 
 // A statement that changes a table waits for those that use it, and all later ones wait for it: give up soon instead.
 const LOCK_TIMEOUT = '15s';
@@ -87,7 +88,8 @@ export async function migrateDatabase(url: string, folder: string, label: string
 /** The names of the migrations that the database still lacks. Changes nothing; refuses what migrateDatabase refuses. */
 export async function checkDatabase(url: string, folder: string, label: string): Promise<string[]> {
   const files = readMigrationFolder(folder);
-  return withConnection(url, async (client) =>
-    findPendingMigrations(label, files, await readAppliedMigrations(client)).map(({ name }) => name),
-  );
+  return withConnection(url, async (client) => {
+    await checkConnectedServer(client);
+    return findPendingMigrations(label, files, await readAppliedMigrations(client)).map(({ name }) => name);
+  });
 }

@@ -3,16 +3,17 @@ import type { Client } from 'pg';
 import pg from 'pg';
 import { readDatabaseName, withConnection, withDatabase, withMigrationLock } from './connect.ts';
 import { CONNECTING_ROLES, findRolesFile, OWNER_ROLE } from './databases.ts';
-
-const MAINTENANCE_DATABASE = 'postgres'; // there on every server, Azure's too
+import { checkConnectedServer, MAINTENANCE_DATABASE } from './server-version.ts';
 
 /**
  * Makes the roles, and the database if it is missing, on the server of this connection string. Throws when
- * something is missing and the connection may not make it. Two at once wait for each other.
+ * something is missing and the connection may not make it, and UnsupportedServerError, before it makes anything, when the
+ * server is too old. Two at once wait for each other.
  */
 export async function prepareServer(url: string): Promise<void> {
   const name = readDatabaseName(url);
   await withConnection(withDatabase(url, MAINTENANCE_DATABASE), async (client) => {
+    await checkConnectedServer(client);
     await withMigrationLock(client, async () => {
       await client.query(readFileSync(findRolesFile(), 'utf8'));
       const found = await client.query('select from pg_database where datname = $1', [name]);

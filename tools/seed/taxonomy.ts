@@ -5,8 +5,10 @@ const BROAD = ['SOC2:CC7.2', 'ISO27001:A.12.4.1'];
 const SOC2 = ['SOC2:CC7.2'];
 const HEALTH = [...BROAD, 'HIPAA:164.308(a)'];
 
-/** The taxonomy's version, and that of its compliance mappings. */
+/** The taxonomy's version. */
 export const TAXONOMY_VERSION = '2025.09';
+
+/** The version of its compliance mappings. */
 export const FRAMEWORKS_VERSION = 'v1.0';
 
 const group = (
@@ -15,7 +17,7 @@ const group = (
   ...names: readonly string[]
 ): [string, Requirements][] => names.map((name) => [`${prefix}.${name}`, requirements]);
 
-/** Every canonical label, and what it answers to. */
+/** Every canonical label, and the requirements that it maps to. */
 export const LABELS: ReadonlyMap<string, Requirements> = new Map([
   ...group('PII.Identifier', HEALTH, 'SSN'),
   ...group('PII.Identifier', BROAD, 'CreditCard', 'BankAccount', 'Passport'),
@@ -39,7 +41,7 @@ export const LABELS: ReadonlyMap<string, Requirements> = new Map([
   ...group('OTHER', [], 'Misinformation', 'Hallucination', 'FactualError', 'LowQuality'),
 ]);
 
-/** How grave a finding under a label is taken to be. */
+/** The severity of a finding under a label. */
 export function severityOf(label: string): 'low' | 'medium' | 'high' | 'critical' {
   if (/ChildSexualAbuse|Suicide|SelfHarm/.test(label)) return 'critical';
   if (/^(PII\.Identifier|PII\.Health|JAILBREAK|PROMPT_INJECTION|HARM)/.test(label)) return 'high';

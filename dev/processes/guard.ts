@@ -54,8 +54,8 @@ export function readGuardPid(): number | undefined {
 
 /**
  * Makes sure that the process ends when this one does, however this one ends: a small process of its own waits
- * for this one to vanish and then signals what it was told of, after checking that each pid still is the process
- * it was. Returns the release, to be called once the process has ended.
+ * for this one to end and then signals the registered processes, after checking that each pid still belongs to the same
+ * process. Returns the release, to be called once the process has ended.
  */
 export function guardProcess(pid: number, signal: NodeJS.Signals): () => void {
   const identity = readProcessIdentity(pid);

@@ -15,8 +15,8 @@ function readStatFields(pid: number): string[] | undefined {
 }
 
 /**
- * What tells this process from a later one with the same pid: the moment it started, as the system tells it.
- * Undefined when no such process lives; one that has ended and only waits to be collected does not live.
+ * Tells a process apart from a later one with the same pid: the moment it started, as the system reports it.
+ * Undefined when no such process lives; a zombie does not count as living.
  */
 export function readProcessIdentity(pid: number): string | undefined {
   if (process.platform === 'linux') {

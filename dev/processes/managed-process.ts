@@ -13,11 +13,11 @@ export interface ManagedProcessOptions<T> {
   stopSignal: NodeJS.Signals;
   /** Start it again, with growing delays, when it ends without being asked to. */
   restart: boolean;
-  /** Told in one line of text whenever the process ends unasked or comes back. */
+  /** Called with one line of text when the process ends unexpectedly or comes back. */
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A process of the local stack. `ready` is what the last launch told, such as its port. */
+/** A process of the local stack. `ready` is what the last launch reported, such as its port. */
 export interface ManagedProcess<T> {
   readonly name: string;
   readonly pid: number | undefined;

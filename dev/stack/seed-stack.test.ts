@@ -12,7 +12,7 @@ import { taxonomyLabels } from '../../shared/domains/mapping/taxonomy-labels.ts'
 import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { bodyFields, selectList } from '../../shared/platform/resources/resource-sql.ts';
 import { openDatabases } from '../../tests/harness/databases.ts';
-import { seedStack } from './seed.ts';
+import { seedStack } from './seed-stack.ts';
 
 const databases = await openDatabases();
 const core = postgres(databases.core.admin, { max: 1, onnotice: () => undefined });

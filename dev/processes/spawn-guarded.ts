@@ -4,7 +4,7 @@ import { guardProcess } from './guard.ts';
 
 /**
  * Starts a process that cannot outlive this one (see guard.ts) and that a Ctrl-C in the terminal does not reach:
- * it is a session of its own, and whoever started it ends it, in its order. Throws when it cannot be started.
+ * it has a session of its own, and its starter ends it, in the right order. Throws when it cannot be started.
  */
 export async function spawnGuarded(
   command: string,

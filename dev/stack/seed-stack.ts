@@ -5,8 +5,8 @@ import { Problem } from '../../shared/platform/call/problem.ts';
 import { insertKey } from '../../shared/domains/identity/insert-key.ts';
 import { openServices, type Services } from '../../functions/services.ts';
 import { addTenant } from '../../shared/domains/tenancy/create-tenant.ts';
-import type { SeedResult } from '../../dev/stack/secrets.ts';
-import { seedReferenceData } from './reference-data.ts';
+import type { SeedResult } from './secrets.ts';
+import { seedReferenceData } from '../../tools/seed/reference-data.ts';
 
 /** A local stack is driven by demos, replays and load tests: limits that none of them meets. */
 const RATE_PER_HOUR = 1_000_000;
@@ -19,7 +19,7 @@ export interface SeedOptions {
 
 /**
  * Fills a local stack's databases: the platform's defaults, the tenants acme (professional) and globex (free), and their
- * keys, whose text is in the answer alone. Safe to repeat after a crash: what is there stays, keys are made anew.
+ * keys, whose text is only in the result. Safe to repeat after a crash: existing rows stay, keys are made again.
  */
 export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> {
   const services = openServices(readSettings({ ...settings }));

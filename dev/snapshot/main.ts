@@ -2,11 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startPostgres } from '../../dev/postgres/start-postgres.ts';
-import { withConnection } from './connect.ts';
-import { DATABASES, findMigrationsFolder, findSnapshotFile, nameDatabase } from './databases.ts';
-import { migrateDatabase } from './migrate-database.ts';
-import { readSchemaSnapshot } from './schema-snapshot.ts';
+import { startPostgres } from '../postgres/start-postgres.ts';
+import { withConnection } from '../../tools/migrate/connect.ts';
+import {
+  DATABASES,
+  findMigrationsFolder,
+  findSnapshotFile,
+  nameDatabase,
+} from '../../tools/migrate/databases.ts';
+import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
+import { readSchemaSnapshot } from '../../tools/migrate/schema-snapshot.ts';
 
 // `npm run migrate:snapshot`: migrates three empty databases on a server of its own and writes down what came out.
 

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { z } from 'zod';
+import { findNextFreePort } from '../../dev/processes/free-port.ts';
+import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
+
+/** A bound, not an expectation: a start that reaches it hangs. */
+export const START_DEADLINE_MS = 120_000;
+const POLL_MS = 50;
+
+const key = z.string().min(1);
+const url = z.string().regex(/^postgres:\/\/postgres:/);
+const appUrl = z.string().regex(/^postgres:\/\/comply_app:/);
+const tenantKeys = z.strictObject({ writer: key, reader: key, owner: key });
+const stackSchema = z.strictObject({
+  base_url: z.string().regex(/^http:\/\/127\.0\.0\.1:\d+$/),
+  tenants: z.strictObject({ acme: tenantKeys, globex: tenantKeys }),
+  operator: key,
+  postgres: z.strictObject({ core: url, billing: url, analytics: url }),
+  postgres_app: z.strictObject({ core: appUrl, billing: appUrl, analytics: appUrl }),
+  service_bus: z.string().startsWith('Endpoint=sb://'),
+  blob: z.string().startsWith('DefaultEndpointsProtocol=http;'),
+  redis: z.string().startsWith('redis://').nullable(),
+  pid: z.int(),
+});
+
+/** Below the ports that systems give out by themselves, which a part of any stack may have. */
+const PORTS_FROM = 20_000;
+const PORTS = 10_000;
+
+/** A port for a stack to try first, which no other run on this machine uses. */
+export function findStartPort(): Promise<number> {
+  return findNextFreePort(PORTS_FROM + Math.floor(Math.random() * PORTS));
+}
+
+/** What a running stack writes into stack.json. */
+export type StackFile = z.output<typeof stackSchema>;
+
+/** An `npm start` as a process. */
+export interface Started {
+  readonly child: ChildProcess;
+  /** All that it has printed so far. */
+  readonly output: () => string;
+}
+
+/** Starts the stack of the repository in `root`, as `npm start -- …args` does. */
+export function runStart(root: string, args: readonly string[]): Started {
+  const main = path.join(root, 'dev', 'start.ts');
+  const child = spawn(findTypeScriptNode(), [main, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  return { child, output: () => output };
+}
+
+/** Resolves once `holds` does; rejects at the deadline with what `describe` says. */
+export async function untilHolds(
+  describe: () => string,
+  holds: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (!(await holds())) {
+    if (Date.now() > deadline) {
+      throw new Error(`not within ${START_DEADLINE_MS / 1000} s: ${describe()}`);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+/** The stack file of this very start: one that was killed leaves its own. Fails with the output when the start ends. */
+export async function untilReady({ child, output }: Started, folder: string): Promise<StackFile> {
+  const file = path.join(folder, 'stack.json');
+  let found: StackFile | undefined;
+  await untilHolds(output, () => {
+    found = existsSync(file) ? stackSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
+    return found?.pid === child.pid || child.exitCode !== null;
+  });
+  expect(child.exitCode, output()).toBeNull();
+  return stackSchema.parse(found);
+}
+
+/** Resolves once the stack says that it can serve requests: on a busy machine its first probes may take too long. */
+export async function untilServing(baseUrl: string): Promise<void> {
+  let answer = '';
+  await untilHolds(
+    () => answer,
+    async () => {
+      const response = await fetch(`${baseUrl}/api/health/ready`);
+      answer = `${response.status} ${await response.text()}`;
+      return response.status === 200;
+    },
+  );
+}

@@ -1,0 +1,39 @@
+import type { Client } from 'pg';
+import { withConnection, withDatabase } from './connect.ts';
+
+/** The oldest major version whose features the app uses. Supported are 16, 17 and 18; the tests run on 18. */
+const OLDEST_MAJOR = 16;
+
+/** In `server_version_num`, such as 180004 for 18.4. */
+const MAJOR = 10_000;
+
+/** There on every server, Azure's too. */
+export const MAINTENANCE_DATABASE = 'postgres';
+
+/** The server is too old for this build; nothing on it has been changed. */
+export class UnsupportedServerError extends Error {
+  override name = 'UnsupportedServerError';
+}
+
+/** Throws UnsupportedServerError when a server that says this `server_version_num` is too old. */
+export function checkVersionNumber(versionNumber: number): void {
+  const major = Math.floor(versionNumber / MAJOR);
+  if (major < OLDEST_MAJOR) {
+    throw new UnsupportedServerError(
+      `the server runs PostgreSQL ${major}; this build needs ${OLDEST_MAJOR} or later`,
+    );
+  }
+}
+
+/** Throws UnsupportedServerError when the connected server is too old. Changes nothing. */
+export async function checkConnectedServer(client: Client): Promise<void> {
+  const { rows } = await client.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  );
+  checkVersionNumber(rows[0]?.version ?? 0);
+}
+
+/** Throws UnsupportedServerError when the server of this connection string is too old. Changes nothing. */
+export async function checkServer(url: string): Promise<void> {
+  await withConnection(withDatabase(url, MAINTENANCE_DATABASE), checkConnectedServer);
+}

@@ -15,13 +15,15 @@ import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { waitForExit } from '../dev/processes/managed-process.ts';
 import { askForPart } from './harness/ask.ts';
-import { runStart, START_DEADLINE_MS, untilReady, type StackFile } from './harness/npm-start.ts';
+import { findStartPort, runStart, START_DEADLINE_MS, untilReady, untilServing } from './harness/npm-start.ts';
+import type { StackFile } from './harness/npm-start.ts';
 
 // A clone in a folder that only its owner enters, as /root is in a container. As root the stack must run PostgreSQL under
 // another account, which reaches neither the data nor npm's binaries there.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const { dir: appDir } = await askForPart('app');
+const port = String(await findStartPort());
 const closed = mkdtempSync(path.join(tmpdir(), 'comply-closed-'));
 const clone = path.join(closed, 'clone');
 afterAll(() => rmSync(closed, { recursive: true, force: true }));
@@ -52,10 +54,10 @@ function copyRepository(): void {
 }
 
 async function startOnce(): Promise<StackFile> {
-  const started = runStart(clone, ['--app', appDir, '--port', '17271']);
+  const started = runStart(clone, ['--app', appDir, '--port', port]);
   try {
     const file = await untilReady(started, path.join(clone, '.local'));
-    expect((await fetch(`${file.base_url}/api/health/ready`)).status).toBe(200);
+    await untilServing(file.base_url);
     return file;
   } finally {
     started.child.kill('SIGINT');

@@ -7,15 +7,22 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { waitForExit } from '../dev/processes/managed-process.ts';
 import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
 import { askForPart } from './harness/ask.ts';
-import { runStart, START_DEADLINE_MS, untilHolds, untilReady } from './harness/npm-start.ts';
+import {
+  findStartPort,
+  runStart,
+  START_DEADLINE_MS,
+  untilHolds,
+  untilReady,
+  untilServing,
+} from './harness/npm-start.ts';
 import type { StackFile, Started } from './harness/npm-start.ts';
 
 // `npm start` as a process, as a developer runs it, on a folder and ports of this file.
 
-const FIRST_PORT = '17071';
 const SEVERAL_STARTS_MS = 3 * START_DEADLINE_MS;
 
 const { dir: appDir } = await askForPart('app');
+const port = String(await findStartPort());
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-stack-'));
 const stackFile = path.join(folder, 'stack.json');
 
@@ -23,7 +30,7 @@ const running = new Set<ChildProcess>();
 
 function start(...flags: string[]): Started {
   const root = path.join(import.meta.dirname, '..');
-  const started = runStart(root, ['--folder', folder, '--app', appDir, '--port', FIRST_PORT, ...flags]);
+  const started = runStart(root, ['--folder', folder, '--app', appDir, '--port', port, ...flags]);
   const { child } = started;
   running.add(child);
   child.once('exit', () => running.delete(child));
@@ -78,7 +85,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     first = await untilReady(started, folder);
     expect(first.pid).toBe(started.child.pid);
     expect(statSync(stackFile).mode & 0o777).toBe(0o600);
-    expect((await fetch(`${first.base_url}/api/health/ready`)).status).toBe(200);
+    await untilServing(first.base_url);
 
     const second = start();
     await waitForExit(second.child);
@@ -115,7 +122,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const other = await untilReady(fresh, folder);
     expect(other.tenants.acme.writer).not.toBe(first.tenants.acme.writer);
     expect(await answers(other.base_url)).toBe(false);
-    expect((await fetch(`${other.base_url}/api/health/ready`)).status).toBe(200);
+    await untilServing(other.base_url);
     expect(fresh.output()).toMatch(/\d+ functions \(\d+ HTTP, \d+ Service Bus, \d+ Timers, 1 disabled\)/);
     expect(fresh.output()).not.toContain('health-ready: [');
     fresh.child.kill('SIGINT');

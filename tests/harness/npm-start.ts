@@ -5,10 +5,11 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { z } from 'zod';
+import { findNextFreePort } from '../../dev/processes/free-port.ts';
 import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 
 /** A bound, not an expectation: a start that reaches it hangs. */
-export const START_DEADLINE_MS = 60_000;
+export const START_DEADLINE_MS = 120_000;
 const POLL_MS = 50;
 
 const key = z.string().min(1);
@@ -26,6 +27,15 @@ const stackSchema = z.strictObject({
   redis: z.string().startsWith('redis://').nullable(),
   pid: z.int(),
 });
+
+/** Below the ports that systems give out by themselves, which a part of any stack may have. */
+const PORTS_FROM = 20_000;
+const PORTS = 10_000;
+
+/** A port for a stack to try first, which no other run on this machine uses. */
+export function findStartPort(): Promise<number> {
+  return findNextFreePort(PORTS_FROM + Math.floor(Math.random() * PORTS));
+}
 
 /** What a running stack writes into stack.json. */
 export type StackFile = z.output<typeof stackSchema>;
@@ -74,4 +84,17 @@ export async function untilReady({ child, output }: Started, folder: string): Pr
   });
   expect(child.exitCode, output()).toBeNull();
   return stackSchema.parse(found);
+}
+
+/** Resolves once the stack says that it can serve requests: on a busy machine its first probes may take too long. */
+export async function untilServing(baseUrl: string): Promise<void> {
+  let answer = '';
+  await untilHolds(
+    () => answer,
+    async () => {
+      const response = await fetch(`${baseUrl}/api/health/ready`);
+      answer = `${response.status} ${await response.text()}`;
+      return response.status === 200;
+    },
+  );
 }

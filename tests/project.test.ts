@@ -128,6 +128,24 @@ describe('functions/', () => {
   });
 });
 
+describe('shared/', () => {
+  const sources = files('shared/**/*.ts').filter((file) => !file.endsWith('.test.ts'));
+  const withSql = (sql: RegExp): string[] => sources.filter((file) => sql.test(read(file)));
+
+  it('adds to an outbox in one place, which all writes use', () => {
+    expect(withSql(/insert\s+into\s+ops\.outbox/i)).toEqual(['shared/platform/writes/outbox.ts']);
+    expect(read('shared/platform/writes/outbox.ts').match(/insert\s+into\s+ops\.outbox/gi)).toHaveLength(1);
+    expect(withSql(/(from|into|update)\s+ops\.outbox/i)).toEqual(['shared/platform/writes/outbox.ts']);
+  });
+
+  it('has one implementation of idempotency keys: their locks, claims and answers', () => {
+    expect(withSql(/(from|into|update)\s+ops\.idempotency/i)).toEqual([
+      'shared/platform/writes/idempotency.ts',
+    ]);
+    expect(read('shared/platform/writes/idempotency.ts').match(/into\s+ops\.idempotency/gi)).toHaveLength(1);
+  });
+});
+
 /** Every Node.js on this machine that must run the app: this one, and others on the PATH from 20 on. */
 async function findNodes(): Promise<[version: string, file: string][]> {
   const onPath = (process.env['PATH'] ?? '').split(path.delimiter).map((folder) => path.join(folder, 'node'));

@@ -88,10 +88,11 @@ export class Load {
     return this.#batch(tenant, keyed);
   }
 
-  #write(tenant: LoadTenant, kind: WriteKind, keyed: boolean): Write {
+  /** `repeatable`: whether it is sent until it is done; a whole batch's key makes writes so that have none of their own. */
+  #write(tenant: LoadTenant, kind: WriteKind, keyed: boolean, repeatable = keyed): Write {
     const marker = `${this.#prefix}-${++this.#number}`;
     const key = keyed ? `key-${marker}` : null;
-    const write = { marker, tenantId: tenant.tenantId, kind, idempotencyKey: key, repeatable: keyed };
+    const write = { marker, tenantId: tenant.tenantId, kind, idempotencyKey: key, repeatable };
     this.#options.ledger.writes.push(write);
     return write;
   }
@@ -119,12 +120,16 @@ export class Load {
   }
 
   #batch(tenant: LoadTenant, keyed: boolean): Sending {
-    const writes = Array.from({ length: BATCH_ITEMS }, () => this.#write(tenant, 'mapping', keyed));
+    const whole = keyed && this.#options.random.next() < 0.5;
+    const writes = Array.from({ length: BATCH_ITEMS }, () =>
+      this.#write(tenant, 'mapping', keyed && !whole, keyed),
+    );
     const items = writes.map((write) => ({
       ...mappingBody(write.marker, this.#options.random, true),
       ...(write.idempotencyKey === null ? {} : { idempotency_key: write.idempotencyKey }),
     }));
-    return { tenant, method: 'POST', path: '/api/v1/mappings/batch', body: { items }, headers: {}, writes };
+    const headers: Record<string, string> = whole ? { 'idempotency-key': `batch-${writes[0]?.marker}` } : {};
+    return { tenant, method: 'POST', path: '/api/v1/mappings/batch', body: { items }, headers, writes };
   }
 
   /** Sends; and where the client may, sends again until it is done. */

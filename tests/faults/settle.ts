@@ -33,9 +33,15 @@ export async function readBacklog({ stack, sql }: FaultStack): Promise<Backlog> 
       deadLettered += (await dead.peekMessages(1_000)).length;
       await dead.close();
     }
-    const [row] = await sql.core`select (select count(*)::int from ops.outbox) as outbox,
-      (select count(*)::int from storage_records where archived_at is null) as unarchived`;
-    return { outbox: row?.['outbox'], unarchived: row?.['unarchived'], queued, deadLettered };
+    const outboxes = await Promise.all(
+      [sql.core, sql.billing, sql.analytics].map(
+        (database) => database`select count(*)::int as n from ops.outbox`,
+      ),
+    );
+    const outbox = outboxes.reduce((sum, [row]) => sum + Number(row?.['n']), 0);
+    const [row] = await sql.core`
+      select count(*)::int as unarchived from storage_records where archived_at is null`;
+    return { outbox, unarchived: row?.['unarchived'], queued, deadLettered };
   } finally {
     await bus.close();
   }

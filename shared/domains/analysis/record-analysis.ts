@@ -35,11 +35,11 @@ export const ANALYSIS_WRITE = defineHotWrite({
       insert into analysis_requests (tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority,
         metadata, idempotency_key, status, created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, period, metrics, evidence_refs, analysis_type, priority, metadata,
-             idempotency_key, status, recorded_at, recorded_at, expires_at
+             idempotency_key, status, written_at, written_at, expires_at
         from fresh, scope)
   , response as (
       insert into analysis_responses (tenant_id, request_id, created_at, ${SETTLED_COLUMNS})
-      select scope.tenant_id, request_id, recorded_at, ${SETTLED_VALUES}
+      select scope.tenant_id, request_id, written_at, ${SETTLED_VALUES}
         from fresh, scope where answer is not null)`,
 });
 

@@ -15,7 +15,7 @@ const METRICS_WRITE = defineHotWrite({
       insert into analysis_metrics (tenant_id, id, metric_name, metric_value, metric_unit, time_period, evidence_refs,
         metadata, created_at, expires_at)
       select scope.tenant_id, p.id, p.metric_name, p.metric_value, p.metric_unit, p.time_period, p.evidence_refs,
-             p.metadata, fresh.recorded_at, fresh.expires_at
+             p.metadata, fresh.written_at, fresh.expires_at
         from scope, fresh, jsonb_to_recordset(fresh.points) as p (id uuid, metric_name text,
           metric_value double precision, metric_unit text, time_period timestamptz, evidence_refs jsonb, metadata jsonb))`,
 });

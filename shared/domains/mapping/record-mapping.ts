@@ -53,7 +53,7 @@ export const MAPPING_WRITE = defineHotWrite({
         created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, orchestration_request_id, detector, output, source,
              key_id, model_version, processing_mode, priority, metadata, idempotency_key,
-             status, recorded_at, recorded_at, expires_at
+             status, written_at, written_at, expires_at
         from fresh, scope)
   , response as (
       insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
@@ -61,7 +61,7 @@ export const MAPPING_WRITE = defineHotWrite({
       select scope.tenant_id, request_id, record_id, mapped->'taxonomy', mapped->'scores', (mapped->>'confidence')::float8,
              mapped->>'notes', mapped->'provenance', mapped->'policy_context', mapped->'version_info',
              (mapped->>'processing_time_ms')::int, mapped->>'model_used', response_fingerprint,
-             recorded_at
+             written_at
         from fresh, scope where record_id is not null)
   , record as (
       ${insertRecordsSql(
@@ -74,7 +74,7 @@ export const MAPPING_WRITE = defineHotWrite({
           model_version: 'model_version',
           detector: 'detector',
           metadata: 'metadata',
-          created_at: 'recorded_at',
+          created_at: 'written_at',
         },
         'fresh, scope where record_id is not null',
       )})`,

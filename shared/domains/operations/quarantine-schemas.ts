@@ -16,7 +16,7 @@ export const quarantineQuery = z.object({
 /** A message in quarantine, without its body. */
 export const quarantineItem = z.object({
   id: z.uuid(),
-  queue: z.string().describe('`outbox`: an event that no queue takes.'),
+  queue: z.string().describe('`outbox`: what an outbox held that no queue takes, or that is no event.'),
   reason: z.enum(QUARANTINE_REASONS),
   detail: z.array(z.object({ pointer: z.string(), detail: z.string() })),
   tenant_id: z.string().nullable().describe('Whom it speaks of, as far as that can be told.'),

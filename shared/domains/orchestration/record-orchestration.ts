@@ -56,20 +56,20 @@ export const ORCHESTRATION_WRITE = defineHotWrite({
         required_detectors, excluded_detectors, idempotency_key, status, created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, job_id, content, content_mac, key_id,
              content_type, policy_bundle, routing_plan_id, coverage_rule, environment, processing_mode, priority,
-             metadata, required_detectors, excluded_detectors, idempotency_key, status, recorded_at,
-             recorded_at, expires_at
+             metadata, required_detectors, excluded_detectors, idempotency_key, status, written_at,
+             written_at, expires_at
         from fresh, scope)
   , result as (
       insert into detector_results (tenant_id, request_id, detector, attempt, status, output, metadata, error,
         processing_time_ms, confidence, created_at)
       select scope.tenant_id, fresh.request_id, r.detector, r.attempt, r.status, r.output, r.metadata, r.error,
-             r.processing_time_ms, r.confidence, recorded_at
+             r.processing_time_ms, r.confidence, written_at
         from fresh cross join scope cross join lateral jsonb_to_recordset(fresh.results) as r (detector text,
              attempt int, status text, output jsonb, metadata jsonb, error text, processing_time_ms int,
              confidence float8))
   , response as (
       insert into orchestration_responses (tenant_id, request_id, created_at, ${COMPLETION_TARGETS})
-      select scope.tenant_id, fresh.request_id, recorded_at, ${COMPLETION_VALUES}
+      select scope.tenant_id, fresh.request_id, written_at, ${COMPLETION_VALUES}
         from fresh cross join scope
              cross join lateral jsonb_to_record(fresh.completion) as c (${COMPLETION_COLUMNS})
        where fresh.completion is not null)`,

@@ -1,6 +1,6 @@
 import type { CloudEvent } from '../bus/events.ts';
 import type { DatabaseName, IdempotencyClaim } from '../call/call.ts';
-import { Problem } from '../call/problem.ts';
+import type { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { recordset, type Columns, type Recordset } from '../db/recordset.ts';
 import type { AuditNote, Used } from './caused-events.ts';
@@ -26,7 +26,7 @@ export interface HotWriteDefinition extends Partial<DailyTable> {
   /** The row's own columns. */
   readonly columns: Columns;
   /**
-   * Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`. `recorded_at`
+   * Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`. `written_at`
    * is the instant of a row's request.
    */
   readonly inserts: string;
@@ -35,7 +35,7 @@ export interface HotWriteDefinition extends Partial<DailyTable> {
 const COMMON_COLUMNS = {
   ...CLAIM_COLUMNS,
   request_id: 'uuid',
-  recorded_at: 'timestamptz',
+  written_at: 'timestamptz',
   outbox_id: 'uuid',
   outbox_events: 'jsonb',
 } as const satisfies Columns;

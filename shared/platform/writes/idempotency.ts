@@ -115,13 +115,13 @@ export const CLAIM_LOCK_SQL = `(given.idempotency_key is null
 
 /**
  * SQL that continues a WITH clause after `scope` and `item` and yields `fresh`: the items whose effect is to happen now.
- * `item` has {@link CLAIM_COLUMNS}, `recorded_at`, and {@link CLAIM_LOCK_SQL} as `free`; no two have the same key. The
+ * `item` has {@link CLAIM_COLUMNS}, `written_at`, and {@link CLAIM_LOCK_SQL} as `free`; no two have the same key. The
  * statement's `$2` is the route. An item that is free and not in `fresh` was answered before.
  */
 export const CLAIM_SQL = `
 , claimed as (${store({
   tenant: 'scope.tenant_id',
-  now: 'recorded_at',
+  now: 'written_at',
   from: 'item, scope where free and idempotency_key is not null',
 })})
 , fresh as materialized (

@@ -53,13 +53,12 @@ export class Publisher {
 
   async #run(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-    const guarded: EventSender = {
-      publish: (events) => this.#breaker.execute(() => this.#sender.publish(events)),
-    };
     while (this.#waiting.length > 0) {
       const entries = this.#waiting.splice(0, FLUSH_MAX);
       try {
-        await publishEntries(guarded, this.#databases, entries);
+        await this.#breaker.execute(() => this.#sender.publish(entries.flatMap((entry) => entry.events)));
+        // Deleted once the broker has them, so that a crash in between sends twice rather than never.
+        await deleteFromOutbox(this.#databases, entries);
       } catch (error) {
         log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });
         this.#waiting = [];
@@ -67,17 +66,4 @@ export class Publisher {
     }
     this.#running = undefined;
   }
-}
-
-/** What events are published through. */
-export type EventSender = Pick<BusSender, 'publish'>;
-
-/** Publishes entries, then deletes their rows: in this order, so that a crash in between sends twice rather than never. */
-export async function publishEntries(
-  sender: EventSender,
-  databases: CrossTenantDatabases,
-  entries: readonly OutboxEntry[],
-): Promise<void> {
-  await sender.publish(entries.flatMap((entry) => entry.events));
-  await deleteFromOutbox(databases, entries);
 }

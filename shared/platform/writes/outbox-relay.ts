@@ -1,12 +1,11 @@
 import type { Job, JobRun } from '../jobs/job.ts';
-import { queueOf, type CloudEvent } from '../bus/events.ts';
+import { queueOf } from '../bus/events.ts';
 import { MessageTooLarge } from '../bus/bus-sender.ts';
 import type { DatabaseName, OutboxEntry } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
 import { quarantineMessages } from '../consume/quarantine.ts';
 import { errorFields, log } from '../log/log.ts';
 import { deleteFromOutbox, readOutbox, readRow } from './outbox.ts';
-import { publishEntries } from './outbox-publisher.ts';
 
 /** Younger rows are being published by the process that wrote them; sending them too would only be dropped as duplicates. */
 const AGE_MIN_MS = 10_000;
@@ -77,32 +76,16 @@ async function relayBatch(
 async function relay(run: JobRun, entries: readonly OutboxEntry[]): Promise<void> {
   const { bus, crossTenant } = run.services;
   try {
-    if (entries.every((entry) => entry.events.every((event) => queueOf(event.type) !== undefined))) {
-      await publishEntries(bus, crossTenant, entries);
-      return;
-    }
+    await bus.publish(entries.flatMap((entry) => entry.events));
   } catch (error) {
     if (!(error instanceof MessageTooLarge)) throw error;
+    // The broker has all the others.
+    const tooLarge = new Set(error.events);
+    const fault = { pointer: '', detail: 'is too large for its queue' };
+    for (const entry of entries)
+      for (const event of entry.events) if (tooLarge.has(event)) await setAside(run, entry, event, [fault]);
   }
-  for (const entry of entries) {
-    for (const event of entry.events) {
-      const fault = await publishOne(run, event);
-      if (fault !== undefined) await setAside(run, entry, event, [fault]);
-    }
-    await deleteFromOutbox(crossTenant, [entry]);
-  }
-}
-
-/** Publishes one event; answers why it can never be published, where that is so. */
-async function publishOne(run: JobRun, event: CloudEvent): Promise<Fault | undefined> {
-  if (queueOf(event.type) === undefined) return { pointer: '/type', detail: 'is no type that a queue takes' };
-  try {
-    await run.services.bus.publish([event]);
-    return undefined;
-  } catch (error) {
-    if (error instanceof MessageTooLarge) return { pointer: '', detail: 'is too large for its queue' };
-    throw error;
-  }
+  await deleteFromOutbox(crossTenant, entries);
 }
 
 /** The queue under which operators find what has none. */

@@ -1,4 +1,4 @@
-import { cloudEvent, type CloudEvent } from '../bus/events.ts';
+import { cloudEvent, queueOf, type CloudEvent } from '../bus/events.ts';
 import { faultsOf } from '../call/faults.ts';
 import type { Fault } from '../call/problem.ts';
 import type { CrossTenantDatabases, DatabaseName, OutboxEntry } from '../call/call.ts';
@@ -57,7 +57,10 @@ export function newEntries(
   events: readonly CloudEvent[],
   now: Date,
 ): OutboxEntry[] {
-  const byTenant = grouped(events, (event) => String(namedTenant(event) ?? tenantId));
+  const byTenant = grouped(events, (event) => {
+    const named = namedTenant(event);
+    return typeof named === 'string' ? named : tenantId;
+  });
   return [...byTenant].map(([tenant, ofTenant]) => newEntry(database, tenant, ofTenant, now));
 }
 
@@ -127,6 +130,8 @@ function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
   const parsed = cloudEvent.safeParse(event);
   if (!parsed.success) return faultsOf(parsed.error, '');
   const faults: Fault[] = [];
+  if (queueOf(parsed.data.type) === undefined)
+    faults.push({ pointer: '/type', detail: 'is no type that a queue takes' });
   if (parsed.data.id.length > MESSAGE_ID_MAX)
     faults.push({
       pointer: '/id',

@@ -251,7 +251,7 @@ function rowOf(call: Call, { rows }: HotWrite, item: Item, entry: OutboxEntry): 
     ...item.row,
     ...claimColumns(item.claim, item.reply),
     request_id: item.requestId,
-    recorded_at: call.now,
+    written_at: call.now,
     outbox_id: entry.id,
     outbox_events: entry.events,
   });

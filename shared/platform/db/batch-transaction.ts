@@ -1,11 +1,12 @@
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from './tenant-database.ts';
 
 /** A batch that waits longer for a lock than this gives way: requests queue up behind what waits for a table's lock. */
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**
- * One batch, as a transaction. Batches go through indexes row by row, and never read a table from end to end, however
- * stale the statistics of a partition that was filled yesterday may be.
+ * One batch of changes by keys, as a transaction. Its statements go through indexes row by row and never read a table from end
+ * to end: a partition that is filled since this morning has no statistics, and the planner would then take it for nearly
+ * empty.
  * @throws 55P03 when a lock was not to be had in time; what the batch throws.
  */
 export function inBatch<T>(
@@ -19,20 +20,6 @@ export function inBatch<T>(
               set_config('jit', 'off', true)`,
       [`${LOCK_TIMEOUT_MS}ms`],
     );
-    return run(transaction);
-  });
-}
-
-/**
- * One batch that deletes: no legal hold can be placed between its look at the holds and its commit. Placing one waits for
- * the batch at hand.
- */
-export function inDeletingBatch<T>(
-  database: CrossTenantDatabase,
-  run: (transaction: CrossTenantTransaction) => Promise<T>,
-): Promise<T> {
-  return inBatch(database, async (transaction) => {
-    await transaction.query('lock table legal_holds, data_retention_policies in share mode');
     return run(transaction);
   });
 }

@@ -183,6 +183,59 @@ describe('what a resource causes', () => {
   });
 });
 
+describe('metrics and plans, which are in databases of their own', () => {
+  it('cause an audit entry and usage like any other write', async () => {
+    const body = {
+      service_name: 'mapper',
+      metric_name: unique(),
+      metric_value: 1.5,
+      measured_at: '2026-05-01T00:00:00Z',
+    };
+    const made = await app.request('POST', '/api/v1/performance-metrics', { key: acme.writer, body });
+    expect(made.status).toBe(201);
+    const plan = { plan_id: unique(), plan_name: 'Tailored', plan_type: 'paid', price_monthly: 1 };
+    await app.request('POST', '/api/v1/billing-plans', { key: operator, body: plan });
+    for (const [id, tenant, action] of [
+      [made.body.id, 'acme', 'performance_metric.created'],
+      [plan.plan_id, 'platform', 'billing_plan.created'],
+    ]) {
+      const entries = await until(
+        () => app.admin.core`select tenant_id, action from audit_logs where resource_id = ${id}`,
+        (rows) => rows.length > 0,
+      );
+      expect([...entries]).toEqual([{ tenant_id: tenant, action }]);
+    }
+  });
+
+  it('show what usage events said, by the hour and the day, to their own tenant', async () => {
+    const list = (key: string, query: string): Promise<TestAnswer> =>
+      app.request('GET', `/api/v1/usage-metrics?metric_name=api_calls&${query}`, { key });
+    const { body } = await until(
+      () => list(acme.reader, 'granularity=day'),
+      (answer) => answer.body.items.length > 0,
+    );
+    const [day] = body.items;
+    expect(day).toMatchObject({ metric_name: 'api_calls', granularity: 'day', metric_unit: 'count' });
+    expect([typeof day.metric_value, day.metric_value > 0]).toEqual(['number', true]);
+    expect(day.period_start).toMatch(/T00:00:00\.000Z$/);
+    const read = await app.request('GET', `/api/v1/usage-metrics/${day.id}`, { key: acme.reader });
+    expect([read.status, read.body.id]).toEqual([200, day.id]);
+    const other = await app.request('GET', `/api/v1/usage-metrics/${day.id}`, { key: globex.reader });
+    expect(other.status).toBe(404);
+    const write = await app.request('POST', '/api/v1/usage-metrics', { key: operator, body: {} });
+    expect(write.status).toBe(405);
+  });
+
+  it('have the plans that come with the database, with their prices in minor units', async () => {
+    const read = await app.request('GET', '/api/v1/billing-plans/starter', { key: globex.reader });
+    expect(read.body).toMatchObject({ plan_id: 'starter', price_monthly: 2900, currency: 'USD' });
+    const list = await app.request('GET', '/api/v1/billing-plans?plan_type=enterprise', {
+      key: globex.reader,
+    });
+    expect(list.body.items.map((plan: { plan_id: string }) => plan.plan_id)).toContain('white_glove_basic');
+  });
+});
+
 describe('a legal hold', () => {
   it('is released once, and says by whom', async () => {
     const body = {

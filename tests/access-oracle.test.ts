@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PERMISSIONS, type Permission } from '../shared/platform/auth/permissions.ts';
 import { newId, randomToken } from '../shared/platform/ids/ids.ts';
+import { readApiDocument } from './harness/api-document.ts';
+import { databaseOf } from '../shared/platform/resources/resource.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { DECLARED } from './harness/declared-resources.ts';
+import { rowMaker, templateOf, type RowMaker } from './harness/row-maker.ts';
 import { ROUTES, type Route } from './oracle/routes.ts';
 import { makeWorld, OWNERS, type Owner } from './oracle/world.ts';
 
@@ -17,6 +21,12 @@ const app = await startTestApp();
 // Who may see what does not depend on the plan; a spent allowance would only hide it.
 await app.admin.core`update tenants set plan_id = 'professional'`;
 const world = await makeWorld(app);
+const api = await readApiDocument(app);
+/** Makes what a body refers to: with each tenant's owner's key, whoever sends the body. */
+const makers: Readonly<Record<Owner, RowMaker>> = {
+  acme: rowMaker(app, 'acme', app.keys.acme.owner),
+  globex: rowMaker(app, 'globex', app.keys.globex.owner),
+};
 
 interface Principal {
   readonly owner: Owner;
@@ -55,9 +65,10 @@ async function makePrincipals(): Promise<Principal[]> {
 
 /** What is to become of a request: the statuses it may have. Knows the rules, and nothing of the code. */
 function foretell({ principal, route, target, names, at }: Try): { statuses: number[]; code?: string } {
-  const allowed = { GET: [200], POST: [200, 201, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
+  const allowed = { GET: [200], POST: [200, 201, 207, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
     route.method
   ];
+  if (route.needs === null) return { statuses: [200] };
   if (!principal.permissions.includes(route.needs)) return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
   if (names === 'query' || names === 'header') return { statuses: [403], code: 'TENANT_MISMATCH' };
   switch (route.subject) {
@@ -74,6 +85,7 @@ function foretell({ principal, route, target, names, at }: Try): { statuses: num
       return target === 'platform' ? { statuses: allowed } : { statuses: [404], code: 'NOT_FOUND' };
     case 'create':
     case 'self':
+    case 'public':
     case 'list':
     case 'shared-list':
     case 'global-list':
@@ -86,25 +98,32 @@ function foretell({ principal, route, target, names, at }: Try): { statuses: num
 /** A key gives no more than it has: not even by rotating another. */
 function foretellRotation(principal: Principal, at: number): { statuses: number[]; code?: string } {
   const ids = world.rows[principal.owner]['api-keys'] ?? [];
-  const permissions = world.keyPermissions.get(ids[at % ids.length] ?? '') ?? [];
+  const permissions = world.keyPermissions.get(ids[at % ids.length]?.[0] ?? '') ?? [];
   const holdsAll = permissions.every((permission) => principal.permissions.includes(permission));
   // A key that was rotated already says so first.
   return holdsAll ? { statuses: [201, 409] } : { statuses: [403, 409] };
 }
 
-function idOf({ route, target, at }: Try): string {
-  const ids = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
-  return ids[at % Math.max(1, ids.length)] ?? (route.collection === 'api-keys' ? randomToken(20) : newId());
+/** The ids of the row that is asked for: a known one's, or such as nobody has. */
+function idsOf({ route, target, at }: Try): readonly string[] {
+  const rows = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
+  const nobodys = (): string => (route.collection === 'api-keys' ? randomToken(20) : newId());
+  return rows[at % Math.max(1, rows.length)] ?? (route.path.match(/\{\}/g) ?? []).map(nobodys);
 }
 
-function send(one: Try): Promise<TestAnswer> {
+function pathOf(one: Try): string {
+  const ids = idsOf(one)[Symbol.iterator]();
+  return one.route.path.replace(/\{\}/g, () => ids.next().value ?? '');
+}
+
+async function send(one: Try): Promise<TestAnswer> {
   const { principal, route, names } = one;
-  const path = route.path.replace('{}', idOf(one));
+  const path = pathOf(one);
+  if (route.needs === null) return app.request(route.method, `/api/${path}`);
   const tenant = names === 'itself' ? principal.owner : otherOf(principal.owner);
   const query =
     names === 'query' || names === 'itself' ? `${path.includes('?') ? '&' : '?'}tenant_id=${tenant}` : '';
-  const body =
-    route.subject === 'create' && route.collection === 'routing-plans' ? { plan_name: newId() } : route.body;
+  const body = (await route.freshBody?.(makers[principal.owner])) ?? route.body;
   return app.request(route.method, `/api/v1/${path}${query}`, {
     key: principal.key,
     body,
@@ -114,20 +133,20 @@ function send(one: Try): Promise<TestAnswer> {
 
 /** Every id of the other tenant that is known: in an answer, only as a reference that its own tenant wrote. */
 function strangersIn(one: Try, answer: TestAnswer): string[] {
-  const others = Object.values(world.rows[otherOf(one.principal.owner)]).flat();
+  const others = Object.values(world.rows[otherOf(one.principal.owner)]).flat(2);
   const without = JSON.stringify(answer.body, (key, value: unknown) =>
     key === 'evidence_refs' || key === 'orchestration_request_id' ? undefined : value,
   );
   // The path that was asked for is told back.
-  const asked = idOf(one);
-  return others.filter((id) => id !== asked && without.includes(id));
+  const asked = idsOf(one);
+  return others.filter((id) => !asked.includes(id) && without.includes(id));
 }
 
 /** What a list lacks of the tenant's own rows. */
 function missingIn({ principal, route }: Try, answer: TestAnswer): string[] {
   if (!route.subject.endsWith('list') || answer.status !== 200 || answer.headers.has('link')) return [];
   const text = JSON.stringify(answer.body);
-  return (world.rows[principal.owner][route.collection] ?? []).filter((id) => !text.includes(id));
+  return (world.rows[principal.owner][route.collection] ?? []).flat().filter((id) => !text.includes(id));
 }
 
 const tries = async (): Promise<Try[]> => {
@@ -156,6 +175,15 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
+
+it('knows every route of the app', () => {
+  const known = new Set(ROUTES.map(({ operation }) => operation));
+  expect([...known].sort()).toEqual(api.operations.map(({ id }) => id).sort());
+  for (const { operation, needs } of ROUTES) {
+    const { permission } = api.operations.find(({ id }) => id === operation) ?? {};
+    expect([operation, needs]).toEqual([operation, permission]);
+  }
+});
 
 describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`, () => {
   const counts = { refused: 0, absent: 0, allowed: 0, denials: 0, sources: 0 };
@@ -218,18 +246,20 @@ describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`
 
   it('leave every row with the tenant that it had', async () => {
     for (const owner of OWNERS) {
-      for (const [collection, table, id] of [
+      const declared = DECLARED.filter(({ scope }) => scope !== 'platform').map(
+        (resource) =>
+          [templateOf(resource), resource.table, resource.idColumn, databaseOf(resource)] as const,
+      );
+      for (const [collection, table, id, database = 'core'] of [
         ['orchestrations', 'orchestration_requests', 'request_id'],
         ['mappings', 'mapper_requests', 'request_id'],
         ['analyses', 'analysis_requests', 'request_id'],
         ['records', 'storage_records', 'id'],
-        ['routing-plans', 'routing_plans', 'id'],
-        ['detector-configs', 'detector_configs', 'id'],
-        ['legal-holds', 'legal_holds', 'hold_id'],
         ['api-keys', 'api_keys', 'key_id'],
+        ...declared,
       ] as const) {
-        const ids = world.rows[owner][collection] ?? [];
-        const sql = app.admin.core;
+        const ids = (world.rows[owner][collection] ?? []).map((pathIds) => pathIds.at(-1) ?? '');
+        const sql = app.admin[database];
         const found =
           await sql`select tenant_id from ${sql(table)} where ${sql(id)}::text = any(${[...ids]}::text[])`;
         expect([collection, found.map((row) => row['tenant_id'])]).toEqual([

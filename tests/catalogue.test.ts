@@ -3,12 +3,22 @@ import type { Client } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { checkCatalogue } from '../tools/migrate/catalogue.ts';
 import { withConnection } from '../tools/migrate/connect.ts';
-import { DATABASES, findSnapshotFile } from '../tools/migrate/databases.ts';
+import { DATABASES, findSnapshotFile, type DatabaseName } from '../tools/migrate/databases.ts';
 import { readSchemaSnapshot } from '../tools/migrate/schema-snapshot.ts';
-import { TABLES } from '../tools/migrate/tables.ts';
+import { TABLES, type TableKind } from '../tools/migrate/tables.ts';
+import { databaseOf } from '../shared/platform/resources/resource.ts';
 import { openDatabases } from './harness/databases.ts';
+import { DECLARED } from './harness/declared-resources.ts';
 
 const databases = await openDatabases();
+
+/** Every table that a database is to have, and whose rows are in it. */
+function tablesOf(database: DatabaseName): Record<string, TableKind> {
+  const declared = DECLARED.filter((resource) => databaseOf(resource) === database).map(
+    ({ table, scope }): [string, TableKind] => [table, scope === 'platform' ? 'platform' : 'tenant'],
+  );
+  return { ...TABLES[database], ...Object.fromEntries(declared) };
+}
 
 describe.each(DATABASES)('the %s database', (database) => {
   test('is what its committed snapshot says (changed a migration? npm run migrate:snapshot)', async () => {
@@ -18,7 +28,7 @@ describe.each(DATABASES)('the %s database', (database) => {
 
   test('keeps its tenants apart, table by table', async () => {
     const faults = await withConnection(databases[database].admin, (client) =>
-      checkCatalogue(client, TABLES[database]),
+      checkCatalogue(client, tablesOf(database)),
     );
     expect(faults).toEqual([]);
   });
@@ -29,7 +39,7 @@ async function checkAfter(statements: string): Promise<string[]> {
   return withConnection(databases.core.admin, async (client: Client) => {
     await client.query('begin');
     await client.query(statements);
-    return checkCatalogue(client, TABLES.core);
+    return checkCatalogue(client, tablesOf('core'));
   });
 }
 

@@ -1,8 +1,16 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { drafts, readyToSend, TENANTS, type FuzzRequest, type Pools, type Tenant } from './fuzz/requests.ts';
-import { seedRows } from './fuzz/seed-rows.ts';
+import {
+  collectionOf,
+  drafts,
+  readyToSend,
+  TENANTS,
+  type FuzzRequest,
+  type Pools,
+  type Tenant,
+} from './fuzz/requests.ts';
+import { addRow, seedRows } from './fuzz/seed-rows.ts';
 import { readApiDocument } from './harness/api-document.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
@@ -23,7 +31,7 @@ const keys: Record<Tenant, string> = {
 };
 /** In every text that a tenant sends: seen by another tenant, or in a log line, it has leaked. */
 const markers = Object.fromEntries(
-  TENANTS.map((tenant) => [tenant, `of-${tenant}-${randomUUID()}`]),
+  TENANTS.map((tenant) => [tenant, `of_${tenant}_${randomUUID().replaceAll('-', '')}`]),
 ) as Record<Tenant, string>;
 const pools: Pools = await seedRows(app, keys, markers);
 
@@ -54,20 +62,22 @@ function findFaults(request: FuzzRequest, answer: TestAnswer): string[] {
   ];
 }
 
-/** Learns the ids that an answer made known. */
-function learn({ operation, tenant }: FuzzRequest, { status, body }: TestAnswer): void {
+/** Learns the rows that an answer made known: by its Location, which is the collection's path and an id. */
+function learn({ operation, tenant }: FuzzRequest, { status, headers, body }: TestAnswer): void {
   if (status !== 201 && status !== 206) return;
-  const collection = operation.path.split('/')[3] ?? '';
-  const add = (name: string, id: unknown): void => {
-    if (typeof id !== 'string') return;
-    const pool = pools[tenant].get(name) ?? [];
-    pool.push(id);
-    pools[tenant].set(name, pool);
-  };
-  if (operation.path.includes('{')) return;
-  add(collection, body.request_id ?? body.id ?? body.policy_id ?? body.hold_id ?? body.key_id);
-  add('records', body.record_id);
-  if (collection === 'orchestrations') add('jobs', body.job_id);
+  const template = `${operation.path}/{}`.split('/');
+  const location = (headers.get('location') ?? '').split('/');
+  const fits = template.every((part, n) => part.startsWith('{') || part === location[n]);
+  if (fits && location.length === template.length) {
+    const ids = location.filter((_part, n) => template[n]?.startsWith('{'));
+    addRow(pools[tenant], collectionOf(template.join('/')), ids);
+  }
+  for (const [collection, id] of [
+    ['records', body.record_id],
+    ['jobs', body.job_id],
+  ]) {
+    if (typeof id === 'string') addRow(pools[tenant], collection, [id]);
+  }
 }
 
 async function send(request: FuzzRequest): Promise<string | undefined> {
@@ -85,6 +95,14 @@ async function send(request: FuzzRequest): Promise<string | undefined> {
   const sent = JSON.stringify({ tenant, headers, payload }).slice(0, 1_500);
   return `${operation.id} ${operation.method} ${path}\n  ${faults.join('\n  ')}\n  sent ${sent}\n  got ${JSON.stringify(answer.body).slice(0, 800)}`;
 }
+
+it('has rows to name in the path of every route', () => {
+  const named = api.operations.filter(({ path }) => path.includes('{') && !path.includes('/lineage/'));
+  const missing = named.filter(({ path }) =>
+    [pools.acme, pools.platform].every((pool) => !pool.has(collectionOf(path))),
+  );
+  expect(missing.map(({ id }) => id)).toEqual([]);
+});
 
 describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
   it(

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { DECLARED } from './harness/declared-resources.ts';
+import { describeResource } from './harness/describe-resource.ts';
 
 const app = await startTestApp();
 const { acme, globex, operator } = app.keys;
@@ -9,190 +11,7 @@ const unique = ((): (() => string) => {
   return () => `t${(n += 1)}`;
 })();
 
-/** Every resource with a body that is valid: what differs is in the table, what is the same is in the tests. */
-const RESOURCES = [
-  {
-    name: 'routing-plans',
-    id: 'id',
-    writer: acme.writer,
-    body: () => ({ plan_name: unique(), primary_detectors: ['regex-pii'] }),
-    change: { coverage_threshold: 0.5 },
-    removed: 404,
-    clash: true,
-  },
-  {
-    name: 'detector-configs',
-    id: 'id',
-    writer: acme.writer,
-    body: () => ({ detector_name: unique(), detector_type: 'pii', version: '2.1' }),
-    change: { confidence_threshold: 0.9 },
-    removed: 404,
-    clash: true,
-  },
-  {
-    name: 'analysis-templates',
-    id: 'id',
-    writer: acme.writer,
-    body: () => ({
-      template_name: unique(),
-      template_type: 'gap_analysis',
-      template_content: {
-        explanation: 'From {{period.start}}.',
-        remediation_steps: ['Review.'],
-        policy_recommendations: [],
-      },
-      variables: ['period.start'],
-      version: '1',
-    }),
-    change: { metadata: { owner: 'risk' } },
-    removed: 404,
-    clash: true,
-  },
-  {
-    name: 'taxonomy-labels',
-    id: 'id',
-    writer: operator,
-    body: () => ({ label: `TEST.${unique()}`, category: 'TEST', taxonomy_version: 'x' }),
-    change: { severity: 'critical' },
-    removed: 200,
-    clash: true,
-  },
-  {
-    name: 'compliance-mappings',
-    id: 'id',
-    writer: operator,
-    body: () => ({
-      taxonomy_label: 'BIAS.Race',
-      compliance_framework: 'SOC2',
-      framework_requirement: unique(),
-      frameworks_version: 'x',
-    }),
-    change: { remediation_guidance: 'Retrain.' },
-    removed: 200,
-    clash: true,
-  },
-  {
-    name: 'model-versions',
-    id: 'id',
-    writer: operator,
-    body: () => ({ model_name: unique(), version: '1.0.0', model_path: 'models/m/1.0.0' }),
-    change: { checksum: 'a'.repeat(64) },
-    removed: 200,
-    clash: true,
-  },
-  {
-    name: 'data-retention-policies',
-    id: 'policy_id',
-    writer: acme.owner,
-    body: () => ({ data_type: 'analyses', retention_days: 30 }),
-    change: { retention_days: 60 },
-    removed: 200,
-    clash: true,
-  },
-  {
-    name: 'legal-holds',
-    id: 'hold_id',
-    writer: acme.owner,
-    body: () => ({ name: unique(), reason: 'litigation', scope: { data_types: ['mappings'] } }),
-    change: null,
-    removed: null,
-    clash: false,
-  },
-] as const;
-
-type ResourceCase = (typeof RESOURCES)[number];
-
-const post = (resource: ResourceCase, body: unknown, headers = {}): Promise<TestAnswer> =>
-  app.request('POST', `/api/v1/${resource.name}`, { key: resource.writer, body, headers });
-
-describe.each(RESOURCES)('$name', (resource) => {
-  it('is made, read by whoever may see it, listed, replaced and removed', async () => {
-    const body = resource.body();
-    const made = await post(resource, body);
-    expect([made.status, made.body]).toEqual([201, expect.objectContaining(body)]);
-    const id: string = made.body[resource.id];
-    const path = `/api/v1/${resource.name}/${id}`;
-    expect(made.headers.get('location')).toBe(path);
-    expect(made.headers.get('etag')).toBe('"1"');
-
-    const read = await app.request('GET', path, { key: acme.reader });
-    expect([read.status, read.body]).toEqual([200, made.body]);
-    const again = await app.request('GET', path, { key: acme.reader, headers: { 'if-none-match': '"1"' } });
-    expect([again.status, again.body, again.headers.get('etag')]).toEqual([304, '', '"1"']);
-
-    const listed = await app.request('GET', `/api/v1/${resource.name}?limit=1`, { key: acme.reader });
-    expect(listed.body.items).toEqual([made.body]);
-
-    if (resource.clash) {
-      const clash = await post(resource, body);
-      expect([clash.status, clash.body.code]).toEqual([409, 'CONFLICT']);
-      // In the resource's own words: the constraint that it names is the one that refused.
-      expect(clash.body.detail).not.toBe('It exists already.');
-    }
-    if (resource.change !== null) {
-      const changed = { ...body, ...resource.change };
-      const sent = { key: resource.writer, body: changed };
-      const blind = await app.request('PUT', path, sent);
-      expect([blind.status, blind.body.errors[0].pointer]).toEqual([400, 'header/If-Match']);
-      const replaced = await app.request('PUT', path, { ...sent, headers: { 'if-match': '"1"' } });
-      expect([replaced.status, replaced.headers.get('etag')]).toEqual([200, '"2"']);
-      expect(replaced.body).toMatchObject(changed);
-      const late = await app.request('PUT', path, { ...sent, headers: { 'if-match': '"1"' } });
-      expect([late.status, late.body.code]).toEqual([412, 'PRECONDITION_FAILED']);
-    } else {
-      const refused = await app.request('PUT', path, { key: resource.writer, body });
-      expect([refused.status, refused.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
-    }
-    if (resource.removed !== null) {
-      const stale = await app.request('DELETE', path, {
-        key: resource.writer,
-        headers: { 'if-match': '"1"' },
-      });
-      expect(stale.status).toBe(412);
-      const removed = await app.request('DELETE', path, { key: resource.writer });
-      expect([removed.status, removed.body]).toEqual([204, '']);
-      const after = await app.request('GET', path, { key: acme.reader });
-      expect(after.status).toBe(resource.removed);
-      if (resource.removed === 200) expect(after.body.is_active).toBe(false);
-    }
-  });
-
-  it('refuses what it does not know, a missing permission, and another’s row', async () => {
-    const unknown = await post(resource, { ...resource.body(), surprise: 1 });
-    expect([unknown.status, unknown.body.errors]).toEqual([
-      400,
-      [{ pointer: '/surprise', detail: 'is not a known field' }],
-    ]);
-    const reader = await app.request('POST', `/api/v1/${resource.name}`, {
-      key: acme.reader,
-      body: resource.body(),
-    });
-    expect([reader.status, reader.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
-    const made = await post(resource, resource.body());
-    const path = `/api/v1/${resource.name}/${made.body[resource.id]}`;
-    const other = await app.request('GET', path, { key: globex.owner });
-    expect(other.status).toBe(resource.writer === operator ? 200 : 404);
-    if (resource.change !== null && resource.writer !== operator) {
-      const taken = await app.request('PUT', path, {
-        key: globex.owner,
-        body: resource.body(),
-        headers: { 'if-match': '*' },
-      });
-      const deleted = await app.request('DELETE', path, { key: globex.owner });
-      expect([taken.status, deleted.status]).toEqual([404, 404]);
-    }
-    await app.request('DELETE', path, { key: resource.writer });
-  });
-
-  it('answers a repeated Idempotency-Key with the first answer, and makes one row', async () => {
-    const body = resource.body();
-    const headers = { 'idempotency-key': unique() };
-    const first = await post(resource, body, headers);
-    const second = await post(resource, body, headers);
-    expect([second.status, second.body, second.headers.get('etag')]).toEqual([201, first.body, '"1"']);
-    expect(second.headers.get('idempotency-replayed')).toBe('true');
-  });
-});
+for (const resource of DECLARED) describeResource(app, resource);
 
 describe('a list', () => {
   it('goes page by page over a tenant’s own rows and the platform’s, and can be narrowed', async () => {
@@ -361,6 +180,59 @@ describe('what a resource causes', () => {
     expect(await record()).toBe(10);
     await app.request('DELETE', policy.headers.get('location') ?? '', { key: globex.owner });
     expect(await record()).toBe(90);
+  });
+});
+
+describe('metrics and plans, which are in databases of their own', () => {
+  it('cause an audit entry and usage like any other write', async () => {
+    const body = {
+      service_name: 'mapper',
+      metric_name: unique(),
+      metric_value: 1.5,
+      measured_at: '2026-05-01T00:00:00Z',
+    };
+    const made = await app.request('POST', '/api/v1/performance-metrics', { key: acme.writer, body });
+    expect(made.status).toBe(201);
+    const plan = { plan_id: unique(), plan_name: 'Tailored', plan_type: 'paid', price_monthly: 1 };
+    await app.request('POST', '/api/v1/billing-plans', { key: operator, body: plan });
+    for (const [id, tenant, action] of [
+      [made.body.id, 'acme', 'performance_metric.created'],
+      [plan.plan_id, 'platform', 'billing_plan.created'],
+    ]) {
+      const entries = await until(
+        () => app.admin.core`select tenant_id, action from audit_logs where resource_id = ${id}`,
+        (rows) => rows.length > 0,
+      );
+      expect([...entries]).toEqual([{ tenant_id: tenant, action }]);
+    }
+  });
+
+  it('show what usage events said, by the hour and the day, to their own tenant', async () => {
+    const list = (key: string, query: string): Promise<TestAnswer> =>
+      app.request('GET', `/api/v1/usage-metrics?metric_name=api_calls&${query}`, { key });
+    const { body } = await until(
+      () => list(acme.reader, 'granularity=day'),
+      (answer) => answer.body.items.length > 0,
+    );
+    const [day] = body.items;
+    expect(day).toMatchObject({ metric_name: 'api_calls', granularity: 'day', metric_unit: 'count' });
+    expect([typeof day.metric_value, day.metric_value > 0]).toEqual(['number', true]);
+    expect(day.period_start).toMatch(/T00:00:00\.000Z$/);
+    const read = await app.request('GET', `/api/v1/usage-metrics/${day.id}`, { key: acme.reader });
+    expect([read.status, read.body.id]).toEqual([200, day.id]);
+    const other = await app.request('GET', `/api/v1/usage-metrics/${day.id}`, { key: globex.reader });
+    expect(other.status).toBe(404);
+    const write = await app.request('POST', '/api/v1/usage-metrics', { key: operator, body: {} });
+    expect(write.status).toBe(405);
+  });
+
+  it('have the plans that come with the database, with their prices in minor units', async () => {
+    const read = await app.request('GET', '/api/v1/billing-plans/starter', { key: globex.reader });
+    expect(read.body).toMatchObject({ plan_id: 'starter', price_monthly: 2900, currency: 'USD' });
+    const list = await app.request('GET', '/api/v1/billing-plans?plan_type=enterprise', {
+      key: globex.reader,
+    });
+    expect(list.body.items.map((plan: { plan_id: string }) => plan.plan_id)).toContain('white_glove_basic');
   });
 });
 

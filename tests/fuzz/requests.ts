@@ -8,8 +8,11 @@ export const TENANTS = ['acme', 'globex', 'platform'] as const;
 export type Tenant = (typeof TENANTS)[number];
 const OTHER: Readonly<Record<Tenant, Tenant>> = { acme: 'globex', globex: 'acme', platform: 'acme' };
 
-/** What is known of the rows that exist: ids by tenant and collection (`mappings`, `records`, …). */
-export type Pools = Readonly<Record<Tenant, Map<string, string[]>>>;
+/**
+ * What is known of the rows that exist, by tenant and collection (`mappings`, `services/{}/milestones`): for each row the
+ * ids in its path, its own last.
+ */
+export type Pools = Readonly<Record<Tenant, Map<string, (readonly string[])[]>>>;
 
 /** One request as it is sent. */
 export interface FuzzRequest {
@@ -79,7 +82,7 @@ export function drafts(
   markers: Readonly<Record<Tenant, string>>,
   pools: Pools,
 ): fc.Arbitrary<Draft> {
-  const ids = TENANTS.flatMap((tenant) => pools[tenant].get('orchestrations') ?? []);
+  const ids = TENANTS.flatMap((tenant) => pools[tenant].get('orchestrations') ?? []).flat();
   const byTenant = TENANTS.map((tenant) => {
     const source = sourceOf(markers[tenant], ids);
     return {
@@ -212,27 +215,43 @@ function headersOf(other: Tenant): fc.Arbitrary<Record<string, string>> {
     ) as fc.Arbitrary<Record<string, string>>;
 }
 
-/** Which collection a path's parameter names one of. */
-export function collectionOf(path: string, parameter: string): string {
-  const before = path.slice(0, path.indexOf(`/{${parameter}}`)).split('/');
-  return before.at(-1) ?? '';
+/** The collection that the last parameter of a path names a row of: the path before it, `services/{}/milestones`. */
+export function collectionOf(path: string): string {
+  const before = path.slice('/api/v1/'.length, Math.max(0, path.lastIndexOf('/{')));
+  return before.replace(/\{\w+\}/g, '{}');
 }
+
+/** The ids in the path of a row that exists: the tenant's own, another's, or one of the platform's, which all may read. */
+function knownIds({ operation, tenant, params }: Draft, collection: string, pools: Pools): readonly string[] {
+  const last = params.at(-1);
+  if (last === undefined) return [];
+  const owner = last.from === 'other' ? OTHER[tenant] : tenant;
+  const rows = pools[owner].get(collection) ?? pools.platform.get(collection) ?? [];
+  const ids = rows[last.at % Math.max(1, rows.length)] ?? [];
+  // Lineage names a row by its kind and its own id.
+  return operation.path.startsWith(LINEAGE) ? ['', ...ids.slice(-1)] : ids;
+}
+
+const LINEAGE = '/api/v1/lineage/';
+const KINDS: Readonly<Record<string, string>> = {
+  orchestration: 'orchestrations',
+  mapping: 'mappings',
+  record: 'records',
+  analysis: 'analyses',
+};
 
 /** Puts ids that exist at this moment into a draft's path. */
 export function readyToSend(draft: Draft, pools: Pools): FuzzRequest {
   const { operation, tenant } = draft;
+  const kind = operation.path.startsWith(LINEAGE) ? draft.params[0]?.given : undefined;
+  const collection = kind === undefined ? collectionOf(operation.path) : (KINDS[kind] ?? '');
+  const ids = knownIds(draft, collection, pools);
   let path = operation.path;
   parametersOf(operation, 'path').forEach(({ name }, n) => {
     const param = draft.params[n];
     if (param === undefined) return;
-    const kind = path.startsWith('/api/v1/lineage/') && name === 'id' ? path.split('/')[4] : undefined;
-    const collection =
-      kind === undefined ? collectionOf(operation.path, name) : `${decodeURIComponent(kind)}s`;
-    const owner = param.from === 'other' ? OTHER[tenant] : tenant;
-    const pool = pools[owner].get(collection.replace(/ys$/, 'yses').replace('analysiss', 'analyses')) ?? [];
-    const known = pool[param.at % Math.max(1, pool.length)];
-    const value = param.from === 'given' || known === undefined ? param.given : known;
-    path = path.replace(`{${name}}`, pathPart(value));
+    const known = param.from === 'given' ? undefined : ids[n];
+    path = path.replace(`{${name}}`, pathPart(known === undefined || known === '' ? param.given : known));
   });
   const query = draft.query.map(([name, value]) => `${pathPart(name)}=${pathPart(value)}`).join('&');
   const headers = { ...draft.headers };

@@ -1,5 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '../../shared/platform/ids/ids.ts';
+import type { ResourceScope } from '../../shared/platform/resources/resource.ts';
+import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
+import { DECLARED } from '../harness/declared-resources.ts';
+import { rowMaker, templateOf } from '../harness/row-maker.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { TENANTS, type Pools, type Tenant } from './requests.ts';
 
@@ -15,11 +19,13 @@ export async function seedRows(
   keys: Readonly<Record<Tenant, string>>,
   markers: Readonly<Record<Tenant, string>>,
 ): Promise<Pools> {
-  const pools = Object.fromEntries(TENANTS.map((tenant) => [tenant, new Map<string, string[]>()])) as Pools;
+  const pools: Pools = { acme: new Map(), globex: new Map(), platform: new Map() };
   for (const tenant of ['acme', 'globex'] as const) {
-    await seedTenant(app, tenant, keys[tenant], markers[tenant], pools[tenant]);
+    await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
+    await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools[tenant]);
   }
-  await seedPlatform(app, keys.platform, pools.platform);
+  await seedPlatform(app, pools.platform);
+  await seedDeclared(app, 'platform', keys.platform, markers.platform, pools.platform);
   const jobs = await app.request('GET', '/api/v1/platform/jobs', { key: keys.platform });
   const names: string[] = jobs.body.items.map(({ job }: { job: string }) => job);
   for (const tenant of TENANTS) {
@@ -29,39 +35,35 @@ export async function seedRows(
     );
     pools[tenant].set(
       'audit-logs',
-      found.body.items.map(({ id }: { id: string }) => id),
+      found.body.items.map(({ id }: { id: string }) => [id]),
     );
   }
-  pools.platform.set('jobs', names);
+  pools.platform.set(
+    'platform/jobs',
+    names.map((name) => [name]),
+  );
   return pools;
 }
 
-type Post = (collection: string, body: object) => Promise<Record<string, string | undefined>>;
+/** Adds a row to a pool. */
+export function addRow(
+  pool: Map<string, (readonly string[])[]>,
+  collection: string,
+  ids: readonly string[],
+): void {
+  pool.set(collection, [...(pool.get(collection) ?? []), ids]);
+}
 
-function poster(app: TestApp, key: string, pool: Map<string, string[]>): Post {
-  return async (collection, body) => {
+async function seedTenant(app: TestApp, key: string, marker: string, pool: Pools[Tenant]): Promise<void> {
+  const post = async (collection: string, body: object): Promise<void> => {
     const answer = await app.request('POST', `/api/v1/${collection}`, { key, body });
     if (answer.status !== 201)
       throw new Error(`${collection} was not seeded: ${answer.status} ${JSON.stringify(answer.body)}`);
-    const id =
-      answer.body.request_id ??
-      answer.body.id ??
-      answer.body.policy_id ??
-      answer.body.hold_id ??
-      answer.body.key_id;
-    pool.set(collection, [...(pool.get(collection) ?? []), id]);
-    return answer.body;
+    const { request_id: requestId, key_id: keyId, record_id: recordId, job_id: jobId } = answer.body;
+    addRow(pool, collection, [requestId ?? keyId]);
+    if (recordId !== undefined) addRow(pool, 'records', [recordId]);
+    if (jobId !== undefined) addRow(pool, 'jobs', [jobId]);
   };
-}
-
-async function seedTenant(
-  app: TestApp,
-  tenant: Tenant,
-  key: string,
-  marker: string,
-  pool: Map<string, string[]>,
-): Promise<void> {
-  const post = poster(app, key, pool);
   const metadata = { marker };
   for (let n = 0; n < EACH; n++) {
     const orchestration = {
@@ -70,12 +72,11 @@ async function seedTenant(
       policy_bundle: 'default',
       environment: 'dev',
     };
-    const made = await post('orchestrations', {
+    await post('orchestrations', {
       ...orchestration,
       metadata,
       processing_mode: n % 2 === 0 ? 'async' : 'sync',
     });
-    if (made['job_id'] !== undefined) pool.set('jobs', [...(pool.get('jobs') ?? []), made['job_id']]);
     const mapping = { detector: 'regex-pii', source_data: marker, model_version: 'v1', metadata };
     const response = {
       taxonomy: ['PII.Identifier.SSN'],
@@ -85,45 +86,49 @@ async function seedTenant(
       processing_time_ms: 1,
       model_used: 'm',
     };
-    const mapped = await post('mappings', n % 2 === 0 ? { ...mapping, response } : mapping);
-    if (mapped['record_id'] !== undefined)
-      pool.set('records', [...(pool.get('records') ?? []), mapped['record_id']]);
+    await post('mappings', n % 2 === 0 ? { ...mapping, response } : mapping);
     const period = { start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00Z' };
     await post('analyses', { period, metrics: { marker }, metadata });
-    await post('routing-plans', { plan_name: `${marker}-${n}` });
-    await post('detector-configs', { detector_name: `${marker}-${n}`, detector_type: 'pii', version: '1' });
-    await post('legal-holds', { name: marker, reason: marker, scope: { data_types: ['analyses'] } });
     await post('api-keys', { key_name: marker, permission_set: 'reader' });
   }
-  await post('data-retention-policies', { data_type: 'analyses', retention_days: 400, description: marker });
-  await post('analysis-templates', {
-    template_name: marker,
-    template_type: `own_${tenant}`,
-    template_content: { explanation: marker, remediation_steps: [], policy_recommendations: [] },
-    version: '1',
-  });
   const points = [{ metric_name: marker, metric_value: 1, time_period: '2026-01-01T00:00:00Z', metadata }];
   await app.request('POST', '/api/v1/analysis-metrics', { key, body: { metrics: points } });
 }
 
-async function seedPlatform(app: TestApp, key: string, pool: Map<string, string[]>): Promise<void> {
-  await app.admin
-    .billing`insert into billing_plans (plan_id, plan_name, plan_type) values ('free', 'Free', 'free')
-    on conflict do nothing`;
-  const post = poster(app, key, pool);
+/** Which resources a tenant makes rows of, by their scope. */
+const OWN: Readonly<Record<Tenant, readonly ResourceScope[]>> = {
+  acme: ['tenant', 'shared'],
+  globex: ['tenant', 'shared'],
+  platform: ['shared', 'platform'],
+};
+
+/** Rows of the declared resources: of each as many as its own rules allow, up to {@link EACH}. */
+async function seedDeclared(
+  app: TestApp,
+  tenant: Tenant,
+  key: string,
+  marker: string,
+  pool: Pools[Tenant],
+): Promise<void> {
+  const maker = rowMaker(app, tenant, key, marker);
+  for (const resource of DECLARED.filter(({ scope }) => OWN[tenant].includes(scope))) {
+    for (let n = 0; n < EACH; n++) {
+      const row = await maker.tryMake(resource);
+      if (row === undefined) break;
+      addRow(pool, templateOf(resource), row.pathIds);
+    }
+  }
+}
+
+async function seedPlatform(app: TestApp, pool: Pools[Tenant]): Promise<void> {
+  const model = rowMaker(app, 'platform', app.keys.operator, 'fuzz');
+  const { row } = await model.make(modelVersions);
+  addRow(pool, 'models/{}/versions', [String(row['model_name']), String(row['version'])]);
   for (let n = 0; n < EACH; n++) {
-    await post('taxonomy-labels', { label: `FUZZ.label_${n}`, category: 'FUZZ', taxonomy_version: '1' });
-    await post('compliance-mappings', {
-      taxonomy_label: 'BIAS.Race',
-      compliance_framework: 'SOC2',
-      framework_requirement: `CC${n}`,
-      frameworks_version: '1',
-    });
-    await post('model-versions', { model_name: 'fuzz', version: `${n}`, model_path: 'models/fuzz' });
     const id = newId();
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
-    pool.set('quarantine', [...(pool.get('quarantine') ?? []), id]);
+    addRow(pool, 'platform/quarantine', [id]);
   }
-  pool.set('tenants', ['acme', 'globex']);
+  for (const tenant of ['acme', 'globex']) addRow(pool, 'platform/tenants', [tenant]);
 }

@@ -53,7 +53,8 @@ const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const OCCASIONAL = new Set(['Idempotency-Replayed', 'Link']);
 
 const json = z.record(z.string(), z.unknown());
-const content = z.record(z.string(), z.object({ schema: json }));
+// Bytes have a media type and no schema.
+const content = z.record(z.string(), z.object({ schema: json.default({}) }));
 const operationSchema = z.object({
   operationId: z.string(),
   summary: z.string(),

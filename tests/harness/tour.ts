@@ -1,5 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '../../shared/platform/ids/ids.ts';
+import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
+import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
+import { isVersioned, type Resource, type Verb } from '../../shared/platform/resources/resource.ts';
+import { DECLARED } from './declared-resources.ts';
+import { rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 
 /** One request of the tour and its answer. */
@@ -62,13 +67,15 @@ export async function takeTour(app: TestApp): Promise<Stop[]> {
   await tourOrchestrations(owner);
   await tourMappings(app, owner);
   await tourAnalyses(owner);
-  await tourResources(owner, operator);
+  await tourResources(app, (key) => send.bind(undefined, key));
+  await tourModelsAndHolds(app, owner, operator);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
   return stops;
 }
 
+type SendAs = (key: string) => Send;
 type Send = (
   operation: string,
   expected: number,
@@ -150,101 +157,52 @@ async function tourAnalyses(send: Send): Promise<void> {
   await send('analysis-metrics-list', 200, 'GET', bucketed);
 }
 
-/** A resource's own routes, by who writes it. `removal`: what its DELETE is called, if it has one. */
-interface ResourceTour {
-  readonly name: string;
-  readonly id: string;
-  readonly removal?: 'delete' | 'deactivate';
-  readonly body: () => object;
+/** The routes of every declared resource, on rows made from its sample. */
+async function tourResources(app: TestApp, sendAs: SendAs): Promise<void> {
+  const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour');
+  for (const resource of DECLARED) await tourResource(rows, resource, sendAs(rows.keyFor(resource)));
 }
 
-const OWNERS: readonly ResourceTour[] = [
-  { name: 'routing-plans', id: 'id', removal: 'delete', body: () => ({ plan_name: newId() }) },
-  {
-    name: 'detector-configs',
-    id: 'id',
-    removal: 'delete',
-    body: () => ({ detector_name: newId(), detector_type: 'pii', version: '1' }),
-  },
-  {
-    name: 'analysis-templates',
-    id: 'id',
-    removal: 'delete',
-    body: () => ({
-      template_name: newId(),
-      template_type: 'gap_analysis',
-      template_content: {
-        explanation: 'From {{period.start}}.',
-        remediation_steps: [],
-        policy_recommendations: [],
-      },
-      variables: ['period.start'],
-      version: '1',
-    }),
-  },
-  {
-    name: 'data-retention-policies',
-    id: 'policy_id',
-    removal: 'deactivate',
-    body: () => ({ data_type: 'analyses', retention_days: 30 }),
-  },
-  { name: 'legal-holds', id: 'hold_id', body: () => ({ name: newId(), reason: 'a case', scope: {} }) },
-];
-
-const OPERATORS: readonly ResourceTour[] = [
-  {
-    name: 'taxonomy-labels',
-    id: 'id',
-    removal: 'deactivate',
-    body: () => ({ label: `TOUR.x${newId().replaceAll('-', '')}`, category: 'TOUR', taxonomy_version: '1' }),
-  },
-  {
-    name: 'compliance-mappings',
-    id: 'id',
-    removal: 'deactivate',
-    body: () => ({
-      taxonomy_label: 'BIAS.Race',
-      compliance_framework: 'SOC2',
-      framework_requirement: newId(),
-      frameworks_version: '1',
-    }),
-  },
-  {
-    name: 'model-versions',
-    id: 'id',
-    removal: 'deactivate',
-    body: () => ({ model_name: newId(), version: '1', model_path: 'models/m' }),
-  },
-];
-
-async function tourResources(owner: Send, operator: Send): Promise<void> {
-  for (const [send, tours] of [
-    [owner, OWNERS],
-    [operator, OPERATORS],
-  ] as const) {
-    for (const tour of tours) await tourResource(send, tour);
+async function tourResource(rows: RowMaker, resource: Resource, send: Send): Promise<void> {
+  const { name, idColumn, verbs } = resource;
+  const operationOf = (verb: Verb): string => `${name}-${verb}`;
+  let row: string;
+  if (verbs.includes('create')) {
+    const { path, body } = await rows.sample(resource);
+    const made = await send(operationOf('create'), 201, 'POST', below(path), body);
+    row = `${below(path)}/${made.body[idColumn]}`;
+  } else {
+    row = below((await rows.make(resource)).path);
   }
+  const collection = row.slice(0, row.lastIndexOf('/'));
+  if (verbs.includes('list')) await send(operationOf('list'), 200, 'GET', collection);
+  if (verbs.includes('read')) {
+    const read = await send(operationOf('read'), 200, 'GET', row);
+    const seen = { 'if-none-match': read.body.etag };
+    if (isVersioned(resource)) await send(operationOf('read'), 304, 'GET', row, undefined, seen);
+  }
+  if (verbs.includes('replace')) {
+    const { [idColumn]: _chosen, ...body } = (await rows.sample(resource)).body;
+    await send(operationOf('replace'), 200, 'PUT', row, body, { 'if-match': '*' });
+  }
+  for (const verb of ['delete', 'deactivate'] as const)
+    if (verbs.includes(verb)) await send(operationOf(verb), 204, 'DELETE', row);
 }
 
-async function tourResource(send: Send, { name, id, removal, body }: ResourceTour): Promise<void> {
-  const given = body();
-  const made = await send(`${name}-create`, 201, 'POST', `v1/${name}`, given);
-  const path = `v1/${name}/${made.body[id]}`;
-  await send(`${name}-list`, 200, 'GET', `v1/${name}`);
-  const read = await send(`${name}-read`, 200, 'GET', path);
-  const etag = { 'if-match': read.body.etag };
-  await send(`${name}-read`, 304, 'GET', path, undefined, { 'if-none-match': read.body.etag });
-  if (name === 'model-versions') {
-    await send('models-read-version', 200, 'GET', `v1/models/${made.body.model_name}/versions/1`);
-    await send('model-versions-activate', 200, 'POST', `${path}/activate`);
-  }
-  if (name === 'legal-holds') {
-    await send('legal-holds-release', 200, 'POST', `${path}/release`);
-    return;
-  }
-  const match = name === 'model-versions' ? { 'if-match': '*' } : etag;
-  await send(`${name}-replace`, 200, 'PUT', path, given, match);
-  if (removal !== undefined) await send(`${name}-${removal}`, 204, 'DELETE', path);
+/** A path as the tour writes it, without `/api/`. */
+function below(path: string): string {
+  return path.slice('/api/'.length);
+}
+
+/** What a model version and a legal hold have beside the routes of their resources. */
+async function tourModelsAndHolds(app: TestApp, owner: Send, operator: Send): Promise<void> {
+  const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour');
+  const model = await rows.make(modelVersions);
+  const byName = `v1/models/${String(model.row['model_name'])}/versions/${String(model.row['version'])}`;
+  await owner('models-read-version', 200, 'GET', byName);
+  await operator('model-versions-activate', 200, 'POST', `${below(model.path)}/activate`);
+  const hold = await rows.make(legalHolds);
+  await owner('legal-holds-release', 200, 'POST', `${below(hold.path)}/release`);
 }
 
 async function tourKeysAndSettings(send: Send): Promise<void> {

@@ -1,63 +1,94 @@
 import type { Permission } from '../../shared/platform/auth/permissions.ts';
+import {
+  writePermissionOf,
+  type Resource,
+  type ResourceScope,
+} from '../../shared/platform/resources/resource.ts';
+import { DECLARED } from '../harness/declared-resources.ts';
+import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 
 /**
  * What a route is about. `row`: one row of a collection, the tenant's own. `shared`: one row, the tenant's own or a default
- * of the platform's. `global`: one row of a table that all may read. `list` and `shared-list`: many of them. `create`:
- * a new one. `self`: what there is one of for a tenant.
+ * of the platform's. `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them.
+ * `create`: a new one. `self`: what there is one of for a tenant. `public`: the same for everybody.
  */
 export type Subject =
-  'row' | 'shared' | 'global' | 'list' | 'shared-list' | 'global-list' | 'create' | 'self';
+  'row' | 'shared' | 'global' | 'list' | 'shared-list' | 'global-list' | 'create' | 'self' | 'public';
 
 /** One route as the access rules see it, written down apart from the code that is tested. */
 export interface Route {
+  /** The OpenAPI operation. */
+  readonly operation: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** `{}` is the row's id. */
+  /** Each `{}` is an id of the row's path. */
   readonly path: string;
   readonly collection: string;
   readonly subject: Subject;
-  readonly needs: Permission;
+  /** Null for a public route. */
+  readonly needs: Permission | null;
   readonly body?: unknown;
+  /** A body that differs each time; it goes before `body`. */
+  readonly freshBody?: (rows: RowMaker) => Promise<unknown>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const read = (collection: string, needs: Permission, subject: Subject = 'row'): Route => ({
+/** A version that no row has: a change that is allowed is refused for that, and so can be tried again and again. */
+const STALE = { 'if-match': '"999999"' };
+
+const read = (operation: string, collection: string, needs: Permission, rest = ''): Route => ({
+  operation,
   method: 'GET',
-  path: `${collection}/{}`,
+  path: `${collection}/{}${rest}`,
   collection,
-  subject,
+  subject: 'row',
   needs,
 });
-const list = (collection: string, needs: Permission, subject: Subject = 'list'): Route => ({
+const list = (operation: string, collection: string, needs: Permission): Route => ({
+  operation,
   method: 'GET',
   path: `${collection}?limit=500`,
   collection,
-  subject,
+  subject: 'list',
   needs,
 });
 const write = (
+  operation: string,
   method: Route['method'],
-  collection: string,
-  rest: string,
+  path: string,
   needs: Permission,
   body?: unknown,
-  subject: Subject = 'row',
 ): Route => ({
+  operation,
   method,
-  path: `${collection}/{}${rest}`,
-  collection,
-  subject,
+  path,
+  collection: path.split('/')[0] ?? '',
+  subject: 'row',
   needs,
   body,
-  // A version that no row has: a change that is allowed is refused for that, and so repeats for ever.
-  ...(method === 'PUT' || method === 'DELETE' ? { headers: { 'if-match': '"999999"' } } : {}),
 });
-const create = (collection: string, needs: Permission, body: unknown): Route => ({
+const create = (operation: string, path: string, needs: Permission, body: unknown): Route => ({
+  operation,
   method: 'POST',
-  path: collection,
-  collection,
+  path,
+  collection: path.split('/')[0] ?? '',
   subject: 'create',
   needs,
   body,
+});
+const self = (
+  operation: string,
+  method: Route['method'],
+  path: string,
+  needs: Permission,
+  body?: unknown,
+): Route => ({ operation, method, path, collection: '', subject: 'self', needs, body, headers: STALE });
+const open = (operation: string, path: string): Route => ({
+  operation,
+  method: 'GET',
+  path,
+  collection: '',
+  subject: 'public',
+  needs: null,
 });
 
 const MAPPER_RESPONSE = {
@@ -69,67 +100,150 @@ const MAPPER_RESPONSE = {
 };
 const ANALYST_RESPONSE = { explanation: 'x', confidence: 0.9, processing_time_ms: 2, model_used: 'm' };
 const PERIOD = { start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00Z' };
+const ORCHESTRATION = {
+  content: 'more',
+  content_type: 'text',
+  policy_bundle: 'default',
+  environment: 'dev',
+};
+const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
+const ANALYSIS = { period: PERIOD, metrics: {} };
+const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
-/** The routes of tenants, each with the permission that it needs. */
-export const ROUTES: readonly Route[] = [
-  read('orchestrations', 'orchestrations:read'),
-  list('orchestrations', 'orchestrations:read'),
-  read('jobs', 'orchestrations:read'),
-  write('POST', 'jobs', '/cancel', 'orchestrations:write'),
-  write('POST', 'orchestrations', '/detector-results', 'orchestrations:write', {
+/** The routes that no declared resource stands for, each with the permission that it needs. */
+const OTHERS: readonly Route[] = [
+  read('orchestrations-read', 'orchestrations', 'orchestrations:read'),
+  list('orchestrations-list', 'orchestrations', 'orchestrations:read'),
+  read('jobs-read', 'jobs', 'orchestrations:read'),
+  write('jobs-cancel', 'POST', 'jobs/{}/cancel', 'orchestrations:write'),
+  write('orchestrations-results-add', 'POST', 'orchestrations/{}/detector-results', 'orchestrations:write', {
     results: [{ detector: 'regex-pii', status: 'success', processing_time_ms: 1 }],
   }),
-  write('PUT', 'orchestrations', '/response', 'orchestrations:write', { total_processing_time_ms: 1 }),
-  create('orchestrations', 'orchestrations:write', {
-    content: 'more',
-    content_type: 'text',
-    policy_bundle: 'default',
-    environment: 'dev',
+  write('orchestrations-respond', 'PUT', 'orchestrations/{}/response', 'orchestrations:write', {
+    total_processing_time_ms: 1,
   }),
-  read('mappings', 'mappings:read'),
-  list('mappings', 'mappings:read'),
-  write('PUT', 'mappings', '/response', 'mappings:write', MAPPER_RESPONSE),
-  create('mappings', 'mappings:write', { detector: 'd', source_data: 's', model_version: 'v' }),
-  read('records', 'records:read'),
-  list('records', 'records:read'),
-  { ...read('records', 'records:read_source'), path: 'records/{}/source' },
-  read('analyses', 'analyses:read'),
-  list('analyses', 'analyses:read'),
-  write('PUT', 'analyses', '/response', 'analyses:write', ANALYST_RESPONSE),
-  write('POST', 'analyses', '/fallback', 'analyses:write', {}),
-  create('analyses', 'analyses:write', { period: PERIOD, metrics: {} }),
-  create('analysis-metrics', 'metrics:write', {
+  create('orchestrations-create', 'orchestrations', 'orchestrations:write', ORCHESTRATION),
+  create('orchestrations-batch-create', 'orchestrations/batch', 'orchestrations:write', {
+    items: [ORCHESTRATION],
+  }),
+  read('mappings-read', 'mappings', 'mappings:read'),
+  list('mappings-list', 'mappings', 'mappings:read'),
+  write('mappings-respond', 'PUT', 'mappings/{}/response', 'mappings:write', MAPPER_RESPONSE),
+  create('mappings-create', 'mappings', 'mappings:write', MAPPING),
+  create('mappings-batch-create', 'mappings/batch', 'mappings:write', { items: [MAPPING] }),
+  read('records-read', 'records', 'records:read'),
+  list('records-list', 'records', 'records:read'),
+  read('records-read-source', 'records', 'records:read_source', '/source'),
+  read('analyses-read', 'analyses', 'analyses:read'),
+  list('analyses-list', 'analyses', 'analyses:read'),
+  write('analyses-respond', 'PUT', 'analyses/{}/response', 'analyses:write', ANALYST_RESPONSE),
+  write('analyses-fall-back', 'POST', 'analyses/{}/fallback', 'analyses:write', {}),
+  create('analyses-create', 'analyses', 'analyses:write', ANALYSIS),
+  create('analyses-batch-create', 'analyses/batch', 'analyses:write', { items: [ANALYSIS] }),
+  create('analysis-metrics-create', 'analysis-metrics', 'metrics:write', {
     metrics: [{ metric_name: 'm', metric_value: 1, time_period: PERIOD.start }],
   }),
-  { ...list('analysis-metrics', 'metrics:read'), collection: 'analysis-metrics' },
+  list('analysis-metrics-list', 'analysis-metrics', 'metrics:read'),
   ...(['orchestration', 'mapping', 'record', 'analysis'] as const).map((kind) => ({
-    ...read(kind === 'analysis' ? 'analyses' : `${kind}s`, 'lineage:read'),
+    ...read('lineage-read', kind === 'analysis' ? 'analyses' : `${kind}s`, 'lineage:read'),
     path: `lineage/${kind}/{}`,
   })),
-  read('audit-logs', 'audit:read'),
-  list('audit-logs', 'audit:read'),
-  ...['routing-plans', 'detector-configs', 'analysis-templates'].flatMap((name) => [
-    read(name, 'config:read', 'shared'),
-    list(name, 'config:read', 'shared-list'),
-    write('DELETE', name, '', 'config:write', undefined, 'shared'),
-  ]),
-  write('PUT', 'routing-plans', '', 'config:write', { plan_name: 'taken-over' }, 'shared'),
-  create('routing-plans', 'config:write', { plan_name: 'fresh' }),
-  ...['taxonomy-labels', 'model-versions'].flatMap((name) => [
-    read(name, 'config:read', 'global'),
-    list(name, 'config:read', 'global-list'),
-    write('DELETE', name, '', 'platform:operate', undefined, 'global'),
-  ]),
-  read('legal-holds', 'retention:read'),
-  list('legal-holds', 'retention:read'),
-  write('POST', 'legal-holds', '/release', 'retention:write'),
-  read('data-retention-policies', 'retention:read'),
-  list('data-retention-policies', 'retention:read'),
-  write('DELETE', 'data-retention-policies', '', 'retention:write'),
-  list('api-keys', 'api_keys:manage'),
-  write('POST', 'api-keys', '/rotate', 'api_keys:manage', {}),
-  { method: 'GET', path: 'tenant-config', collection: '', subject: 'self', needs: 'config:read' },
-  { method: 'GET', path: 'usage', collection: '', subject: 'self', needs: 'usage:read' },
-  { method: 'GET', path: 'platform/tenants', collection: '', subject: 'self', needs: 'platform:operate' },
-  { method: 'GET', path: 'platform/quarantine', collection: '', subject: 'self', needs: 'platform:operate' },
+  read('audit-logs-read', 'audit-logs', 'audit:read'),
+  list('audit-logs-list', 'audit-logs', 'audit:read'),
+  write('legal-holds-release', 'POST', 'legal-holds/{}/release', 'retention:write'),
+  {
+    ...write('model-versions-activate', 'POST', 'model-versions/{}/activate', 'platform:operate'),
+    subject: 'global',
+  },
+  {
+    ...read('models-read-version', 'models', 'config:read', '/versions/{}'),
+    subject: 'global',
+  },
+  list('api-keys-list', 'api-keys', 'api_keys:manage'),
+  write('api-keys-rotate', 'POST', 'api-keys/{}/rotate', 'api_keys:manage', {}),
+  write('api-keys-revoke', 'DELETE', 'api-keys/{}', 'api_keys:manage'),
+  // Just the permission that making a key needs: nobody can give more than he has.
+  create('api-keys-create', 'api-keys', 'api_keys:manage', {
+    key_name: 'made',
+    permissions: ['api_keys:manage'],
+  }),
+  self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
+  self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
+  self('usage-read', 'GET', 'usage', 'usage:read'),
+  self('platform-tenants-create', 'POST', 'platform/tenants', 'platform:operate', {}),
+  self('platform-tenants-list', 'GET', 'platform/tenants', 'platform:operate'),
+  self('platform-tenants-read', 'GET', 'platform/tenants/globex', 'platform:operate'),
+  self('platform-quarantine-list', 'GET', 'platform/quarantine', 'platform:operate'),
+  self('platform-quarantine-read', 'GET', `platform/quarantine/${NO_ID}`, 'platform:operate'),
+  self('platform-quarantine-replay', 'POST', `platform/quarantine/${NO_ID}/replay`, 'platform:operate'),
+  self('platform-quarantine-discard', 'POST', `platform/quarantine/${NO_ID}/discard`, 'platform:operate'),
+  self('platform-jobs-list', 'GET', 'platform/jobs', 'platform:operate'),
+  self('platform-job-runs-list', 'GET', 'platform/jobs/outbox-relay/runs', 'platform:operate'),
+  self('platform-job-runs-create', 'POST', 'platform/jobs/outbox-relay/runs', 'platform:operate', {}),
+  open('health-live', 'health/live'),
+  open('health-ready', 'health/ready'),
+  open('openapi-read', 'openapi.json'),
+  open('docs-read', 'docs'),
+  open('docs-script-read', 'docs/scalar.js'),
 ];
+
+const SUBJECTS: Readonly<Record<ResourceScope, { one: Subject; many: Subject }>> = {
+  tenant: { one: 'row', many: 'list' },
+  shared: { one: 'shared', many: 'shared-list' },
+  platform: { one: 'global', many: 'global-list' },
+};
+
+/** A declared resource's own routes. Below a parent, a list or a new row is the parent's: it is about one row. */
+function routesOf(resource: Resource): Route[] {
+  const collection = templateOf(resource);
+  const parent = resource.parent?.resource;
+  const { one, many } = SUBJECTS[resource.scope];
+  const ofParent = parent === undefined ? undefined : SUBJECTS[parent.scope].one;
+  const common = { collection, needs: writePermissionOf(resource) };
+  const row = { ...common, path: `${collection}/{}`, subject: one };
+  const sampleBody = async (rows: RowMaker) => (await rows.sample(resource)).body;
+  return resource.verbs.map((verb): Route => {
+    const operation = `${resource.name}-${verb}`;
+    switch (verb) {
+      case 'create':
+        return {
+          ...common,
+          operation,
+          method: 'POST',
+          path: collection,
+          subject: ofParent ?? 'create',
+          freshBody: sampleBody,
+        };
+      case 'list':
+        return {
+          operation,
+          collection,
+          method: 'GET',
+          path: `${collection}?limit=500`,
+          subject: ofParent ?? many,
+          needs: resource.permissions.read,
+        };
+      case 'read':
+        return { ...row, operation, method: 'GET', needs: resource.permissions.read };
+      case 'replace':
+        return {
+          ...row,
+          operation,
+          method: 'PUT',
+          headers: STALE,
+          freshBody: async (rows) => {
+            const body = Object.entries(await sampleBody(rows));
+            return Object.fromEntries(body.filter(([field]) => field !== resource.idColumn));
+          },
+        };
+      case 'delete':
+      case 'deactivate':
+        return { ...row, operation, method: 'DELETE', headers: STALE };
+      default:
+        return verb satisfies never;
+    }
+  });
+}
+
+/** Every route of the app. */
+export const ROUTES: readonly Route[] = [...OTHERS, ...DECLARED.flatMap(routesOf)];

@@ -1,12 +1,15 @@
 import type { Permission } from '../../shared/platform/auth/permissions.ts';
+import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { until, type TestApp } from '../harness/app.ts';
+import { DECLARED } from '../harness/declared-resources.ts';
+import { rowMaker, templateOf } from '../harness/row-maker.ts';
 
 /** Whose rows there are. */
 export const OWNERS = ['acme', 'globex'] as const;
 export type Owner = (typeof OWNERS)[number];
 
-/** What there is of each kind: ids by collection. */
-export type Rows = Readonly<Record<string, readonly string[]>>;
+/** What there is of each kind, by collection: for each row the ids in its path, its own last. */
+export type Rows = Readonly<Record<string, readonly (readonly string[])[]>>;
 
 /** The world before the requests begin: each tenant's rows, and the platform's, which all may read. */
 export interface World {
@@ -37,16 +40,20 @@ type Create = (collection: string, body: object) => Promise<Record<string, strin
 /** Makes the world over the API, with each tenant's owner's key and the operator's. */
 export async function makeWorld(app: TestApp): Promise<World> {
   const keyPermissions = new Map<string, readonly Permission[]>();
-  const rows: Record<Owner | 'platform', Record<string, string[]>> = { acme: {}, globex: {}, platform: {} };
+  const rows: Record<Owner | 'platform', Record<string, string[][]>> = {
+    acme: {},
+    globex: {},
+    platform: {},
+  };
   const creator = (owner: Owner | 'platform', key: string): Create => {
     return async (collection, body) => {
       const answer = await app.request('POST', `/api/v1/${collection}`, { key, body });
       if (answer.status !== 201)
         throw new Error(`${collection} was not made: ${answer.status} ${JSON.stringify(answer.body)}`);
-      const { request_id: requestId, id, policy_id: policyId, hold_id: holdId, key_id: keyId } = answer.body;
-      (rows[owner][collection] ??= []).push(requestId ?? id ?? policyId ?? holdId ?? keyId);
-      if (answer.body.record_id !== undefined) (rows[owner]['records'] ??= []).push(answer.body.record_id);
-      if (answer.body.job_id !== undefined) (rows[owner]['jobs'] ??= []).push(answer.body.job_id);
+      const { request_id: requestId, key_id: keyId, record_id: recordId, job_id: jobId } = answer.body;
+      (rows[owner][collection] ??= []).push([requestId ?? keyId]);
+      if (recordId !== undefined) (rows[owner]['records'] ??= []).push([recordId]);
+      if (jobId !== undefined) (rows[owner]['jobs'] ??= []).push([jobId]);
       return answer.body;
     };
   };
@@ -57,13 +64,13 @@ export async function makeWorld(app: TestApp): Promise<World> {
       const made = await create('api-keys', { key_name: 'spare', permissions });
       keyPermissions.set(made['key_id'] ?? '', permissions);
     }
-    const policy = { data_type: 'analyses', retention_days: 400 };
-    await create('data-retention-policies', policy);
+    const tenants = DECLARED.filter(({ scope }) => scope !== 'platform');
+    Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }
   // Evidence and orchestrations of the other tenant, named where references are free: they must lead nowhere.
   for (const [owner, other] of [OWNERS, OWNERS.toReversed()] as [Owner, Owner][]) {
     const create = creator(owner, app.keys[owner].owner);
-    const theirs = (collection: string): string => rows[other][collection]?.[0] ?? '';
+    const theirs = (collection: string): string => rows[other][collection]?.[0]?.[0] ?? '';
     const evidence = [theirs('mappings'), theirs('records'), theirs('orchestrations')];
     await create('analyses', { ...analysis, evidence_refs: evidence });
     await create('mappings', {
@@ -72,11 +79,9 @@ export async function makeWorld(app: TestApp): Promise<World> {
       orchestration_request_id: theirs('orchestrations'),
     });
   }
-  const create = creator('platform', app.keys.operator);
-  await create('routing-plans', { plan_name: 'platform-plan' });
-  await create('detector-configs', { detector_name: 'platform', detector_type: 'pii', version: '1' });
-  await create('taxonomy-labels', { label: 'ORACLE.label', category: 'ORACLE', taxonomy_version: '1' });
-  await create('model-versions', { model_name: 'oracle', version: '1', model_path: 'models/oracle' });
+  const platforms = DECLARED.filter(({ scope }) => scope !== 'tenant');
+  rows.platform = await makeDeclared(app, platforms, 'platform', app.keys.operator);
+  rows.platform['models'] = await modelNames(app);
   for (const owner of OWNERS) rows[owner]['audit-logs'] = await auditIds(app, app.keys[owner].owner);
   return { rows, keyPermissions };
 }
@@ -97,21 +102,39 @@ async function makeTenantRows(create: Create, n: number): Promise<void> {
   await create('orchestrations', { ...orchestration, processing_mode: n === 0 ? 'sync' : 'async' });
   await create('mappings', n === 0 ? mapping : { ...mapping, response: RESPONSE });
   await create('analyses', analysis);
-  await create('routing-plans', { plan_name: `plan-${n}` });
-  await create('detector-configs', { detector_name: `detector-${n}`, detector_type: 'pii', version: '1' });
-  await create('analysis-templates', {
-    template_name: `template-${n}`,
-    template_type: 'gap_analysis',
-    template_content: { explanation: 'none', remediation_steps: [], policy_recommendations: [] },
-    version: '1',
-  });
-  await create('legal-holds', { name: `hold-${n}`, reason: 'a case', scope: { data_types: ['analyses'] } });
 }
 
-async function auditIds(app: TestApp, key: string): Promise<string[]> {
+/** Rows of declared resources: of each as many as its own rules allow, up to {@link EACH}. */
+async function makeDeclared(
+  app: TestApp,
+  resources: readonly Resource[],
+  owner: string,
+  key: string,
+): Promise<Record<string, string[][]>> {
+  const maker = rowMaker(app, owner, key);
+  const rows: Record<string, string[][]> = {};
+  for (const resource of resources) {
+    const made = [await maker.make(resource)];
+    while (made.length < EACH) {
+      const row = await maker.tryMake(resource);
+      if (row === undefined) break;
+      made.push(row);
+    }
+    rows[templateOf(resource)] = made.map(({ pathIds }) => [...pathIds]);
+  }
+  return rows;
+}
+
+/** The names and versions of the models, by which they are found as well. */
+async function modelNames(app: TestApp): Promise<string[][]> {
+  const { body } = await app.request('GET', '/api/v1/model-versions', { key: app.keys.operator });
+  return body.items.map((model: Record<string, string>) => [model['model_name'], model['version']]);
+}
+
+async function auditIds(app: TestApp, key: string): Promise<string[][]> {
   const { body } = await until(
     () => app.request('GET', '/api/v1/audit-logs?limit=500', { key }),
     (answer) => answer.body.items.length >= EACH,
   );
-  return body.items.slice(0, EACH).map(({ id }: { id: string }) => id);
+  return body.items.slice(0, EACH).map(({ id }: { id: string }) => [id]);
 }

@@ -20,7 +20,7 @@ const usageMetrics = declareResource({
   versioned: false,
   scope: 'tenant',
   verbs: ['list', 'read'],
-  permissions: { read: 'usage:read', write: 'platform:operate' },
+  permissions: { read: 'usage:read' },
   body: z.strictObject({}),
   readOnly: {
     metric_name: metricName,

@@ -1,6 +1,6 @@
 import { endpoint, type GuardedEndpoint } from '../http/endpoint.ts';
 import { collectionOf } from './collection.ts';
-import { collectionPathOf, isVersioned, type Resource, type Verb } from './resource.ts';
+import { collectionPathOf, isVersioned, writePermissionOf, type Resource, type Verb } from './resource.ts';
 import { listResource, readResource } from './read-resource.ts';
 import { resourceSchemas } from './resource-schemas.ts';
 import { createResource, deactivateResource, deleteResource, replaceResource } from './write-resource.ts';
@@ -37,7 +37,7 @@ function common(resource: Resource, verb: Verb) {
 }
 
 function writing(resource: Resource) {
-  return { permission: resource.permissions.write, openToSuspended: resource.essential ?? false };
+  return { permission: writePermissionOf(resource), openToSuspended: resource.essential ?? false };
 }
 
 function etagOf(resource: Resource): { headers?: readonly string[] } {

@@ -83,7 +83,8 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
    */
   readonly visibleToTenants?: string;
   readonly verbs: readonly Verb[];
-  readonly permissions: { readonly read: Permission; readonly write: Permission };
+  /** `write` may be absent where no verb writes; an absent one is the operators'. */
+  readonly permissions: { readonly read: Permission; readonly write?: Permission };
   /**
    * What clients write, on creation and on replacement alike. Strict; each field is required or has a default (null where
    * it may be absent), so that what is replaced is replaced as a whole, and what is read has every field.
@@ -122,6 +123,11 @@ export function declareResource<Body extends z.ZodObject>(resource: Resource<Bod
 /** What audit entries call one of them. */
 export function auditTypeOf(resource: Resource): string {
   return resource.one.replaceAll(' ', '_');
+}
+
+/** The permission that a change of a row needs. */
+export function writePermissionOf(resource: Resource): Permission {
+  return resource.permissions.write ?? 'platform:operate';
 }
 
 /** The database that a resource's table is in. */

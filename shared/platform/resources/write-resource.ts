@@ -9,7 +9,7 @@ import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../writes/perform-write.ts';
 import { locationOf, type Collection } from './collection.ts';
 import { etagHeaders, noParent, noSuch, presentRow } from './read-resource.ts';
-import { auditTypeOf, isVersioned, type Resource, type ResourceRow } from './resource.ts';
+import { auditTypeOf, databaseOf, isVersioned, type Resource, type ResourceRow } from './resource.ts';
 import {
   bodyFields,
   columnOf,
@@ -145,11 +145,11 @@ async function write(
     done.push(written.row, ...(written.before === undefined ? [] : [written.before]));
     return written.effect;
   };
-  const metering = { beyondQuota: resource.essential ?? false };
+  const options = { database: databaseOf(resource), beyondQuota: resource.essential ?? false };
   try {
     const reply = await (hasTenant(resource)
-      ? performWrite(call, perform, metering)
-      : performPlatformWrite(call, perform, metering));
+      ? performWrite(call, perform, options)
+      : performPlatformWrite(call, perform, options));
     for (const row of done) await resource.forget?.(call, row);
     return reply;
   } catch (error) {

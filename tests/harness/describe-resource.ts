@@ -1,0 +1,193 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import {
+  isVersioned,
+  timeFieldOf,
+  writePermissionOf,
+  type Resource,
+  type Verb,
+} from '../../shared/platform/resources/resource.ts';
+import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
+import type { TestAnswer, TestApp } from './app.ts';
+import { rowMaker } from './row-maker.ts';
+
+/** A version that no row of a test has. */
+const STALE = { 'if-match': '"999999"' };
+
+/**
+ * What every declared resource promises, held against one of them over HTTP: its rows are acme's, or the platform's. What
+ * is declared and what is tested cannot differ, since both come from the declaration.
+ */
+export function describeResource(app: TestApp, resource: Resource): void {
+  const { acme, globex } = app.keys;
+  const rows = rowMaker(app, 'acme', acme.owner);
+  const writer = rows.keyFor(resource);
+  const can = (verb: Verb): boolean => resource.verbs.includes(verb);
+  /** A test of what clients create. */
+  const ifCreated = (title: string, test: () => Promise<void>): void => {
+    if (can('create')) it(title, test);
+  };
+  const removable = can('delete') || can('deactivate');
+
+  const get = (path: string, headers = {}): Promise<TestAnswer> =>
+    app.request('GET', path, { key: acme.owner, headers });
+  const put = (path: string, body: unknown, headers = {}, key = writer): Promise<TestAnswer> =>
+    app.request('PUT', path, { key, body, headers });
+  const remove = (path: string, headers = {}, key = writer): Promise<TestAnswer> =>
+    app.request('DELETE', path, { key, headers });
+  const collectionOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
+
+  /** A body to replace a row with: another sample, without the id that a client chose. */
+  async function replacement(): Promise<Record<string, unknown>> {
+    const { body } = await rows.sample(resource);
+    return Object.fromEntries(Object.entries(body).filter(([field]) => field !== resource.idColumn));
+  }
+
+  describe(resource.name, () => {
+    it('has a sample that its schema takes, and a default for each field that a body may leave out', async () => {
+      const { body } = await rows.sample(resource);
+      if (can('create')) resourceSchemas(resource).newRow.parse(body);
+      for (const [field, schema] of Object.entries(resource.body.shape)) {
+        const absent = z.safeParse(schema, undefined);
+        const leavesGap = absent.success && absent.data === undefined;
+        expect({ field, leavesGap }).toEqual({ field, leavesGap: false });
+      }
+    });
+
+    it('has verbs that its declaration allows', () => {
+      expect(can('delete') && can('deactivate')).toBe(false);
+      if (!isVersioned(resource)) expect(can('replace') || can('deactivate')).toBe(false);
+      const writes = can('create') || can('replace') || removable;
+      if (writes && resource.scope === 'platform')
+        expect(writePermissionOf(resource)).toBe('platform:operate');
+      const parent = resource.parent?.resource;
+      expect(parent?.scope).not.toBe('shared');
+      if (parent !== undefined) expect(parent.database).toBe(resource.database);
+    });
+
+    ifCreated('is made once, and found where Location says', async () => {
+      const sample = await rows.sample(resource);
+      const sent = { key: writer, body: sample.body };
+      const made = await app.request('POST', sample.path, sent);
+      expect([made.status, made.body]).toEqual([201, expect.objectContaining(sample.body)]);
+      const path = `${sample.path}/${String(made.body[resource.idColumn])}`;
+      expect(made.headers.get('location')).toBe(path);
+      expect(made.headers.get('etag')).toBe(isVersioned(resource) ? '"1"' : null);
+      expect((await get(path)).body).toEqual(made.body);
+      if (resource.conflicts !== undefined || resource.idSchema !== undefined) {
+        const clash = await app.request('POST', sample.path, sent);
+        expect([clash.status, clash.body.code]).toEqual([409, 'CONFLICT']);
+        // In the resource's own words: the constraint that it names is the one that refused.
+        expect(clash.body.detail).not.toBe('It exists already.');
+      }
+      if (removable) await remove(path);
+    });
+
+    it('is read by whoever may see it, and listed in the order of its time', async () => {
+      const { path, id, row } = await rows.make(resource);
+      const read = await get(path);
+      expect([read.status, read.body]).toEqual([200, row]);
+      const etag = read.headers.get('etag');
+      expect(etag).toBe(isVersioned(resource) ? row['etag'] : null);
+      if (etag !== null) {
+        const again = await get(path, { 'if-none-match': etag });
+        expect([again.status, again.body, again.headers.get('etag')]).toEqual([304, '', etag]);
+      }
+      const time = timeFieldOf(resource);
+      const listed = await get(`${collectionOf(path)}?limit=500`);
+      expect(listed.body.items).toContainEqual(row);
+      const times: number[] = listed.body.items.map((item: Record<string, string>) =>
+        Date.parse(item[time] ?? ''),
+      );
+      expect(times).toEqual(times.toSorted((left, right) => right - left));
+      for (const name of Object.keys(resource.filters ?? {})) {
+        const value = row[name];
+        const narrowed = await get(
+          `${collectionOf(path)}?limit=500&${name}=${encodeURIComponent(String(value))}`,
+        );
+        expect([name, narrowed.status]).toEqual([name, 200]);
+        expect(narrowed.body.items).toContainEqual(row);
+        const others = narrowed.body.items.filter((item: Record<string, unknown>) => item[name] !== value);
+        expect([name, others]).toEqual([name, []]);
+      }
+      const strange = await get(`${collectionOf(path)}?colour=red`);
+      expect([strange.status, strange.body.errors[0].pointer]).toEqual([400, 'query/colour']);
+      const missing = await get(`${collectionOf(path)}/0190a5f0-0000-7000-8000-00000000dead`);
+      expect([missing.status, missing.body.code]).toEqual([404, 'NOT_FOUND']);
+      if (resource.idSchema === undefined) {
+        const upper = await get(`${collectionOf(path)}/${id.toUpperCase()}`);
+        expect([upper.status, upper.body]).toEqual([200, row]);
+        expect((await get(`${collectionOf(path)}/7`)).status).toBe(400);
+      }
+      if (removable) await remove(path);
+    });
+
+    it('is replaced as a whole by the one who read it last, where it can be', async () => {
+      const { path, row } = await rows.make(resource);
+      const body = await replacement();
+      if (can('replace')) {
+        const blind = await put(path, body);
+        expect([blind.status, blind.body.errors[0].pointer]).toEqual([400, 'header/If-Match']);
+        const replaced = await put(path, body, { 'if-match': row['etag'] });
+        expect([replaced.status, replaced.headers.get('etag')]).toEqual([200, '"2"']);
+        expect(replaced.body).toMatchObject({ ...body, [resource.idColumn]: row[resource.idColumn] });
+        const late = await put(path, body, { 'if-match': row['etag'] });
+        expect([late.status, late.body.code]).toEqual([412, 'PRECONDITION_FAILED']);
+      } else {
+        const refused = await put(path, body);
+        expect([refused.status, refused.body.code]).toEqual([405, 'METHOD_NOT_ALLOWED']);
+      }
+      if (removable) await remove(path);
+    });
+
+    it('is removed where it can be: gone, or inactive', async () => {
+      const { path } = await rows.make(resource);
+      if (!removable) {
+        expect((await remove(path)).status).toBe(405);
+        return;
+      }
+      if (isVersioned(resource)) expect((await remove(path, STALE)).status).toBe(412);
+      const removed = await remove(path);
+      expect([removed.status, removed.body]).toEqual([204, '']);
+      const after = await get(path);
+      expect(after.status).toBe(can('delete') ? 404 : 200);
+      if (can('deactivate')) expect(after.body.is_active).toBe(false);
+    });
+
+    it('is nobody else’s: another tenant neither sees nor changes it', async () => {
+      const { path } = await rows.make(resource);
+      const own = { key: globex.owner };
+      const read = await app.request('GET', path, own);
+      expect(read.status).toBe(resource.scope === 'platform' ? 200 : 404);
+      const answers = [
+        ...(can('replace') ? [await put(path, await replacement(), { 'if-match': '*' }, globex.owner)] : []),
+        ...(removable ? [await remove(path, {}, globex.owner)] : []),
+      ];
+      for (const { status } of answers)
+        expect(status).toBe(writePermissionOf(resource) === 'platform:operate' ? 403 : 404);
+      if (removable) await remove(path);
+    });
+
+    ifCreated('refuses unknown fields and a key without its permission', async () => {
+      const { path, body } = await rows.sample(resource);
+      const unknown = await app.request('POST', path, { key: writer, body: { ...body, surprise: 1 } });
+      expect([unknown.status, unknown.body.errors]).toEqual([
+        400,
+        [{ pointer: '/surprise', detail: 'is not a known field' }],
+      ]);
+      const reader = await app.request('POST', path, { key: acme.reader, body });
+      expect([reader.status, reader.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
+    });
+
+    ifCreated('answers a repeated Idempotency-Key with the first answer', async () => {
+      const { path, body } = await rows.sample(resource);
+      const sent = { key: writer, body, headers: { 'idempotency-key': `${resource.name} again` } };
+      const first = await app.request('POST', path, sent);
+      const second = await app.request('POST', path, sent);
+      expect([first.status, second.status, second.body]).toEqual([201, 201, first.body]);
+      expect(second.headers.get('idempotency-replayed')).toBe('true');
+      expect(second.headers.get('location')).toBe(first.headers.get('location'));
+      if (removable) await remove(second.headers.get('location') ?? '');
+    });
+  });
+}

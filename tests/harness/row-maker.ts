@@ -1,0 +1,136 @@
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
+import {
+  collectionPathOf,
+  databaseOf,
+  type Resource,
+  writePermissionOf,
+} from '../../shared/platform/resources/resource.ts';
+import { columnOf, insertText } from '../../shared/platform/resources/resource-sql.ts';
+import type { TestAnswer, TestApp } from './app.ts';
+
+/** A row that was made from its resource's sample. */
+export interface MadeRow {
+  readonly id: string;
+  /** The path of its URL. */
+  readonly path: string;
+  /** The ids in that path, the outermost parent's first. */
+  readonly pathIds: readonly string[];
+  /** What it was made from. */
+  readonly body: Readonly<Record<string, unknown>>;
+  /** As it is read. */
+  readonly row: Readonly<Record<string, unknown>>;
+}
+
+/** Where a row can be made, and of what. */
+export interface Sample {
+  /** The path of the collection, below a parent that was made for it. */
+  readonly path: string;
+  readonly parentIds: readonly string[];
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** Makes rows of declared resources for one tenant; the platform's with the operator's key. */
+export interface RowMaker {
+  /** A sample whose parents, and what it refers to, have been made. */
+  sample(resource: Resource): Promise<Sample>;
+  /** Makes a row from a sample. */
+  make(resource: Resource): Promise<MadeRow>;
+  /** As `make`; undefined where the resource's own rules allow no further row. */
+  tryMake(resource: Resource): Promise<MadeRow | undefined>;
+  /** The key that may write the resource. */
+  keyFor(resource: Resource): string;
+}
+
+let made = 0;
+
+/**
+ * A maker of rows. `mark`, of lower-case letters, digits and underscores, stands in what the samples call unique.
+ */
+export function rowMaker(app: TestApp, tenantId: string, key: string, mark = 'sample'): RowMaker {
+  const keyFor = (resource: Resource): string =>
+    writePermissionOf(resource) === 'platform:operate' ? app.keys.operator : key;
+
+  const sample: RowMaker['sample'] = async (resource) => {
+    const parent = resource.parent === undefined ? undefined : await make(resource.parent.resource);
+    made += 1;
+    const body = await resource.sample({
+      unique: `${mark}_${made}`,
+      make: async (other) => (await make(other)).row,
+    });
+    return {
+      path:
+        parent === undefined
+          ? `/api/v1/${resource.name}`
+          : `${parent.path}/${resource.parent?.segment ?? ''}`,
+      parentIds: parent?.pathIds ?? [],
+      body,
+    };
+  };
+
+  const post = (resource: Resource, { path, body }: Sample): Promise<TestAnswer> =>
+    app.request('POST', path, { key: keyFor(resource), body });
+
+  const madeFrom = (
+    resource: Resource,
+    { path, parentIds, body }: Sample,
+    row: TestAnswer['body'],
+  ): MadeRow => {
+    const id = String(row[resource.idColumn]);
+    return { id, path: `${path}/${id}`, pathIds: [...parentIds, id], body, row };
+  };
+
+  const tryMake: RowMaker['tryMake'] = async (resource) => {
+    const from = await sample(resource);
+    if (!resource.verbs.includes('create')) {
+      const id = await insert(app, resource, tenantId, from);
+      const path = `${from.path}/${id}`;
+      const { body: row } = await app.request('GET', path, { key });
+      return madeFrom(resource, from, row);
+    }
+    const answer = await post(resource, from);
+    if (answer.status === 409) return undefined;
+    if (answer.status !== 201)
+      throw new Error(`no ${resource.one} was made: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return madeFrom(resource, from, answer.body);
+  };
+
+  async function make(resource: Resource): Promise<MadeRow> {
+    const row = await tryMake(resource);
+    if (row === undefined) throw new Error(`the sample of ${resource.name} cannot be made again`);
+    return row;
+  }
+  return { sample, make, tryMake, keyFor };
+}
+
+/** Inserts a row as the database's owner: of a resource that clients read and do not create. */
+async function insert(
+  app: TestApp,
+  resource: Resource,
+  tenantId: string,
+  { parentIds, body }: Sample,
+): Promise<string> {
+  const sql = app.admin[databaseOf(resource)];
+  const id = resource.idSchema === undefined ? newId() : String(body[resource.idColumn]);
+  const columns = Object.fromEntries([
+    ...Object.entries(body).map(([field, value]) => [columnOf(resource, field), value]),
+    ...(resource.parent === undefined ? [] : [[resource.parent.column, parentIds.at(-1)]]),
+  ]) as Record<string, unknown>;
+  await sql.unsafe(insertText(resource, Object.keys(columns)), [
+    id,
+    new Date(),
+    sql.json(columns as never),
+    ...(resource.scope === 'platform' ? [] : [tenantId]),
+  ]);
+  return id;
+}
+
+/** The collection's path as a template, `a/{}/b`: what rows are filed under by tests that fill templates. */
+export function templateOf(resource: Resource): string {
+  return collectionPathOf(resource).replace(/\{\w+\}/g, '{}');
+}
+
+/** Whose rows a resource's are, where they are made with the operator's key. */
+export function ownerOf(resource: Resource, tenantId: string): string {
+  return resource.scope === 'platform' ? PLATFORM_TENANT : tenantId;
+}

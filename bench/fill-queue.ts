@@ -1,11 +1,11 @@
+import type { ServiceBusMessage } from '@azure/service-bus';
 import type { CloudEvent } from '../shared/platform/bus/events.ts';
 import { AUDIT_RECORDED, newEvent, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
+import { packEvents } from '../shared/platform/bus/pack-events.ts';
 import type { Settings } from '../shared/platform/config/settings.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
-
-/** Messages handed to the sender at once: it splits them into batches that the broker takes. */
-const SEND = 1_000;
+import { FLUSH_MAX } from '../shared/platform/writes/outbox-publisher.ts';
 
 /** The kinds of events that are measured. */
 export type EventKind = 'audit' | 'usage';
@@ -30,15 +30,36 @@ export function makeEvent(kind: EventKind, at: Date): CloudEvent {
   return newEvent(kind === 'usage' ? USAGE_RECORDED : AUDIT_RECORDED, data, at);
 }
 
-/** Fills the queue of a kind with so many events. */
-export async function fillQueue(settings: Settings, kind: EventKind, events: number): Promise<void> {
+/**
+ * How a queue is filled: as this service publishes, whose events share messages, or as a producer may that sends each event
+ * in a message of its own.
+ */
+export type Packing = 'shared' | 'alone';
+
+/** Messages of events, as a packing has them. */
+export function packedMessages(events: readonly CloudEvent[], packing: Packing): ServiceBusMessage[] {
+  const groups = packing === 'shared' ? [events] : events.map((event) => [event]);
+  return groups.flatMap((group) => packEvents(group)).map(({ message }) => message);
+}
+
+/** Fills the queue of a kind with so many events. Answers in how many messages. */
+export async function fillQueue(
+  settings: Settings,
+  kind: EventKind,
+  events: number,
+  packing: Packing,
+): Promise<number> {
   const sender = new BusSender(settings);
+  let messages = 0;
   try {
-    for (let sent = 0; sent < events; sent += SEND) {
+    for (let sent = 0; sent < events; sent += FLUSH_MAX) {
       const now = new Date();
-      const some = Array.from({ length: Math.min(SEND, events - sent) }, () => makeEvent(kind, now));
-      await sender.publish(some);
+      const some = Array.from({ length: Math.min(FLUSH_MAX, events - sent) }, () => makeEvent(kind, now));
+      const packed = packedMessages(some, packing);
+      messages += packed.length;
+      await sender.send(`${kind}-events`, packed);
     }
+    return messages;
   } finally {
     await sender.reset();
   }

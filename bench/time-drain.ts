@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ServiceBusClient } from '@azure/service-bus';
 import type { Settings } from '../shared/platform/config/settings.ts';
-import { fillQueue, type EventKind } from './fill-queue.ts';
+import { fillQueue, type EventKind, type Packing } from './fill-queue.ts';
 
 const POLL_MS = 50;
 const DRAIN_TIMEOUT_MS = 180_000;
@@ -10,6 +10,7 @@ const DRAIN_TIMEOUT_MS = 180_000;
 export interface Drain {
   readonly kind: EventKind;
   readonly events: number;
+  readonly packing: Packing;
   /** The share of the events that warms the consumers up, and does not count. */
   readonly warmUpShare: number;
   /** Starts who consumes; the queue is full by then. */
@@ -24,19 +25,20 @@ export interface Drain {
  */
 export async function timeDrain(
   settings: Settings,
-  { kind, events, warmUpShare, start, onWarm }: Drain,
+  { kind, events, packing, warmUpShare, start, onWarm }: Drain,
 ): Promise<{ readonly perSecond: number; readonly measured: number }> {
-  await fillQueue(settings, kind, events);
+  const messages = await fillQueue(settings, kind, events, packing);
   const bus = new ServiceBusClient(settings.SERVICE_BUS_CONNECTION ?? '');
   try {
     const receiver = bus.createReceiver(`${kind}-events`);
     const [oldest] = await receiver.peekMessages(1);
     const begin = oldest?.sequenceNumber;
     if (begin === undefined) throw new Error('the queue is empty');
-    /** Messages before the first one that is not settled. */
+    /** Events of the messages before the first one that is not settled; all messages hold about as many. */
     const countSettled = async (): Promise<number> => {
       const [first] = await receiver.peekMessages(1, { fromSequenceNumber: begin });
-      return first?.sequenceNumber?.subtract(begin).toNumber() ?? events;
+      const settled = first?.sequenceNumber?.subtract(begin).toNumber() ?? messages;
+      return (settled / messages) * events;
     };
     await start();
     const deadline = Date.now() + DRAIN_TIMEOUT_MS;

@@ -4,9 +4,18 @@ import { ServiceBusClient } from '@azure/service-bus';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { buildFixtureApp, startFixture } from '../dev/host/fixture-app.ts';
+import { archiveRecords } from '../functions/queue/archive-records.ts';
+import { auditEvents } from '../functions/queue/audit-events.ts';
+import { usageEvents } from '../functions/queue/usage-events.ts';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
 import { MessageTooLarge } from '../shared/platform/bus/bus-sender.ts';
-import { newEvent, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import {
+  ARCHIVE_REQUESTED,
+  AUDIT_RECORDED,
+  newEvent,
+  queueOf,
+  USAGE_RECORDED,
+} from '../shared/platform/bus/events.ts';
 import { EVENT_BATCH, packEvents } from '../shared/platform/bus/pack-events.ts';
 import { QUEUES, type QueueDefinition } from '../shared/platform/bus/queues.ts';
 import { consumeBatch, queueConsumer } from '../shared/platform/consume/consume.ts';
@@ -62,10 +71,10 @@ const aside = (messageId: string) =>
 
 describe('published events', () => {
   it('share messages, and each is written once', async () => {
-    const events = Array.from({ length: 250 }, () => usage('shared'));
-    expect(packEvents(events).map((packed) => packed.events.length)).toEqual([100, 100, 50]);
+    const events = Array.from({ length: 120 }, () => usage('shared'));
+    expect(packEvents(events).map((packed) => packed.events.length)).toEqual([50, 50, 20]);
     await app.services.bus.publish(events);
-    const rows = await written('shared', 250);
+    const rows = await written('shared', 120);
     expect(rows.map((row) => row.event_id).sort()).toEqual(events.map(({ id }) => id).sort());
   });
 
@@ -277,6 +286,16 @@ describe('a queue of several event types', () => {
       await fixture.host.stop();
       fixtureApp.remove();
     }
+  });
+
+  it('is declared for every type that is published: each goes to a queue whose consumer takes it', () => {
+    const taken = [archiveRecords, auditEvents, usageEvents].flatMap(({ queue, types }) =>
+      types.map((type) => [type, queue]),
+    );
+    expect(taken.map(([type = '']) => [type, queueOf(type)])).toEqual(taken);
+    expect(taken.map(([type]) => type).sort()).toEqual(
+      [ARCHIVE_REQUESTED, AUDIT_RECORDED, USAGE_RECORDED].sort(),
+    );
   });
 
   it('cannot be declared with two consumers of one type', () => {

@@ -20,7 +20,7 @@ export async function measureFloor(
   bench: BenchStack,
   settings: Settings,
   instances: number,
-  drain: Pick<Drain, 'kind' | 'events' | 'warmUpShare'>,
+  drain: Pick<Drain, 'kind' | 'events' | 'packing' | 'warmUpShare'>,
 ): Promise<number> {
   idleApp ??= buildApp(path.join(benchFolder(), 'idle'), ENTRY);
   const appDir = await idleApp;

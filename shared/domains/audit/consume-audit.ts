@@ -1,7 +1,13 @@
 import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import { AUDIT_RECORDED, auditData, type AuditData } from '../../platform/bus/events.ts';
-import { findNew, firstOfEach } from '../../platform/consume/same-event.ts';
+import {
+  findNew,
+  firstOfEach,
+  inInsertOrder,
+  insertNew,
+  type OnConflict,
+} from '../../platform/consume/same-event.ts';
 import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
@@ -35,20 +41,19 @@ const ENTRIES = recordset({
   ip_address: 'inet',
   user_agent: 'text',
   trace_id: 'text',
-  canonical: 'text',
+  canonical: 'json text',
   leaf_hash: 'bytea',
   at: 'timestamptz',
 });
 
-const RECORD_AUDIT = `
+const recordText = (onConflict: OnConflict): string => `
 insert into audit_logs (tenant_id, id, event_source, event_id, user_id, actor, action, resource_type, resource_id, details,
   outcome, ip_address, user_agent, trace_id, azure_region, subscription_id, resource_group, canonical, leaf_hash, created_at,
   received_at)
 select tenant_id, id, source, event_id, user_id, actor, action, resource_type, resource_id, details, outcome, ip_address,
        user_agent, trace_id, $2, $3, $4, convert_to(canonical, 'UTF8'), leaf_hash, at, $1
   from ${ENTRIES.from('e', 5)}
- order by tenant_id, source, event_id, at
-on conflict do nothing`;
+${onConflict}`;
 
 const TRAIL = { table: 'audit_logs', timeColumn: 'created_at' };
 
@@ -59,7 +64,7 @@ async function recordAudit(
   events: readonly TenantEvent<AuditData>[],
   now: Date,
 ): Promise<void> {
-  const entries = await findNew(database, TRAIL, events.map(entryOf));
+  const entries = await findNew(database, TRAIL, inInsertOrder(events.map(entryOf)));
   if (entries.length === 0) return;
   const parameters = [
     now,
@@ -69,7 +74,9 @@ async function recordAudit(
     ...ENTRIES.parameters(entries),
   ];
   const instants = events.map((event) => event.at);
-  await withMonthPartitions(database, 'audit_logs', instants, () => database.query(RECORD_AUDIT, parameters));
+  await withMonthPartitions(database, 'audit_logs', instants, () =>
+    insertNew((onConflict) => database.query(recordText(onConflict), parameters)),
+  );
 }
 
 function entryOf({ id, source, time, at, data, tenant }: TenantEvent<AuditData>) {

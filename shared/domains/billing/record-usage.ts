@@ -1,4 +1,10 @@
-import { findNew, type EventIdentity } from '../../platform/consume/same-event.ts';
+import {
+  findNew,
+  inInsertOrder,
+  insertNew,
+  type EventIdentity,
+  type OnConflict,
+} from '../../platform/consume/same-event.ts';
 import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
@@ -71,7 +77,7 @@ interface Allowance {
  * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and judges it
  * anew: in a statement that also chooses partitions as it runs, PostgreSQL 18 then uses what it has freed, and crashes.
  */
-const RECORD_USAGE = `
+const recordText = (onConflict: OnConflict): string => `
 with event as materialized (
   select * from ${USAGE.from('e', 7)}),
 allowance as materialized (
@@ -88,7 +94,7 @@ kept as (
       on s.tenant_id = e.tenant_id and s.status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')
      and e.at >= s.current_period_start and e.at < s.current_period_end
    order by e.tenant_id, e.source, e.event_id
-  on conflict do nothing
+  ${onConflict}
   returning tenant_id, user_id, usage_type, usage_amount, occurred_at),
 settled as (
   delete from ops.usage_reservations r
@@ -146,8 +152,11 @@ export async function recordUsage(
 ): Promise<void> {
   if (usage.length === 0) return;
   const instants = usage.map((event) => new Date(event.at));
+  const ordered = inInsertOrder(usage);
   const record = (): Promise<ReadonlySet<string>> =>
-    database.transaction((transaction) => recordWithin(transaction, usage, now));
+    insertNew((onConflict) =>
+      database.transaction((transaction) => recordWithin(transaction, ordered, now, onConflict)),
+    );
   // A reset can come due between one look and the next, hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
     const due = await withMonthPartitions(database, 'usage_records', instants, record);
@@ -162,6 +171,7 @@ async function recordWithin(
   transaction: CrossTenantTransaction,
   usage: readonly Usage[],
   now: Date,
+  onConflict: OnConflict,
 ): Promise<ReadonlySet<string>> {
   const tenants = [...new Set(usage.map((event) => event.tenant_id))];
   const types = [...new Set(usage.map((event) => event.usage_type))];
@@ -173,7 +183,7 @@ async function recordWithin(
   const due = allowances.filter((allowance) => Date.parse(allowance.next_reset_at) <= now.getTime());
   if (due.length === 0 && fresh.length > 0) {
     const parameters = [now, ...ALLOWANCES.parameters(allowances), ...USAGE.parameters(fresh)];
-    await transaction.query(RECORD_USAGE, parameters);
+    await transaction.query(recordText(onConflict), parameters);
   }
   return new Set(due.map((allowance) => allowance.tenant_id));
 }

@@ -27,8 +27,8 @@ const idsOf = (packed: ReturnType<typeof packEvents>) => packed.map(({ message }
 describe('packed events', () => {
   test.each([
     ['few', events(3), 1],
-    ['as many as a message holds', events(100), 1],
-    ['one more', events(101), 2],
+    ['as many as a message holds', events(50), 1],
+    ['one more', events(51), 2],
     ['large ones', events(20, 10_000), 4],
     ['one that fills a message, between others', [event('a'), event('b', 61_300), event('c')], 3],
     ['one larger than any message', [event('a', 400_000)], 1],

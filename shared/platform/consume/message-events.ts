@@ -9,7 +9,7 @@ export interface GivenEvent {
   readonly value: unknown;
 }
 
-/** Events of one message. Ten times what this service packs; more of them is no message but an attack on the quarantine. */
+/** Events of one message: twenty times what this service packs. Each bad one becomes a row of the quarantine. */
 const EVENTS_MAX = 1_000;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

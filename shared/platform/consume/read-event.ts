@@ -3,6 +3,7 @@ import { faultsOf } from '../call/faults.ts';
 import { DAY_MS } from '../time/clock.ts';
 import { utcMicroseconds } from '../time/instant.ts';
 import { cloudEvent } from '../bus/events.ts';
+import { findUnstorable } from '../json/unstorable.ts';
 import type { GivenEvent } from './message-events.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
@@ -38,12 +39,6 @@ export interface EventShape<T> {
 
 /** A producer's clock may be wrong, and its zone too; more than a day ahead is a fault, and would make partitions at will. */
 const AHEAD_MAX_MS = DAY_MS;
-/** Deeper than any contract; what is deeper is an attack on recursive code. */
-const DEPTH_MAX = 40;
-
-/** A NUL, or half a surrogate pair (under the `u` flag a whole pair is one character of another class). */
-const UNSTORABLE = /[\0\p{Surrogate}]/u;
-
 /** Reads an event's envelope. */
 export function readEnvelope(given: GivenEvent): Envelope | Refusal {
   const envelope = cloudEvent.safeParse(given.value);
@@ -65,8 +60,8 @@ export function readEvent<T>(
   now: Date,
 ): ReceivedEvent<T> | Refusal {
   const { id, source, time, data, given } = envelope;
-  const unstorable = findUnstorable(id, 0) ?? findUnstorable(source, 0) ?? findUnstorable(data, 0);
-  if (unstorable !== undefined) return refuse('INVALID_DATA', '', unstorable, tenantIn(data));
+  const fault = findUnstorable({ id, source, data });
+  if (fault !== undefined) return { reason: 'INVALID_DATA', detail: [fault], tenantId: tenantIn(data) };
   const parsed = shape.schema.safeParse(data);
   if (!parsed.success)
     return { reason: 'INVALID_DATA', detail: faultsOf(parsed.error, '/data'), tenantId: tenantIn(data) };
@@ -96,20 +91,5 @@ function faultOfTime(at: Date, now: Date, maxAgeDays: number): string | undefine
   if (Number.isNaN(ahead)) return 'is no instant';
   if (ahead > AHEAD_MAX_MS) return 'lies more than a day ahead';
   if (-ahead > maxAgeDays * DAY_MS) return `lies more than ${maxAgeDays} days back`;
-  return undefined;
-}
-
-/** What PostgreSQL's text and numbers cannot hold, though JSON can; and a name that JavaScript takes for something else. */
-function findUnstorable(value: unknown, depth: number): string | undefined {
-  if (typeof value === 'string')
-    return UNSTORABLE.test(value) ? 'holds a NUL or half a surrogate pair' : undefined;
-  if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'holds a number out of range';
-  if (typeof value !== 'object' || value === null) return undefined;
-  if (depth > DEPTH_MAX) return `is nested deeper than ${DEPTH_MAX} levels`;
-  for (const key of Object.keys(value)) {
-    if (key === '__proto__') return 'has a member of the name __proto__';
-    const fault = findUnstorable(key, depth) ?? findUnstorable(Reflect.get(value, key), depth + 1);
-    if (fault !== undefined) return fault;
-  }
   return undefined;
 }

@@ -1,3 +1,4 @@
+import { faultOf } from '../db/errors.ts';
 import { recordset } from '../db/recordset.ts';
 import type { CrossTenantTransaction } from '../db/tenant-database.ts';
 import { DAY_MS } from '../time/clock.ts';
@@ -30,7 +31,8 @@ const IDENTITIES = recordset({ tenant_id: 'text', source: 'text', event_id: 'tex
 /**
  * Written for a partition that has no statistics yet, as each has on its first day: the look into the ledger is a scalar,
  * which cannot become a join over the whole of it; and the event's own time stands where no index can use it, since an
- * index of times would seem as good as the one of identities, and is read from end to end.
+ * index of times would seem as good as the one of identities, and is read from end to end. Nor is there an
+ * upper bound, which would leave out the partitions ahead: with both bounds the planner takes the index of times (tried).
  */
 function knownText({ table, timeColumn }: EventLedger): string {
   return `select e.n::int from (
@@ -44,7 +46,7 @@ function knownText({ table, timeColumn }: EventLedger): string {
 
 /**
  * Those of the events that their ledger does not have yet. Two batches with the same event may both find it new: what they
- * insert has to meet in a unique key.
+ * insert has to meet in a unique key, see {@link insertNew}.
  * @throws what the database throws.
  */
 export async function findNew<E extends EventIdentity>(
@@ -62,11 +64,46 @@ export async function findNew<E extends EventIdentity>(
   return known.size === 0 ? events : events.filter((_, n) => !known.has(n));
 }
 
+/** What an insert does about rows that are there already: fails as a whole, or leaves them out. */
+export type OnConflict = '' | 'on conflict do nothing';
+
+/**
+ * Inserts events that are new as far as their ledger showed, in one statement or transaction. The plain insert comes first:
+ * asked to look for conflicts row by row, PostgreSQL takes half as long again. It fails, and is done again with that look,
+ * where another batch wrote one of the events a moment before.
+ * @throws what the insert throws, but for the first unique violation.
+ */
+export async function insertNew<T>(insert: (onConflict: OnConflict) => Promise<T>): Promise<T> {
+  try {
+    return await insert('');
+  } catch (error) {
+    if (faultOf(error) !== 'unique') throw error;
+  }
+  return insert('on conflict do nothing');
+}
+
+/**
+ * Events in the order in which all batches insert them, so that two with the same events wait for each other, and do not
+ * block each other.
+ */
+export function inInsertOrder<E extends EventIdentity>(events: readonly E[]): E[] {
+  return [...events].sort(
+    (left, right) =>
+      compare(left.tenant_id, right.tenant_id) ||
+      compare(left.source, right.source) ||
+      compare(left.event_id, right.event_id),
+  );
+}
+
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 /** Each event once, by tenant, source and id. One may stand in a batch twice, even with two times; the first one counts. */
 export function firstOfEach<T>(events: readonly TenantEvent<T>[]): TenantEvent<T>[] {
   const seen = new Set<string>();
   return events.filter(({ tenant, source, id }) => {
-    const identity = JSON.stringify([tenant.tenantId, source, id]);
+    const identity = `${tenant.tenantId}\0${source}\0${id}`; // none of them may hold a NUL
     return seen.size < seen.add(identity).size;
   });
 }

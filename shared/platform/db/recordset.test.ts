@@ -8,7 +8,14 @@ const databases = await openDatabases();
 const pool = openPool({ url: databases.core.app, max: 1, applicationName: 'recordset', prepare: true });
 afterAll(() => pool.end());
 
-const ROWS = recordset({ n: 'int', a_text: 'text', a_json: 'jsonb', bytes: 'bytea', at: 'timestamptz' });
+const ROWS = recordset({
+  n: 'int',
+  a_text: 'text',
+  a_json: 'jsonb',
+  json_text: 'json text',
+  bytes: 'bytea',
+  at: 'timestamptz',
+});
 
 /** What an array's syntax could mistake for its own, and what PostgreSQL can keep at all. */
 const text = fc
@@ -26,12 +33,13 @@ const json = fc
 const row = fc.record({
   a_text: fc.option(text),
   a_json: fc.option(json),
+  json_text: fc.option(json.map((value) => JSON.stringify(value))),
   bytes: fc.option(fc.uint8Array({ maxLength: 40 })),
   at: fc.option(fc.date({ min: new Date('1900-01-01'), max: new Date('9989-12-31'), noInvalidDate: true })),
 });
 
 test('rows come out of an array a column as they went in, whatever is in them', async () => {
-  const select = `select r.n, r.a_text, r.a_json, encode(r.bytes, 'hex') as bytes, r.at from ${ROWS.from('r', 1)} order by r.n`;
+  const select = `select r.n, r.a_text, r.a_json, r.json_text, encode(r.bytes, 'hex') as bytes, r.at from ${ROWS.from('r', 1)} order by r.n`;
   await fc.assert(
     fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 12 }), async (given) => {
       const found = await pool.unsafe(select, ROWS.parameters(given.map((one, n) => ({ ...one, n }))));
@@ -40,6 +48,7 @@ test('rows come out of an array a column as they went in, whatever is in them', 
           n,
           a_text: one.a_text,
           a_json: one.a_json,
+          json_text: one.json_text,
           bytes: one.bytes === null ? null : Buffer.from(one.bytes).toString('hex'),
           at: one.at === null ? null : one.at.toISOString(),
         })),
@@ -57,7 +66,7 @@ test('rows that were encoded one by one are the same, and what is absent is noth
   expect(ROWS.bind(rows.map((one) => ROWS.encode(one)))).toEqual(ROWS.parameters(rows));
   const found = await pool.unsafe(`select r.* from ${ROWS.from('r', 1)}`, ROWS.parameters(rows));
   expect([...found]).toEqual([
-    { n: 1, a_text: 'a "b"', a_json: null, bytes: null, at: null },
-    { n: 2, a_text: null, a_json: { deep: [null, '\\'] }, bytes: null, at: null },
+    { n: 1, a_text: 'a "b"', a_json: null, json_text: null, bytes: null, at: null },
+    { n: 2, a_text: null, a_json: { deep: [null, '\\'] }, json_text: null, bytes: null, at: null },
   ]);
 });

@@ -3,6 +3,8 @@ export type ColumnType =
   | 'text'
   | 'uuid'
   | 'jsonb'
+  /** A text that is JSON, and needs no quoting; for PostgreSQL a text. */
+  | 'json text'
   | 'bytea'
   | 'boolean'
   | 'smallint'
@@ -54,13 +56,17 @@ export function recordset<C extends Columns>(columns: C): Recordset<C> {
   const encode = (row: object): EncodedRow =>
     entries.map(([name, type]) => {
       const value: unknown = Reflect.get(row, name);
-      return value === undefined || value === null ? 'NULL' : element(type, value);
+      if (value === undefined || value === null) return isJson(type) ? '' : 'NULL';
+      return element(type, value);
     });
   const bind = (rows: readonly EncodedRow[]): string[] =>
-    entries.map((_, column) => `{${rows.map((row) => row[column]).join(',')}}`);
+    entries.map(([, type], column) => {
+      const elements = rows.map((row) => row[column]);
+      return isJson(type) ? elements.join(SEPARATOR) : `{${elements.join(',')}}`;
+    });
   return {
     from(alias, first) {
-      const arrays = entries.map(([, type], n) => `$${first + n}::${type}[]`);
+      const arrays = entries.map(([, type], n) => arrayOf(type, first + n));
       return `unnest(${arrays.join(', ')}) as ${alias} (${entries.map(([name]) => name).join(', ')})`;
     },
     encode,
@@ -69,8 +75,25 @@ export function recordset<C extends Columns>(columns: C): Recordset<C> {
   };
 }
 
+/**
+ * Parts the rows of a column of JSON. JSON writes control characters as escapes, so that none stands in it; as elements of
+ * an array these texts, full of quotes, would be escaped here and unescaped there. Nothing stands for NULL.
+ */
+const SEPARATOR = '\x1e';
+
+function isJson(type: ColumnType): boolean {
+  return type === 'jsonb' || type === 'json text';
+}
+
+function arrayOf(type: ColumnType, parameter: number): string {
+  if (!isJson(type)) return `$${parameter}::${type}[]`;
+  const texts = `string_to_array($${parameter}, chr(${SEPARATOR.charCodeAt(0)}), '')`;
+  return type === 'jsonb' ? `${texts}::jsonb[]` : texts;
+}
+
 function element(type: ColumnType, value: unknown): string {
-  if (type === 'jsonb') return quoted(JSON.stringify(value));
+  if (type === 'jsonb') return JSON.stringify(value);
+  if (type === 'json text') return String(value);
   if (typeof value === 'string') return quoted(value);
   if (value instanceof Date) return quoted(value.toISOString());
   if (value instanceof Uint8Array)

@@ -16,6 +16,7 @@ export function isOutOfRange(at: number): boolean {
  */
 export function utcMicroseconds(instant: string): string {
   const digits = /\.(\d+)/.exec(instant)?.[1] ?? '';
-  const seconds = new Date(instant).toISOString().slice(0, 19);
+  const isUtc = instant.endsWith('Z');
+  const seconds = (isUtc ? instant : new Date(instant).toISOString()).slice(0, 19);
   return `${seconds}.${digits.slice(0, 6).padEnd(6, '0')}Z`;
 }

@@ -7,8 +7,8 @@ import { deleteFromOutbox, namesOtherTenant } from './outbox.ts';
 
 /** Entries gather for this long before they are sent: a batch costs the broker hardly more than a message. */
 const GATHER_MS = 50;
-/** Entries in one flush; about 600 messages, well under what one AMQP batch of 256 KB splits into. */
-const FLUSH_MAX = 200;
+/** Entries in one flush; some 600 events, which share a handful of messages. */
+export const FLUSH_MAX = 200;
 /** Beyond this many waiting entries the rest is left to the relay timer: memory is bounded, and nothing is lost. */
 const BACKLOG_MAX = 5_000;
 /** After a failure the publisher rests, and the relay does the work. */

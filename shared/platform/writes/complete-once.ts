@@ -2,6 +2,7 @@ import type { Call } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
+import type { AuditNote } from './caused-events.ts';
 import { performWrite, type Effect, type WriteOptions } from './perform-write.ts';
 
 /** A request that is completed once, with what stands beside it once it is. */

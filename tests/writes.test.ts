@@ -8,6 +8,9 @@ import { ok, type Reply } from '../shared/platform/call/reply.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { leftoversSweep } from '../shared/domains/operations/sweep-leftovers.ts';
+import { findExistingAnalyses } from '../shared/domains/analysis/find-existing.ts';
+import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
+import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
 import { releaseAbandoned } from '../shared/domains/billing/abandoned-reservations.ts';
 import { defineHotWrite, singleReply, type HotWrite } from '../shared/platform/writes/hot-write.ts';
 import { newEntry } from '../shared/platform/writes/outbox.ts';
@@ -22,6 +25,7 @@ import { makeCall, type CallGiven } from './harness/own-call.ts';
 const app = await startTestApp();
 const NAMES = ['core', 'billing', 'analytics'] as const satisfies readonly DatabaseName[];
 const ROUTE = 'notes-create';
+const OWNERS = [findExistingAnalyses, findExistingMappings, findExistingOrchestrations];
 const OLD = new Date(Date.now() - 60_000);
 
 for (const name of NAMES) {
@@ -249,10 +253,10 @@ describe.each(NAMES)('a write in %s', (database) => {
     const standing = () =>
       app.admin.billing`select from ops.usage_reservations where reservation_id = ${row?.['id']}`;
     const inTwoDays = new Date(Date.now() + 2 * 86_400_000);
-    await releaseAbandoned(app.services, inTwoDays, () => true);
+    await releaseAbandoned(app.services, OWNERS, inTwoDays, () => true);
     expect(await standing()).toHaveLength(1);
     await app.admin[database]`delete from ops.outbox`;
-    await releaseAbandoned(app.services, inTwoDays, () => true);
+    await releaseAbandoned(app.services, OWNERS, inTwoDays, () => true);
     expect(await standing()).toHaveLength(0);
   });
 

@@ -1,5 +1,11 @@
+import { findExistingAnalyses } from '../../shared/domains/analysis/find-existing.ts';
 import { freeTierReset } from '../../shared/domains/billing/reset-job.ts';
+import { findExistingMappings } from '../../shared/domains/mapping/find-existing.ts';
+import { findExistingOrchestrations } from '../../shared/domains/orchestration/find-existing.ts';
 import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
 // Every five minutes; a request that finds its allowance due does not wait for it.
-export const freeTierResetTimer: ScheduledJob = { job: freeTierReset, schedule: '0 */5 * * * *' };
+export const freeTierResetTimer: ScheduledJob = {
+  job: freeTierReset([findExistingAnalyses, findExistingMappings, findExistingOrchestrations]),
+  schedule: '0 */5 * * * *',
+};

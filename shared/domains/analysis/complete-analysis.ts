@@ -87,6 +87,12 @@ export async function renderFallback(
   return completeOnce(call, ANALYSIS, requestId, {
     // Whichever template: one that replaced an unsure response is what was asked for, too.
     isRepetition: (analysis) => analysis.template_fallback_used === true,
+    repetitionNote: {
+      action: 'analysis.fallback_rendered',
+      resource_type: 'analysis',
+      resource_id: requestId,
+      details: { repeated: true },
+    },
     prepare: async (analysis) => {
       const template = await findTemplate(call, analysis.analysis_type);
       if (template === undefined) throw noTemplate(analysis.analysis_type);

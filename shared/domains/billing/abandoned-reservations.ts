@@ -1,3 +1,4 @@
+import { refKey, type FindExisting, type RequestRef } from '../../platform/db/find-existing.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { CallServices, CrossTenantDatabases } from '../../platform/call/call.ts';
@@ -37,10 +38,12 @@ interface OldReservation {
  *
  * A reservation still stands while its usage event is on the way, since counting the event and taking the reservation
  * away is one statement. So one is abandoned when it is older than any request, no unpublished event of any outbox
- * carries it, and either no row has its id (a request's id, a UUIDv7), or what there is has been silent for too long.
+ * carries it, and either no row of `owners` has its id (a request's id, a UUIDv7), or what there is has been silent for
+ * too long.
  */
 export async function releaseAbandoned(
   services: Pick<CallServices, 'crossTenant'>,
+  owners: readonly FindExisting[],
   now: Date,
   goOn: () => boolean,
 ): Promise<{ examined: number; released: number }> {
@@ -49,8 +52,9 @@ export async function releaseAbandoned(
   let after: OldReservation | undefined;
   do {
     const page = await readOld(services.crossTenant.billing, now, after);
+    if (page.length === 0) break;
     examined += page.length;
-    const recorded = await findRecorded(services.crossTenant, page);
+    const recorded = await findRecorded(services.crossTenant, owners, page);
     const abandoned = page.filter((reservation) => isAbandoned(reservation, recorded, now));
     if (abandoned.length > 0) released += await giveBack(services.crossTenant.billing, abandoned, now);
     after = page.at(-1);
@@ -86,9 +90,9 @@ interface Recorded {
 
 async function findRecorded(
   databases: CrossTenantDatabases,
+  owners: readonly FindExisting[],
   reservations: readonly OldReservation[],
 ): Promise<Recorded> {
-  if (reservations.length === 0) return { unpublished: new Set(), rows: new Set() };
   const tenantIds = [...new Set(reservations.map(({ tenant_id: tenantId }) => tenantId))];
   // The rows are looked up after the outboxes, and a write's row and its outbox entry are one transaction: a write that
   // commits in between has its row.
@@ -97,25 +101,26 @@ async function findRecorded(
       findUnpublished(database, 'reservation_id', tenantIds),
     ),
   );
-  const found = await databases.core.query<{ id: string; has_row: boolean }>(
-    `select a.tenant_id || ' ' || a.reservation_id as id,
-            exists (select from orchestration_requests r
-                     where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id)
-         or exists (select from mapper_requests r
-                     where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id)
-         or exists (select from analysis_requests r
-                     where r.tenant_id = a.tenant_id and r.request_id = a.reservation_id) as has_row
-       from json_to_recordset($1::text::json) as a (tenant_id text, reservation_id uuid)`,
-    [JSON.stringify(reservations.map(({ tenant_id, reservation_id }) => ({ tenant_id, reservation_id })))],
-  );
+  const refs = reservations.map(refOf);
+  const existing = await Promise.all(owners.map((findExisting) => findExisting(databases.core, refs)));
   return {
-    unpublished: new Set(unpublished.flat().map(({ tenantId, value }) => `${tenantId} ${value}`)),
-    rows: new Set(found.filter((row) => row.has_row).map((row) => row.id)),
+    unpublished: new Set(
+      unpublished.flat().map(({ tenantId, value }) => refKey({ tenant_id: tenantId, request_id: value })),
+    ),
+    rows: new Set(existing.flatMap((found) => [...found])),
   };
 }
 
+/** The request that a reservation was made for, if it has one: they have one id. */
+function refOf({
+  tenant_id,
+  reservation_id,
+}: Pick<OldReservation, 'tenant_id' | 'reservation_id'>): RequestRef {
+  return { tenant_id, request_id: reservation_id };
+}
+
 function isAbandoned(reservation: OldReservation, recorded: Recorded, now: Date): boolean {
-  const id = `${reservation.tenant_id} ${reservation.reservation_id}`;
+  const id = refKey(refOf(reservation));
   if (recorded.unpublished.has(id)) return false;
   const ageMs = now.getTime() - Date.parse(reservation.created_at);
   if (recorded.rows.has(id)) return ageMs > RECORDED_MS;

@@ -3,6 +3,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { hasQuota } from './quota-reservation.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
+import { liveSql } from './subscriptions.ts';
 import { calendarMonth } from './periods.ts';
 
 interface UsageItem {
@@ -65,7 +66,7 @@ async function readMetered(transaction: TenantTransaction, call: Call): Promise<
             coalesce(p.limits, '{}') as limits
        from (values (1)) one
        left join user_subscriptions s
-         on s.tenant_id = $1 and s.status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')
+         on s.tenant_id = $1 and ${liveSql('s')}
         and s.current_period_start <= $2 and s.current_period_end > $2
        left join billing_plans p on p.plan_id = $5`,
     [transaction.tenantId, call.now, month.start, month.end, call.context.planId],

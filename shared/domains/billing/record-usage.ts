@@ -9,6 +9,7 @@ import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { resetDueAllowances } from './free-tier.ts';
+import { liveSql } from './subscriptions.ts';
 
 /** One use of something, as the ledger keeps it. */
 export interface Usage extends EventIdentity {
@@ -91,7 +92,7 @@ kept as (
          coalesce(s.current_period_end, date_trunc('month', e.at, 'UTC') + interval '1 month'), $1
     from event e
     left join user_subscriptions s
-      on s.tenant_id = e.tenant_id and s.status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')
+      on s.tenant_id = e.tenant_id and ${liveSql('s')}
      and e.at >= s.current_period_start and e.at < s.current_period_end
    order by e.tenant_id, e.source, e.event_id
   ${onConflict}

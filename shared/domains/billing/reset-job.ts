@@ -1,3 +1,4 @@
+import type { FindExisting } from '../../platform/db/find-existing.ts';
 import type { Job } from '../../platform/jobs/job.ts';
 import { releaseAbandoned } from './abandoned-reservations.ts';
 import { resetDueAllowances } from './free-tier.ts';
@@ -5,18 +6,23 @@ import { resetDueAllowances } from './free-tier.ts';
 /** A batch takes well under this; with less left, the next run goes on. */
 const RESERVE_MS = 10_000;
 
-/** Begins allowances anew whose reset has come, then gives back what was admitted for writes that never happened. */
-export const freeTierReset: Job = {
-  name: 'free-tier-reset',
-  budgetMs: 4 * 60_000, // it runs every five minutes
-  async run(run) {
-    const goOn = (): boolean => run.timeLeftMs() > RESERVE_MS;
-    run.progress.cutoff = run.now;
-    const reset = await resetDueAllowances(run.services.crossTenant.billing, run.now, { goOn });
-    const { examined, released } = await releaseAbandoned(run.services, run.now, goOn);
-    run.progress.examined = reset + examined;
-    run.progress.details['allowances_reset'] = reset;
-    run.progress.details['reservations_released'] = released;
-    return goOn() ? 'completed' : 'partial';
-  },
-};
+/**
+ * Resets the allowances that are due, then gives back what was reserved for writes that never happened. `owners` say
+ * whether a request exists: one for each kind of request that reserves.
+ */
+export function freeTierReset(owners: readonly FindExisting[]): Job {
+  return {
+    name: 'free-tier-reset',
+    budgetMs: 4 * 60_000, // it runs every five minutes
+    async run(run) {
+      const goOn = (): boolean => run.timeLeftMs() > RESERVE_MS;
+      run.progress.cutoff = run.now;
+      const reset = await resetDueAllowances(run.services.crossTenant.billing, run.now, { goOn });
+      const { examined, released } = await releaseAbandoned(run.services, owners, run.now, goOn);
+      run.progress.examined = reset + examined;
+      run.progress.details['allowances_reset'] = reset;
+      run.progress.details['reservations_released'] = released;
+      return goOn() ? 'completed' : 'partial';
+    },
+  };
+}

@@ -1,11 +1,8 @@
-import type {
-  AnalysisItem,
-  AuditItem,
-  MappingItem,
-  OrchestrationItem,
-  RecordItem,
-  ResultItem,
-} from './find-related.ts';
+import type { AnalysisItem } from '../analysis/lineage.ts';
+import type { AuditItem } from '../audit/lineage.ts';
+import type { MappingItem } from '../mapping/lineage.ts';
+import type { OrchestrationItem, ResultItem } from '../orchestration/lineage.ts';
+import type { RecordItem } from '../records/lineage.ts';
 import { archiveName } from '../records/archive/archive-document.ts';
 import type { LineageEdge, LineageNode } from './schemas.ts';
 

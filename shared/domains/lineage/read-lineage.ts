@@ -2,19 +2,21 @@ import { z } from 'zod';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import {
-  findAnalysesOf,
-  findAnalysis,
-  findAuditEntries,
-  findMappings,
-  findOrchestrations,
-  findRecords,
-  findResults,
-  type Found,
-} from './find-related.ts';
+import type { Found } from '../../platform/db/find-limited.ts';
+import { findAnalysesOf, findAnalysis } from '../analysis/lineage.ts';
+import { findAuditEntries } from '../audit/lineage.ts';
+import { findMappings } from '../mapping/lineage.ts';
+import { findOrchestrations, findResults } from '../orchestration/lineage.ts';
+import { findRecords } from '../records/lineage.ts';
 import { LineageGraph } from './graph.ts';
 import type { lineageParams } from './schemas.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
+
+/** The most of each kind that one graph tells of: a person looks at it. */
+const MAPPINGS_MAX = 200;
+const RESULTS_MAX = 200;
+const ANALYSES_MAX = 100;
+const AUDIT_ENTRIES_MAX = 200;
 
 /**
  * Everything that a thing came from, and everything that came of it: orchestration, detector results, mapping, record,
@@ -30,10 +32,10 @@ export async function readLineage(call: Call, root: z.output<typeof lineageParam
     throw new Problem('NOT_FOUND', { detail: `There is no such ${root.kind}.` });
   if (root.kind !== 'analysis') {
     // Analyses rest on what came of the root, the root included, not on what it came from.
-    const below = await findAnalysesOf(call, graph.below(root.id), since);
+    const below = await findAnalysesOf(call, graph.below(root.id), since, ANALYSES_MAX);
     reader.take(below).forEach((analysis) => graph.addAnalysis(analysis));
   }
-  const audit = reader.take(await findAuditEntries(call, graph.nodes(), since));
+  const audit = reader.take(await findAuditEntries(call, graph.nodes(), since, AUDIT_ENTRIES_MAX));
   audit.forEach((entry) => graph.addAuditEntry(entry));
   return ok({ root, nodes: graph.nodes(), edges: graph.edges(), truncated: reader.truncated });
 }
@@ -74,8 +76,8 @@ class Reader {
   async #readOrchestration(id: string): Promise<void> {
     const [orchestrations, results, mappings] = await Promise.all([
       findOrchestrations(this.#call, [id]),
-      findResults(this.#call, [id]),
-      findMappings(this.#call, 'orchestration_request_id', [id]),
+      findResults(this.#call, [id], RESULTS_MAX),
+      findMappings(this.#call, 'orchestration_request_id', [id], MAPPINGS_MAX),
     ]);
     this.take(orchestrations).forEach((one) => this.graph.addOrchestration(one));
     this.take(results).forEach((one) => this.graph.addResult(one));
@@ -90,11 +92,11 @@ class Reader {
 
   /** Mappings, their records, and the orchestrations with the results that they map. */
   async #readMappings(ids: readonly string[]): Promise<void> {
-    const mappings = this.take(await findMappings(this.#call, 'request_id', ids));
+    const mappings = this.take(await findMappings(this.#call, 'request_id', ids, MAPPINGS_MAX));
     const origins = [...new Set(mappings.flatMap((one) => one.orchestration_id ?? []))];
     const [orchestrations, results, records] = await Promise.all([
       findOrchestrations(this.#call, origins),
-      findResults(this.#call, origins),
+      findResults(this.#call, origins, RESULTS_MAX),
       findRecords(
         this.#call,
         mappings.flatMap((one) => one.record_id ?? []),
@@ -123,7 +125,7 @@ class Reader {
     const refs = analysis.evidence_refs.flatMap((ref) => uuid.safeParse(ref).data ?? []);
     const [orchestrations, results] = await Promise.all([
       findOrchestrations(this.#call, refs),
-      findResults(this.#call, refs),
+      findResults(this.#call, refs, RESULTS_MAX),
       this.#readRecords(refs),
       this.#readMappings(refs),
     ]);

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import { PERMISSION_SETS } from '../../platform/auth/permissions.ts';
-import { ensureAllowances } from '../billing/free-tier.ts';
-import { isFreePlan } from '../billing/plans.ts';
+import { openBilling, planExists } from '../billing/subscriptions.ts';
 import { when } from '../../platform/db/keyset.ts';
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
@@ -20,7 +19,6 @@ import {
   ratePerHour,
   SHOWN_ONCE,
 } from '../identity/schemas.ts';
-import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import type { CallServices } from '../../platform/call/call.ts';
 
@@ -98,7 +96,8 @@ export async function addTenant(
   wanted: TenantToAdd,
   now: Date,
 ): Promise<TenantRow> {
-  await requirePlan(services.crossTenant.billing, wanted.plan_id);
+  if (!(await planExists(services.crossTenant.billing, wanted.plan_id)))
+    throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
   const [added] = await transaction.query<TenantRow>(
     `insert into tenants (tenant_id, name, plan_id, created_at, updated_at) values ($1, $2, $3, $4, $4)
      on conflict (tenant_id) do nothing returning ${COLUMNS}`,
@@ -114,33 +113,8 @@ export async function addTenant(
     `insert into tenant_configs (tenant_id, azure_region, created_at, updated_at) values ($1, $2, $3, $3)`,
     [wanted.tenant_id, services.settings.AZURE_REGION, now],
   );
-  await addBilling(services.crossTenant.billing, wanted, now);
+  await openBilling(services.crossTenant.billing, wanted, now);
   return added;
-}
-
-async function requirePlan(billing: CrossTenantDatabase, planId: string): Promise<void> {
-  const plans = await billing.query(`select from billing_plans where plan_id = $1 and is_active`, [planId]);
-  if (plans.length > 0) return;
-  throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
-}
-
-/** What an interrupted try with another plan has left is made right; a paid plan is one live subscription. */
-async function addBilling(billing: CrossTenantDatabase, wanted: TenantToAdd, now: Date): Promise<void> {
-  const live = `status in ('active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete')`;
-  await ensureAllowances(billing, wanted.tenant_id, now);
-  await billing.query(
-    `update user_subscriptions set status = 'canceled', updated_at = $3, version = version + 1
-      where tenant_id = $1 and plan_id <> $2 and ${live}`,
-    [wanted.tenant_id, wanted.plan_id, now],
-  );
-  if (isFreePlan(wanted.plan_id)) return;
-  await billing.query(
-    `insert into user_subscriptions (tenant_id, subscription_id, plan_id, status, current_period_start,
-       current_period_end, created_at, updated_at)
-     values ($1, $2, $3, 'active', $4, $4::timestamptz + interval '1 month', $4, $4)
-     on conflict (tenant_id) where ${live} do nothing`,
-    [wanted.tenant_id, newId(now), wanted.plan_id, now],
-  );
 }
 
 /**

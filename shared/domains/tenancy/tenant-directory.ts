@@ -29,10 +29,13 @@ const MEMORY_MAX = 10_000;
  */
 export class CachedTenantDirectory implements TenantDirectory {
   readonly #database: CrossTenantDatabase;
+  readonly #retentionDaysSql: (tenantId: string) => string;
   readonly #memory = new SingleFlightCache<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
-  constructor(database: CrossTenantDatabase) {
+  /** `retentionDaysSql`: retention's own SQL for a tenant's days by data type, so that one statement reads all. */
+  constructor(database: CrossTenantDatabase, retentionDaysSql: (tenantId: string) => string) {
     this.#database = database;
+    this.#retentionDaysSql = retentionDaysSql;
   }
 
   /** The tenant's context, or null if there is no such tenant. */
@@ -49,8 +52,7 @@ export class CachedTenantDirectory implements TenantDirectory {
     const [row] = await this.#database.query(
       `select t.tenant_id as "tenantId", t.status, t.plan_id as "planId", t.data_key_id as "dataKeyId",
               coalesce(c.config_data, '{}') as config,
-              coalesce((select jsonb_object_agg(p.data_type, p.retention_days) from data_retention_policies p
-                        where p.tenant_id = t.tenant_id and p.is_active and p.auto_delete), '{}') as "retentionDays"
+              ${this.#retentionDaysSql('t.tenant_id')} as "retentionDays"
          from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
         where t.tenant_id = $1`,
       [tenantId],

@@ -2,6 +2,7 @@ import type { Call } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
+import type { AuditNote } from './caused-events.ts';
 import { performWrite, type Effect, type WriteOptions } from './perform-write.ts';
 
 /** A request that is completed once, with what stands beside it once it is. */
@@ -31,6 +32,11 @@ export interface CompletionKind<Row extends CompletionRow> {
 export interface Completing<Row extends CompletionRow, Prepared> {
   /** Whether what completed the request is what came now: then it is answered again, and nothing changes. */
   readonly isRepetition: (completed: Row) => boolean;
+  /**
+   * For a route that takes an Idempotency-Key: what the audit trail says of a repetition, which is then a write like any
+   * other, kept under its key. Without it, a repetition leaves no trace.
+   */
+  readonly repetitionNote?: AuditNote;
   /** What is needed from elsewhere; runs before the transaction, which must not wait for another connection. */
   readonly prepare: (open: Row) => Promise<Prepared>;
   /**
@@ -57,7 +63,7 @@ class CompletedBefore extends Error {
 /**
  * Completes a request once. Of equal responses, each gets the same answer, however many come and also when they come at
  * once; one of them is stored. The request's row is the lock: who holds it looks again whether the request is completed,
- * and only then stores. A repetition is neither metered nor audited.
+ * and only then stores.
  * @throws Problem 404; 409 when the request was completed otherwise; what `prepare` and `store` throw.
  */
 export async function completeOnce<Row extends CompletionRow, Prepared>(
@@ -72,8 +78,8 @@ export async function completeOnce<Row extends CompletionRow, Prepared>(
     [requestId, call.now],
   );
   const { before, open } = judge(kind, completing, found);
-  if (before !== undefined) return before;
-  const prepared = await completing.prepare(open);
+  if (before !== undefined && completing.repetitionNote === undefined) return before;
+  const prepared = open === undefined ? undefined : { value: await completing.prepare(open) };
   try {
     return await performWrite(
       call,
@@ -91,7 +97,7 @@ async function completeLocked<Row extends CompletionRow, Prepared>(
   kind: CompletionKind<Row>,
   requestId: string,
   completing: Completing<Row, Prepared>,
-  prepared: Prepared,
+  prepared: { readonly value: Prepared } | undefined,
   transaction: TenantTransaction,
 ): Promise<Effect> {
   const parameters = [transaction.tenantId, requestId, call.now];
@@ -105,8 +111,12 @@ async function completeLocked<Row extends CompletionRow, Prepared>(
     read(),
   ]);
   const { before, open } = judge(kind, completing, locked);
-  if (before !== undefined) throw new CompletedBefore(before);
-  const effect = await completing.store(transaction, open, prepared);
+  if (before !== undefined) {
+    if (completing.repetitionNote === undefined) throw new CompletedBefore(before);
+    return { reply: before, audit: completing.repetitionNote };
+  }
+  if (prepared === undefined) throw new Error(`a completed ${kind.one} is open again`);
+  const effect = await completing.store(transaction, open, prepared.value);
   const [completed] = await read();
   if (completed === undefined) throw new Error(`a ${kind.one} is gone that was locked`);
   return { ...effect, reply: kind.answer(completed) };

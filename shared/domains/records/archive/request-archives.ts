@@ -2,6 +2,7 @@ import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
 import type { CallServices } from '../../../platform/call/call.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
+import { notErasedSql } from '../../tenancy/tenant-standing.ts';
 
 /** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */
 const FORGOTTEN_MS = 10 * MINUTE_MS;
@@ -18,8 +19,8 @@ interface Forgotten {
 }
 
 /**
- * Asks anew for the archiving of records that have waited too long, since what is not archived is never deleted. Asking
- * for one twice does no harm. Answers how many.
+ * Asks again for the archiving of records that have waited too long, since a record that is not archived is never deleted.
+ * Asking for one twice does no harm. Answers how many.
  */
 export async function requestForgottenArchives(
   services: Pick<CallServices, 'crossTenant' | 'publisher'>,
@@ -33,7 +34,7 @@ export async function requestForgottenArchives(
     const forgotten = await services.crossTenant.core.query<Forgotten>(
       `select r.tenant_id, r.id, r.created_at from storage_records r
         where r.archived_at is null and r.created_at < $1 and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)
-          and exists (select from tenants t where t.tenant_id = r.tenant_id and t.status <> 'erased')
+          and ${notErasedSql('r.tenant_id')}
         order by r.created_at, r.id limit $4`,
       [before, after.created_at, after.id, BATCH_SIZE],
       { prepare: false },

@@ -1,0 +1,36 @@
+import type { Call } from '../../platform/call/call.ts';
+import { findLimited, type Found } from '../../platform/db/find-limited.ts';
+
+// What lineage asks of the audit trail.
+
+/** An audit entry of one of the graph's things. */
+export interface AuditItem {
+  readonly [column: string]: unknown;
+  readonly id: string;
+  readonly created_at: string;
+  readonly action: string;
+  readonly actor: string | null;
+  readonly outcome: string;
+  readonly resource_id: string;
+}
+
+/** The newest audit entries of these things; none is older than the oldest of them. */
+export async function findAuditEntries(
+  call: Call,
+  things: readonly { readonly kind: string; readonly id: string }[],
+  since: string,
+  limit: number,
+): Promise<Found<AuditItem>> {
+  const kinds = [...new Set(things.map(({ kind }) => kind))];
+  return findLimited<AuditItem>(
+    call.tenant,
+    `select id, created_at, action, actor, outcome, resource_id from audit_logs
+      where tenant_id = scope.tenant_id and created_at >= date_trunc('day', $5::timestamptz)
+        and created_at < $2::timestamptz + interval '1 day'
+        and resource_type = any($3::text[]) and resource_id = any($4::text[])
+      order by created_at desc, id desc`,
+    [call.now, kinds, things.map(({ id }) => id), since],
+    limit,
+    { prepare: false },
+  );
+}

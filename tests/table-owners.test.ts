@@ -1,0 +1,131 @@
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+import { expect, it } from 'vitest';
+
+// Each table has one owner: the folder whose code inserts its rows, or declares it as a resource. Nobody else's SQL names
+// it: a domain uses another's exported functions. Read from the text of all SQL in `shared/`, so that nothing has to be
+// kept up beside it.
+
+const ROOT = path.join(import.meta.dirname, '..');
+const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
+
+/** Tables that no code of the app inserts into, as migrations and tools do. */
+const OTHERWISE_OWNED: Readonly<Record<string, string>> = {};
+
+/** The domain whose subject is the platform's machinery: it shows operators what the machinery has written down. */
+const OPERATORS_DOMAIN = 'operations';
+
+/** Every table of the three databases, as the snapshots of their schemas list them. */
+const TABLES = [
+  ...new Set(
+    globSync('migrations/*/*.sql', { cwd: ROOT }).flatMap((file) =>
+      [...read(file).matchAll(/^create table (?:if not exists )?([a-z_.]+)/gm)].map(([, name]) =>
+        String(name),
+      ),
+    ),
+  ),
+].filter((name) => !name.startsWith('storage_records_'));
+
+/** `domains/<domain>` for a domain, `platform` for all of the platform. */
+function ownerOf(file: string): string {
+  const [, layer, part] = file.split(path.sep);
+  return layer === 'platform' ? 'platform' : `domains/${part}`;
+}
+
+interface Text {
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Members that name a table outside of SQL, in declarations that SQL is made from. */
+const TABLE_MEMBERS = new Set(['table', 'requests', 'responses', 'companion']);
+
+/** A literal's own text; what a template's placeholders hold is read as literals of their own. */
+function ownText(node: ts.Node): string | undefined {
+  if (ts.isTemplateExpression(node))
+    return [node.head.text, ...node.templateSpans.map((span) => span.literal.text)].join(' $ ');
+  if (!ts.isStringLiteralLike(node)) return undefined;
+  const { parent } = node;
+  const isMember = ts.isPropertyAssignment(parent) && TABLE_MEMBERS.has(parent.name.getText());
+  return isMember ? `table ${node.text}` : node.text;
+}
+
+/** The texts of a file's literals: comments are none. */
+function textsOf(file: string): Text[] {
+  const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true);
+  const texts: Text[] = [];
+  const visit = (node: ts.Node): void => {
+    const text = ownText(node);
+    const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1;
+    if (text !== undefined) texts.push({ file, line, text });
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return texts;
+}
+
+const TEXTS = globSync('shared/**/*.ts', { cwd: ROOT, exclude: (file) => file.endsWith('.test.ts') })
+  .filter((file) => !file.endsWith('.test.ts'))
+  .flatMap(textsOf);
+
+/** Whether SQL names a table: after a word that a table follows, or first in a text that goes on with an alias. */
+function namesTable(text: string, table: string): boolean {
+  const name = table.replace('.', '\\.');
+  return new RegExp(
+    `(\\b(from|join|into|update|using|only|truncate|table)|,)\\s+(only\\s+)?(public\\.)?${name}\\b(?!\\.)|^${name} [a-z]+\\b`,
+  ).test(text);
+}
+
+function inserts(text: string, table: string): boolean {
+  return new RegExp(`\\binsert into ${table.replace('.', '\\.')}\\b`).test(text);
+}
+
+const users = (table: string, test: typeof namesTable): string[] => [
+  ...new Set(TEXTS.filter(({ text }) => test(text, table)).map(({ file }) => ownerOf(file))),
+];
+
+/** The tables that resources declare: the mechanism writes them for their domain. */
+const DECLARED = new Map(
+  globSync('shared/domains/**/*.ts', { cwd: ROOT }).flatMap((file) =>
+    [...read(file).matchAll(/declareResource\(\{[^]*?table: '([a-z_.]+)'/g)].map(
+      ([, table]) => [String(table), ownerOf(file)] as const,
+    ),
+  ),
+);
+
+function ownersOf(table: string): string[] {
+  const declared = DECLARED.get(table);
+  const otherwise = OTHERWISE_OWNED[table];
+  return [
+    ...new Set([
+      ...users(table, inserts),
+      ...(declared === undefined ? [] : [declared]),
+      ...(otherwise === undefined ? [] : [otherwise]),
+    ]),
+  ];
+}
+
+it('reads the tables and the SQL at all', () => {
+  expect(TABLES).toEqual(
+    expect.arrayContaining(['tenants', 'storage_records', 'usage_records', 'ops.outbox']),
+  );
+  expect(ownersOf('mapper_requests')).toEqual(['domains/mapping']);
+  expect(namesTable('select * from mapper_requests m', 'mapper_requests')).toBe(true);
+  expect(namesTable('expires with the mapper_requests', 'mapper_requests')).toBe(false);
+});
+
+it.each(TABLES)('%s has one owner', (table) => {
+  expect(ownersOf(table)).toHaveLength(1);
+});
+
+it.each(TABLES)('%s is named by its owner’s SQL alone', (table) => {
+  const [owner] = ownersOf(table);
+  const foreign = TEXTS.filter(({ file, text }) => {
+    const user = ownerOf(file);
+    if (user === owner || !namesTable(text, table)) return false;
+    return !(owner === 'platform' && user === `domains/${OPERATORS_DOMAIN}`);
+  });
+  expect(foreign.map(({ file, line }) => `${file}:${line}`)).toEqual([]);
+});

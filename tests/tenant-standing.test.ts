@@ -18,9 +18,9 @@ const OPEN_TO_SUSPENDED = new Set([
   'api-keys-revoke',
   'legal-holds-create',
   'legal-holds-release',
-  'retention-policies-create',
-  'retention-policies-replace',
-  'retention-policies-delete',
+  'data-retention-policies-create',
+  'data-retention-policies-replace',
+  'data-retention-policies-deactivate',
   'tenant-config-replace',
 ]);
 

@@ -98,10 +98,10 @@ function connectionStringParts(text: string): ReadonlyMap<string, string> | unde
     .split(';')
     .map((part) => part.trim())
     .filter((part) => part !== '')
-    .map((part): [string, string] => [
-      part.slice(0, part.indexOf('=')).toLowerCase(),
-      part.slice(part.indexOf('=') + 1),
-    ]);
+    .map((part): [string, string] => {
+      const end = Math.max(0, part.indexOf('='));
+      return [part.slice(0, end).toLowerCase(), part.slice(end + 1)];
+    });
   return parts.every(([name]) => name !== '') ? new Map(parts) : undefined;
 }
 

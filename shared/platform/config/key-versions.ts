@@ -7,24 +7,28 @@ export interface KeyVersions {
   readonly versions: ReadonlyMap<string, Uint8Array>;
 }
 
+const FORM =
+  'must be {"current": "<version>", "versions": {"<version>": "<32 bytes, base64>", …}} with a current that is one ' +
+  'of the versions; {"<version>": "<32 bytes, base64>"} with one version says the same';
+
 /** 32 bytes: an AES-256 key. */
 const key = z
   .base64()
   .transform((text) => Buffer.from(text, 'base64'))
-  .refine((bytes) => bytes.length === 32);
+  .refine((bytes) => bytes.length === 32, { error: FORM });
 
 const versions = z.record(z.string().min(1), key).transform((given) => new Map(Object.entries(given)));
 
 const explicit = z
   .strictObject({ current: z.string(), versions })
-  .refine((given) => given.versions.has(given.current));
+  .refine((given) => given.versions.has(given.current), { error: FORM });
 
 /**
  * The setting's first form, `{"1": "<key>"}`. It does not say which of several is current: an object does not keep the
  * order of names such as "10" and "9". So it has one version.
  */
 const single = versions
-  .refine((given) => given.size === 1)
+  .refine((given) => given.size === 1, { error: FORM })
   .transform((given) => ({ current: [...given.keys()].join(), versions: given }));
 
 /** `KEY_ENCRYPTION_KEYS`: `{"current": "2", "versions": {"1": …, "2": …}}`; with a single version also `{"1": …}`. */
@@ -38,10 +42,4 @@ export const keyVersions: z.ZodType<KeyVersions, string> = z
       return z.NEVER;
     }
   })
-  .pipe(
-    z.union([explicit, single], {
-      error:
-        'must be {"current": "<version>", "versions": {"<version>": "<32 bytes, base64>", …}} with a current that is one ' +
-        'of the versions; {"<version>": "<32 bytes, base64>"} with one version says the same',
-    }),
-  );
+  .pipe(z.union([explicit, single], { error: FORM }));

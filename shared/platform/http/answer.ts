@@ -10,7 +10,7 @@ import type { Authenticator } from '../auth/principal.ts';
 import type { RateLimiter } from '../cache/rate-limit.ts';
 import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
-import { givenByOperator, refuseOtherTenants } from '../call/named-tenants.ts';
+import { givenByOperator, queryOf, refuseOtherTenants } from '../call/named-tenants.ts';
 import { parseParts, readBodyOf } from './parse-request.ts';
 import { fallbackProblem, type Route } from './fallback.ts';
 import { rateHeaders, requestUrl, writeReply } from './write-reply.ts';

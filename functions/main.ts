@@ -45,7 +45,10 @@ const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
   ...analyticsEndpoints,
-  ...apiDocsEndpoints(() => endpoints),
+  ...apiDocsEndpoints(
+    () => endpoints,
+    () => processServices().settings.API_PUBLIC_URL,
+  ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
   ...billingEndpoints,

@@ -1,7 +1,7 @@
-import { app, type HttpMethod, type InvocationContext } from '@azure/functions';
-import { answer, answerPublic, answerUnknown } from '../shared/platform/http/answer.ts';
+import { app, type InvocationContext } from '@azure/functions';
+import { answer, answerPublic, answerUnrouted } from '../shared/platform/http/answer.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
-import { fallbackProblem } from '../shared/platform/http/fallback.ts';
+import { methodsOf } from '../shared/platform/http/fallback.ts';
 import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
@@ -23,22 +23,19 @@ export function registerEndpoints(endpoints: readonly Endpoint[], services: Open
     endpoints.map(({ name }) => name),
   );
   for (const endpoint of endpoints) {
-    const methods: HttpMethod[] = [endpoint.method];
     app.http(endpoint.name, {
-      methods,
+      methods: methodsOf(endpoint),
       authLevel: 'anonymous',
       route: endpoint.path,
       handler: (request) =>
-        endpoint.permission === null
-          ? answerPublic(endpoint, request)
-          : answer(services(), endpoint, request),
+        endpoint.permission === null ? answerPublic(endpoint, request) : answer(services, endpoint, request),
     });
   }
   app.http('requests-fallback', {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
     authLevel: 'anonymous',
     route: '{*path}',
-    handler: (request) => answerUnknown(fallbackProblem(new URL(request.url).pathname, endpoints), request),
+    handler: (request) => answerUnrouted(endpoints, request),
   });
 }
 

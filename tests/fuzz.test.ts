@@ -155,7 +155,7 @@ describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
     const leaked = app.logLines.filter((line) => TENANTS.some((tenant) => line.includes(markers[tenant])));
     expect(leaked).toEqual([]);
     expect(
-      app.logLines.filter((line) => /request-failed|tenant-wall-refused|refusal-not-audited/.test(line)),
+      app.logLines.filter((line) => /request-failed|tenant-isolation-refused|refusal-not-audited/.test(line)),
     ).toEqual([]);
   });
 

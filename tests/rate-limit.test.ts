@@ -72,7 +72,7 @@ describe('a key’s allowance', () => {
     const key = await keyWith(10);
     const keyId = key.split('_')[2] ?? '';
     const elsewhere = (): Promise<{ allowed: boolean }> =>
-      app.services.rateLimiter.take('acme', keyId, { hour: 10, day: 1_000_000 });
+      app.services.rateLimiter.take('acme', keyId, { hour: 10, day: 1_000_000, tenantHour: null });
     const [here, there] = await Promise.all([
       times(20, () => list(key)),
       Promise.all(Array.from({ length: 20 }, elsewhere)),
@@ -98,6 +98,33 @@ describe('a key’s allowance', () => {
     expect(replaced.status).toBe(200);
     expect((await list(key)).headers.get('ratelimit-policy')).toMatch(/^"hour";q=3;/);
     expect(statuses(await times(5, () => list(key)))).toEqual({ 200: 2, 429: 3 });
+  });
+
+  it('is capped for all keys of the tenant together, however many instances take them', async () => {
+    const tenant = 'capped';
+    await app.admin
+      .core`insert into tenants (tenant_id, name, plan_id) values (${tenant}, 'Capped', 'starter')`;
+    await app.admin.core`insert into tenant_configs (tenant_id, config_data)
+      values (${tenant}, ${app.admin.core.json({ rate_limit_per_hour: 8 })})`;
+    const [one, two] = [await keyWith(1000, 5000, tenant), await keyWith(1000, 5000, tenant)];
+    const elsewhere = () =>
+      app.services.rateLimiter.take(tenant, 'third', { hour: 1000, day: 5000, tenantHour: 8 });
+    const [first, second, third] = await Promise.all([
+      times(5, () => list(one)),
+      times(5, () => list(two)),
+      Promise.all(Array.from({ length: 5 }, elsewhere)),
+    ]);
+    const allowed = [...first, ...second].filter(({ status }) => status === 200).length;
+    expect(allowed + third.filter((verdict) => verdict.allowed).length).toBe(8);
+    const refused = await list(one);
+    expect([refused.status, refused.body['violated-policies']]).toEqual([429, ['hour']]);
+    expect(refused.headers.get('ratelimit')).toMatch(/^"hour";r=0;t=3[56]\d\d, /);
+  });
+
+  it('of the day is not spent by what the hour refuses', async () => {
+    const key = await keyWith(2, 9);
+    expect(statuses(await times(8, () => list(key)))).toEqual({ 200: 2, 429: 6 });
+    expect((await list(key)).headers.get('ratelimit')).toMatch(/, "day";r=7;/);
   });
 
   it('is not touched by a credential that is refused', async () => {
@@ -150,7 +177,11 @@ describe('once Redis has gone', () => {
     const key = await keyWith(7);
     const keyId = key.split('_')[2] ?? '';
     await times(3, () => list(key));
-    const { windows } = await app.services.rateLimiter.take('acme', keyId, { hour: 7, day: 1_000_000 });
+    const { windows } = await app.services.rateLimiter.take('acme', keyId, {
+      hour: 7,
+      day: 1_000_000,
+      tenantHour: null,
+    });
     expect(windows[0]).toMatchObject({ name: 'hour', remaining: 3 });
   });
 });

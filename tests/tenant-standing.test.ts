@@ -6,7 +6,7 @@ import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { consumeBatch } from '../shared/platform/consume/consume.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { readApiDocument, type Operation } from './harness/api-document.ts';
-import { startTestApp, until, type TestAnswer, type TestApp } from './harness/app.ts';
+import { startTestApp, until, type TestAnswer, type TestApp, type TestAppOptions } from './harness/app.ts';
 
 /** How soon a status that was changed in the database acts, whatever an instance or Redis remembers. */
 const ACTS_WITHIN_S = 5;
@@ -18,13 +18,20 @@ const OPEN_TO_SUSPENDED = new Set([
   'api-keys-revoke',
   'legal-holds-create',
   'legal-holds-release',
-  'retention-policies-create',
-  'retention-policies-replace',
-  'retention-policies-delete',
+  'data-retention-policies-create',
+  'data-retention-policies-replace',
+  'data-retention-policies-deactivate',
   'tenant-config-replace',
 ]);
 
 const ANY_ID = '00000000-0000-7000-8000-000000000000';
+
+/** An app whose services are open: the next one of this process finds other settings in its environment. */
+async function start(options: TestAppOptions): Promise<TestApp> {
+  const app = await startTestApp({ ...options, silent: ['timer', 'serviceBus'] });
+  await app.request('GET', '/api/health/ready');
+  return app;
+}
 
 async function addTenant(app: TestApp, tenantId: string): Promise<string> {
   await app.admin
@@ -46,7 +53,7 @@ describe.each([
   ['with Redis', { withoutRedis: false }],
   ['without Redis', { withoutRedis: true }],
 ])('an erased tenant (%s)', async (_title, options) => {
-  const app = await startTestApp({ ...options, silent: ['timer', 'serviceBus'] });
+  const app = await start(options);
   const operations = (await readApiDocument(app)).operations.filter(({ permission }) => permission !== null);
 
   it(`is 401 on every route within ${ACTS_WITHIN_S} s, and makes no more keys`, async () => {
@@ -85,7 +92,7 @@ describe.each([
 });
 
 describe('a tenant that may only read', async () => {
-  const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
+  const app = await start({});
   const { operations } = await readApiDocument(app);
   it.each(['suspended', 'offboarding'])(
     'because it is %s writes nothing by POST, PUT or DELETE',

@@ -238,6 +238,8 @@ async function startWithSettings(
     port,
   );
   baseUrl = `http://127.0.0.1:${http.port}`;
+  // As Azure and the Core Tools do: the app's own address, for what it says of itself.
+  const undoHostname = applySettings({ WEBSITE_HOSTNAME: `127.0.0.1:${http.port}` }, true);
   const triggers: RunningTrigger[] = [{ stop: () => http.stop(STOP_GRACE_MS) }];
 
   async function stopOnce(): Promise<void> {
@@ -251,6 +253,7 @@ async function startWithSettings(
         message: `An appTerminate hook failed: ${describeError(error)}`,
       });
     }
+    undoHostname();
     undoSettings();
   }
 

@@ -28,8 +28,11 @@ async function readScalar(): Promise<{ text: string; etag: string }> {
   return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` };
 }
 
-/** The API's own documents. `endpoints`: all routes of the app, these too. */
-export const apiDocsEndpoints = (endpoints: () => readonly Endpoint[]) => [
+/** The API's own documents. `endpoints`: all routes of the app, these too; `publicUrl`: where clients reach it, if known. */
+export const apiDocsEndpoints = (
+  endpoints: () => readonly Endpoint[],
+  publicUrl: () => string | undefined,
+) => [
   publicEndpoint({
     name: 'openapi-read',
     method: 'GET',
@@ -37,8 +40,8 @@ export const apiDocsEndpoints = (endpoints: () => readonly Endpoint[]) => [
     tag: 'documentation',
     summary: 'This API as OpenAPI 3.1',
     responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
-    run: ({ url }) =>
-      Promise.resolve({ status: 200, body: openApiDocument(endpoints(), VERSION, new URL(url).origin) }),
+    run: () =>
+      Promise.resolve({ status: 200, body: openApiDocument(endpoints(), VERSION, publicUrl() ?? '/') }),
   }),
   publicEndpoint({
     name: 'docs-read',

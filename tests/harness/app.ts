@@ -16,6 +16,7 @@ import { openBlobAccount } from './blobs.ts';
 import { openDatabases, type TestDatabase } from './databases.ts';
 import { openRedis } from './redis.ts';
 import { seedReferenceRows } from './reference-rows.ts';
+import { watchStatements } from './watch-statements.ts';
 
 /** The keys of one tenant. */
 export interface TenantKeys {
@@ -143,6 +144,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     await Promise.all(Object.values(admin).map((sql) => sql.end({ timeout: 2 })));
     await broker.stop();
   });
+  // After that hook: hooks run in reverse, and this one asks the databases.
+  watchStatements(Object.values(admin));
   return {
     baseUrl,
     keys,

@@ -1,4 +1,11 @@
-import { numbered, readKeyset, when, type Condition, type PageRequest } from '../../platform/db/keyset.ts';
+import {
+  numbered,
+  readKeyset,
+  when,
+  type Condition,
+  type KeysetList,
+  type PageRequest,
+} from '../../platform/db/keyset.ts';
 import type { Parameter } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { cursorScope, pageReply, readPage, type CursorScope } from '../../platform/http/pagination.ts';
@@ -47,20 +54,19 @@ async function readPoints(
   scope: CursorScope,
   page: PageRequest,
 ): Promise<Reply> {
-  const rows = await readKeyset<PointRow>(
-    call.tenant,
-    {
-      table: 'analysis_metrics',
-      columns:
-        'id, metric_name, metric_value, metric_unit, time_period, evidence_refs, metadata, created_at, expires_at',
-      timeColumn: 'time_period',
-      idColumn: 'id',
-      idType: 'uuid',
-      conditions: conditionsOf(call, query),
-    },
-    page,
-  );
-  return pageReply(scope, url, page, rows, (row) => ({ at: row.time_period, id: row.id }));
+  const list: KeysetList = {
+    table: 'analysis_metrics',
+    columns:
+      'id, metric_name, metric_value, metric_unit, time_period, evidence_refs, metadata, created_at, expires_at',
+    timeColumn: 'time_period',
+    idColumn: 'id',
+    idType: 'uuid',
+    conditions: conditionsOf(call, query),
+  };
+  return pageReply(scope, url, page, {
+    read: (step) => readKeyset<PointRow>(call.tenant, list, step),
+    positionOf: (row) => ({ at: row.time_period, id: row.id }),
+  });
 }
 
 async function readBuckets(
@@ -71,17 +77,15 @@ async function readBuckets(
   scope: CursorScope,
   page: PageRequest,
 ): Promise<Reply> {
-  const { text, parameters } = bucketStatement(conditionsOf(call, query), bucket, page);
-  const rows = await call.tenant.statement<BucketRow>(text, parameters);
   const { aggregate } = query;
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.bucket_start, id: bucket }),
-    (row) => (aggregate === undefined ? row : { ...row, value: row[aggregate] }),
-  );
+  return pageReply(scope, url, page, {
+    read: (step) => {
+      const { text, parameters } = bucketStatement(conditionsOf(call, query), bucket, step);
+      return call.tenant.statement<BucketRow>(text, parameters);
+    },
+    positionOf: (row) => ({ at: row.bucket_start, id: bucket }),
+    present: (row) => (aggregate === undefined ? row : { ...row, value: row[aggregate] }),
+  });
 }
 
 /** The page's points alone are read: where the last page ended is a bound on the index, not a filter after the sums. */

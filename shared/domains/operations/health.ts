@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { healthCheckKey } from '../../platform/cache/keys.ts';
 import { newId } from '../../platform/ids/ids.ts';
+import { UnsupportedServer } from '../../platform/db/server-version.ts';
 import type { BlobStore } from '../../platform/blob/blob-store.ts';
 import type { BusSender } from '../../platform/bus/bus-sender.ts';
 import type { Cache } from '../../platform/cache/cache.ts';
@@ -17,6 +18,7 @@ const dependency = z.object({
   name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']),
   status: z.enum(['healthy', 'unhealthy', 'absent']),
   latency_ms: z.number().nullable(),
+  detail: z.string().optional().describe('What is wrong, where it does not pass by itself.'),
 });
 
 /** `GET /health/ready`. */
@@ -50,8 +52,9 @@ async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Pro
   try {
     await Promise.race([ask(), timeout]);
     return { name, status: 'healthy', latency_ms: Math.round((performance.now() - start) * 100) / 100 };
-  } catch {
-    return { name, status: 'unhealthy', latency_ms: null };
+  } catch (error) {
+    const detail = error instanceof UnsupportedServer ? { detail: error.detail } : {};
+    return { name, status: 'unhealthy', latency_ms: null, ...detail };
   } finally {
     clearTimeout(timer);
   }

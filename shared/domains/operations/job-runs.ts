@@ -55,26 +55,18 @@ export async function listJobRuns(
   const job = jobOf(timers, name);
   const scope = cursorScope(call, { ...query, job: job.name });
   const page = readPage(scope, query);
-  const rows = await readPlatformKeyset<RunSummary>(
-    call.services.crossTenant.core,
-    {
-      table: 'retention_runs',
-      columns: RUN_COLUMNS,
-      timeColumn: 'started_at',
-      idColumn: 'run_id',
-      idType: 'uuid',
-      conditions: [{ sql: 'job = ?', value: job.name }],
-    },
-    page,
-  );
-  return pageReply(
-    scope,
-    url,
-    page,
-    rows,
-    (row) => ({ at: row.started_at, id: row.run_id }),
-    (row) => row,
-  );
+  const list = {
+    table: 'retention_runs',
+    columns: RUN_COLUMNS,
+    timeColumn: 'started_at',
+    idColumn: 'run_id',
+    idType: 'uuid',
+    conditions: [{ sql: 'job = ?', value: job.name }],
+  } as const;
+  return pageReply(scope, url, page, {
+    read: (step) => readPlatformKeyset<RunSummary>(call.services.crossTenant.core, list, step),
+    positionOf: (row) => ({ at: row.started_at, id: row.run_id }),
+  });
 }
 
 /**

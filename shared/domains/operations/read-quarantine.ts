@@ -25,23 +25,23 @@ export async function listQuarantine(
 ): Promise<Reply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
-  const rows = await readPlatformKeyset<ItemRow>(
-    call.services.crossTenant.core, // an operator's route: messages in quarantine belong to no tenant
-    {
-      table: 'ops.quarantine',
-      columns: COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'id',
-      idType: 'uuid',
-      conditions: [
-        ...when('queue = ?', query.queue),
-        ...when('reason = ?', query.reason),
-        ...when('status = ?', query.status),
-      ],
-    },
-    page,
-  );
-  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
+  const list = {
+    table: 'ops.quarantine',
+    columns: COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'id',
+    idType: 'uuid',
+    conditions: [
+      ...when('queue = ?', query.queue),
+      ...when('reason = ?', query.reason),
+      ...when('status = ?', query.status),
+    ],
+  } as const;
+  return pageReply(scope, url, page, {
+    // An operator's route: messages in quarantine belong to no tenant.
+    read: (step) => readPlatformKeyset<ItemRow>(call.services.crossTenant.core, list, step),
+    positionOf: (row) => ({ at: row.created_at, id: row.id }),
+  });
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -16,8 +16,10 @@ import type { RecordsQuery, StorageRecord } from './schemas.ts';
 export async function listRecords(call: Call, query: RecordsQuery, url: string): Promise<Reply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
-  const rows = await readRows(call, query, page);
-  return pageReply(scope, url, page, rows, (row) => ({ at: row.created_at, id: row.id }));
+  return pageReply(scope, url, page, {
+    read: (step) => readRows(call, query, step),
+    positionOf: (row) => ({ at: row.created_at, id: row.id }),
+  });
 }
 
 async function readRows(call: Call, query: RecordsQuery, page: PageRequest): Promise<StorageRecord[]> {

@@ -22,7 +22,7 @@ export const tenantConfigSchema = z.strictObject({
     .positive()
     .nullable()
     .default(null)
-    .describe('Caps every key of the tenant; null: the key’s own limit.'),
+    .describe('What all keys of the tenant may send in an hour together; null: each key its own limit.'),
   retention_days: z
     .number()
     .int()

@@ -11,7 +11,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTi
 afterEach(() => void vi.useRealTimers());
 
 const isAllowed = async (limiter: RateLimiter, key = 'key'): Promise<boolean> =>
-  (await limiter.take('acme', key, { hour: LIMIT, day: UNLIMITED })).allowed;
+  (await limiter.take('acme', key, { hour: LIMIT, day: UNLIMITED, tenantHour: null })).allowed;
 
 test('a key that comes seldom gets all that it may, and not one more', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
@@ -28,7 +28,7 @@ test('requests at once get no more than one after the other', async () => {
   expect(answers.filter((allowed) => allowed)).toHaveLength(LIMIT);
 });
 
-test('a spent window begins anew, and another key’s is its own', async () => {
+test('a spent window begins again, and another key’s is its own', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   while (await isAllowed(limiter));
   expect(await isAllowed(limiter, 'other')).toBe(true);
@@ -40,10 +40,53 @@ test('says what is left and when there is more, downwards', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   let before = LIMIT;
   for (let n = 0; n < 20; n++) {
-    const { windows } = await limiter.take('acme', 'key', { hour: LIMIT, day: UNLIMITED });
+    const { windows } = await limiter.take('acme', 'key', { hour: LIMIT, day: UNLIMITED, tenantHour: null });
     const hour = windows.find(({ name }) => name === 'hour');
     expect(hour).toMatchObject({ limit: LIMIT, remaining: before - 1 });
     expect(hour?.resetSeconds).toBeLessThanOrEqual(HOUR_MS / 1000);
     before = hour?.remaining ?? 0;
   }
+});
+
+test.each([1, 7])('a request that the hour refuses does not spend the day (%i at once)', async (atOnce) => {
+  const limiter = new RateLimiter(new Cache(undefined, ''));
+  const limits = { hour: 2, day: 10, tenantHour: null };
+  const remaining: (number | undefined)[] = [];
+  for (let n = 0; n < 6; n++) {
+    const verdicts = await Promise.all(
+      Array.from({ length: atOnce }, () => limiter.take('acme', 'key', limits)),
+    );
+    remaining.push(verdicts.at(-1)?.windows.find(({ name }) => name === 'day')?.remaining);
+  }
+  expect(remaining.at(-1)).toBe(8);
+  let taken = 0;
+  for (let hour = 0; hour < 6; hour++) {
+    await vi.advanceTimersByTimeAsync(HOUR_MS + 1_000);
+    for (let n = 0; n < 4; n++) if ((await limiter.take('acme', 'key', limits)).allowed) taken += 1;
+  }
+  expect(taken).toBe(8);
+});
+
+test('nor does one that the day refuses spend the hour', async () => {
+  const limiter = new RateLimiter(new Cache(undefined, ''));
+  const limits = { hour: 5, day: 2, tenantHour: null };
+  for (let n = 0; n < 6; n++) await limiter.take('acme', 'key', limits);
+  const { allowed, windows } = await limiter.take('acme', 'key', limits);
+  expect([allowed, ...windows]).toMatchObject([
+    false,
+    { name: 'hour', remaining: 3, allowed: true },
+    { name: 'day', remaining: 0, allowed: false },
+  ]);
+});
+
+test('a tenant’s cap holds across its keys, and leaves another tenant alone', async () => {
+  const limiter = new RateLimiter(new Cache(undefined, ''));
+  const limits = { hour: 4, day: UNLIMITED, tenantHour: 6 };
+  const take = (tenant: string, key: string) => limiter.take(tenant, key, limits);
+  const verdicts = await Promise.all(
+    ['one', 'two', 'three'].flatMap((key) => Array.from({ length: 5 }, () => take('acme', key))),
+  );
+  expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(6);
+  expect((await take('acme', 'four')).windows[0]).toMatchObject({ name: 'hour', limit: 6, remaining: 0 });
+  expect((await take('globex', 'one')).windows[0]).toMatchObject({ name: 'hour', limit: 4, remaining: 3 });
 });

@@ -4,12 +4,14 @@ import { log } from '../log/log.ts';
 import type { Cache } from './cache.ts';
 import { rateLimitPrefix } from './keys.ts';
 
-/** One window of a key's allowance. */
+/** One window of an allowance, as a client is told of it. */
 export interface RateWindow {
   readonly name: 'hour' | 'day';
   readonly limit: number;
   readonly remaining: number;
   readonly resetSeconds: number;
+  /** False where this window had nothing left for the request. */
+  readonly allowed: boolean;
 }
 
 /** Whether a request may go on, and what to tell the client of its allowance. */
@@ -18,10 +20,15 @@ export interface RateVerdict {
   readonly windows: readonly RateWindow[];
 }
 
-const WINDOWS = [
-  { name: 'hour', seconds: HOUR_MS / 1000 },
-  { name: 'day', seconds: DAY_MS / 1000 },
-] as const;
+/** The limits that one request counts against, in requests. */
+export interface RateLimits {
+  readonly hour: number;
+  readonly day: number;
+  /** What all keys of the tenant may have together in an hour; null: each has its own. */
+  readonly tenantHour: number | null;
+}
+
+const WINDOW_MS = { hour: HOUR_MS, day: DAY_MS } as const;
 
 /**
  * An instance takes requests from Redis in small loans, so that a busy key does not pay a round trip a request. A loan
@@ -37,9 +44,17 @@ interface Loan {
   resetAt: number;
 }
 
+/** One limit that a request counts against. */
+interface Counter {
+  readonly window: RateWindow['name'];
+  readonly limit: number;
+  /** Whose requests are counted: a key's, or all of a tenant's. */
+  readonly of: string;
+}
+
 /**
- * Limits requests by key over an hour and a day (`rate:limit:{tenant}:{endpoint}`). Counts in Redis; without Redis each
- * instance counts for itself, so that a limit is loosened, never a request refused wrongly.
+ * Limits requests by key over an hour and a day, and by tenant over an hour (`rate:limit:{tenant}:{key}`). Counts in
+ * Redis; without Redis each instance counts for itself, so that a limit is loosened, never a request refused wrongly.
  */
 export class RateLimiter {
   readonly #cache: Cache;
@@ -50,54 +65,57 @@ export class RateLimiter {
     this.#cache = cache;
   }
 
-  /** Takes one request from the allowance of `tenantId`'s key. */
-  async take(
-    tenantId: string,
-    keyId: string,
-    limits: Readonly<Record<'hour' | 'day', number>>,
-  ): Promise<RateVerdict> {
+  /**
+   * Takes one request from the allowance of `tenantId`'s key: from all of its windows or, when one of them has nothing
+   * left, from none.
+   */
+  async take(tenantId: string, keyId: string, limits: RateLimits): Promise<RateVerdict> {
     const now = Date.now();
-    const taken = WINDOWS.map((window) => {
-      const loan = this.#loans.get(loanName(window, limits[window.name], tenantId, keyId));
-      // Nearly always there is a loan to take from, and nothing to wait for.
-      return loan === undefined || loan.left < 1 || loan.resetAt <= now
-        ? this.#borrowAndTake(window, limits[window.name], tenantId, keyId, now)
-        : take(window, limits[window.name], loan, now);
+    const counters = countersOf(tenantId, keyId, limits);
+    // Nearly always there is a loan to take from, and nothing to wait for.
+    let empty = this.#withoutRequest(counters, now);
+    while (empty.length > 0) {
+      const granted = await Promise.all(empty.map((counter) => this.#borrow(counter, now)));
+      const refused = empty.filter((_, n) => granted[n] === false);
+      // What was borrowed may have been taken by a request that came while the other windows were asked: borrowed again.
+      empty = this.#withoutRequest(counters, now);
+      if (empty.some((counter) => refused.includes(counter))) break;
+    }
+    // From here on nothing waits, so that no other request takes what this one has seen.
+    const loans = counters.map((counter) => this.#loans.get(nameOf(counter)));
+    const allowed = loans.every((loan) => hasRequest(loan, now));
+    const windows = counters.map((counter, n) => {
+      const loan = loans[n];
+      const isAllowed = hasRequest(loan, now);
+      if (allowed && loan !== undefined) loan.left -= 1;
+      return windowOf(counter, loan, isAllowed, now);
     });
-    const windows: readonly Taken[] = isAllTaken(taken) ? taken : await Promise.all(taken.map(settled));
-    return { allowed: windows.every((window) => window.taken), windows };
+    return { allowed, windows: shownWindows(windows) };
   }
 
-  async #borrowAndTake(
-    window: (typeof WINDOWS)[number],
-    limit: number,
-    tenantId: string,
-    keyId: string,
-    now: number,
-  ): Promise<Taken> {
-    const name = loanName(window, limit, tenantId, keyId);
-    const size = Math.max(1, Math.floor(limit * LOAN_SHARE));
-    const answer = await this.#borrow(window, limit, `${tenantId}:${keyId}:${window.name}`, size);
+  #withoutRequest(counters: readonly Counter[], now: number): readonly Counter[] {
+    return counters.filter((counter) => !hasRequest(this.#loans.get(nameOf(counter)), now));
+  }
+
+  /** Whether the loan was granted. */
+  async #borrow(counter: Counter, now: number): Promise<boolean> {
+    const size = Math.max(1, Math.floor(counter.limit * LOAN_SHARE));
+    const { granted, result } = await this.#ask(counter, size);
     // Others may have borrowed meanwhile: what is left of their loan is not thrown away.
-    const current = this.#loans.get(name);
+    const current = this.#loans.get(nameOf(counter));
     const kept = current !== undefined && current.resetAt > now ? current.left : 0;
-    const loan = {
-      left: kept + (answer.granted ? size : 0),
-      remaining: answer.result.remainingPoints,
-      resetAt: now + answer.result.msBeforeNext,
-    };
     if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
-    this.#loans.set(name, loan);
-    return take(window, limit, loan, now);
+    this.#loans.set(nameOf(counter), {
+      left: kept + (granted ? size : 0),
+      remaining: result.remainingPoints,
+      resetAt: now + result.msBeforeNext,
+    });
+    return granted;
   }
 
-  async #borrow(
-    window: (typeof WINDOWS)[number],
-    limit: number,
-    key: string,
-    size: number,
-  ): Promise<Borrowed> {
-    const { memory, redis } = await this.#limiterFor(window, limit);
+  async #ask(counter: Counter, size: number): Promise<Borrowed> {
+    const { memory, redis } = await this.#limiterFor(counter);
+    const key = `${counter.of}:${counter.window}`;
     const ask = async (limiter: RateLimiterMemory | RateLimiterRedis): Promise<Borrowed> => {
       try {
         return { granted: true, result: await limiter.consume(key, size) };
@@ -113,13 +131,14 @@ export class RateLimiter {
     } catch {
       // Neither Redis nor memory could say: a limiter that is broken limits nobody.
       log.warn('rate-limiter-failed');
-      return { granted: true, result: new RateLimiterRes(limit, window.seconds * 1000, 0, false) };
+      const result = new RateLimiterRes(counter.limit, WINDOW_MS[counter.window], 0, false);
+      return { granted: true, result };
     }
   }
 
   /** One pair of limiters a window and limit: two would each grant the whole of it. */
-  #limiterFor(window: (typeof WINDOWS)[number], limit: number): Promise<Limiters> {
-    const name = `${window.name}:${limit}`;
+  #limiterFor({ window, limit }: Counter): Promise<Limiters> {
+    const name = `${window}:${limit}`;
     let limiter = this.#limiters.get(name);
     if (limiter === undefined) {
       limiter = this.#makeLimiters(window, limit);
@@ -128,8 +147,8 @@ export class RateLimiter {
     return limiter;
   }
 
-  async #makeLimiters(window: (typeof WINDOWS)[number], limit: number): Promise<Limiters> {
-    const options = { points: limit, duration: window.seconds, keyPrefix: rateLimitPrefix };
+  async #makeLimiters(window: RateWindow['name'], limit: number): Promise<Limiters> {
+    const options = { points: limit, duration: WINDOW_MS[window] / 1000, keyPrefix: rateLimitPrefix };
     const memory = new RateLimiterMemory(options);
     const client = await this.#cache.client();
     return {
@@ -153,29 +172,43 @@ interface Limiters {
   readonly redis: RateLimiterRedis | undefined;
 }
 
-/** A window, and whether a request was taken from it. */
-interface Taken extends RateWindow {
-  readonly taken: boolean;
+/** What stands for a tenant's keys together; no key has such an id. */
+const ALL_KEYS = '*';
+
+function countersOf(tenantId: string, keyId: string, limits: RateLimits): Counter[] {
+  const key = `${tenantId}:${keyId}`;
+  const counters: Counter[] = [
+    { window: 'hour', limit: limits.hour, of: key },
+    { window: 'day', limit: limits.day, of: key },
+  ];
+  if (limits.tenantHour !== null)
+    counters.push({ window: 'hour', limit: limits.tenantHour, of: `${tenantId}:${ALL_KEYS}` });
+  return counters;
 }
 
-const settled = (one: Taken | Promise<Taken>): Promise<Taken> => Promise.resolve(one);
-
-function isAllTaken(windows: readonly (Taken | Promise<Taken>)[]): windows is readonly Taken[] {
-  return !windows.some((one) => one instanceof Promise);
+function nameOf({ window, limit, of }: Counter): string {
+  return `${window}:${limit}:${of}`;
 }
 
-function loanName(window: (typeof WINDOWS)[number], limit: number, tenantId: string, keyId: string): string {
-  return `${window.name}:${limit}:${tenantId}:${keyId}`;
+function hasRequest(loan: Loan | undefined, now: number): loan is Loan {
+  return loan !== undefined && loan.left >= 1 && loan.resetAt > now;
 }
 
-function take(window: (typeof WINDOWS)[number], limit: number, loan: Loan, now: number): Taken {
-  const taken = loan.left >= 1;
-  if (taken) loan.left -= 1;
+function windowOf(counter: Counter, loan: Loan | undefined, allowed: boolean, now: number): RateWindow {
   return {
-    name: window.name,
-    limit,
-    remaining: Math.max(0, Math.floor(loan.remaining + loan.left)),
-    resetSeconds: Math.max(1, Math.ceil((loan.resetAt - now) / 1000)),
-    taken,
+    name: counter.window,
+    limit: counter.limit,
+    remaining: loan === undefined ? 0 : Math.max(0, Math.floor(loan.remaining + loan.left)),
+    resetSeconds: loan === undefined ? 1 : Math.max(1, Math.ceil((loan.resetAt - now) / 1000)),
+    allowed,
   };
+}
+
+/** A client is told of one hour: its key's or its tenant's, whichever leaves it less. */
+function shownWindows([hour, day, tenantHour]: readonly RateWindow[]): RateWindow[] {
+  if (hour === undefined || day === undefined) return [];
+  if (tenantHour === undefined) return [hour, day];
+  const isTenants =
+    hour.allowed === tenantHour.allowed ? tenantHour.remaining < hour.remaining : !tenantHour.allowed;
+  return [isTenants ? tenantHour : hour, day];
 }

@@ -9,9 +9,20 @@ export interface GivenParts {
   readonly body: unknown;
 }
 
+/**
+ * A request's query by name. The host hands it over as an object, which loses the name `__proto__`: it is kept here, so
+ * that it can be refused like any other name that a route does not know.
+ */
+export function queryOf(request: HttpRequest): Record<string, string> {
+  const query = [...request.query.entries()];
+  if (request.url.includes('?') && new URL(request.url).searchParams.has('__proto__'))
+    query.push(['__proto__', '']);
+  return Object.fromEntries(query);
+}
+
 /** What an operator's route was given: its path and body name a tenant as their subject, not as their caller. */
 export function givenByOperator(request: HttpRequest, body: unknown): GivenParts {
-  return { params: { ...request.params }, query: Object.fromEntries(request.query.entries()), body };
+  return { params: { ...request.params }, query: queryOf(request), body };
 }
 
 const TENANT_HEADERS = ['x-tenant-id', 'tenant-id'];
@@ -26,7 +37,7 @@ export function refuseOtherTenants(
   body: unknown,
   bodySchema: z.ZodType | undefined,
 ): GivenParts {
-  const query: Record<string, string> = Object.fromEntries(request.query.entries());
+  const query = queryOf(request);
   const params: Record<string, string> = { ...request.params };
   const named = [
     params['tenant_id'],

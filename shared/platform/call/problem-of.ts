@@ -1,5 +1,6 @@
 import { DependencyUnavailable, faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
+import { SettingsError } from '../config/settings.ts';
 import { Problem } from './problem.ts';
 
 /** A client told to wait this long finds a restarted database or a closed breaker again. */
@@ -8,6 +9,13 @@ const RETRY_AFTER_S = 2;
 /** Turns whatever was thrown into a problem. Ours pass; a database that is away is 503; the rest is 500, and logged. */
 export function problemOf(error: unknown, endpointName: string, traceId: string): Problem {
   if (error instanceof Problem) return error;
+  if (error instanceof SettingsError) {
+    log.error('settings-invalid', { faults: error.message });
+    return new Problem('INTERNAL_ERROR', {
+      detail: `The app is not configured: see its log for ${error.settings.join(', ')}.`,
+      cause: error,
+    });
+  }
   const unavailable = (dependency: string): Problem =>
     new Problem('DEPENDENCY_UNAVAILABLE', {
       detail: `${dependency} is unavailable; try again.`,
@@ -19,8 +27,8 @@ export function problemOf(error: unknown, endpointName: string, traceId: string)
   if (fault === 'unavailable') return unavailable('The database');
   if (fault === 'contention') return unavailable('The database is busy and');
   if (fault === 'unique') return new Problem('CONFLICT', { detail: 'It exists already.', cause: error });
-  if (fault === 'tenant_wall')
-    log.error('tenant-wall-refused', { endpoint: endpointName, trace_id: traceId });
+  if (fault === 'tenant_isolation')
+    log.error('tenant-isolation-refused', { endpoint: endpointName, trace_id: traceId });
   log.error('request-failed', { endpoint: endpointName, trace_id: traceId, fault, ...errorFields(error) });
   return new Problem('INTERNAL_ERROR', { cause: error });
 }

@@ -14,7 +14,7 @@ export const PROBLEM_CODES = {
   CONFLICT: [409, 'The request conflicts with the present state'],
   PRECONDITION_FAILED: [412, 'The thing was changed in the meantime'],
   PAYLOAD_TOO_LARGE: [413, 'The body is too large'],
-  UNSUPPORTED_MEDIA_TYPE: [415, 'The body must be application/json'],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'The body’s media type or encoding is not taken'],
   IDEMPOTENCY_MISMATCH: [422, 'The idempotency key was used with another request'],
   RATE_LIMITED: [429, 'Too many requests'],
   DETECTOR_OVERLOADED: [429, 'The detector is overloaded'],

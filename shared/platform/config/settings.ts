@@ -1,28 +1,17 @@
 import { z } from 'zod';
+import {
+  blobConnection,
+  hostName,
+  httpsUrl,
+  isLoopback,
+  postgresUrl,
+  publicUrl,
+  redisUrl,
+  serviceBusConnection,
+} from './connection-settings.ts';
+import { keyVersions } from './key-versions.ts';
 
-const url = (scheme: RegExp) => z.string().regex(scheme);
-const postgresUrl = url(/^postgres(ql)?:\/\//);
 const positive = (fallback: number) => z.coerce.number().int().positive().default(fallback);
-
-/** A JSON object of key versions: `{"<version>": "<32 bytes, base64>"}`; the last one listed seals new data keys. */
-const keyVersions = z
-  .string()
-  .transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue({ code: 'custom', message: 'must be JSON: {"<version>": "<32 bytes, base64>"}' });
-      return z.NEVER;
-    }
-  })
-  .pipe(
-    z
-      .record(z.string().min(1), z.base64())
-      .refine((keys) => Object.keys(keys).length > 0, { message: 'must name at least one key version' })
-      .refine((keys) => Object.values(keys).every((key) => Buffer.from(key, 'base64').length === 32), {
-        message: 'each key must be 32 bytes, base64',
-      }),
-  );
 
 /**
  * Every setting of the app, read from the environment once. The names are those of `local.settings.sample.json`
@@ -43,15 +32,17 @@ export const settingsSchema = z
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
-    SERVICE_BUS_CONNECTION: z.string().min(1).optional(),
+    /** Where clients reach this API; the host's own address unless said otherwise. */
+    API_PUBLIC_URL: publicUrl.optional(),
+    SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
     /** The form that the trigger's identity-based connection uses; the app itself reads it when there is no connection string. */
-    SERVICE_BUS_CONNECTION__fullyQualifiedNamespace: z.string().min(1).optional(),
-    BLOB_CONNECTION: z.string().min(1).optional(),
-    BLOB_CONNECTION__blobServiceUri: z.url().optional(),
-    REDIS_URL: url(/^rediss?:\/\//).optional(),
+    SERVICE_BUS_CONNECTION__fullyQualifiedNamespace: hostName.optional(),
+    BLOB_CONNECTION: blobConnection.optional(),
+    BLOB_CONNECTION__blobServiceUri: httpsUrl.optional(),
+    REDIS_URL: redisUrl.optional(),
     REDIS_KEY_PREFIX: z.string().default(''),
     API_KEY_PEPPER: z.string().min(32),
-    KEY_VAULT_URL: z.url().optional(),
+    KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
     KEY_ENCRYPTION_KEYS: keyVersions.optional(),
     AZURE_REGION: z.string().default('eastus'),
@@ -95,6 +86,20 @@ function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx
 /** The environment does not describe a working app; the message lists every fault, and no value. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
+  /** The names of the settings at fault. */
+  readonly settings: readonly string[];
+  constructor(faults: readonly { readonly setting: string; readonly fault: string }[]) {
+    const lines = faults.map(({ setting, fault }) => `  ${setting}: ${fault}`);
+    super(`The app's settings are not complete:\n${lines.join('\n')}`);
+    this.settings = [...new Set(faults.map(({ setting }) => setting))];
+  }
+}
+
+/** The address that the Functions host gives the app: Azure's own for the Function App, or this machine's. */
+function addressOfHost(hostname: string | undefined): string | undefined {
+  if (hostname === undefined || hostname === '') return undefined;
+  const plain = `http://${hostname}`;
+  return URL.canParse(plain) && isLoopback(new URL(plain)) ? plain : `https://${hostname}`;
 }
 
 /**
@@ -105,8 +110,10 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
+  given['API_PUBLIC_URL'] ??= addressOfHost(given['WEBSITE_HOSTNAME']);
   const parsed = settingsSchema.safeParse(given);
   if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
-  throw new SettingsError(`The app's settings are not complete:\n${faults.join('\n')}`);
+  throw new SettingsError(
+    parsed.error.issues.map(({ path, message }) => ({ setting: path.join('.'), fault: message })),
+  );
 }

@@ -1,3 +1,4 @@
+import type { KeyVersions } from '../config/key-versions.ts';
 import type { Settings } from '../config/settings.ts';
 
 /** Versions of the key-encryption key: 32 bytes each; `current` wraps new data keys. */
@@ -7,21 +8,15 @@ export interface KeyEncryptionKeys {
   version(version: string): Promise<Uint8Array>;
 }
 
-/** A local stack's keys, from the setting. The version listed last is the current one. */
-function keysOfSetting(versions: Readonly<Record<string, string>>): KeyEncryptionKeys {
-  const keys = new Map(
-    Object.entries(versions).map(([version, key]) => [version, Buffer.from(key, 'base64')]),
-  );
+/** A local stack's keys, from the setting. */
+function keysOfSetting({ current, versions }: KeyVersions): KeyEncryptionKeys {
   const find = (version: string): Uint8Array => {
-    const key = keys.get(version);
+    const key = versions.get(version);
     if (key === undefined) throw new Error(`no version ${version} of the key-encryption key`);
     return key;
   };
   return {
-    current: () => {
-      const version = [...keys.keys()].at(-1) ?? '';
-      return Promise.resolve({ version, key: find(version) });
-    },
+    current: () => Promise.resolve({ version: current, key: find(current) }),
     version: (version) => Promise.resolve(find(version)),
   };
 }
@@ -70,5 +65,6 @@ function keysOfVault(vaultUrl: string, secretName: string): KeyEncryptionKeys {
 export function openKeyEncryptionKeys(settings: Settings): KeyEncryptionKeys {
   if (settings.KEY_VAULT_URL !== undefined)
     return keysOfVault(settings.KEY_VAULT_URL, settings.KEY_ENCRYPTION_SECRET_NAME);
-  return keysOfSetting(settings.KEY_ENCRYPTION_KEYS ?? {});
+  if (settings.KEY_ENCRYPTION_KEYS !== undefined) return keysOfSetting(settings.KEY_ENCRYPTION_KEYS);
+  throw new Error('no key-encryption key is configured');
 }

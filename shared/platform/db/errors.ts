@@ -15,7 +15,7 @@ export type DatabaseFault =
   | 'foreign_key'
   | 'check'
   | 'no_partition'
-  | 'tenant_wall'
+  | 'tenant_isolation'
   | 'contention'
   | 'other';
 
@@ -64,7 +64,7 @@ export function faultOf(error: unknown): DatabaseFault {
       // A missing partition has the SQLSTATE of a check, but names no constraint.
       return constraintOf(error) === undefined ? 'no_partition' : 'check';
     case '42501':
-      return 'tenant_wall';
+      return 'tenant_isolation';
     case '40001':
     case '40P01':
     case '55P03':

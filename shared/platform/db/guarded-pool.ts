@@ -1,6 +1,7 @@
 import { DependencyUnavailable } from './errors.ts';
 import type { Pool } from './pool.ts';
 import type { HealthMonitor } from './health-monitor.ts';
+import { requireSupportedServer } from './server-version.ts';
 import { beginTransaction, type LiveTransaction } from './transaction.ts';
 
 /** How long a pool that is replaced may go on with what it has begun. */
@@ -61,7 +62,9 @@ export class GuardedPool {
     else await new Promise<void>((take, refuse) => this.#waiting.push({ take, refuse }));
     const pool = this.#pool;
     try {
+      requireSupportedServer(pool);
       const value = await use(pool);
+      requireSupportedServer(pool);
       if (pool === this.#pool && this.#limit < this.#max) this.#limit += 1;
       return value;
     } finally {

@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { sslOf } from '../config/connection-settings.ts';
 
 /** Seconds until a connection attempt is given up: a dead server must be a clear 503 within two seconds. */
 const CONNECT_TIMEOUT_S = 1;
@@ -62,6 +63,7 @@ export interface PoolOptions {
 export function openPool(options: PoolOptions): Pool {
   return postgres(options.url, {
     max: options.max,
+    ssl: sslOf(options.url),
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
     // Azure moves servers: a connection is not kept for ever. Half an hour, spread by the driver.

@@ -10,8 +10,10 @@ import type { Authenticator } from '../auth/principal.ts';
 import type { RateLimiter } from '../cache/rate-limit.ts';
 import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
-import { givenByOperator, refuseOtherTenants } from '../call/named-tenants.ts';
+import { givenByOperator, queryOf, refuseOtherTenants } from '../call/named-tenants.ts';
 import { parseParts, readBodyOf } from './parse-request.ts';
+import { fallbackProblem, type Route } from './fallback.ts';
+import { rateHeaders, requestUrl, writeReply } from './write-reply.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
@@ -59,22 +61,6 @@ function originOf(request: HttpRequest, trace: Trace): Origin {
   return { traceId: trace.id, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
 }
 
-function rateHeaders(windows: readonly RateWindow[]): Record<string, string> {
-  const seconds = { hour: 3600, day: 86_400 };
-  return {
-    'ratelimit-policy': windows.map((w) => `"${w.name}";q=${w.limit};w=${seconds[w.name]}`).join(', '),
-    ratelimit: windows.map((w) => `"${w.name}";r=${w.remaining};t=${w.resetSeconds}`).join(', '),
-  };
-}
-
-function written(reply: Reply, extra: Readonly<Record<string, string>>): HttpResponseInit {
-  const headers: Record<string, string> = { 'cache-control': 'no-store', ...extra, ...reply.headers };
-  if (reply.text !== undefined) return { status: reply.status, headers, body: reply.text };
-  if (reply.body === undefined) return { status: reply.status, headers };
-  headers['content-type'] ??= 'application/json';
-  return { status: reply.status, headers, body: JSON.stringify(reply.body) };
-}
-
 /** What {@link answerPublic} needs of a route. */
 type PublicRoute = Pick<
   PublicEndpoint,
@@ -82,39 +68,50 @@ type PublicRoute = Pick<
 >;
 
 /** Answers a request to a public route: the body's size and form, then the shape of all parts, then the handler. */
-export async function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promise<HttpResponseInit> {
-  const trace = traceOf(request);
-  try {
+export function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promise<HttpResponseInit> {
+  return answerAnyone(endpoint.name, request, async () => {
     const parsed = parseParts(endpoint, {
       params: { ...request.params },
-      query: Object.fromEntries(request.query.entries()),
+      query: queryOf(request),
       body: await readBodyOf(endpoint, request),
     });
-    const reply = await endpoint.run({
+    return endpoint.run({
       ...parsed,
-      url: request.url,
       ifNoneMatch: request.headers.get('if-none-match'),
       header: (name) => request.headers.get(name),
     });
-    return written(reply, trace.headers);
+  });
+}
+
+/** Answers a request that no route took: 404, or 405 with `Allow`. */
+export function answerUnrouted(routes: readonly Route[], request: HttpRequest): Promise<HttpResponseInit> {
+  return answerAnyone('unrouted', request, () => {
+    throw fallbackProblem(new URL(request.url).pathname, routes);
+  });
+}
+
+async function answerAnyone(
+  name: string,
+  request: HttpRequest,
+  run: () => Promise<Reply>,
+): Promise<HttpResponseInit> {
+  const trace = traceOf(request);
+  try {
+    return writeReply(request, await run(), trace.headers);
   } catch (error) {
-    const problem = problemOf(error, endpoint.name, trace.id);
-    return written(problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
+    const problem = problemOf(error, name, trace.id);
+    return writeReply(request, problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
   }
 }
 
-/** Answers a request that no route takes. */
-export function answerUnknown(problem: Problem, request: HttpRequest): HttpResponseInit {
-  const trace = traceOf(request);
-  return written(problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
-}
-
 /**
- * Answers one request: the order of checks is fixed here once. Size and media type, credential, rate, permission,
- * tenant, shape; then the handler; then one way out for every error.
+ * Answers one request. The order of checks is fixed here, once for all routes: credential, tenant, rate, permission, the
+ * tenant's standing, Idempotency-Key, body (size, media type, encoding, JSON), another tenant's id, shape with all faults
+ * at once; then the handler; then one way out for every error. What a client may not do is so told before what it sent
+ * is looked at. `open`: the process's services, opened by the first request.
  */
 export async function answer(
-  services: AnswerServices,
+  open: () => AnswerServices,
   endpoint: GuardedEndpoint,
   request: HttpRequest,
 ): Promise<HttpResponseInit> {
@@ -122,15 +119,16 @@ export async function answer(
   const extra = trace.headers;
   let call: Call | undefined;
   try {
+    const services = open();
     const now = services.clock.now();
     const principal = await services.authenticator.authenticate(request.headers, now);
     const context = await services.tenants.find(principal.tenantId);
     if (context === null || context.status === 'erased')
       throw unauthorized('The tenant of this key does not exist.');
-    const cap = context.config.rate_limit_per_hour ?? Infinity;
     const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
-      hour: Math.min(principal.rateLimitPerHour, cap),
+      hour: principal.rateLimitPerHour,
       day: principal.rateLimitPerDay,
+      tenantHour: context.config.rate_limit_per_hour,
     });
     Object.assign(extra, rateHeaders(verdict.windows));
     if (!verdict.allowed) throw rateLimited(verdict.windows);
@@ -158,7 +156,7 @@ export async function answer(
     const parsed = parseParts(endpoint, given);
     const input = {
       ...parsed,
-      url: request.url,
+      url: requestUrl(services.settings, request),
       ifMatch: request.headers.get('if-match'),
       ifNoneMatch: request.headers.get('if-none-match'),
     };
@@ -166,11 +164,11 @@ export async function answer(
       key === undefined
         ? null
         : { key, fingerprint: fingerprintOf([endpoint.name, request.params, comparable(given.body)]) };
-    return written(await endpoint.run({ ...call, idempotency }, input), extra);
+    return writeReply(request, await endpoint.run({ ...call, idempotency }, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);
-    return written(problemReply(problem, trace.id, new URL(request.url).pathname), extra);
+    return writeReply(request, problemReply(problem, trace.id, new URL(request.url).pathname), extra);
   }
 }
 
@@ -180,10 +178,10 @@ function comparable(body: unknown): unknown {
 }
 
 function rateLimited(windows: readonly RateWindow[]): Problem {
-  const spent = windows.filter((window) => window.remaining === 0);
+  const spent = windows.filter((window) => !window.allowed);
   const wait = Math.max(1, ...spent.map((window) => window.resetSeconds));
   return new Problem('RATE_LIMITED', {
-    detail: `The key’s allowance of the ${spent.map((window) => window.name).join(' and ') || 'hour'} is used up.`,
+    detail: `The allowance of the ${spent.map((window) => window.name).join(' and ')} is used up.`,
     headers: { 'retry-after': String(wait) },
     members: { 'violated-policies': spent.map((window) => window.name) },
   });

@@ -33,7 +33,7 @@ export interface Input<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
-  /** The request's URL as the client wrote it, for links. */
+  /** Where clients reach this request's path, with its query: for links. See `requestUrl`. */
   readonly url: string;
   /** `If-Match`, unparsed. */
   readonly ifMatch: string | null;
@@ -101,7 +101,6 @@ export interface PublicInput<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
-  readonly url: string;
   readonly ifNoneMatch: string | null;
   /** A header by its name in any case; null where it is absent. */
   readonly header: (name: string) => string | null;

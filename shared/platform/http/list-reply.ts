@@ -26,8 +26,11 @@ export async function listReply<Row extends Record<string, unknown>>(
 ): Promise<Reply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
-  const rows = await readKeyset<Row>(options.database ?? call.tenant, list, page, options.statement);
-  return pageReply(scope, url, page, rows, positionIn(list), options.present);
+  return pageReply(scope, url, page, {
+    read: (step) => readKeyset<Row>(options.database ?? call.tenant, list, step, options.statement),
+    positionOf: positionIn(list),
+    ...(options.present === undefined ? {} : { present: options.present }),
+  });
 }
 
 /** Where a row of a list stands in it. */

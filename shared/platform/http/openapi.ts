@@ -187,7 +187,7 @@ function problemResponses(): Json {
   );
 }
 
-/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. `serverUrl` is where it was asked for. */
+/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. `serverUrl`: where clients reach it; relative to the document's own address if need be. */
 export function openApiDocument(endpoints: readonly Endpoint[], version: string, serverUrl: string): Json {
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints) {

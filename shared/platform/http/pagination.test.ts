@@ -80,27 +80,79 @@ describe('a cursor', () => {
   });
 });
 
-test('a page shows as many rows as asked for, and a next one exactly when there are more', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 20 }), fc.nat({ max: 21 }), (limit, have) => {
-      const rows = Array.from({ length: Math.min(have, limit + 1) }, (_, n) => ({ id: `row-${n}` }));
-      const page = { limit, descending: true, after: undefined };
-      const url = 'https://api.example.com/api/v1/things?detector=x&limit=7&cursor=old';
-      const reply = pageReply(
-        scope,
-        url,
-        page,
-        rows,
-        ({ id }) => ({ at: '2026-01-01T00:00:00.000000Z', id }),
-        (row) => row,
-      );
-      expect(reply.body).toEqual({ items: rows.slice(0, limit) });
-      const next = /^<([^>]+)>; rel="next"$/.exec(reply.headers?.['link'] ?? '')?.[1];
-      expect(next !== undefined).toBe(have > limit);
-      if (next === undefined) return;
-      const query = new URL(next).searchParams;
-      expect([query.get('limit'), query.get('detector')]).toEqual([String(limit), 'x']);
-      expect(decodeCursor(scope, query.get('cursor') ?? '').id).toBe(`row-${limit - 1}`);
+interface Row {
+  readonly id: string;
+  readonly text: string;
+}
+
+const URL_OF_LIST = 'https://api.example.com/api/v1/things?detector=x&limit=7&cursor=old';
+const AT = '2026-01-01T00:00:00.000000Z';
+
+/** A list as the database reads it: from a position on, one row more than the limit. */
+const sourceOf = (rows: readonly Row[], limits: number[] = []) => ({
+  read: (page: { limit: number; after: { id: string } | undefined }) => {
+    limits.push(page.limit);
+    const from = rows.findIndex(({ id }) => id === page.after?.id) + 1;
+    return Promise.resolve(rows.slice(from, from + page.limit + 1));
+  },
+  positionOf: ({ id }: Row) => ({ at: AT, id }),
+});
+
+/** The pages of a whole list, following its links. */
+async function readAll(rows: readonly Row[], limit: number): Promise<Row[][]> {
+  const pages: Row[][] = [];
+  let after: { at: string; id: string } | undefined;
+  do {
+    const page = { limit, descending: true, after };
+    const reply = await pageReply(scope, URL_OF_LIST, page, sourceOf(rows));
+    const body = reply.body as { items: Row[] };
+    expect(JSON.parse(reply.text ?? '')).toEqual(body);
+    pages.push(body.items);
+    const next = /^<([^>]+)>; rel="next"$/.exec(reply.headers?.['link'] ?? '')?.[1];
+    const query = next === undefined ? undefined : new URL(next).searchParams;
+    if (query) expect([query.get('limit'), query.get('detector')]).toEqual([String(limit), 'x']);
+    after = query ? decodeCursor(scope, query.get('cursor') ?? '') : undefined;
+  } while (after !== undefined);
+  return pages;
+}
+
+const rowsOf = (count: number, size: number): Row[] =>
+  Array.from({ length: count }, (_, n) => ({ id: `row-${n}`, text: 'x'.repeat(size) }));
+
+test('pages have as many rows as asked for, and the last one no next', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 250 }), fc.nat({ max: 600 }), async (limit, have) => {
+      const rows = rowsOf(have, 1);
+      const pages = await readAll(rows, limit);
+      expect(pages.flat()).toEqual(rows);
+      expect(pages.slice(0, -1).every(({ length }) => length === limit)).toBe(true);
+      expect(pages).toHaveLength(Math.max(1, Math.ceil(have / limit)));
     }),
   );
+});
+
+test('a page of large rows ends at 4 MiB, the next one goes on from there, and no row is lost', async () => {
+  const rows = rowsOf(60, 250_000);
+  const pages = await readAll(rows, 500);
+  expect(pages.flat()).toEqual(rows);
+  expect(pages.every((page) => JSON.stringify(page).length <= 4 * 1024 * 1024 + 1_000)).toBe(true);
+  expect(pages.length).toBeLessThan(6);
+  const one = await readAll(rowsOf(3, 5_000_000), 500);
+  expect(one.map(({ length }) => length)).toEqual([1, 1, 1]);
+});
+
+test('a page of the usual size is read at once, and a long one in steps, so that what does not fit is not read', async () => {
+  const page = { limit: 50, descending: true, after: undefined };
+  const limits: number[] = [];
+  await pageReply(scope, URL_OF_LIST, page, sourceOf(rowsOf(500, 1), limits));
+  expect(limits).toEqual([50]);
+  limits.length = 0;
+  await pageReply(scope, URL_OF_LIST, { ...page, limit: 500 }, sourceOf(rowsOf(600, 250_000), limits));
+  expect(limits).toEqual([100]);
+});
+
+test('without a known address the link is a reference without a host', async () => {
+  const page = { limit: 1, descending: true, after: undefined };
+  const reply = await pageReply(scope, '/api/v1/things?limit=1', page, sourceOf(rowsOf(2, 1)));
+  expect(reply.headers?.['link']).toMatch(/^<\/api\/v1\/things\?limit=1&cursor=[\w-]+>; rel="next"$/);
 });

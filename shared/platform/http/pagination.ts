@@ -16,7 +16,7 @@ export const pageQuery = {
     .transform(Number)
     .pipe(z.number().int().min(1).max(LIMIT_MAX))
     .default(LIMIT_DEFAULT)
-    .describe('Rows a page.'),
+    .describe('Rows a page at most: fewer where they are large. Go on while there is a `Link`.'),
   cursor: z
     .string()
     .max(1000)
@@ -87,23 +87,81 @@ export function readPage(scope: CursorScope, query: PagedQuery): PageRequest {
   };
 }
 
-/** A page's answer: `{items}`, and `Link: <…>; rel="next"` unless it is the last. `rows` may hold one more than `limit`. */
-export function pageReply<Row>(
+/** How a list is read and shown. */
+export interface ListSource<Row> {
+  /** The rows from a position on, in the list's order: at most one more than `limit`, and fewer only at the list's end. */
+  readonly read: (page: PageRequest) => Promise<readonly Row[]>;
+  /** Where a row stands in the list. */
+  readonly positionOf: (row: Row) => Position;
+  /** What of a row is shown; all of it unless said otherwise. */
+  readonly present?: (row: Row) => unknown;
+}
+
+/** What a page's items have in bytes at most, but for a single one that has more. Below what gateways pass on. */
+const PAGE_BYTES_MAX = 4 * 1024 * 1024;
+/**
+ * Rows that are read at once. Rows have up to a quarter of a megabyte, so a page of 500 is read in steps: what does not fit
+ * is not read by the hundred. The usual page of 50 is one step.
+ */
+const STEP_ROWS = 100;
+
+/**
+ * A page's answer: `{items}`, and `Link: <…>; rel="next"` unless it is the last. A page ends at its limit or where it gets
+ * too large; the next one goes on from its last row, so that no row is lost.
+ */
+export async function pageReply<Row>(
   scope: CursorScope,
   url: string,
   page: PageRequest,
-  rows: readonly Row[],
-  positionOf: (row: Row) => Position,
-  present: (row: Row) => unknown = (row) => row,
-): Reply {
-  const items = rows.slice(0, page.limit);
-  const last = items.at(-1);
-  const body = { items: items.map(present) };
-  if (rows.length <= page.limit || last === undefined) return { status: 200, body };
-  const next = new URL(url);
-  next.searchParams.set('cursor', encodeCursor(scope, positionOf(last)));
-  next.searchParams.set('limit', String(page.limit));
-  return { status: 200, body, headers: { link: `<${next.href}>; rel="next"` } };
+  source: ListSource<Row>,
+): Promise<Reply> {
+  const { items, texts, next } = await fillPage(page, source);
+  const headers = { 'content-type': 'application/json' };
+  const link = next === undefined ? {} : { link: nextLink(url, encodeCursor(scope, next), page.limit) };
+  // The items' texts were made to be measured: they are not made twice.
+  const text = `{"items":[${texts.join(',')}]}`;
+  return { status: 200, body: { items }, text, headers: { ...headers, ...link } };
+}
+
+function nextLink(url: string, cursor: string, limit: number): string {
+  const [path = '', search] = url.split('?', 2);
+  const query = new URLSearchParams(search);
+  query.set('cursor', cursor);
+  query.set('limit', String(limit));
+  return `<${path}?${query.toString()}>; rel="next"`;
+}
+
+interface FilledPage {
+  readonly items: readonly unknown[];
+  /** The items as JSON. */
+  readonly texts: readonly string[];
+  /** The last row's position, if rows follow it. */
+  readonly next: Position | undefined;
+}
+
+async function fillPage<Row>(
+  page: PageRequest,
+  { read, positionOf, present = (row) => row }: ListSource<Row>,
+): Promise<FilledPage> {
+  const items: unknown[] = [];
+  const texts: string[] = [];
+  let bytes = 0;
+  let next = page.after;
+  for (;;) {
+    const limit = Math.min(STEP_ROWS, page.limit - items.length);
+    const rows = await read({ ...page, limit, after: next });
+    for (const row of rows) {
+      const item = present(row);
+      const text = JSON.stringify(item);
+      bytes += Buffer.byteLength(text);
+      if (items.length === page.limit || (bytes > PAGE_BYTES_MAX && items.length > 0))
+        return { items, texts, next };
+      items.push(item);
+      texts.push(text);
+      next = positionOf(row);
+    }
+    if (rows.length <= limit) return { items, texts, next: undefined };
+  }
 }
 
 /** The schema of a list's answer. */

@@ -1,8 +1,10 @@
 import { faultsOf, PARSING } from '../call/faults.ts';
 import { pointerPart } from '../json/pointer.ts';
 import { isAscii } from 'node:buffer';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import type { HttpRequest } from '@azure/functions';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
 import type { GivenParts } from '../call/named-tenants.ts';
 import { Problem, type Fault } from '../call/problem.ts';
@@ -36,7 +38,8 @@ async function readBytes(request: HttpRequest, limit: number): Promise<Buffer> {
 }
 
 /**
- * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without.
+ * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without. A gzip body is
+ * decoded; the limit holds for what was sent and for what it becomes.
  * @throws Problem 413, 415, or 400 for what is not JSON, not UTF-8, nested too deeply, or holds what no text column can.
  */
 async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
@@ -45,7 +48,35 @@ async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false)
   if (mayBeEmpty && bytes.length === 0) return undefined;
   if (mediaType !== 'application/json')
     throw new Problem('UNSUPPORTED_MEDIA_TYPE', { detail: 'Send application/json.' });
-  return parseJson(bytes);
+  return parseJson(await decode(bytes, request.headers.get('content-encoding'), limit));
+}
+
+const unzip = promisify(gunzip);
+
+/** @throws Problem 415 for an encoding other than gzip, 413 as soon as more than the limit comes out, 400 for broken gzip. */
+async function decode(bytes: Buffer, encoding: string | null, limit: number): Promise<Buffer> {
+  switch (encoding?.trim().toLowerCase() ?? '') {
+    case '':
+    case 'identity':
+      return bytes;
+    case 'gzip':
+    case 'x-gzip':
+      break;
+    default:
+      throw new Problem('UNSUPPORTED_MEDIA_TYPE', {
+        detail: 'Send the body as it is, or with Content-Encoding: gzip.',
+        headers: { 'accept-encoding': 'gzip' },
+      });
+  }
+  try {
+    return await unzip(bytes, { maxOutputLength: limit });
+  } catch (error) {
+    if (error instanceof RangeError) throw tooLarge(limit);
+    throw invalid(
+      [{ pointer: '', detail: 'is not gzip' }],
+      'The body is not the gzip that Content-Encoding says.',
+    );
+  }
 }
 
 function tooLarge(limit: number): Problem {
@@ -63,6 +94,9 @@ function mayBeAbsent(schema: z.ZodType): boolean {
   }
   return may;
 }
+
+/** The query of a route that has none. */
+const NO_QUERY = z.strictObject({});
 
 const strictQueries = new WeakMap<z.ZodObject, z.ZodType>();
 
@@ -98,6 +132,13 @@ function parseJson(bytes: Buffer): unknown {
   return value;
 }
 
+/**
+ * The one name that an object cannot have as others: an assignment to it sets the object's prototype, so that it is lost
+ * somewhere on the way. Refused, since what is lost is not said.
+ */
+const PROTO = '__proto__';
+const PROTO_FAULT = 'is not a name that can be kept';
+
 function findUnstorable(value: unknown, checkStrings: boolean, depth: number): Fault | undefined {
   if (typeof value === 'string') {
     return checkStrings && (value.includes('\0') || !isWellFormed(value))
@@ -110,6 +151,7 @@ function findUnstorable(value: unknown, checkStrings: boolean, depth: number): F
   if (typeof value !== 'object' || value === null) return undefined;
   if (depth >= DEPTH_MAX) return { pointer: '', detail: `is nested deeper than ${DEPTH_MAX} levels` };
   for (const [key, member] of Object.entries(value)) {
+    if (key === PROTO) return { pointer: `/${key}`, detail: PROTO_FAULT };
     if (checkStrings) {
       const fault = findUnstorable(key, true, depth);
       if (fault !== undefined)
@@ -142,7 +184,11 @@ export function parseParts(
     return undefined;
   };
   const params = parse(endpoint.params, given.params, 'path');
-  const query = parse(endpoint.query && strictQuery(endpoint.query), given.query, 'query');
+  const query = parse(
+    endpoint.query === undefined ? NO_QUERY : strictQuery(endpoint.query),
+    given.query,
+    'query',
+  );
   const body = endpoint.rawBody ? given.body : parse(endpoint.body, given.body, '');
   for (const [root, values] of [
     ['path', given.params],
@@ -150,6 +196,7 @@ export function parseParts(
   ] as const) {
     for (const [name, value] of Object.entries(values)) {
       if (value.includes('\0')) faults.push({ pointer: `${root}/${name}`, detail: 'holds a NUL' });
+      if (name === PROTO) faults.push({ pointer: `${root}/${name}`, detail: PROTO_FAULT });
     }
   }
   if (faults.length > 0) throw invalid(faults);

@@ -1,0 +1,140 @@
+import { z } from 'zod';
+
+/**
+ * Schemas of the settings that say where something is. A broken one is refused when the settings are read, by name and
+ * reason; its value, which may hold a password, is in no message.
+ */
+
+/** Whether a URL's host is this machine: nothing that is sent there crosses a network. */
+export function isLoopback(url: URL): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/i.test(url.hostname);
+}
+
+const NOT_A_URL =
+  'is not a URL; characters such as / @ : # % in a user name or password must be percent-encoded';
+
+type Refusal = string | undefined;
+
+function readUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+/** A URL that passes `check`, which answers what is wrong with it. */
+function urlSetting(
+  example: string,
+  schemes: readonly string[],
+  check: (url: URL) => Refusal,
+): z.ZodType<string> {
+  return z.string().superRefine((text, context) => {
+    const url = readUrl(text);
+    const fault =
+      url === undefined
+        ? NOT_A_URL
+        : !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === ''
+          ? `must be like ${example}`
+          : check(url);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  });
+}
+
+/** What `sslmode` may say of a server that is reached over a network. Others would let a plain connection pass. */
+const SAFE_SSL_MODES = ['require', 'verify-ca', 'verify-full'] as const;
+
+/** A PostgreSQL URL with user and database. Over a network the connection is encrypted: `sslmode` may not say otherwise. */
+export const postgresUrl = urlSetting(
+  'postgres://user:password@host:5432/database',
+  ['postgres', 'postgresql'],
+  (url) => {
+    if (url.username === '' || url.pathname.length < 2) return 'must name a user and a database';
+    const mode = url.searchParams.get('sslmode');
+    if (isLoopback(url) || mode === null || SAFE_SSL_MODES.some((safe) => safe === mode)) return undefined;
+    return `must have sslmode ${SAFE_SSL_MODES.join(', ')} or none: the server is not on this machine`;
+  },
+);
+
+/**
+ * How the driver encrypts the connection to a PostgreSQL URL's server. `require` unless it is on this machine: encrypted,
+ * whoever the server is; `verify-full` also checks its certificate.
+ */
+export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer' | false {
+  const url = new URL(postgresUrl);
+  switch (url.searchParams.get('sslmode')) {
+    case 'require':
+      return 'require';
+    case 'verify-ca': // the driver has no check of the authority alone: the stricter one is taken
+    case 'verify-full':
+      return 'verify-full';
+    case 'prefer':
+    case 'allow':
+      return 'prefer';
+    case null:
+      return isLoopback(url) ? false : 'require';
+    default:
+      return false;
+  }
+}
+
+/** A Redis URL; `rediss://` where the server is not on this machine. */
+export const redisUrl = urlSetting('rediss://:password@host:6380', ['redis', 'rediss'], (url) =>
+  url.protocol === 'redis:' && !isLoopback(url)
+    ? 'must begin with rediss://: the server is not on this machine'
+    : undefined,
+);
+
+/** An `https://` URL. */
+export const httpsUrl = urlSetting('https://host', ['https'], () => undefined);
+
+/** Where clients reach this API: what every link begins with. `http://` on this machine alone. */
+export const publicUrl = urlSetting('https://api.example.com', ['http', 'https'], (url) => {
+  if (url.protocol === 'http:' && !isLoopback(url)) return 'must begin with https://';
+  if (url.search !== '' || url.hash !== '' || url.username !== '')
+    return 'must be a scheme, a host and at most a path';
+  return undefined;
+}).transform((text) => text.replace(/\/+$/, ''));
+
+/** The parts of `Name=value;Name=value`; undefined where one of them is neither. */
+function connectionStringParts(text: string): ReadonlyMap<string, string> | undefined {
+  const parts = text
+    .split(';')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map((part): [string, string] => {
+      const end = Math.max(0, part.indexOf('='));
+      return [part.slice(0, end).toLowerCase(), part.slice(end + 1)];
+    });
+  return parts.every(([name]) => name !== '') ? new Map(parts) : undefined;
+}
+
+function connectionString(check: (parts: ReadonlyMap<string, string>) => Refusal): z.ZodType<string> {
+  return z.string().superRefine((text, context) => {
+    const parts = connectionStringParts(text);
+    const fault = parts === undefined ? 'must be Name=value pairs, separated by ;' : check(parts);
+    if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
+  });
+}
+
+/** Service Bus: `Endpoint=sb://…` with a shared access key or signature. */
+export const serviceBusConnection = connectionString((parts) => {
+  const endpoint = readUrl(parts.get('endpoint') ?? '');
+  if (endpoint?.protocol !== 'sb:' || endpoint.hostname === '') return 'must have Endpoint=sb://<host>';
+  const hasKey = parts.has('sharedaccesskeyname') && parts.has('sharedaccesskey');
+  if (hasKey || parts.has('sharedaccesssignature')) return undefined;
+  return 'must have SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature';
+});
+
+/** Blob Storage: an account's name or endpoint with a key or a signature. */
+export const blobConnection = connectionString((parts) => {
+  if (parts.get('usedevelopmentstorage') === 'true') return undefined;
+  const endpoint = parts.get('blobendpoint');
+  if (endpoint === undefined && !parts.has('accountname')) return 'must have AccountName or BlobEndpoint';
+  if (endpoint !== undefined && readUrl(endpoint) === undefined)
+    return 'has a BlobEndpoint that is not a URL';
+  if ((parts.has('accountname') && parts.has('accountkey')) || parts.has('sharedaccesssignature'))
+    return undefined;
+  return 'must have AccountName and AccountKey, or SharedAccessSignature';
+});
+
+/** A namespace's host name, without a scheme. */
+export const hostName = z
+  .string()
+  .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)+$/i, 'must be a host name: <namespace>.servicebus.windows.net');

@@ -1,0 +1,45 @@
+import { z } from 'zod';
+
+/** Versions of the key-encryption key, and the one that wraps new data keys. */
+export interface KeyVersions {
+  readonly current: string;
+  /** 32 bytes each. */
+  readonly versions: ReadonlyMap<string, Uint8Array>;
+}
+
+const FORM =
+  'must be {"current": "<version>", "versions": {"<version>": "<32 bytes, base64>", …}} with a current that is one ' +
+  'of the versions; {"<version>": "<32 bytes, base64>"} with one version says the same';
+
+/** 32 bytes: an AES-256 key. */
+const key = z
+  .base64()
+  .transform((text) => Buffer.from(text, 'base64'))
+  .refine((bytes) => bytes.length === 32, { error: FORM });
+
+const versions = z.record(z.string().min(1), key).transform((given) => new Map(Object.entries(given)));
+
+const explicit = z
+  .strictObject({ current: z.string(), versions })
+  .refine((given) => given.versions.has(given.current), { error: FORM });
+
+/**
+ * The setting's first form, `{"1": "<key>"}`. It does not say which of several is current: an object does not keep the
+ * order of names such as "10" and "9". So it has one version.
+ */
+const single = versions
+  .refine((given) => given.size === 1, { error: FORM })
+  .transform((given) => ({ current: [...given.keys()].join(), versions: given }));
+
+/** `KEY_ENCRYPTION_KEYS`: `{"current": "2", "versions": {"1": …, "2": …}}`; with a single version also `{"1": …}`. */
+export const keyVersions: z.ZodType<KeyVersions, string> = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue({ code: 'custom', message: 'is not JSON' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.union([explicit, single], { error: FORM }));

@@ -1,0 +1,28 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type postgres from 'postgres';
+import { afterAll, expect } from 'vitest';
+import { findUnfenced } from './statement-fence.ts';
+
+/**
+ * Holds every statement that ran for a tenant in this test file, whoever ran it in this process, to the order that
+ * tenant isolation needs. To be called before the databases are closed.
+ */
+export function watchStatements(databases: readonly postgres.Sql[]): void {
+  const texts = new Set<string>();
+  const listen = (text: unknown): void => void texts.add(String(text));
+  subscribe('comply-ai:tenant-statement', listen);
+  afterAll(async () => {
+    unsubscribe('comply-ai:tenant-statement', listen);
+    const guarded = new Set((await Promise.all(databases.map(readGuarded))).flat());
+    const faults = [...texts].flatMap((text) => findUnfenced(text, guarded).map((fault) => ({ fault, text })));
+    expect(faults).toEqual([]);
+  });
+}
+
+/** The tables with row security, as a statement names them. */
+async function readGuarded(database: postgres.Sql): Promise<string[]> {
+  const rows = await database<{ name: string }[]>`
+    select case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end as name
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relrowsecurity`;
+  return rows.map(({ name }) => name);
+}

@@ -1,0 +1,101 @@
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openServices, type Services } from '../functions/services.ts';
+import { checkReadiness } from '../shared/domains/operations/health.ts';
+import type { Settings } from '../shared/platform/config/settings.ts';
+import { UnsupportedServer } from '../shared/platform/db/server-version.ts';
+import { startTestApp } from './harness/app.ts';
+
+const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
+
+/** A port where nobody listens. */
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** The real server behind a port, which says in its greeting that it is another version. */
+async function serverThatSays(major: string, port: number): Promise<number> {
+  const server = createServer((client) => {
+    const real = connect(port, '127.0.0.1');
+    client.pipe(real);
+    real.on('data', (chunk) => {
+      const said = chunk.toString('latin1').replace(/(server_version\0)\d\d/, `$1${major}`);
+      client.write(Buffer.from(said, 'latin1'));
+    });
+    for (const [one, other] of [
+      [client, real],
+      [real, client],
+    ] as const)
+      one.on('error', () => undefined).on('close', () => other.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+const atPort = (url: string, port: number): string => {
+  const moved = new URL(url);
+  moved.port = String(port);
+  return moved.href;
+};
+
+function open(settings: Partial<Settings>): Services {
+  const services = openServices({ ...app.settings, ...settings });
+  onTestFinished(() => services.close());
+  return services;
+}
+
+const DATABASES = ['CORE', 'BILLING', 'ANALYTICS'] as const;
+
+describe('readiness', () => {
+  it.each([
+    ['CORE', 'unhealthy'],
+    ['BILLING', 'unhealthy'],
+    ['ANALYTICS', 'degraded'],
+  ] as const)('is, with the %s database gone, %s', async (name, status) => {
+    const url = app.settings[`${name}_CROSS_TENANT_DATABASE_URL`];
+    const gone = atPort(url, await closedPort());
+    const answer = await checkReadiness(open({ [`${name}_CROSS_TENANT_DATABASE_URL`]: gone }));
+    expect(answer.status).toBe(status);
+    const unwell = answer.dependencies.filter((part) => part.status !== 'healthy');
+    expect(unwell).toEqual([{ name: name.toLowerCase(), status: 'unhealthy', latency_ms: null }]);
+  });
+});
+
+describe('a PostgreSQL before 16', () => {
+  it.each(DATABASES)(
+    'is refused as %s, and readiness and the log say which version and which is needed',
+    async (name) => {
+      const setting = `${name}_CROSS_TENANT_DATABASE_URL` as const;
+      const url = app.settings[setting];
+      const old = atPort(url, await serverThatSays('15', Number(new URL(url).port)));
+      const services = open({ [setting]: old });
+      const database = services.crossTenant[name.toLowerCase() as 'core'];
+      for (const _first of [true, false])
+        await expect(database.query('select 1')).rejects.toBeInstanceOf(UnsupportedServer);
+      const answer = await checkReadiness(services);
+      const detail = expect.stringMatching(
+        /^PostgreSQL 15\S* .*is not supported: 16 or later is needed$/,
+      ) as string;
+      expect(answer.dependencies).toContainEqual({
+        name: name.toLowerCase(),
+        status: 'unhealthy',
+        latency_ms: null,
+        detail,
+      });
+      expect(app.logLines.filter((line) => line.includes('postgres-too-old'))).toHaveLength(1);
+    },
+  );
+
+  it('is all that is refused: 16 is taken', async () => {
+    const url = app.settings.CORE_CROSS_TENANT_DATABASE_URL;
+    const just = atPort(url, await serverThatSays('16', Number(new URL(url).port)));
+    const services = open({ CORE_CROSS_TENANT_DATABASE_URL: just });
+    expect(await services.crossTenant.core.query('select 1 as one')).toEqual([{ one: 1 }]);
+  });
+});

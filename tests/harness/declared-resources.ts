@@ -4,6 +4,7 @@ import { billingResources } from '../../shared/domains/billing/resources.ts';
 import { mappingResources } from '../../shared/domains/mapping/resources.ts';
 import { orchestrationResources } from '../../shared/domains/orchestration/resources.ts';
 import { retentionResources } from '../../shared/domains/retention/resources.ts';
+import { expiringTables } from '../../functions/expiring-tables.ts';
 import type { Resource } from '../../shared/platform/resources/resource.ts';
 
 /**
@@ -16,7 +17,7 @@ export const DECLARED: readonly Resource[] = [
   ...billingResources,
   ...mappingResources,
   ...orchestrationResources,
-  ...retentionResources,
+  ...retentionResources(expiringTables),
 ];
 
 /** The OpenAPI operations of a resource's own routes. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { evidenceRefs } from './schemas.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** Points of one write at the most. */
 export const METRICS_MAX = 500;
@@ -32,7 +33,7 @@ export type NewMetrics = z.output<typeof newMetrics>;
 /** The answer to written points. */
 export const metricsWritten = z.object({
   count: z.number().int(),
-  ids: z.array(z.uuid()).describe('In the order given.'),
+  ids: z.array(uuid).describe('In the order given.'),
 });
 
 /** The lengths of time that a series is summed up by. */
@@ -71,7 +72,7 @@ export type MetricsQuery = z.output<typeof metricsQuery>;
 
 /** A point of a series. */
 export const metricPoint = z.object({
-  id: z.uuid(),
+  id: uuid,
   metric_name: z.string(),
   metric_value: z.number(),
   metric_unit: z.string().nullable(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { freeForm, instant, unit } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { lowerUuid, uuid } from '../../platform/ids/uuid.ts';
 
 /** Half of an ordinary body: metrics are figures, not the evidence itself. */
 const METRICS_MAX_BYTES = 128 * 1024;
@@ -12,7 +13,7 @@ const steps = z.array(step).max(200).default([]);
 
 /** What evidence is named by. */
 export const evidenceRefs = z
-  .array(z.string().min(1).max(500))
+  .array(z.string().min(1).max(500).overwrite(lowerUuid))
   .max(EVIDENCE_MAX)
   .describe('Ids of records or requests, or references of the client’s own.');
 
@@ -62,7 +63,7 @@ export const fallbackRequest = z
 export type FallbackRequest = z.output<typeof fallbackRequest>;
 
 const requestFields = {
-  request_id: z.uuid(),
+  request_id: uuid,
   status: z.enum(['pending', 'completed', 'failed']),
   analysis_type: z.string(),
   created_at: z.string(),
@@ -71,7 +72,7 @@ const requestFields = {
 
 const templateUse = {
   template_fallback_used: z.boolean().describe('Whether a template was rendered in the response’s place.'),
-  template_id: z.uuid().nullable(),
+  template_id: uuid.nullable(),
 };
 
 /** The answer to a recorded analysis. */

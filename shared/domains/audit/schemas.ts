@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { lowerUuid, uuid } from '../../platform/ids/uuid.ts';
 
 const outcome = z.enum(['success', 'denied', 'failure']);
 
@@ -11,7 +12,7 @@ export const auditLogsQuery = z.object({
   user_id: z.string().min(1).max(255).optional(),
   action: z.string().min(1).max(255).optional(),
   resource_type: z.string().min(1).max(255).optional(),
-  resource_id: z.string().min(1).max(255).optional(),
+  resource_id: z.string().min(1).max(255).overwrite(lowerUuid).optional(),
   outcome: outcome.optional(),
   from: instant.optional().describe('Not before this.'),
   to: instant.optional().describe('Before this.'),
@@ -19,7 +20,7 @@ export const auditLogsQuery = z.object({
 
 /** An entry of the audit trail. */
 export const auditLog = z.object({
-  id: z.uuid(),
+  id: uuid,
   event_source: z.string(),
   event_id: z.string(),
   user_id: z.string().nullable(),

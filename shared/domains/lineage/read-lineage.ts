@@ -14,6 +14,7 @@ import {
 } from './find-related.ts';
 import { LineageGraph } from './graph.ts';
 import type { lineageParams } from './schemas.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /**
  * Everything that a thing came from, and everything that came of it: orchestration, detector results, mapping, record,
@@ -36,8 +37,6 @@ export async function readLineage(call: Call, root: z.output<typeof lineageParam
   audit.forEach((entry) => graph.addAuditEntry(entry));
   return ok({ root, nodes: graph.nodes(), edges: graph.edges(), truncated: reader.truncated });
 }
-
-const uuid = z.uuid();
 
 class Reader {
   readonly graph = new LineageGraph();
@@ -121,7 +120,7 @@ class Reader {
   async #readAnalysis(id: string): Promise<void> {
     const [analysis] = this.take(await findAnalysis(this.#call, id));
     if (analysis === undefined) return;
-    const refs = analysis.evidence_refs.filter((ref) => uuid.safeParse(ref).success);
+    const refs = analysis.evidence_refs.flatMap((ref) => uuid.safeParse(ref).data ?? []);
     const [orchestrations, results] = await Promise.all([
       findOrchestrations(this.#call, refs),
       findResults(this.#call, refs),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** What a lineage can be asked of. */
 export const LINEAGE_KINDS = ['orchestration', 'mapping', 'record', 'analysis'] as const;
@@ -6,7 +7,7 @@ export const LINEAGE_KINDS = ['orchestration', 'mapping', 'record', 'analysis'] 
 export type LineageKind = (typeof LINEAGE_KINDS)[number];
 
 /** `{kind}/{id}` in a path. */
-export const lineageParams = z.object({ kind: z.enum(LINEAGE_KINDS), id: z.uuid() });
+export const lineageParams = z.object({ kind: z.enum(LINEAGE_KINDS), id: uuid });
 
 const node = z.object({
   kind: z.enum([...LINEAGE_KINDS, 'detector_result', 'blob', 'audit_entry']),
@@ -48,7 +49,7 @@ export type LineageEdge = z.output<typeof edge>;
 
 /** `GET /lineage/{kind}/{id}`. */
 export const lineage = z.object({
-  root: z.object({ kind: z.enum(LINEAGE_KINDS), id: z.uuid() }),
+  root: z.object({ kind: z.enum(LINEAGE_KINDS), id: uuid }),
   nodes: z.array(node),
   edges: z.array(edge),
   truncated: z.boolean().describe('True where there is more than is told of a kind here.'),

@@ -10,6 +10,7 @@ import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
 import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
 import { resourceSchemas } from '../../platform/resources/resource-schemas.ts';
 import { selectList } from '../../platform/resources/resource-sql.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 const modelVersion = z.strictObject({
   model_name: slug,
@@ -58,7 +59,7 @@ export const modelVersions = declareResource({
 });
 
 /** `{id}` of a model version in a path. */
-export const modelVersionParams = z.object({ id: z.uuid() });
+export const modelVersionParams = z.object({ id: uuid });
 
 /**
  * Makes a version its model's active one, and the one before it inactive, at once: nobody sees none or two.

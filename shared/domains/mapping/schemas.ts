@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { freeForm, instant, unit } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** A mapper payload, sealed: the contract's 64 KB, in UTF-8 bytes. */
 export const SOURCE_MAX_BYTES = 64 * 1024;
@@ -58,13 +59,13 @@ export const newMapping = z.strictObject({
   processing_mode: z.enum(['sync', 'async']).default('sync'),
   priority: z.enum(['low', 'normal', 'high', 'critical']).default('normal'),
   metadata: freeForm.default({}),
-  orchestration_request_id: z.uuid().optional().describe('The orchestration that this maps a finding of.'),
+  orchestration_request_id: uuid.optional().describe('The orchestration that this maps a finding of.'),
   response: mapperResponse.optional(),
 });
 export type NewMapping = z.output<typeof newMapping>;
 
 const requestFields = {
-  request_id: z.uuid(),
+  request_id: uuid,
   status: z.enum(['pending', 'completed', 'failed']),
   detector: z.string(),
   model_version: z.string(),
@@ -75,7 +76,7 @@ const requestFields = {
 /** The answer to a recorded mapping. */
 export const mappingCreated = z.object({
   ...requestFields,
-  record_id: z.uuid().optional().describe('The storage record of a completed mapping.'),
+  record_id: uuid.optional().describe('The storage record of a completed mapping.'),
   known_response: z
     .object({
       taxonomy: z.array(z.string()),
@@ -92,13 +93,13 @@ export const mappingCreated = z.object({
 /** A mapping as it is read. */
 export const mapping = z.object({
   ...requestFields,
-  orchestration_request_id: z.uuid().nullable(),
+  orchestration_request_id: uuid.nullable(),
   output: z.unknown(),
   processing_mode: z.string(),
   priority: z.string(),
   metadata: freeForm,
   updated_at: z.string(),
-  record_id: z.uuid().nullable(),
+  record_id: uuid.nullable(),
   response: z
     .object({
       taxonomy: z.array(z.string()),

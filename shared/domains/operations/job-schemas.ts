@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** `{job}` in a path. */
 export const jobParams = z.object({ job: z.string().min(1).max(100) });
 
 /** One run of a job. */
 export const jobRun = z.object({
-  run_id: z.uuid(),
+  run_id: uuid,
   job: z.string(),
   as_of: z.string().describe('The instant that the run judged by.'),
   started_at: z.string(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { freeForm } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 import { QUARANTINE_REASONS } from '../../platform/consume/refusal.ts';
 
 const status = z.enum(['open', 'replayed', 'discarded']);
@@ -15,7 +16,7 @@ export const quarantineQuery = z.object({
 
 /** A message in quarantine, without its body. */
 export const quarantineItem = z.object({
-  id: z.uuid(),
+  id: uuid,
   queue: z.string().describe('`outbox`: what an outbox held that no queue takes, or that is no event.'),
   reason: z.enum(QUARANTINE_REASONS),
   detail: z.array(z.object({ pointer: z.string(), detail: z.string() })),

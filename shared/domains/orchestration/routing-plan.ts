@@ -4,6 +4,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import type { CallServices } from '../../platform/call/call.ts';
 import { COVERAGE_METHODS, requiredDetectors, type CoverageRule } from './coverage.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /**
  * A plan is the same for every orchestration of its name, and reading it would double the round trips of a hot write.
@@ -14,7 +15,7 @@ const MEMORY_TTL_MS = 5_000;
 const MEMORY_MAX = 10_000;
 
 const storedPlan = z.object({
-  id: z.uuid(),
+  id: uuid,
   plan_name: z.string(),
   primary_detectors: z.array(z.string()),
   coverage_method: z.enum(COVERAGE_METHODS),

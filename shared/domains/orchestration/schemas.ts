@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { freeForm, instant, unit } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** The contract's, in characters (Unicode code points). */
 export const CONTENT_MAX_CHARACTERS = 50_000;
@@ -102,8 +103,8 @@ export const newOrchestration = z
 export type NewOrchestration = z.output<typeof newOrchestration>;
 
 const identity = {
-  request_id: z.uuid(),
-  job_id: z.uuid().optional().describe('Of an async request alone.'),
+  request_id: uuid,
+  job_id: uuid.optional().describe('Of an async request alone.'),
   status: z.enum(STATUSES),
 };
 
@@ -150,10 +151,10 @@ export const resultsAdded = z.object({
 
 const requestFields = {
   ...identity,
-  job_id: z.uuid().nullable(),
+  job_id: uuid.nullable(),
   content_type: contentType,
   policy_bundle: z.string(),
-  routing_plan_id: z.uuid(),
+  routing_plan_id: uuid,
   environment,
   processing_mode: processingMode,
   priority,
@@ -216,12 +217,12 @@ export const orchestrationsQuery = z.object({
 });
 
 /** `{job_id}` in a path. */
-export const jobIdParams = z.object({ job_id: z.uuid() });
+export const jobIdParams = z.object({ job_id: uuid });
 
 /** The job that an async request is. */
 export const job = z.object({
-  job_id: z.uuid(),
-  request_id: z.uuid(),
+  job_id: uuid,
+  request_id: uuid,
   status: z.enum(STATUSES),
   created_at: z.string(),
   updated_at: z.string(),

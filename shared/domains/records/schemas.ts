@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** A storage record as it is read. The sealed source is not in it. */
 export const storageRecord = z.object({
-  id: z.uuid(),
+  id: uuid,
   tenant_id: z.string(),
   detector: z.string(),
   model_version: z.string(),
@@ -12,7 +13,7 @@ export const storageRecord = z.object({
   metadata: freeForm,
   timestamp: z.string(),
   source_table: z.string(),
-  source_id: z.uuid().describe('The mapping that the record came from.'),
+  source_id: uuid.describe('The mapping that the record came from.'),
   encrypted: z.boolean(),
   container_name: z.string(),
   blob_url: z.string().nullable().describe('The archived document; null until it is written.'),
@@ -43,10 +44,10 @@ export type RecordsQuery = z.output<typeof recordsQuery>;
 
 /** `GET /records/{id}/source`. */
 export const recordSource = z.object({
-  id: z.uuid(),
+  id: uuid,
   source_table: z.string(),
-  source_id: z.uuid(),
+  source_id: uuid,
   source_data: z.string().describe('What was mapped, in clear.'),
   sha256: z.string().describe('Hex, of the source in UTF-8.'),
-  encryption_key_id: z.uuid(),
+  encryption_key_id: uuid,
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { newId } from '../ids/ids.ts';
+import { lowerUuid, uuid } from '../ids/uuid.ts';
 
 /** Where this service's own events come from (CloudEvents `source`). */
 export const EVENT_SOURCE = '/comply-ai/backend';
@@ -15,14 +16,13 @@ const tenantId = text(63);
 export const usageData = z.object({
   tenant_id: tenantId,
   user_id: z.string().max(255).optional(),
-  subscription_id: z.uuid().optional(),
+  subscription_id: uuid.optional(),
   usage_type: text(100).describe('api_calls, storage_gb, detector_runs, analysis_runs, or a producer’s own.'),
   usage_amount: z.number().nonnegative().max(1e9),
   usage_unit: text(50).default('count'),
   resource_type: text(100).optional(),
-  resource_id: text(255).optional(),
-  reservation_id: z
-    .uuid()
+  resource_id: text(255).overwrite(lowerUuid).optional(),
+  reservation_id: uuid
     .optional()
     .describe('What was admitted at the door for it; set by this service alone.'),
 });
@@ -35,7 +35,7 @@ export const auditData = z.object({
   actor: z.string().max(255).nullish().describe('The key or service that acted.'),
   action: text(255),
   resource_type: text(255),
-  resource_id: z.string().max(255).nullish(),
+  resource_id: z.string().max(255).overwrite(lowerUuid).nullish(),
   outcome: z.enum(['success', 'denied', 'failure']).default('success'),
   details: z.record(z.string(), z.unknown()).default({}),
   ip_address: z.union([z.ipv4(), z.ipv6()]).nullish(),
@@ -45,7 +45,7 @@ export const auditData = z.object({
 export type AuditData = z.output<typeof auditData>;
 
 /** A record to be written to its blob. */
-export const archiveData = z.object({ tenant_id: tenantId, record_id: z.uuid() });
+export const archiveData = z.object({ tenant_id: tenantId, record_id: uuid });
 export type ArchiveData = z.output<typeof archiveData>;
 
 /** The envelope (CloudEvents 1.0, JSON format); extension attributes are allowed and left out. Identity is `source` + `id`. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { INSTANT_BOUNDS, isOutOfRange } from '../time/instant.ts';
+import { uuid } from '../ids/uuid.ts';
 
 /** A number in [0,1]: confidence, score, coverage. */
 export const unit = z.number().min(0).max(1);
@@ -21,10 +22,10 @@ export const instant = z.iso
   .refine((text) => !OFFSET_TOO_FAR.test(text), { message: 'must have an offset below 16 hours' });
 
 /** `{request_id}` in a path. */
-export const requestIdParams = z.object({ request_id: z.uuid() });
+export const requestIdParams = z.object({ request_id: uuid });
 
 /** `{id}` in a path. */
-export const idParams = z.object({ id: z.uuid() });
+export const idParams = z.object({ id: uuid });
 
 /** A problem document, for the API's description. */
 export const problemDocument = z.object({

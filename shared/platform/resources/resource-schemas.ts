@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { pageOf, pageQuery } from '../http/pagination.ts';
+import { uuid } from '../ids/uuid.ts';
 import { ancestorsOf, isVersioned, timeFieldOf, type Resource } from './resource.ts';
 
 function idSchemaOf(resource: Resource): z.ZodType<string> {
-  // One spelling of an id: cursors, cache keys and audit entries compare it as text.
-  return resource.idSchema ?? z.uuid().toLowerCase();
+  return resource.idSchema ?? uuid;
 }
 
 function rowOf(resource: Resource): z.ZodObject {

@@ -8,6 +8,7 @@ import { faultsOf, PARSING } from '../call/faults.ts';
 import { Problem, type Fault, type ProblemCode } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
+import { uuid } from '../ids/uuid.ts';
 import { findEarlierAnswer } from './idempotency.ts';
 import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
@@ -36,9 +37,9 @@ export const batchOutcome = z.object({
       outcome: z.enum(['created', 'duplicate', 'invalid', 'refused']),
       code: z.string().optional(),
       detail: z.string().optional(),
-      request_id: z.uuid().optional(),
-      record_id: z.uuid().optional(),
-      job_id: z.uuid().optional(),
+      request_id: uuid.optional(),
+      record_id: uuid.optional(),
+      job_id: uuid.optional(),
       errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
     }),
   ),
@@ -154,9 +155,9 @@ function refusedOutcome(problem: Problem): Outcome {
 }
 
 const answerIds = z.object({
-  request_id: z.uuid().optional(),
-  record_id: z.uuid().optional(),
-  job_id: z.uuid().optional(),
+  request_id: uuid.optional(),
+  record_id: uuid.optional(),
+  job_id: uuid.optional(),
   code: z.string().optional(),
 });
 

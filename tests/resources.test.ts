@@ -369,7 +369,7 @@ describe('a legal hold', () => {
     const body = {
       name: unique(),
       reason: 'r',
-      scope: { record_ids: ['0190a5f0-0000-7000-8000-000000000001'] },
+      scope: { data_types: ['mappings'] },
     };
     const made = await app.request('POST', '/api/v1/legal-holds', { key: acme.owner, body });
     expect(made.body).toMatchObject({ released_at: null, placed_by: expect.stringMatching(/^key:/) });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recordsExpire } from '../shared/domains/records/expiry/records-expire.ts';
+import { recordsExpire } from '../functions/timer/records-expire.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
 

@@ -4,6 +4,7 @@ import { findMigrationsFolder, forEachDatabase, nameDatabase } from '../../tools
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
 import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
 import type { PostgresServer } from '../postgres/start-postgres.ts';
+import { allowRunsAhead } from './allow-runs-ahead.ts';
 import type { StackSecrets } from './secrets.ts';
 
 /** Migrates the stack's three databases, sets the passwords of the login roles, and returns how many migrations ran. */
@@ -17,6 +18,7 @@ export async function prepareDatabases(
     applied += (await migrateDatabase(url, findMigrationsFolder(database), database)).length;
     return url;
   });
+  await allowRunsAhead(urls.core);
   await withConnection(server.adminUrl(), async (client) => {
     for (const [role, password] of [
       ['comply_app', secrets.appPassword],

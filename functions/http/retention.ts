@@ -1,11 +1,12 @@
 import { holdParams, legalHolds, releaseHold } from '../../shared/domains/retention/legal-holds.ts';
 import { retentionResources } from '../../shared/domains/retention/resources.ts';
+import { expiringTables } from '../expiring-tables.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { resourceEndpoints } from '../../shared/platform/resources/resource-endpoints.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 
 export const retentionEndpoints = [
-  ...resourceEndpoints(retentionResources),
+  ...resourceEndpoints(retentionResources(expiringTables)),
   endpoint({
     name: 'legal-holds-release',
     method: 'POST',

@@ -3,6 +3,7 @@ import path from 'node:path';
 import postgres from 'postgres';
 import { findMigrationsFolder, forEachDatabase } from '../../tools/migrate/databases.ts';
 import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
+import { allowRunsAhead } from '../../dev/stack/allow-runs-ahead.ts';
 import { startPostgres } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresFacts } from './part-facts.ts';
@@ -28,6 +29,7 @@ export async function makeTemplates(server: PostgresServer): Promise<PostgresFac
     await migrateDatabase(server.adminUrl(name), findMigrationsFolder(database), database);
     return name;
   });
+  await allowRunsAhead(server.adminUrl(templates.core));
   const passwords = {
     comply_app: randomBytes(16).toString('hex'),
     comply_jobs: randomBytes(16).toString('hex'),

@@ -3,9 +3,8 @@ import { json, type Parameter } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
 import type { Reply } from '../../platform/call/reply.ts';
-import { KEPT_DAY } from '../retention/expiry.ts';
 import { utcDay } from '../../platform/time/clock.ts';
-import { RECORD_COLUMNS } from './record-columns.ts';
+import { KEPT_DAY, RECORD_COLUMNS } from './record-columns.ts';
 import { firstWindow, isBeyond, widerWindows, type DaySpan, type DayWindow } from './record-windows.ts';
 import type { RecordsQuery, StorageRecord } from './schemas.ts';
 

@@ -1,7 +1,8 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../platform/bus/events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import type { Columns } from '../../platform/db/recordset.ts';
-import { expiryOf, partitionDayOf, retentionDaysOf } from '../retention/expiry.ts';
+import { expiryOf, retentionDaysOf } from '../retention/expiry.ts';
+import { partitionDayOf } from './record-columns.ts';
 
 /** The columns by which a caller's recordset carries a new record's own values; see {@link newRecordValues}. */
 export const NEW_RECORD_COLUMNS = {

@@ -1,7 +1,8 @@
+import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import { inBatch } from './batch-transaction.ts';
-import { DATA_TYPES, KEPT_DAY, RETENTION_DAYS_DEFAULT, type DataType } from './expiry.ts';
-import { EXPIRING_TABLES } from './expiring-tables.ts';
+import { readRetentionSettings } from '../tenancy/retention-settings.ts';
+import { RETENTION_DAYS_DEFAULT } from './expiry.ts';
+import type { ExpiringTable } from './expiring-table.ts';
 
 /** Rows in one batch: well within a statement's ten seconds, also where each moves to another partition. */
 const BATCH_SIZE = 2_000;
@@ -14,7 +15,8 @@ interface ChangedPolicy {
   readonly policy_id: string;
   readonly data_type: string;
   readonly updated_at: string;
-  readonly days: number;
+  /** Of the policy that is active for its kind of data now. */
+  readonly active_days: number | null;
 }
 
 /** What applying the policies came to. */
@@ -22,23 +24,24 @@ export interface AppliedPolicies {
   readonly applied: number;
   /** Rows whose expiry was changed. */
   readonly changed: number;
-  /** False when the time ended first: a policy that was not done begins anew, and finds done rows done. */
+  /** False when the time ended first: a policy that was not done starts over, and finds done rows done. */
   readonly finished: boolean;
 }
 
 /**
  * Applies policies that were made, changed or deactivated since the last time to what was recorded before: rows expire
  * so many days after their creation. A policy without auto_delete, and a deactivated one, leave the tenant's default, as
- * for new rows. Storage records that keep other than the platform's time move to the partition of kept rows.
+ * for new rows. Rows of a partitioned table that keep other than the platform's time move to its partition of kept rows.
  */
 export async function applyChangedPolicies(
   database: CrossTenantDatabase,
+  tables: readonly ExpiringTable[],
   timeLeftMs: () => number,
 ): Promise<AppliedPolicies> {
   let changed = 0;
   let applied = 0;
   for (const policy of await findChanged(database)) {
-    const rows = await applyPolicy(database, policy, timeLeftMs);
+    const rows = await applyPolicy(database, tables, policy, timeLeftMs);
     changed += rows.changed;
     if (!rows.finished) return { applied, changed, finished: false };
     // What was changed again in the meantime is newer than what was applied, and comes again.
@@ -53,15 +56,12 @@ export async function applyChangedPolicies(
 
 function findChanged(database: CrossTenantDatabase): Promise<ChangedPolicy[]> {
   return database.query<ChangedPolicy>(
-    `select p.tenant_id, p.policy_id, p.data_type, p.updated_at,
-            coalesce(active.retention_days, (c.config_data->>'retention_days')::int, $1) as days
+    `select p.tenant_id, p.policy_id, p.data_type, p.updated_at, active.retention_days as active_days
        from data_retention_policies p
        left join data_retention_policies active
          on active.tenant_id = p.tenant_id and active.data_type = p.data_type and active.is_active and active.auto_delete
-       left join tenant_configs c on c.tenant_id = p.tenant_id
       where p.applied_at is null or p.applied_at < p.updated_at
       order by p.tenant_id, p.updated_at, p.policy_id`,
-    [RETENTION_DAYS_DEFAULT],
   );
 }
 
@@ -70,21 +70,24 @@ interface Batches {
   readonly finished: boolean;
 }
 
-function applyPolicy(
+async function applyPolicy(
   database: CrossTenantDatabase,
+  tables: readonly ExpiringTable[],
   policy: ChangedPolicy,
   timeLeftMs: () => number,
 ): Promise<Batches> {
-  const dataType = DATA_TYPES.find((known) => known === policy.data_type);
-  const statements = dataType === undefined ? undefined : statementsFor(dataType, policy.days);
-  // Nothing deletes audit entries, so a policy for them changes nothing here.
-  if (statements === undefined) return Promise.resolve({ changed: 0, finished: true });
-  return applyInBatches(database, policy, statements, timeLeftMs);
+  const table = tables.find(({ dataType }) => dataType === policy.data_type);
+  // Nothing deletes audit entries, so a policy for them (from before they were refused) changes nothing here.
+  if (table === undefined) return { changed: 0, finished: true };
+  const { retention_days: configured } = await readRetentionSettings(database, policy.tenant_id);
+  const days = policy.active_days ?? configured ?? RETENTION_DAYS_DEFAULT;
+  return applyInBatches(database, policy.tenant_id, days, statementsFor(table, days), timeLeftMs);
 }
 
 async function applyInBatches(
   database: CrossTenantDatabase,
-  policy: ChangedPolicy,
+  tenantId: string,
+  retentionDays: number,
   statements: BatchStatements,
   timeLeftMs: () => number,
 ): Promise<Batches> {
@@ -95,12 +98,12 @@ async function applyInBatches(
     const batch = await inBatch(database, async (transaction) => {
       const page = await transaction.query<PageRow>(
         statements.page,
-        [policy.tenant_id, after.at, after.id, BATCH_SIZE],
+        [tenantId, after.at, after.id, BATCH_SIZE],
         UNPREPARED,
       );
       const ids = page.map((row) => row.id);
-      const days = [...new Set(page.flatMap((row) => row.partition_day ?? []))];
-      const values = [policy.tenant_id, policy.days, ids, ...(statements.partitioned ? [days] : [])];
+      const days = [...new Set(page.flatMap((row) => row.day ?? []))];
+      const values = [tenantId, retentionDays, ids, ...(statements.partitioned ? [days] : [])];
       const [row] =
         ids.length === 0
           ? []
@@ -120,7 +123,7 @@ interface PageRow {
   readonly [column: string]: unknown;
   readonly at: string;
   readonly id: string;
-  readonly partition_day?: string;
+  readonly day: string | null;
 }
 
 /**
@@ -135,44 +138,27 @@ interface BatchStatements {
   readonly partitioned: boolean;
 }
 
-function statementsFor(dataType: DataType, days: number): BatchStatements | undefined {
-  if (dataType === 'storage_records') return ofRecords(days !== RETENTION_DAYS_DEFAULT);
-  const target = EXPIRING_TABLES.find((known) => known.dataType === dataType);
-  return target === undefined ? undefined : ofRequests(target.table, target.idColumn);
-}
-
 /** A day is 24 hours, whatever the session's time zone. */
 const EXPIRY = `created_at + make_interval(hours => 24 * $2::int)`;
 
-function ofRequests(table: string, idColumn: string): BatchStatements {
+function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: number): BatchStatements {
+  const moves = partitions !== undefined && days !== RETENTION_DAYS_DEFAULT;
+  const kept = `'${partitions?.keptDay ?? ''}'::date`;
+  const day = partitions?.column ?? '';
+  const move = moves ? `, ${day} = ${kept}` : '';
+  const differs = moves
+    ? `(t.expires_at <> t.${EXPIRY} or t.${day} <> ${kept})`
+    : `t.expires_at <> t.${EXPIRY}`;
   return {
-    page: `select ${idColumn} as id, created_at as at from ${table}
+    page: `select ${idColumn} as id, ${partitions === undefined ? 'null::date' : day} as day, created_at as at from ${table}
             where tenant_id = $1 and (created_at, ${idColumn}) > ($2::timestamptz, $3::uuid)
             order by created_at, ${idColumn} limit $4`,
     change: `with changed as (
-        update ${table} t set expires_at = t.${EXPIRY}
-         where t.tenant_id = $1 and t.${idColumn} = any($3::uuid[]) and t.expires_at <> t.${EXPIRY}
+        update ${table} t set expires_at = t.${EXPIRY}${move}
+         where t.tenant_id = $1 and t.${idColumn} = any($3::uuid[])
+           ${partitions === undefined ? '' : `and t.${day} = any($4::date[])`} and ${differs}
         returning 1)
       select count(*) as changed from changed`,
-    partitioned: false,
-  };
-}
-
-function ofRecords(moves: boolean): BatchStatements {
-  const kept = `'${KEPT_DAY}'::date`;
-  const move = moves ? `, partition_day = ${kept}` : '';
-  const differs = moves
-    ? `(t.expires_at <> t.${EXPIRY} or t.partition_day <> ${kept})`
-    : `t.expires_at <> t.${EXPIRY}`;
-  return {
-    page: `select id, partition_day, created_at as at from storage_records
-            where tenant_id = $1 and (created_at, id) > ($2::timestamptz, $3::uuid)
-            order by created_at, id limit $4`,
-    change: `with changed as (
-        update storage_records t set expires_at = t.${EXPIRY}${move}
-         where t.tenant_id = $1 and t.id = any($3::uuid[]) and t.partition_day = any($4::date[]) and ${differs}
-        returning 1)
-      select count(*) as changed from changed`,
-    partitioned: true,
+    partitioned: partitions !== undefined,
   };
 }

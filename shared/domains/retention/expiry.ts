@@ -1,11 +1,8 @@
 import type { TenantContext } from '../../platform/auth/tenant-context.ts';
-import { addDays, utcDay } from '../../platform/time/clock.ts';
+import { addDays } from '../../platform/time/clock.ts';
 
 /** The platform's retention where neither a policy nor the tenant's settings say otherwise. */
 export const RETENTION_DAYS_DEFAULT = 90;
-
-/** The partition of rows that do not leave with their day's. */
-export const KEPT_DAY = '9999-12-31';
 
 /** The kinds of data that retention policies name. */
 export const DATA_TYPES = [
@@ -27,9 +24,4 @@ export function retentionDaysOf(context: TenantContext, dataType: DataType): num
 /** When something recorded now expires. */
 export function expiryOf(context: TenantContext, dataType: DataType, now: Date): Date {
   return addDays(now, retentionDaysOf(context, dataType));
-}
-
-/** The partition that a record of now belongs to: its day's, unless it is kept for other than the platform's time. */
-export function partitionDayOf(retentionDays: number, createdAt: Date): string {
-  return retentionDays === RETENTION_DAYS_DEFAULT ? utcDay(createdAt) : KEPT_DAY;
 }

@@ -11,6 +11,8 @@ import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
 import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
 import { lockText, updateText } from '../../platform/resources/resource-sql.ts';
 import { json } from '../../platform/db/tenant-database.ts';
+import type { ExpiringTable } from './expiring-table.ts';
+import { uuid } from '../../platform/ids/uuid.ts';
 
 /** Records that one hold can name; for more, hold their kind or their time. */
 const RECORD_IDS_MAX = 1000;
@@ -18,7 +20,15 @@ const RECORD_IDS_MAX = 1000;
 const scope = z
   .strictObject({
     data_types: z.array(z.enum(DATA_TYPES)).min(1).optional(),
-    record_ids: z.array(z.uuid()).min(1).max(RECORD_IDS_MAX).optional(),
+    record_ids: z
+      .array(uuid)
+      .min(1)
+      .max(RECORD_IDS_MAX)
+      .optional()
+      .describe(
+        'Ids of records, mappings, orchestrations (or their jobs), analyses or metrics. A mapping’s id holds its record and blob, an ' +
+          'orchestration’s those of all its mappings, also of later ones. An id that names nothing is refused.',
+      ),
     created_from: instant.optional(),
     created_to: instant.optional(),
   })
@@ -31,7 +41,10 @@ const scope = z
 
 const legalHold = z.strictObject({ name: nameText, reason: z.string().min(1).max(5000), scope });
 
-/** What must not be deleted, whatever its age. A hold is placed and released, never changed or deleted. */
+/**
+ * What must not be deleted, whatever its age; served with the check of {@link legalHoldsOver}. A hold is placed
+ * and released, never changed or deleted.
+ */
 export const legalHolds = declareResource({
   name: 'legal-holds',
   one: 'legal hold',
@@ -53,8 +66,31 @@ export const legalHolds = declareResource({
   sample: ({ unique }) => ({ name: unique, reason: unique, scope: { data_types: ['analyses'] } }),
 });
 
+/**
+ * Legal holds over these tables: a hold that names an id which is not, or no longer, there is refused. It would seem to hold
+ * something and hold nothing.
+ */
+export function legalHoldsOver(tables: readonly ExpiringTable[]): typeof legalHolds {
+  const lookUps = tables.flatMap(({ named }) => named.map((look) => `(${look} limit 1)`));
+  const unknownIds = `select w.n::int from unnest($2::uuid[]) with ordinality w (id, n)
+                       where not coalesce(${lookUps.join(', ')}, false) order by w.n`;
+  return {
+    ...legalHolds,
+    async check({ scope: { record_ids: ids } }, { call, transaction }) {
+      if (ids === undefined) return [];
+      // What is found here cannot be deleted before the hold is there: a batch that deletes locks out this lock.
+      await transaction.query('lock table legal_holds in row exclusive mode');
+      const unknown = await transaction.query<{ n: number }>(unknownIds, [call.tenant.tenantId, ids]);
+      return unknown.map(({ n }) => ({
+        pointer: `/scope/record_ids/${n - 1}`,
+        detail: 'names nothing that could be held',
+      }));
+    },
+  };
+}
+
 /** `{hold_id}` in a path. */
-export const holdParams = z.object({ hold_id: z.uuid() });
+export const holdParams = z.object({ hold_id: uuid });
 
 /**
  * Releases a hold; released already, it stays as it was.

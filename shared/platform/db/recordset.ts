@@ -7,6 +7,7 @@ export type ColumnType =
   | 'boolean'
   | 'smallint'
   | 'int'
+  | 'bigint'
   | 'float8'
   | 'numeric'
   | 'numeric(20, 9)'

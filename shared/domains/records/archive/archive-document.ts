@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import { canonicalJson } from '../../../platform/json/canonical-json.ts';
 
 /** The layout of archived documents; a reader that meets another one knows it does not know it. */
@@ -36,18 +35,10 @@ export interface ArchiveDocument {
   readonly sha256: Buffer;
 }
 
-/** Where a record's document lies: `mappings/{tenant}/{year}/{month}/{day}/{id}.json`, by the UTC day of its creation. */
+/** Where a record's document lies, by which the database knows the record of a blob (`ops.blobs.record_id`): `mappings/{tenant}/{year}/{month}/{day}/{id}.json`, by the UTC day of its creation. */
 export function archiveName(record: Pick<ArchivableRecord, 'tenant_id' | 'id' | 'created_at'>): string {
   const [year, month, day] = record.created_at.slice(0, 10).split('-');
   return `mappings/${record.tenant_id}/${year}/${month}/${day}/${record.id}.json`;
-}
-
-const NAME = /^mappings\/[^/]+\/\d{4}\/\d{2}\/\d{2}\/([^/]+)\.json$/;
-const id = z.uuid();
-
-/** The record of an archived document's name; undefined for another kind of blob. */
-export function recordIdOfName(name: string): string | undefined {
-  return id.safeParse(NAME.exec(name)?.[1]).data;
 }
 
 /**

@@ -18,6 +18,8 @@ import {
   type UsageData,
 } from '../../../platform/bus/events.ts';
 import type { OutboxEntry } from '../../../platform/call/call.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
@@ -28,7 +30,7 @@ import { partitionDaysOfAll } from '../record-columns.ts';
 const UPLOADS_AT_ONCE = 16;
 /** Records in memory at once: each may hold 64 KB of sealed source, in a few encodings. */
 const CHUNK_SIZE = 50;
-/** A request outlives any backlog; the sweep asks anew, with a new time, for what was lost. */
+/** A request outlives any backlog; what was lost is asked for again, with a new time, by the expiry job. */
 const MAX_AGE_DAYS = 400;
 /** Bytes of the unit in which storage is metered. */
 const BYTES_A_GB = 2 ** 30;
@@ -91,18 +93,24 @@ export async function archiveRecords(
   return { archived, conflicts };
 }
 
+const WANTED = recordset({ tenant_id: 'text', record_id: 'uuid' });
+
+/** Each record is looked up by its key, in a subquery of its own: a new day's partition has no statistics to plan a join by. */
 function readUnarchived(
   services: ConsumeServices,
   wanted: readonly ArchiveData[],
 ): Promise<ArchivableRecord[]> {
   return services.crossTenant.core.query<ArchivableRecord>(
-    `select r.tenant_id, r.id, r.source_data, r.mapped_data, r.model_version, r.detector, r.timestamp, r.metadata,
-            r.source_table, r.source_id, r.s3_key, r.encryption_key_id, r.created_at, r.azure_region, r.resource_group,
-            r.subscription_id
-       from json_to_recordset($1::text::json) as w (tenant_id text, record_id uuid)
-       join storage_records r on r.tenant_id = w.tenant_id and r.id = w.record_id
-      where ($2::date[] is null or r.partition_day = any($2::date[])) and r.archived_at is null`,
-    [JSON.stringify(wanted), partitionDaysOfAll(wanted.map((one) => one.record_id))],
+    `select r.* from ${WANTED.from('w', 2)}
+      cross join lateral (
+        select r.tenant_id, r.id, r.source_data, r.mapped_data, r.model_version, r.detector, r.timestamp, r.metadata,
+               r.source_table, r.source_id, r.s3_key, r.encryption_key_id, r.created_at, r.azure_region, r.resource_group,
+               r.subscription_id, r.archived_at
+          from storage_records r
+         where r.tenant_id = w.tenant_id and r.id = w.record_id
+           and ($1::date[] is null or r.partition_day = any($1::date[])) offset 0) r
+      where r.archived_at is null`,
+    [partitionDaysOfAll(wanted.map((one) => one.record_id)), ...WANTED.parameters(wanted)],
     { prepare: false },
   );
 }
@@ -136,6 +144,46 @@ async function findSha256(blobs: BlobStore, name: string): Promise<string | unde
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+const ARCHIVED = recordset({
+  tenant_id: 'text',
+  id: 'uuid',
+  source_id: 'uuid',
+  blob_url: 'text',
+  blob_name: 'text',
+  blob_sha256: 'bytea',
+  blob_bytes: 'bigint',
+  created_at: 'timestamptz',
+  next_check_at: 'timestamptz',
+  delete_after: 'timestamptz',
+  outbox_id: 'uuid',
+  events: 'jsonb',
+});
+
+// `num_nulls(archived_at) = 1`: as `is null` it would bring in the index of unarchived records, which looks small to the planner
+// as long as the day's partition has no statistics, and is read from end to end.
+const MARK_ARCHIVED = `
+  with given as materialized (
+    select * from ${ARCHIVED.from('g', 4)}),
+  marked as (
+    update storage_records r
+       set blob_url = g.blob_url, container_name = $2, blob_sha256 = g.blob_sha256,
+           blob_bytes = g.blob_bytes, access_tier = 'Hot', archived_at = $1
+      from given g
+     where r.tenant_id = g.tenant_id and r.id = g.id and num_nulls(r.archived_at) = 1
+       and ($3::date[] is null or r.partition_day = any($3::date[]))
+    returning g.*),
+  blob as (
+    insert into ops.blobs (tenant_id, container_name, blob_name, retention_class, access_tier, sha256, bytes,
+      created_at, tier_changed_at, next_check_at, delete_after, source_id, orchestration_id)
+    select m.tenant_id, $2, m.blob_name, 'mapping_results', 'Hot', m.blob_sha256, m.blob_bytes,
+           m.created_at, m.created_at, m.next_check_at, m.delete_after, m.source_id,
+           ops.orchestration_of(m.tenant_id, m.source_id)
+      from marked m
+    on conflict (tenant_id, container_name, blob_name) do nothing),
+  caused as (
+    ${outboxInsert('select m.outbox_id, m.tenant_id, m.events from marked m')} returning id)
+  select id as outbox_id from caused`;
+
 /** Marks records archived and publishes what that causes. Answers how many were not archived before. */
 async function markArchived(
   services: ConsumeServices,
@@ -143,55 +191,33 @@ async function markArchived(
   now: Date,
 ): Promise<number> {
   if (written.length === 0) return 0;
-  const rows = written.map((one) => ({ ...columnsOf(one, now), outbox: outboxOf(one, now) }));
-  const marked = await services.crossTenant.core.query<{ outbox_id: string }>(
-    `with given as (
-       select * from json_to_recordset($1::text::json) as g (tenant_id text, id uuid, blob_url text, blob_name text,
-         blob_sha256 text, blob_bytes bigint, created_at timestamptz, next_check_at timestamptz,
-         delete_after timestamptz, outbox_id uuid, events jsonb)),
-     marked as (
-       update storage_records r
-          set blob_url = g.blob_url, container_name = $3, blob_sha256 = decode(g.blob_sha256, 'hex'),
-              blob_bytes = g.blob_bytes, access_tier = 'Hot', archived_at = $2
-         from given g
-        where r.tenant_id = g.tenant_id and r.id = g.id and r.archived_at is null
-          and ($4::date[] is null or r.partition_day = any($4::date[]))
-       returning r.tenant_id, r.id),
-     blob as (
-       insert into ops.blobs (tenant_id, container_name, blob_name, retention_class, access_tier, sha256, bytes,
-         created_at, tier_changed_at, next_check_at, delete_after)
-       select g.tenant_id, $3, g.blob_name, 'mapping_results', 'Hot', decode(g.blob_sha256, 'hex'), g.blob_bytes,
-              g.created_at, g.created_at, g.next_check_at, g.delete_after
-         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id
-       on conflict (tenant_id, container_name, blob_name) do nothing),
-     caused as (
-       ${outboxInsert(`select g.outbox_id, g.tenant_id, g.events
-         from given g join marked m on m.tenant_id = g.tenant_id and m.id = g.id`)}
-       returning id)
-     select id as outbox_id from caused`,
-    [
-      JSON.stringify(
-        rows.map(({ outbox, ...row }) => ({ ...row, outbox_id: outbox.id, events: outbox.events })),
-      ),
-      now,
-      CONTAINERS.records,
-      partitionDaysOfAll(written.map(({ record }) => record.id)),
-    ],
-    { prepare: false },
+  const entries = written.map((one) => outboxOf(one, now));
+  const rows = written.map((one, n) => ({
+    ...columnsOf(one, now),
+    outbox_id: entries[n]?.id,
+    events: entries[n]?.events,
+  }));
+  const marked = await inBatch(services.crossTenant.core, (transaction) =>
+    transaction.query<{ outbox_id: string }>(
+      MARK_ARCHIVED,
+      [now, CONTAINERS.records, partitionDaysOfAll(rows.map(({ id }) => id)), ...ARCHIVED.parameters(rows)],
+      { prepare: false },
+    ),
   );
   const caused = new Set(marked.map((row) => row.outbox_id));
-  for (const { outbox } of rows) if (caused.has(outbox.id)) services.publisher.publish(outbox);
+  for (const entry of entries) if (caused.has(entry.id)) services.publisher.publish(entry);
   return caused.size;
 }
 
-function columnsOf({ record, document, url }: WrittenDocument, now: Date): Record<string, unknown> {
+function columnsOf({ record, document, url }: WrittenDocument, now: Date) {
   const createdAt = new Date(record.created_at);
   return {
     tenant_id: record.tenant_id,
     id: record.id,
-    blob_url: url,
+    source_id: record.source_id,
+    blob_url: url ?? null,
     blob_name: document.name,
-    blob_sha256: document.sha256.toString('hex'),
+    blob_sha256: document.sha256,
     blob_bytes: document.bytes.length,
     // The blob's own age: its minimum stay in a tier counts from the day it was written.
     created_at: now,

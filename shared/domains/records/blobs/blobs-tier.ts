@@ -5,7 +5,7 @@ import type { JobProgress } from '../../../platform/jobs/run-ledger.ts';
 import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
-import { inDeletingBatch } from '../../retention/batch-transaction.ts';
+import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { bookDeletions, bookLooks, type BlobEntry } from './book-blobs.ts';
 import { findDueBlobs, findKept, keyOf, type DueBlob } from './due-blobs.ts';
 import { decideBlob, postponed, type BlobDecision } from '../../retention/tiers.ts';

@@ -1,16 +1,21 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
 import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
 import type { OutboxEntry } from '../../../platform/call/call.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { systemClock } from '../../../platform/time/clock.ts';
-import { newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
+import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import type { DueBlob } from './due-blobs.ts';
 
 /** Who the audit trail says it was. */
 const ACTOR = 'job:blobs-tier';
 /** The longest resource id that the audit trail takes. */
 const RESOURCE_ID_MAX = 255;
+
+// `num_nulls(deleted_at) = 1`: as `is null` it would bring in the index of blobs that are due, which has no use here and seems small
+// to the planner as long as the table has no statistics.
 
 /** What is to be written down of a blob after a look at it. */
 export interface BlobEntry {
@@ -22,6 +27,22 @@ export interface BlobEntry {
   readonly missing: boolean;
 }
 
+const LOOKS = recordset({
+  tenant_id: 'text',
+  container_name: 'text',
+  blob_name: 'text',
+  tier: 'text',
+  next_check_at: 'timestamptz',
+});
+const TIERS = recordset({ tenant_id: 'text', record_id: 'uuid', tier: 'text' });
+const DELETIONS = recordset({
+  tenant_id: 'text',
+  container_name: 'text',
+  blob_name: 'text',
+  id: 'uuid',
+  events: 'jsonb',
+});
+
 /** Writes tiers and next looks down, in the books and at the records that still exist. Answers what is to be published. */
 export async function bookLooks(
   database: CrossTenantDatabase,
@@ -32,37 +53,35 @@ export async function bookLooks(
   const caused = entries
     .filter((entry) => entry.missing)
     .map(({ blob }) => audit(blob, 'blob.missing', 'failure'));
-  const rows = entries.map(({ blob, tier, nextCheckAt }) => ({
+  const looks = entries.map(({ blob, tier, nextCheckAt }) => ({
     ...identity(blob),
-    record_id: blob.recordId ?? null,
     tier: tier ?? null,
     next_check_at: nextCheckAt,
   }));
-  await database.query(
-    `with given as (
-       select * from json_to_recordset($1::text::json) as g (tenant_id text, container_name text, blob_name text,
-         record_id uuid, tier text, next_check_at timestamptz)),
-     booked as (
-       update ops.blobs b
-          set access_tier = coalesce(g.tier, b.access_tier), next_check_at = g.next_check_at,
-              tier_changed_at = case when g.tier is null then b.tier_changed_at else $2 end
-         from given g
-        where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
-          and b.deleted_at is null),
-     told as (
-       ${outboxInsert(`select id, tenant_id, events
-         from json_to_recordset($3::text::json) as o (id uuid, tenant_id text, events jsonb)`)})
-     update storage_records r set access_tier = g.tier from given g
-      where g.tier is not null and r.tenant_id = g.tenant_id and r.id = g.record_id
-        and ($4::date[] is null or r.partition_day = any($4::date[]))`,
-    [
-      JSON.stringify(rows),
-      now,
-      JSON.stringify(caused.map(({ id, tenantId, events }) => ({ id, tenant_id: tenantId, events }))),
-      partitionDaysOfAll(entries.flatMap(({ blob }) => blob.recordId ?? [])),
-    ],
-    { prepare: false },
+  const tiers = entries.flatMap(({ blob, tier }) =>
+    tier === undefined || blob.recordId === undefined
+      ? []
+      : [{ tenant_id: blob.tenantId, record_id: blob.recordId, tier }],
   );
+  await inBatch(database, async (transaction) => {
+    await transaction.query(
+      `update ops.blobs b
+          set access_tier = coalesce(g.tier, b.access_tier), next_check_at = g.next_check_at,
+              tier_changed_at = case when g.tier is null then b.tier_changed_at else $1 end
+         from ${LOOKS.from('g', 2)}
+        where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
+          and num_nulls(b.deleted_at) = 1`,
+      [now, ...LOOKS.parameters(looks)],
+    );
+    await addToOutbox(transaction, caused);
+    await transaction.query(
+      `update storage_records r set access_tier = g.tier from ${TIERS.from('g', 2)}
+        where r.tenant_id = g.tenant_id and r.id = g.record_id
+          and ($1::date[] is null or r.partition_day = any($1::date[]))`,
+      [partitionDaysOfAll(tiers.map((row) => row.record_id)), ...TIERS.parameters(tiers)],
+      { prepare: false },
+    );
+  });
   return caused;
 }
 
@@ -74,18 +93,19 @@ export async function bookDeletions(
 ): Promise<readonly OutboxEntry[]> {
   if (blobs.length === 0) return [];
   const entries = blobs.map((blob) => audit(blob, 'blob.deleted', 'success'));
-  const rows = blobs.map((blob, n) => ({ ...identity(blob), ...entries[n] }));
+  const rows = blobs.map((blob, n) => ({
+    ...identity(blob),
+    id: entries[n]?.id,
+    events: entries[n]?.events,
+  }));
   const booked = await transaction.query<{ id: string }>(
-    `with given as (
-       select * from json_to_recordset($1::text::json) as g (tenant_id text, container_name text, blob_name text, id uuid,
-         events jsonb)),
-     booked as (
-       update ops.blobs b set deleted_at = $2 from given g
+    `with booked as (
+       update ops.blobs b set deleted_at = $1 from ${DELETIONS.from('g', 2)}
         where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
-          and b.deleted_at is null
+          and num_nulls(b.deleted_at) = 1
        returning g.id, g.tenant_id, g.events)
      ${outboxInsert('select id, tenant_id, events from booked')} returning id`,
-    [JSON.stringify(rows), now],
+    [now, ...DELETIONS.parameters(rows)],
   );
   const fresh = new Set(booked.map((row) => row.id));
   return entries.filter((entry) => fresh.has(entry.id));

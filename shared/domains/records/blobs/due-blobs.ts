@@ -1,7 +1,7 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { instantOfId } from '../../../platform/ids/ids.ts';
-import { recordIdOfName } from '../archive/archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { heldSql } from '../../retention/holds.ts';
 import type { RetentionClass, TieredBlob } from '../../retention/tiers.ts';
@@ -29,6 +29,7 @@ interface BlobRow {
   readonly created_at: string;
   readonly tier_changed_at: string;
   readonly delete_after: string;
+  readonly record_id: string | null;
 }
 
 /** The blobs longest due. Whoever has looked at one moves its next look into the future, so that the next call finds others. */
@@ -39,7 +40,7 @@ export async function findDueBlobs(
 ): Promise<DueBlob[]> {
   const rows = await database.query<BlobRow>(
     `select tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256, bytes,
-            created_at, tier_changed_at, delete_after
+            created_at, tier_changed_at, delete_after, record_id
        from ops.blobs where deleted_at is null and next_check_at <= $1
       order by next_check_at limit $2`,
     [now, limit],
@@ -55,18 +56,30 @@ export async function findDueBlobs(
     deleteAfter: new Date(row.delete_after),
     bytes: row.bytes,
     sha256: row.sha256,
-    recordId: row.retention_class === 'mapping_results' ? recordIdOfName(row.blob_name) : undefined,
+    recordId: row.record_id ?? undefined,
   }));
 }
 
 /** Why a blob whose time is over stays. */
 export type KeptBecause = 'on_hold' | 'record_stays';
 
+// What the record came from is kept beside the blob: the record itself, and its mapping, may be gone for years.
+const BLOB_IDS = `array[b.record_id, b.source_id] || ops.orchestration_ids(b.tenant_id, b.orchestration_id)`;
+
+const GIVEN = recordset({
+  tenant_id: 'text',
+  container_name: 'text',
+  blob_name: 'text',
+  retention_class: 'text',
+  record_id: 'uuid',
+  created_at: 'timestamptz',
+});
+
 const held = (dataTypes: Parameters<typeof heldSql>[0]['dataTypes']): string =>
   heldSql({
     tenantId: 'g.tenant_id',
     dataTypes,
-    ids: [`coalesce(g.record_id::text, '')`, 'g.blob_name'],
+    ids: BLOB_IDS,
     createdAt: 'g.created_at',
   });
 
@@ -88,8 +101,10 @@ export async function findKept(
   }));
   const rows = await transaction.query<{ key: string; because: KeptBecause }>(
     `select g.tenant_id || '/' || g.container_name || '/' || g.blob_name as key, k.because
-       from json_to_recordset($1::text::json) as g (tenant_id text, container_name text, blob_name text,
-              retention_class text, record_id uuid, created_at timestamptz)
+       from ${GIVEN.from('g', 2)}
+       cross join lateral (
+         select record_id, source_id, orchestration_id, tenant_id from ops.blobs b
+          where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name offset 0) b
        cross join lateral (
          select case
            when case g.retention_class when 'mapping_results' then ${held(['storage_records', 'mappings'])}
@@ -97,10 +112,10 @@ export async function findKept(
            then 'on_hold'
            when (select true from storage_records r
                   where r.tenant_id = g.tenant_id and r.id = g.record_id
-                    and ($2::date[] is null or r.partition_day = any($2::date[])) limit 1)
+                    and ($1::date[] is null or r.partition_day = any($1::date[])) limit 1)
            then 'record_stays' end as because) k
       where k.because is not null`,
-    [JSON.stringify(given), partitionDaysOfAll(blobs.flatMap((blob) => blob.recordId ?? []))],
+    [partitionDaysOfAll(blobs.flatMap((blob) => blob.recordId ?? [])), ...GIVEN.parameters(given)],
     { prepare: false },
   );
   return new Map(rows.map((row) => [row.key, row.because]));

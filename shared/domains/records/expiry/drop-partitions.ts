@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { faultOf } from '../../../platform/db/errors.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { log } from '../../../platform/log/log.ts';
-import { inBatch, inDeletingBatch } from '../../retention/batch-transaction.ts';
+import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { RETENTION_DAYS_DEFAULT } from '../../retention/expiry.ts';
 import { MOVE_BATCH, moveKeptBatch, moveKeptRows } from './kept-rows.ts';
 
@@ -216,17 +217,31 @@ async function drop(
   await transaction.query('lock table only storage_records in access exclusive mode');
   const drops: Drop[] = [];
   for (const [partition, { rows, estimated }] of counted) {
-    const moved = await moveKeptBatch(transaction, partition.day, cutoff);
-    if (moved >= MOVE_BATCH) throw new StillKept(partition);
+    const moved = await moveNewlyKept(transaction, partition, cutoff);
     drops.push({ partition, rows: Math.max(0, rows - moved), estimated, moved });
-    await transaction.query(`select ops.drop_partition('storage_records', $1)`, [partition.name]);
-    // A day that is still written to: a run that was asked for as of another time. Its partition begins anew.
+    await transaction.query(`select ops.drop_partition('storage_records', $1, $2)`, [partition.name, cutoff]);
+    // A day that is still written to: a run that was asked for as of another time. It gets a new, empty partition.
     await transaction.query(
       `select ops.make_partition('storage_records', 'day', $1::date) where $1::date >= current_date - 1`,
       [partition.day],
     );
   }
   return drops;
+}
+
+/** Moves what came to be kept since the last look, and answers how much; nobody else reads or writes meanwhile. */
+async function moveNewlyKept(
+  transaction: CrossTenantTransaction,
+  partition: Partition,
+  cutoff: Date,
+): Promise<number> {
+  let moved = 0;
+  for (;;) {
+    const batch = await moveKeptBatch(transaction, partition.day, cutoff);
+    if (batch === 0) return moved;
+    moved += batch;
+    if (moved >= MOVE_BATCH) throw new StillKept(partition);
+  }
 }
 
 interface Counted {

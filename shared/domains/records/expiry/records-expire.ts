@@ -4,14 +4,14 @@ import { requestForgottenArchives } from '../archive/request-archives.ts';
 import { MINUTE_MS, systemClock } from '../../../platform/time/clock.ts';
 import { applyChangedPolicies } from '../../retention/apply-policies.ts';
 import {
-  deleteExpiredRecords,
-  deleteExpiredRequests,
+  deleteExpired,
   WALK_START,
   type ExpiredBatch,
   type ExpiryPosition,
 } from '../../retention/delete-expired.ts';
+import type { ExpiringTable } from '../../retention/expiring-table.ts';
 import { dropPastPartitions } from './drop-partitions.ts';
-import { EXPIRING_TABLES } from '../../retention/expiring-tables.ts';
+import { uuid } from '../../../platform/ids/uuid.ts';
 
 /** Half of what the host allows a function: whatever is left waits for the next run. */
 const BUDGET_MS = 5 * MINUTE_MS;
@@ -20,24 +20,24 @@ const BATCH_RESERVE_MS = 10_000;
 /** A caller with a small budget waits for the answer; then batches may use most of it. */
 const RESERVED_SHARE = 0.2;
 
-const RECORDS = 'storage_records';
-/** The tables to walk, in order; records first, since a mapping stays as long as its record. */
-const WALKS = [RECORDS, ...EXPIRING_TABLES.map((of) => of.table)] as const;
-
 /** Where a run that ran out of time stopped: the table being walked, and how far. Absent: from the beginning. */
 const position = z.object({
-  walk: z.object({ table: z.string(), at: z.string(), id: z.uuid() }).nullable(),
+  walk: z.object({ table: z.string(), at: z.string(), id: uuid }).nullable(),
 });
 
 /**
  * Lets go of what is past its time and under no legal hold: storage records once they are archived, whole partitions of
  * them at once; orchestrations, mappings, analyses and metrics. Changed retention policies are applied first, and the
- * archiving of forgotten records is asked for anew. The run's counters are rows; those of large partitions are the
+ * archiving of forgotten records is asked for again. The run's counters are rows; those of large partitions are the
  * planner's estimate, and `details.rows_estimated` says how many are.
+ *
+ * `tables` are walked in their order; records come first, since a mapping stays as long as its record.
  */
-export const recordsExpire: Job = { name: 'records-expire', budgetMs: BUDGET_MS, run };
+export function recordsExpireJob(tables: readonly ExpiringTable[]): Job {
+  return { name: 'records-expire', budgetMs: BUDGET_MS, run: (job) => run(job, tables) };
+}
 
-async function run(job: JobRun): Promise<'completed' | 'partial'> {
+async function run(job: JobRun, tables: readonly ExpiringTable[]): Promise<'completed' | 'partial'> {
   const { progress } = job;
   progress.cutoff = job.now;
   const atStart = job.timeLeftMs();
@@ -45,7 +45,7 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   const timeLeftMs = (): number => Math.max(0, job.timeLeftMs() - reserve);
   const database = job.services.crossTenant.core;
 
-  const policies = await applyChangedPolicies(database, timeLeftMs);
+  const policies = await applyChangedPolicies(database, tables, timeLeftMs);
   progress.details['policies_applied'] = policies.applied;
   progress.details['expiry_changed'] = policies.changed;
   // Rows whose policy was lengthened must not be judged by the old one.
@@ -64,7 +64,7 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   progress.details['partitions_dropped'] = dropped.partitions;
   progress.details['rows_estimated'] = dropped.estimatedRows;
   progress.details['rows_moved'] = dropped.moved;
-  const walked = await walkTables(job, timeLeftMs);
+  const walked = await walkTables(job, tables, timeLeftMs);
   return dropped.finished && walked ? 'completed' : 'partial';
 }
 
@@ -72,17 +72,24 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
 type SaveWalk = (walk: z.output<typeof position>['walk']) => Promise<void>;
 
 /** Walks the tables from where the last run stopped. Answers whether it came to the end. */
-async function walkTables(job: JobRun, timeLeftMs: () => number): Promise<boolean> {
+async function walkTables(
+  job: JobRun,
+  tables: readonly ExpiringTable[],
+  timeLeftMs: () => number,
+): Promise<boolean> {
   const stopped = (await job.position(position))?.walk ?? null;
   let isKept = stopped !== null;
   const save: SaveWalk = (walk) => {
     isKept = walk !== null;
     return job.savePosition({ walk });
   };
-  const from = Math.max(0, WALKS.indexOf(stopped?.table ?? RECORDS));
-  for (const table of WALKS.slice(from)) {
-    const start = stopped?.table === table ? { at: stopped.at, id: stopped.id } : WALK_START;
-    if (!(await walkTable(job, { table, start, save, timeLeftMs }))) return false;
+  const from = Math.max(
+    0,
+    tables.findIndex(({ table }) => table === stopped?.table),
+  );
+  for (const of of tables.slice(from)) {
+    const start = stopped?.table === of.table ? { at: stopped.at, id: stopped.id } : WALK_START;
+    if (!(await walkTable(job, { of, start, save, timeLeftMs }))) return false;
   }
   // Where nothing was kept there is nothing to take back; a commit right after a drop waits for the file system.
   if (isKept) await save(null);
@@ -90,25 +97,20 @@ async function walkTables(job: JobRun, timeLeftMs: () => number): Promise<boolea
 }
 
 interface Walk {
-  readonly table: string;
+  readonly of: ExpiringTable;
   readonly start: ExpiryPosition;
   readonly save: SaveWalk;
   readonly timeLeftMs: () => number;
 }
 
-async function walkTable(job: JobRun, { table, start, save, timeLeftMs }: Walk): Promise<boolean> {
-  const database = job.services.crossTenant.core;
-  const requests = EXPIRING_TABLES.find((of) => of.table === table);
+async function walkTable(job: JobRun, { of, start, save, timeLeftMs }: Walk): Promise<boolean> {
   let after = start;
   while (timeLeftMs() > 0) {
-    const batch =
-      requests === undefined
-        ? await deleteExpiredRecords(database, job.now, after)
-        : await deleteExpiredRequests(database, requests, job.now, after);
-    count(job, table, batch);
+    const batch = await deleteExpired(job.services.crossTenant.core, of, job.now, after);
+    count(job, of.table, batch);
     if (batch.next === undefined) return true;
     after = batch.next;
-    await save({ table, ...after });
+    await save({ table: of.table, ...after });
   }
   return false;
 }

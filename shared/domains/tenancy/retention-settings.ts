@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import { tenantConfigSchema } from './tenant-config.ts';
 

@@ -1,0 +1,330 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { startTestApp, until } from './harness/app.ts';
+
+const app = await startTestApp();
+const { acme, globex, operator } = app.keys;
+const DAY_MS = 86_400_000;
+const BLOB_YEARS_DAYS = 7 * 366;
+
+const response = {
+  taxonomy: ['PII.Identifier.SSN'],
+  scores: { 'PII.Identifier.SSN': 0.97 },
+  confidence: 0.97,
+  processing_time_ms: 120,
+  model_used: 'mapper-8b',
+};
+
+const send = (path: string, body: unknown, key = acme.writer) =>
+  app.request('POST', `/api/v1/${path}`, { key, body });
+
+async function make(path: string, body: unknown): Promise<Record<string, string>> {
+  const answer = await send(path, body);
+  expect([path, answer.status]).toEqual([path, 201]);
+  return answer.body;
+}
+
+async function runJob(job: string, days: number): Promise<Record<string, number>> {
+  const answer = await app.request('POST', `/api/v1/platform/jobs/${job}/runs`, {
+    key: operator,
+    body: { as_of: new Date(Date.now() + days * DAY_MS).toISOString() },
+  });
+  expect([answer.status, answer.body.status]).toEqual([200, 'completed']);
+  return answer.body;
+}
+
+const hold = (scope: unknown, key = acme.owner) =>
+  send('legal-holds', { name: 'case', reason: 'litigation', scope }, key);
+
+async function placeHold(scope: unknown): Promise<string> {
+  const answer = await hold(scope);
+  expect([answer.status, answer.body.errors]).toEqual([201, undefined]);
+  return answer.body.hold_id;
+}
+
+async function release(holdId: string): Promise<void> {
+  expect((await send(`legal-holds/${holdId}/release`, {}, acme.owner)).status).toBe(200);
+}
+
+const newOrchestration = (mode: 'sync' | 'async' = 'sync') =>
+  make('orchestrations', {
+    content: 'text',
+    content_type: 'text',
+    policy_bundle: 'default',
+    environment: 'prod',
+    processing_mode: mode,
+  });
+const newMapping = (orchestrationId?: string, answered = true) =>
+  make('mappings', {
+    detector: 'regex-pii',
+    source_data: randomUUID(),
+    model_version: 'v1',
+    ...(orchestrationId === undefined ? {} : { orchestration_request_id: orchestrationId }),
+    ...(answered ? { response } : {}),
+  });
+const newAnalysis = () =>
+  make('analyses', {
+    period: { start: '2026-11-01T00:00:00Z', end: '2026-11-02T00:00:00Z' },
+    metrics: { coverage: 0.5 },
+  });
+async function newMetric(): Promise<string> {
+  const body = {
+    metrics: [{ metric_name: 'held', metric_value: 1, time_period: '2026-11-01T00:00:00Z' }],
+  };
+  const answer = await send('analysis-metrics', body);
+  expect(answer.status).toBe(201);
+  return answer.body.ids[0];
+}
+
+/** Waits until a record has its blob, and answers the blob's name. */
+async function archived(recordId: string | undefined): Promise<string> {
+  const [row] = await until(
+    () => app.admin.core`select blob_name from ops.blobs where record_id = ${recordId ?? ''}`,
+    (rows) => rows.length === 1,
+  );
+  return String(row?.['blob_name']);
+}
+
+async function exists(table: string, column: string, id: string | undefined): Promise<boolean> {
+  const rows = await app.admin.core.unsafe(`select from ${table} where ${column} = $1`, [id ?? '']);
+  return rows.length === 1;
+}
+
+const recordStays = (mapping: Record<string, string>) =>
+  exists('storage_records', 'id', mapping['record_id']);
+const mappingStays = (mapping: Record<string, string>) =>
+  exists('mapper_requests', 'request_id', mapping['request_id']);
+const blobStays = async (name: string) =>
+  (await app.services.blobs.describe('mapper-outputs', name)) !== undefined;
+
+/** One row of each table that expires, with an id that a hold may name it by. */
+const TABLES = [
+  {
+    table: 'storage_records',
+    column: 'id',
+    kind: 'storage_records',
+    add: async () => {
+      const { record_id: recordId } = await newMapping();
+      await archived(recordId);
+      return recordId ?? '';
+    },
+  },
+  {
+    table: 'mapper_requests',
+    column: 'request_id',
+    kind: 'mappings',
+    add: async () => (await newMapping(undefined, false))['request_id'] ?? '',
+  },
+  {
+    table: 'orchestration_requests',
+    column: 'request_id',
+    kind: 'orchestrations',
+    add: async () => (await newOrchestration())['request_id'] ?? '',
+  },
+  {
+    table: 'analysis_requests',
+    column: 'request_id',
+    kind: 'analyses',
+    add: async () => (await newAnalysis())['request_id'] ?? '',
+  },
+  { table: 'analysis_metrics', column: 'id', kind: 'analysis_metrics', add: newMetric },
+] as const;
+
+describe.each(TABLES)('a hold on $table', ({ table, column, kind, add }) => {
+  it.each([
+    ['by kind', (_id: string) => ({ data_types: [kind] })],
+    ['by id, in upper case', (id: string) => ({ record_ids: [id.toUpperCase()] })],
+    ['by kind and id', (id: string) => ({ data_types: [kind], record_ids: [id] })],
+    ['of everything', (_id: string) => ({})],
+    ['by time', (_id: string) => ({ created_from: new Date(Date.now() - 60_000).toISOString() })],
+  ])('%s keeps its rows past their time, until it is released', async (_how, scope) => {
+    const id = await add();
+    const holdId = await placeHold(scope(id));
+    const run = await runJob('records-expire', 92);
+    expect(run['kept_on_hold']).toBeGreaterThanOrEqual(1);
+    expect(await exists(table, column, id)).toBe(true);
+    await release(holdId);
+    await runJob('records-expire', 92);
+    expect(await exists(table, column, id)).toBe(false);
+  });
+
+  it('of another kind, another id or another time keeps none of them', async () => {
+    const id = await add();
+    const other = await add();
+    const holds = [
+      await placeHold({ data_types: ['audit_logs'] }),
+      await placeHold({ record_ids: [other] }),
+      await placeHold({ created_to: '2020-01-01T00:00:00Z' }),
+      await placeHold({ created_from: new Date(Date.now() + DAY_MS).toISOString() }),
+    ];
+    await runJob('records-expire', 92);
+    expect([await exists(table, column, id), await exists(table, column, other)]).toEqual([false, true]);
+    for (const holdId of holds) await release(holdId);
+  });
+});
+
+describe('a hold that names an orchestration', () => {
+  it('covers the mappings and records made from it, before and after, and nothing else', async () => {
+    const orchestration = await newOrchestration();
+    const before = await newMapping(orchestration['request_id']);
+    const pending = await newMapping(orchestration['request_id'], false);
+    const holdId = await placeHold({ record_ids: [orchestration['request_id']?.toUpperCase()] });
+    const after = await newMapping(orchestration['request_id']);
+    const other = await newMapping();
+    for (const mapping of [before, after, other]) await archived(mapping['record_id']);
+    await runJob('records-expire', 92);
+    expect(await Promise.all([before, after, other].map(recordStays))).toEqual([true, true, false]);
+    expect(await Promise.all([before, pending, after, other].map(mappingStays))).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
+    await release(holdId);
+    await runJob('records-expire', 92);
+    expect(await Promise.all([before, after].map(recordStays))).toEqual([false, false]);
+    expect(await Promise.all([before, pending, after].map(mappingStays))).toEqual([false, false, false]);
+  });
+
+  it('by its job covers the same', async () => {
+    const orchestration = await newOrchestration('async');
+    const mapping = await newMapping(orchestration['request_id']);
+    const name = await archived(mapping['record_id']);
+    const holdId = await placeHold({ record_ids: [orchestration['job_id']] });
+    await runJob('records-expire', 92);
+    expect(await recordStays(mapping)).toBe(true);
+    // Also the blob, where the record is gone all the same.
+    await app.admin.core`delete from storage_records where id = ${mapping['record_id'] ?? ''}`;
+    await runJob('blobs-tier', BLOB_YEARS_DAYS);
+    expect(await blobStays(name)).toBe(true);
+    await release(holdId);
+  });
+
+  it('keeps what was kept one by one as well as what lies in its day’s partition', async () => {
+    const orchestration = await newOrchestration();
+    const mapping = await newMapping(orchestration['request_id']);
+    await archived(mapping['record_id']);
+    await app.admin
+      .core`update storage_records set partition_day = '9999-12-31' where id = ${mapping['record_id'] ?? ''}`;
+    const holdId = await placeHold({ record_ids: [orchestration['request_id']] });
+    await runJob('records-expire', 92);
+    expect(await recordStays(mapping)).toBe(true);
+    await release(holdId);
+  });
+});
+
+describe('a blob whose record has expired', () => {
+  it.each([
+    ['its record', (ids: Record<string, string>) => ids['record']],
+    ['its mapping', (ids: Record<string, string>) => ids['mapping']],
+    ['the orchestration that it was mapped from', (ids: Record<string, string>) => ids['orchestration']],
+  ])('stays under a hold that names %s, in whatever case, until it is released', async (_what, pick) => {
+    const orchestration = await newOrchestration();
+    const mapping = await newMapping(orchestration['request_id']);
+    const name = await archived(mapping['record_id']);
+    const other = await archived((await newMapping())['record_id']);
+    await runJob('records-expire', 92);
+    expect([await recordStays(mapping), await mappingStays(mapping)]).toEqual([false, false]);
+    const id = pick({
+      record: mapping['record_id'] ?? '',
+      mapping: mapping['request_id'] ?? '',
+      orchestration: orchestration['request_id'] ?? '',
+    });
+    const holdId = await placeHold({ record_ids: [id?.toUpperCase()] });
+    await runJob('blobs-tier', BLOB_YEARS_DAYS);
+    expect([await blobStays(name), await blobStays(other)]).toEqual([true, false]);
+    await release(holdId);
+    await runJob('blobs-tier', BLOB_YEARS_DAYS + 2);
+    expect(await blobStays(name)).toBe(false);
+  });
+
+  it.each(['storage_records', 'mappings'])('stays under a hold of %s', async (kind) => {
+    const mapping = await newMapping();
+    const name = await archived(mapping['record_id']);
+    await runJob('records-expire', 92);
+    const holdId = await placeHold({ data_types: [kind] });
+    await runJob('blobs-tier', BLOB_YEARS_DAYS);
+    expect(await blobStays(name)).toBe(true);
+    await release(holdId);
+    await runJob('blobs-tier', BLOB_YEARS_DAYS + 2);
+    expect(await blobStays(name)).toBe(false);
+  });
+});
+
+describe('a hold that names an id', () => {
+  it('of nothing that could be held is refused, with the place of each such id', async () => {
+    const mapping = await newMapping();
+    const answer = await hold({ record_ids: [randomUUID(), mapping['record_id'], randomUUID()] });
+    expect([answer.status, answer.body.errors]).toEqual([
+      400,
+      [
+        { pointer: '/scope/record_ids/0', detail: 'names nothing that could be held' },
+        { pointer: '/scope/record_ids/2', detail: 'names nothing that could be held' },
+      ],
+    ]);
+    const [row] = await app.admin
+      .core`select count(*)::int as n from legal_holds where scope->'record_ids' ? ${mapping['record_id'] ?? ''}`;
+    expect(row?.['n']).toBe(0);
+  });
+
+  it('of another tenant’s is refused as if it were nothing', async () => {
+    const { record_id: recordId } = await newMapping();
+    const answer = await hold({ record_ids: [recordId] }, globex.owner);
+    expect([answer.status, answer.body.errors[0].pointer]).toEqual([400, '/scope/record_ids/0']);
+  });
+
+  it('of a record that lies under another day than its id says is taken', async () => {
+    const { record_id: recordId } = await newMapping();
+    await archived(recordId);
+    await app.admin
+      .core`update storage_records set partition_day = partition_day + 1 where id = ${recordId ?? ''}`;
+    await app.admin.core`delete from ops.blobs where record_id = ${recordId ?? ''}`;
+    await release(await placeHold({ record_ids: [recordId] }));
+  });
+
+  it('is shown as an id is written, whatever case it came in', async () => {
+    const { record_id: recordId } = await newMapping();
+    const { body } = await hold({ record_ids: [recordId?.toUpperCase()] });
+    expect(body.scope.record_ids).toEqual([recordId]);
+    await release(body.hold_id);
+  });
+});
+
+describe('a scope that somebody else wrote', () => {
+  const insert = async (scope: unknown): Promise<string> => {
+    const id = randomUUID();
+    await app.admin.core`
+      insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+      values ('acme', ${id}, 'case', 'r', ${app.admin.core.json(scope as never)}, 'test')`;
+    return id;
+  };
+
+  it('holds what it names however the id is spelt', async () => {
+    const mapping = await newMapping();
+    await archived(mapping['record_id']);
+    const holdId = await insert({ record_ids: [`{${mapping['record_id']?.toUpperCase() ?? ''}}`] });
+    await runJob('records-expire', 92);
+    expect(await recordStays(mapping)).toBe(true);
+    await release(holdId);
+  });
+
+  it.each([
+    ['what it names are no ids', { record_ids: ['no id', 5] }],
+    ['its ids are no list', { record_ids: 'all' }],
+    ['its kinds are no list', { data_types: 'storage_records' }],
+    ['its times are none', { created_from: 'once upon a time', created_to: '' }],
+  ])('holds everything where it cannot be understood: %s', async (_what, scope) => {
+    const mapping = await newMapping();
+    await archived(mapping['record_id']);
+    const metric = await newMetric();
+    const holdId = await insert(scope);
+    await runJob('records-expire', 92);
+    expect([await recordStays(mapping), await exists('analysis_metrics', 'id', metric)]).toEqual([
+      true,
+      true,
+    ]);
+    await release(holdId);
+    await runJob('records-expire', 92);
+    expect(await recordStays(mapping)).toBe(false);
+  });
+});

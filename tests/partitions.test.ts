@@ -1,0 +1,259 @@
+import { randomUUID } from 'node:crypto';
+import postgres from 'postgres';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { openDatabases } from './harness/databases.ts';
+
+// What the role of timers may do with partitions, whatever the timers' own code does before it asks.
+
+const databases = await openDatabases();
+const open = (url: string) => postgres(url, { max: 2, onnotice: () => undefined });
+const admin = open(databases.core.admin);
+const jobs = open(databases.core.crossTenant);
+const billingJobs = open(databases.billing.crossTenant);
+afterAll(() => Promise.all([admin, jobs, billingJobs].map((sql) => sql.end())));
+
+const DAY_AGO = 200;
+const [{ day, partition } = { day: '', partition: '' }] = await admin<{ day: string; partition: string }[]>`
+  select to_char(current_date - ${DAY_AGO}::int, 'YYYY-MM-DD') as day,
+         'storage_records_d' || to_char(current_date - ${DAY_AGO}::int, 'YYYYMMDD') as partition`;
+
+await admin`insert into tenants (tenant_id, name) values ('acme', 'Acme'), ('globex', 'Globex')`;
+
+interface Given {
+  readonly expiresInDays?: number;
+  readonly archived?: boolean;
+  readonly sourceId?: string;
+}
+
+async function addRecord({ expiresInDays = -1, archived = true, sourceId = randomUUID() }: Given = {}) {
+  const id = randomUUID();
+  await admin`
+    insert into storage_records (tenant_id, id, partition_day, source_data, mapped_data, model_version, detector, source_id,
+      encryption_key_id, created_at, archived_at, expires_at)
+    values ('acme', ${id}, ${day}, '\\x00', '{}', 'v1', 'd', ${sourceId}, ${randomUUID()}, ${day}::date + interval '1 hour',
+      ${archived ? new Date() : null}, now() + ${`${expiresInDays} days`}::interval)`;
+  return { id, sourceId };
+}
+
+async function addHold(scope: unknown): Promise<void> {
+  await admin`
+    insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+    values ('acme', ${randomUUID()}, 'case', 'r', ${admin.json(scope as never)}, 'test')`;
+}
+
+const drop = (sql = jobs, asOf?: string) =>
+  asOf === undefined
+    ? sql`select ops.drop_partition('storage_records', ${partition})`
+    : sql`select ops.drop_partition('storage_records', ${partition}, ${asOf}::timestamptz)`;
+const isThere = async (): Promise<boolean> =>
+  (await admin`select from pg_class where relname = ${partition}`).length === 1;
+
+beforeEach(async () => {
+  await admin`update ops.deployment set runs_ahead = false`;
+  await admin`delete from legal_holds`;
+  await admin`delete from data_retention_policies`;
+  await admin.unsafe(`drop table if exists ${partition}`);
+  await admin`select ops.make_partition('storage_records', 'day', ${day})`;
+  // A record that may go, of another tenant than the one that must stay.
+  await addRecord();
+});
+
+describe('the role of timers drops a partition', () => {
+  it('once every record of it has expired, is archived and is under no hold', async () => {
+    await drop();
+    expect(await isThere()).toBe(false);
+  });
+
+  it('neither of the audit trail nor of any other table', async () => {
+    const parts = await admin<{ parent: string; name: string }[]>`
+      select i.inhparent::regclass::text as parent, c.relname as name from pg_inherits i
+        join pg_class c on c.oid = i.inhrelid where c.relname ~ '_[dm][0-9]{6,8}$' and c.relkind = 'r'
+         and i.inhparent <> 'storage_records'::regclass`;
+    expect(parts.map(({ parent }) => parent)).toContain('audit_logs');
+    for (const { parent, name } of parts)
+      await expect(jobs`select ops.drop_partition(${parent}, ${name})`).rejects.toMatchObject({
+        code: '42501',
+      });
+    const name = parts[0]?.name ?? '';
+    await expect(jobs`select ops.drop_partition('storage_records', ${name})`).rejects.toMatchObject({
+      code: '22023',
+    });
+    expect(await admin`select from pg_class where relname = ${name}`).toHaveLength(1);
+  });
+
+  it('never that of kept records, nor what is no partition', async () => {
+    for (const name of ['storage_records_kept', 'tenants', 'storage_records', partition.toUpperCase(), null])
+      await expect(jobs`select ops.drop_partition('storage_records', ${name})`).rejects.toMatchObject({
+        code: '22023',
+      });
+    await expect(jobs`select ops.drop_partition(null, ${partition})`).rejects.toMatchObject({
+      code: '42501',
+    });
+  });
+
+  it.each([
+    ['has not expired', () => addRecord({ expiresInDays: 1 })],
+    ['is not archived', () => addRecord({ archived: false })],
+    ['is under a hold of everything', () => addRecord().then(() => addHold({}))],
+    [
+      'is under a hold of its kind',
+      () => addRecord().then(() => addHold({ data_types: ['storage_records'] })),
+    ],
+    [
+      'is under a hold that names it',
+      () => addRecord().then(({ id }) => addHold({ record_ids: [id.toUpperCase()] })),
+    ],
+    [
+      'is under a hold that names its mapping',
+      () => addRecord().then(({ sourceId }) => addHold({ record_ids: [sourceId] })),
+    ],
+    [
+      'is under a hold of its time',
+      () => addHold({ created_from: `${day}T00:30:00Z`, created_to: `${day}T01:00:00Z` }),
+    ],
+    [
+      'its tenant keeps until it is deleted by hand',
+      () => admin`
+        insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days, auto_delete)
+        values ('acme', ${randomUUID()}, 'storage_records', 30, false)`,
+    ],
+  ])('but not while one record of it %s', async (_why, keep: () => Promise<unknown>) => {
+    await keep();
+    await expect(drop()).rejects.toMatchObject({ code: '55006' });
+    expect(await isThere()).toBe(true);
+  });
+
+  it('but not while a record of it is under a hold of the orchestration that it was mapped from, or of that one’s job', async () => {
+    const [orchestration, job] = [randomUUID(), randomUUID()];
+    const { sourceId } = await addRecord();
+    await admin`
+      insert into orchestration_requests (tenant_id, request_id, job_id, content, content_mac, encryption_key_id, content_type,
+        policy_bundle, routing_plan_id, coverage_rule, environment, expires_at)
+      values ('acme', ${orchestration}, ${job}, '', '', ${randomUUID()}, 'text', 'p', ${randomUUID()}, '{}', 'prod', now())`;
+    await admin`
+      insert into mapper_requests (tenant_id, request_id, orchestration_request_id, detector, source_data, encryption_key_id,
+        model_version, expires_at)
+      values ('acme', ${sourceId}, ${orchestration}, 'd', '', ${randomUUID()}, 'v1', now())`;
+    for (const id of [orchestration, job]) {
+      await admin`delete from legal_holds`;
+      await addHold({ record_ids: [id] });
+      await expect(drop()).rejects.toMatchObject({ code: '55006' });
+    }
+    await admin`delete from legal_holds`;
+    await drop();
+    expect(await isThere()).toBe(false);
+  });
+
+  it('though holds and policies are there that cover none of it', async () => {
+    await addHold({ data_types: ['mappings'] });
+    await addHold({ record_ids: [randomUUID()] });
+    await addHold({ created_from: `${day}T01:00:01Z` });
+    await addHold({ created_to: `${day}T00:59:59Z` });
+    await admin`update legal_holds set released_at = now() where scope->'data_types' is null`;
+    await admin`
+      insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+      values ('globex', ${randomUUID()}, 'case', 'r', '{}', 'test')`;
+    await admin`
+      insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days, auto_delete)
+      values ('acme', ${randomUUID()}, 'mappings', 30, false)`;
+    await drop();
+    expect(await isThere()).toBe(false);
+  });
+
+  it('by the database’s clock, whatever time it names; as of a later one only where the owner allows it', async () => {
+    await addRecord({ expiresInDays: 1 });
+    const later = new Date(Date.now() + 2 * 86_400_000).toISOString();
+    await expect(drop(jobs, later)).rejects.toMatchObject({ code: '55006' });
+    await expect(jobs`update ops.deployment set runs_ahead = true`).rejects.toMatchObject({ code: '42501' });
+    await admin`update ops.deployment set runs_ahead = true`;
+    await expect(drop(jobs, new Date().toISOString())).rejects.toMatchObject({ code: '55006' });
+    await drop(jobs, later);
+    expect(await isThere()).toBe(false);
+  });
+
+  it('and no hold can be placed from its look at the holds until its commit', async () => {
+    await jobs.begin(async (transaction) => {
+      await drop(transaction as unknown as typeof jobs);
+      const placing = admin.begin(async (other) => {
+        await other`set local lock_timeout = '200ms'`;
+        await other`
+          insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+          values ('acme', ${randomUUID()}, 'case', 'r', '{}', 'test')`;
+      });
+      await expect(placing).rejects.toMatchObject({ code: '55P03' });
+    });
+  });
+});
+
+describe('no other role', () => {
+  it('drops or makes a partition, or looks at kept records', async () => {
+    const requests = open(databases.core.app);
+    for (const statement of [
+      `select ops.drop_partition('storage_records', '${partition}')`,
+      `select ops.make_partition('storage_records', 'day', current_date + 100)`,
+      `select ops.index_partition('storage_records')`,
+      `select * from ops.kept_records(current_date, now(), 1)`,
+    ])
+      await expect(requests.unsafe(statement)).rejects.toMatchObject({ code: '42501' });
+    await requests.end();
+  });
+});
+
+describe('a partition is made', () => {
+  it.each([
+    ['storage_records', 'month', jobs],
+    ['audit_logs', 'day', jobs],
+    ['usage_records', 'day', billingJobs],
+  ])('of %s never by the %s', async (table, grain, sql) => {
+    await expect(sql`select ops.make_partition(${table}, ${grain}, '2031-05-01')`).rejects.toMatchObject({
+      code: '22023',
+    });
+  });
+
+  it.each([
+    ['storage_records', 'day', jobs],
+    ['audit_logs', 'month', jobs],
+    ['usage_records', 'month', billingJobs],
+  ])('of %s by the %s, once', async (table, grain, sql) => {
+    const make = () => sql`select ops.make_partition(${table}, ${grain}, '2031-05-01') as made`;
+    expect([await make(), await make()]).toEqual([[{ made: true }], [{ made: false }]]);
+  });
+
+  it.each([null, 'year', ''])('never by what is no grain: %s', async (grain) => {
+    await expect(jobs`select ops.make_partition('audit_logs', ${grain}, '2031-05-01')`).rejects.toMatchObject(
+      {
+        code: '22023',
+      },
+    );
+  });
+});
+
+describe('an index that a partitioned table gains', () => {
+  it('is built in one filled partition after the other, and is complete then', async () => {
+    await admin.unsafe(
+      'set role comply_owner; create index storage_records_test on only storage_records (tenant_id, detector); reset role',
+    );
+    const [counted] = await admin`
+      select count(*)::int as n from pg_inherits where inhparent = 'storage_records'::regclass`;
+    const built: unknown[] = [];
+    for (;;) {
+      const [row] = await jobs`select ops.index_partition('storage_records') as name`;
+      if (row?.['name'] == null) break;
+      built.push(row['name']);
+    }
+    expect(built).toHaveLength(Number(counted?.['n']));
+    expect(built).toContain('storage_records_kept');
+    const [index] = await admin`
+      select indisvalid as valid from pg_index where indexrelid = 'storage_records_test'::regclass`;
+    expect(index?.['valid']).toBe(true);
+  });
+
+  it('serves the list by model', async () => {
+    const plan = await admin`
+      explain (costs off) select from storage_records
+       where partition_day = ${day} and tenant_id = 'acme' and model_version = 'v1' order by created_at desc, id desc limit 5`;
+    const [valid] = await admin`
+      select indisvalid as valid from pg_index where indexrelid = 'storage_records_model'::regclass`;
+    expect([valid?.['valid'], JSON.stringify(plan)]).toEqual([true, expect.stringContaining('model')]);
+  });
+});

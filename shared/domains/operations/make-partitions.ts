@@ -50,11 +50,18 @@ async function make(
 /** Builds missing parts of a partitioned table's indexes. Answers whether all are there; the next run goes on. */
 async function completeIndexes(run: JobRun, database: CrossTenantDatabase, table: string): Promise<boolean> {
   for (let built = 0; run.timeLeftMs() > 0; built += 1) {
-    const [row] = await database.query<{ partition: string | null }>(
-      'select ops.index_partition($1) as partition',
-      [table],
-    );
-    if (row?.partition == null) return true;
+    const partition = await database.transaction(async (transaction) => {
+      // An index of a large partition takes longer than a statement may otherwise.
+      await transaction.query(`select set_config('statement_timeout', $1, true)`, [
+        String(Math.ceil(run.timeLeftMs())),
+      ]);
+      const [row] = await transaction.query<{ partition: string | null }>(
+        'select ops.index_partition($1) as partition',
+        [table],
+      );
+      return row?.partition ?? null;
+    });
+    if (partition === null) return true;
     run.progress.details['indexes_built'] = built + 1;
   }
   return false;

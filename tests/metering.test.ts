@@ -253,3 +253,25 @@ describe.each([
     expect((await other.request('GET', '/api/v1/mappings', { key: reader })).status).toBe(200);
   });
 });
+
+describe('a usage type that is named like a member of every object', () => {
+  const NAMES = ['constructor', '__proto__', 'toString', 'hasOwnProperty'];
+
+  it.each([
+    ['a paid', 'acme', acme],
+    ['a free', 'globex', globex],
+  ])('has no limit in %s tenant’s usage', async (_, tenant, keys) => {
+    await send(...NAMES.map((type) => usageEvent({ tenant, type, amount: 2 })));
+    const found = await until(
+      async () => (await usage(keys.reader)).items as { usage_type: string }[],
+      (items) => NAMES.every((name) => items.some((item) => item.usage_type === name)),
+    );
+    for (const name of NAMES) {
+      expect(found.find((item) => item.usage_type === name)).toMatchObject({
+        used: 2,
+        limit: null,
+        remaining: null,
+      });
+    }
+  });
+});

@@ -349,6 +349,25 @@ describe('the tenant’s settings', () => {
     expect(other.body.config_data.frameworks).toEqual([]);
   });
 
+  it('refuse a callback, which nobody would call, and ignore one that is stored', async () => {
+    const callback = { url: 'https://example.com/hook', events: ['mapping.completed'] };
+    const { headers } = await app.request('GET', path, { key: globex.owner });
+    const sent = { key: globex.owner, headers: { 'if-match': headers.get('etag') ?? '' } };
+    const refused = await app.request('PUT', path, { ...sent, body: { config_data: { callback } } });
+    expect([refused.status, refused.body.errors]).toEqual([
+      400,
+      [{ pointer: '/config_data/callback', detail: expect.stringContaining('not supported') }],
+    ]);
+    const stored = app.admin.core.json({ callback, mapping_confidence_cutoff: 0.9 });
+    await app.admin.core`insert into tenant_configs (tenant_id, config_data) values ('globex', ${stored})
+      on conflict (tenant_id) do update set config_data = excluded.config_data`;
+    const read = await app.request('GET', path, { key: globex.owner });
+    expect([read.status, read.body.config_data]).toMatchObject([
+      200,
+      { callback: null, mapping_confidence_cutoff: 0.9 },
+    ]);
+  });
+
   it('go to one of two who change them at once; the other is told', async () => {
     const { headers } = await app.request('GET', path, { key: globex.owner });
     const sent = { key: globex.owner, headers: { 'if-match': headers.get('etag') ?? '' } };

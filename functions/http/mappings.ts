@@ -9,13 +9,16 @@ import {
   prepareMappings,
   recordMapping,
 } from '../../shared/domains/mapping/record-mapping.ts';
+import { reviewMapping } from '../../shared/domains/mapping/review.ts';
 import { respondToMapping } from '../../shared/domains/mapping/respond.ts';
 import {
   mapperResponse,
   mapping,
   mappingCreated,
+  mappingReviewed,
   mappingsQuery,
   newMapping,
+  newReview,
 } from '../../shared/domains/mapping/schemas.ts';
 import { batchBody, BATCH_BODY_LIMIT, batchOutcome, writeBatch } from '../../shared/platform/writes/batch.ts';
 
@@ -64,6 +67,21 @@ export const mappingsEndpoints = [
       },
     },
     run: (call, { params, body }) => respondToMapping(call, params.request_id, body),
+  }),
+  endpoint({
+    name: 'mappings-review',
+    method: 'POST',
+    path: 'v1/mappings/{request_id}/review',
+    tag: 'mappings',
+    summary: 'Confirm or reject a mapping that needs review',
+    description:
+      'A mapping whose confidence is under the tenant’s `mapping_confidence_cutoff` when its response comes has the ' +
+      '`review_status` `needs_review`. It is settled once; the mapping and its record stay as they are.',
+    permission: 'mappings:review',
+    params: requestIdParams,
+    body: newReview,
+    responses: { 200: { description: 'Settled.', schema: mappingReviewed } },
+    run: (call, { params, body }) => reviewMapping(call, params.request_id, body),
   }),
   endpoint({
     name: 'mappings-read',

@@ -119,6 +119,11 @@ async function tourMappings(app: TestApp, send: Send): Promise<void> {
   const pending = await send('mappings-create', 201, 'POST', 'v1/mappings', MAPPING);
   const path = `v1/mappings/${pending.body.request_id}`;
   await send('mappings-respond', 200, 'PUT', `${path}/response`, RESPONSE);
+  const unsure = { ...MAPPING, response: { ...RESPONSE, confidence: 0.1 } };
+  const doubted = await send('mappings-create', 201, 'POST', 'v1/mappings', unsure);
+  await send('mappings-review', 200, 'POST', `v1/mappings/${doubted.body.request_id}/review`, {
+    decision: 'confirmed',
+  });
   await send('mappings-read', 200, 'GET', path);
   await send('mappings-list', 200, 'GET', 'v1/mappings');
   const batch = { items: [MAPPING, { ...MAPPING, wrong: true }] };

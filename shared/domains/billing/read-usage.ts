@@ -80,12 +80,13 @@ async function readMetered(transaction: TenantTransaction, call: Call): Promise<
     { prepare: false },
   );
   const amounts = new Map(used.map((row) => [row.usage_type, row.used]));
-  const limits = hasQuota(call) ? {} : period.limits;
-  const types = new Set([...Object.keys(limits), ...amounts.keys()]);
+  // By their own names alone: a type may be called `constructor`.
+  const limits = new Map(hasQuota(call) ? [] : Object.entries(period.limits));
+  const types = new Set([...limits.keys(), ...amounts.keys()]);
   return [...types].map((usageType) => ({
     usage_type: usageType,
     used: amounts.get(usageType) ?? 0,
-    limit: limits[usageType] ?? null,
+    limit: limits.get(usageType) ?? null,
     period_start: period.starts,
     resets_at: period.ends,
   }));

@@ -15,6 +15,7 @@ interface MappingRow {
 
 const COLUMNS = `request_id, orchestration_request_id, detector, output, model_version, processing_mode, priority, metadata,
   status, created_at, updated_at, expires_at,
+  review_status, review_note, reviewed_by, reviewed_at,
   (select r.record_id from mapper_responses r where r.tenant_id = m.tenant_id and r.request_id = m.request_id) as record_id,
   (select jsonb_build_object('taxonomy', r.taxonomy, 'scores', r.scores, 'confidence', r.confidence, 'notes', r.notes,
             'provenance', r.provenance, 'policy_context', r.policy_context, 'version_info', r.version_info,
@@ -49,6 +50,7 @@ export function listMappings(call: Call, query: z.output<typeof mappingsQuery>, 
       ...when('detector = ?', query.detector),
       ...when('status = ?', query.status),
       ...when('model_version = ?', query.model_version),
+      ...when('review_status = ?', query.review_status),
     ],
   });
 }

@@ -18,6 +18,7 @@ import {
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import { z } from 'zod';
+import { reviewStatusOf } from './review.ts';
 import type { MapperResponse, NewMapping } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
@@ -26,6 +27,7 @@ export const RESPONSE_COLUMNS = {
   ...NEW_RECORD_COLUMNS,
   mapped: 'jsonb',
   response_fingerprint: 'bytea',
+  review_status: 'text',
 } as const satisfies Columns;
 
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
@@ -50,10 +52,10 @@ export const MAPPING_WRITE = defineHotWrite({
   , request as (
       insert into mapper_requests (tenant_id, request_id, orchestration_request_id, detector, output, source_data,
         encryption_key_id, model_version, processing_mode, priority, metadata, idempotency_key, status,
-        created_at, updated_at, expires_at)
+        review_status, created_at, updated_at, expires_at)
       select scope.tenant_id, request_id, orchestration_request_id, detector, output, source,
              key_id, model_version, processing_mode, priority, metadata, idempotency_key,
-             status, written_at, written_at, expires_at
+             status, review_status, written_at, written_at, expires_at
         from fresh, scope)
   , response as (
       insert into mapper_responses (tenant_id, request_id, record_id, taxonomy, scores, confidence, notes, provenance,
@@ -129,6 +131,7 @@ async function prepare(
   const source = Buffer.from(body.source_data, 'utf8');
   const expiresAt = expiryOf(call.context, 'mappings', call.now);
   const known = await knownResponse(call, dataKey, body);
+  const review = body.response === undefined ? null : reviewStatusOf(call, body.response);
   const answerBody = {
     request_id: requestId,
     status: recordId === undefined ? 'pending' : 'completed',
@@ -137,6 +140,7 @@ async function prepare(
     created_at: call.now.toISOString(),
     expires_at: expiresAt.toISOString(),
     ...(recordId === undefined ? {} : { record_id: recordId }),
+    ...(review === null ? {} : { review_status: review }),
     ...(known === undefined ? {} : { known_response: known }),
   };
   return {
@@ -147,7 +151,12 @@ async function prepare(
       action: 'mapping.created',
       resource_type: 'mapping',
       resource_id: requestId,
-      details: { detector: body.detector, completed: recordId !== undefined, record_id: recordId ?? null },
+      details: {
+        detector: body.detector,
+        completed: recordId !== undefined,
+        record_id: recordId ?? null,
+        needs_review: review === 'needs_review',
+      },
     },
     usage: [{ usage_type: 'api_calls', usage_amount: 1 }],
     events: recordId === undefined ? [] : [archiveRequested(call, recordId)],
@@ -176,6 +185,7 @@ export function responseColumns(call: Call, recordId: string, response: MapperRe
     ...newRecordValues(call, recordId),
     mapped: response,
     response_fingerprint: fingerprintOf(response),
+    review_status: reviewStatusOf(call, response),
   };
 }
 

@@ -19,6 +19,7 @@ interface MappingRow extends CompletionRow {
   readonly request_id: string;
   readonly status: string;
   readonly record_id: string | null;
+  readonly review_status: string | null;
 }
 
 const MAPPING: CompletionKind<MappingRow> = {
@@ -26,8 +27,9 @@ const MAPPING: CompletionKind<MappingRow> = {
   requests: 'mapper_requests',
   responses: 'mapper_responses',
   write: { dailyTable: 'storage_records' },
-  columns: 'q.request_id, q.status, p.record_id',
-  answer: ({ request_id, status, record_id }) => ok({ request_id, status, record_id }),
+  columns: 'q.request_id, q.status, q.review_status, p.record_id',
+  answer: ({ request_id, status, record_id, review_status }) =>
+    ok({ request_id, status, record_id, ...(review_status === null ? {} : { review_status }) }),
 };
 
 /**
@@ -58,7 +60,7 @@ export async function respondToMapping(
           action: 'mapping.completed',
           resource_type: 'mapping',
           resource_id: requestId,
-          details: { record_id: recordId },
+          details: { record_id: recordId, needs_review: row.review_status === 'needs_review' },
         },
         events: [archiveRequested(call, recordId)],
       };
@@ -72,7 +74,7 @@ const INSERT_RESPONSE = `
   with given as (
     select * from ${RESPONSE.from('g', 3)}),
   request as (
-    update mapper_requests m set status = 'completed', updated_at = $2, version = m.version + 1
+    update mapper_requests m set status = 'completed', review_status = given.review_status, updated_at = $2, version = m.version + 1
       from given where m.tenant_id = $1 and m.request_id = given.request_id
     returning m.*),
   record as (

@@ -64,6 +64,43 @@ export const newMapping = z.strictObject({
 });
 export type NewMapping = z.output<typeof newMapping>;
 
+/** Where a mapping's review stands. */
+const reviewStatus = z
+  .enum(['needs_review', 'confirmed', 'rejected'])
+  .describe(
+    '`needs_review`: the response was less sure than the tenant’s `mapping_confidence_cutoff` at that time. Then as decided.',
+  );
+/** Longer than a finding's explanation, shorter than a document. */
+const REVIEW_NOTE_MAX = 2000;
+
+/** `POST /mappings/{request_id}/review`. */
+export const newReview = z.strictObject({
+  decision: z.enum(['confirmed', 'rejected']),
+  note: z
+    .string()
+    .min(1)
+    .max(REVIEW_NOTE_MAX)
+    .optional()
+    .describe('Why, for whoever reads the mapping later.'),
+});
+export type Review = z.output<typeof newReview>;
+
+const reviewFields = {
+  review_status: reviewStatus
+    .nullable()
+    .describe('Null where no review was needed, or there is no response yet.'),
+  review_note: z.string().nullable(),
+  reviewed_by: z.string().nullable().describe('The key that settled it: `key:` and its id.'),
+  reviewed_at: z.string().nullable(),
+};
+
+/** The answer to a settled review. */
+export const mappingReviewed = z.object({
+  request_id: uuid,
+  status: z.enum(['pending', 'completed', 'failed']),
+  ...reviewFields,
+});
+
 const requestFields = {
   request_id: uuid,
   status: z.enum(['pending', 'completed', 'failed']),
@@ -77,6 +114,9 @@ const requestFields = {
 export const mappingCreated = z.object({
   ...requestFields,
   record_id: uuid.optional().describe('The storage record of a completed mapping.'),
+  review_status: reviewStatus
+    .optional()
+    .describe('`needs_review` where the response is not sure enough to stand alone.'),
   known_response: z
     .object({
       taxonomy: z.array(z.string()),
@@ -99,6 +139,7 @@ export const mapping = z.object({
   priority: z.string(),
   metadata: freeForm,
   updated_at: z.string(),
+  ...reviewFields,
   record_id: uuid.nullable(),
   response: z
     .object({
@@ -122,4 +163,5 @@ export const mappingsQuery = z.object({
   detector: z.string().max(200).optional(),
   status: z.enum(['pending', 'completed', 'failed']).optional(),
   model_version: z.string().max(100).optional(),
+  review_status: reviewStatus.optional().describe('`needs_review` lists what waits for a decision.'),
 });

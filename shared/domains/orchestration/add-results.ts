@@ -6,6 +6,7 @@ import type { Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import { keepKnownResults } from './known-results.ts';
 import type { NewResults } from './schemas.ts';
+import { findThresholds, withThresholds } from './thresholds.ts';
 
 interface OpenRequest {
   readonly [column: string]: unknown;
@@ -21,6 +22,7 @@ interface OpenRequest {
  */
 export async function addResults(call: Call, requestId: string, { results }: NewResults): Promise<Reply> {
   let request: OpenRequest | undefined;
+  const measured = withThresholds(results, await findThresholds(call));
   const reply = await performWrite(
     call,
     async (transaction) => {
@@ -29,7 +31,7 @@ export async function addResults(call: Call, requestId: string, { results }: New
         call.tenant.tenantId,
         requestId,
         call.now,
-        ...RESULTS.parameters(results.map((result, n) => ({ ...result, n }))),
+        ...RESULTS.parameters(measured.map((result, n) => ({ ...result, n }))),
       ]);
       return {
         reply: {
@@ -53,7 +55,7 @@ export async function addResults(call: Call, requestId: string, { results }: New
   );
   // A replayed answer never came to the request.
   if (request !== undefined) {
-    keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, results);
+    keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, measured);
   }
   return reply;
 }
@@ -83,6 +85,7 @@ const RESULTS = recordset({
   error: 'text',
   processing_time_ms: 'int',
   confidence: 'float8',
+  below_threshold: 'boolean',
 });
 
 // A statement of its own after the lock: only so does it see what the lock's last holder added.
@@ -96,9 +99,10 @@ const ADD_RESULTS = `
       from given g),
   added as (
     insert into detector_results (tenant_id, request_id, detector, attempt, status, output, metadata, error,
-      processing_time_ms, confidence, created_at)
-    select $1, $2, detector, attempt, status, output, metadata, error, processing_time_ms, confidence, $3 from placed),
+      processing_time_ms, confidence, below_threshold, created_at)
+    select $1, $2, detector, attempt, status, output, metadata, error, processing_time_ms, confidence, below_threshold, $3
+      from placed),
   request as (
     update orchestration_requests set status = 'running', updated_at = $3, version = version + 1
      where tenant_id = $1 and request_id = $2)
-  select detector, attempt, status from placed order by n`;
+  select detector, attempt, status, below_threshold from placed order by n`;

@@ -32,6 +32,7 @@ interface DetectorSummary {
   readonly attempts: number;
   readonly status: string;
   readonly confidence: number | null;
+  readonly below_threshold: boolean;
 }
 
 /** {@link Completion} as a `jsonb_to_record` column list. */
@@ -68,11 +69,12 @@ function summarize(tries: readonly Try[]): DetectorSummary[] {
   for (const one of tries) {
     if (one.attempt > (last.get(one.detector)?.attempt ?? 0)) last.set(one.detector, one);
   }
-  return [...last.values()].map(({ detector, attempt, status, confidence }) => ({
+  return [...last.values()].map(({ detector, attempt, status, confidence, below_threshold }) => ({
     detector,
     attempts: attempt,
     status,
     confidence,
+    below_threshold,
   }));
 }
 

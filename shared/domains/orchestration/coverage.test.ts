@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { assessCoverage, labelsOf, requiredDetectors, type CoverageRule, type Finding } from './coverage.ts';
+import {
+  assessCoverage,
+  COVERAGE_METHODS,
+  labelsOf,
+  requiredDetectors,
+  type CoverageRule,
+  type Finding,
+} from './coverage.ts';
 
 const rule = (changes: Partial<CoverageRule>): CoverageRule => ({
   method: 'required_set',
@@ -12,7 +19,12 @@ const rule = (changes: Partial<CoverageRule>): CoverageRule => ({
 const found = (detector: string, status = 'success', ...labels: string[]): Finding => ({
   detector,
   status,
+  below_threshold: false,
   labels,
+});
+const unsure = (detector: string, ...labels: string[]): Finding => ({
+  ...found(detector, 'success', ...labels),
+  below_threshold: true,
 });
 
 describe('the required set', () => {
@@ -21,7 +33,9 @@ describe('the required set', () => {
   });
 
   test.each<[string, string[], Finding[], number, boolean]>([
-    ['nothing required is covered', [], [], 1, false],
+    ['nothing required is never covered', [], [found('a')], 0, true],
+    ['a result under its threshold is no success', ['a', 'b'], [unsure('a'), found('b')], 0.5, true],
+    ['a surer try of the same detector is one', ['a'], [unsure('a'), found('a')], 1, false],
     ['no result covers nothing', ['a'], [], 0, true],
     ['each detector counts once', ['a', 'b'], [found('a'), found('a')], 0.5, true],
     [
@@ -73,7 +87,8 @@ describe('weighted coverage', () => {
     ['a repeated success weighs once', { a: 0.5, b: 0.5 }, [found('a'), found('a')], 0.5, true],
     ['never exceeds 1', { a: 0.7, b: 0.7 }, [found('a'), found('b')], 1, false],
     ['a detector without a weight adds nothing', { a: 1 }, [found('b')], 0, true],
-    ['no weights ask for nothing', {}, [], 1, false],
+    ['no weights are never covered', {}, [found('a')], 0, true],
+    ['a result under its threshold weighs nothing', { a: 0.9, b: 0.1 }, [unsure('a'), found('b')], 0.1, true],
   ])('%s', (_title, weights, findings, achieved, partial) => {
     expect(assessCoverage(rule({ method: 'weighted_coverage', weights }), findings, [])).toMatchObject({
       achieved,
@@ -97,7 +112,8 @@ describe('taxonomy coverage', () => {
       1,
     ],
     ['a category named twice counts once', ['PII', 'PII', 'HARM'], [found('a', 'success', 'PII')], [], 0.5],
-    ['nothing required is covered', [], [], [], 1],
+    ['nothing required is never covered', [], [found('a', 'success', 'PII')], [], 0],
+    ['the labels of a result under its threshold do not count', ['PII'], [unsure('a', 'PII')], [], 0],
   ])('%s', (_title, required_categories, findings, mapped, achieved) => {
     const coverage = assessCoverage(
       rule({ method: 'taxonomy_coverage', required_categories }),
@@ -113,6 +129,20 @@ test('a third reaches a threshold of a third', () => {
   expect(assessCoverage(rule({ required_detectors, threshold: 1 / 3 }), [found('a')], []).partial).toBe(
     false,
   );
+});
+
+test.each(COVERAGE_METHODS)(
+  'a %s that asks for nothing is partial even where its threshold is 0',
+  (method) => {
+    expect(assessCoverage(rule({ method, threshold: 0 }), [], [])).toMatchObject({
+      achieved: 0,
+      partial: true,
+    });
+  },
+);
+
+test('a detector under its threshold was attempted, and did not succeed', () => {
+  expect(assessCoverage(rule({}), [unsure('a')], [])).toMatchObject({ attempted: 1, succeeded: 0 });
 });
 
 test('attempted are detectors, not tries, and a skipped one was not attempted', () => {

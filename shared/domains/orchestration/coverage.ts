@@ -17,6 +17,8 @@ export type CoverageRule = z.output<typeof coverageRule>;
 export interface Finding {
   readonly detector: string;
   readonly status: string;
+  /** True where it was less sure than its detector's threshold: it then counts as no success. */
+  readonly below_threshold: boolean;
   /** Taxonomy labels that the result names; those of a try that did not succeed count for nothing. */
   readonly labels: readonly string[];
 }
@@ -29,7 +31,7 @@ export interface Coverage {
   readonly partial: boolean;
   /** Detectors that were tried; one that was only skipped was not. */
   readonly attempted: number;
-  /** Detectors that succeeded at least once. */
+  /** Detectors that succeeded at least once, sure enough. */
   readonly succeeded: number;
 }
 
@@ -59,13 +61,13 @@ function isUnder(label: string, category: string): boolean {
   return label === category || label.startsWith(`${category}.`);
 }
 
+/** Nothing of nothing is nothing: a rule that asks for nothing vouches for nothing. */
 function share(hit: number, of: number): number {
-  return of === 0 ? 1 : hit / of;
+  return of === 0 ? 0 : hit / of;
 }
 
 function weightOf(weights: Readonly<Record<string, number>>, succeeded: ReadonlySet<string>): number {
   const entries = Object.entries(weights);
-  if (entries.length === 0) return 1;
   const sum = entries.reduce(
     (total, [detector, weight]) => total + (succeeded.has(detector) ? weight : 0),
     0,
@@ -74,15 +76,16 @@ function weightOf(weights: Readonly<Record<string, number>>, succeeded: Readonly
 }
 
 /**
- * What the tries covered of the rule. A rule that asks for nothing is covered. `mappedLabels` are those of the mapping
- * result, which count for the taxonomy beside those of successful tries.
+ * What the tries covered of the rule. A rule that asks for nothing is never covered, whatever its threshold: excluding all
+ * that a plan requires must not look like having covered it. `mappedLabels` are those of the mapping result, which count
+ * for the taxonomy beside those of successful tries.
  */
 export function assessCoverage(
   rule: CoverageRule,
   findings: readonly Finding[],
   mappedLabels: readonly string[],
 ): Coverage {
-  const successes = findings.filter((finding) => finding.status === 'success');
+  const successes = findings.filter((finding) => finding.status === 'success' && !finding.below_threshold);
   const succeeded = new Set(successes.map((finding) => finding.detector));
   const tried = findings.filter((finding) => finding.status !== 'skipped');
   const achieved = achievedOf(rule, succeeded, [
@@ -91,10 +94,23 @@ export function assessCoverage(
   ]);
   return {
     achieved,
-    partial: rule.threshold - achieved > TOLERANCE,
+    partial: asksForNothing(rule) || rule.threshold - achieved > TOLERANCE,
     attempted: new Set(tried.map((finding) => finding.detector)).size,
     succeeded: succeeded.size,
   };
+}
+
+function asksForNothing(rule: CoverageRule): boolean {
+  switch (rule.method) {
+    case 'required_set':
+      return rule.required_detectors.length === 0;
+    case 'weighted_coverage':
+      return Object.keys(rule.weights).length === 0;
+    case 'taxonomy_coverage':
+      return rule.required_categories.length === 0;
+    default:
+      return rule.method satisfies never;
+  }
 }
 
 function achievedOf(rule: CoverageRule, succeeded: ReadonlySet<string>, labels: readonly string[]): number {

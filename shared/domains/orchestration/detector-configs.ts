@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { instant, unit } from '../../platform/http/fields.ts';
+import { forgetThresholds } from './thresholds.ts';
 import { flag, isActive, nameText, settingsObject } from '../../platform/resources/field-schemas.ts';
 import { declareResource } from '../../platform/resources/resource.ts';
 
@@ -9,7 +10,11 @@ const detectorConfig = z.strictObject({
   detector_type: z.string().min(1).max(100).describe('What it looks for, e.g. pii, toxicity, jailbreak.'),
   version: z.string().min(1).max(100).describe('The detector’s own version.'),
   configuration: settingsObject,
-  confidence_threshold: unit.default(0.5).describe('Findings less sure than this do not count.'),
+  confidence_threshold: unit
+    .default(0.5)
+    .describe(
+      'A result of the detector that is less sure than this does not count as a success for coverage.',
+    ),
   endpoint_url: z
     .url({ protocol: /^https?$/ })
     .max(500)
@@ -41,5 +46,6 @@ export const detectorConfigs = declareResource({
     detector_configs_tenant_id_detector_set_detector_name_detec_key:
       'This version of the detector is in the set already.',
   },
+  forget: ({ services }) => forgetThresholds(services),
   sample: ({ unique }) => ({ detector_name: unique, detector_type: 'pii', version: '1' }),
 });

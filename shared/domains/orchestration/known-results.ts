@@ -29,7 +29,7 @@ export async function findKnownResults(
 }
 
 /**
- * Keeps which detectors succeeded, with their confidence; never what they found. Runs beside the request: a cache that
+ * Keeps which detectors succeeded, sure enough, with their confidence; never what they found. Runs beside the request: a cache that
  * is slow delays nobody's write, and one that is gone, or a lost race between two writers, costs a detector run.
  */
 export function keepKnownResults(
@@ -39,10 +39,11 @@ export function keepKnownResults(
     readonly detector: string;
     readonly status: string;
     readonly confidence?: number | undefined;
+    readonly below_threshold: boolean;
   }[],
 ): void {
   const { cache } = call.services;
-  const successes = results.filter((result) => result.status === 'success');
+  const successes = results.filter((result) => result.status === 'success' && !result.below_threshold);
   if (!cache.configured || successes.length === 0) return;
   const keep = async (): Promise<void> => {
     const key = keyOf(call, content);

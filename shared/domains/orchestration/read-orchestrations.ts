@@ -24,7 +24,7 @@ const REQUESTS_WITH_COVERAGE = `orchestration_requests o left join lateral (
 const DETAIL_COLUMNS = `
   (select coalesce(jsonb_agg(jsonb_build_object('detector', d.detector, 'attempt', d.attempt, 'status', d.status,
             'output', d.output, 'metadata', d.metadata, 'error', d.error, 'processing_time_ms', d.processing_time_ms,
-            'confidence', d.confidence, 'created_at', d.created_at) order by d.detector, d.attempt), '[]')
+            'confidence', d.confidence, 'below_threshold', d.below_threshold, 'created_at', d.created_at) order by d.detector, d.attempt), '[]')
      from detector_results d where d.tenant_id = o.tenant_id and d.request_id = o.request_id) as detector_results,
   (select jsonb_build_object('detector_results', p.detector_results, 'aggregated_payload', p.aggregated_payload,
             'mapping_result', p.mapping_result, 'total_processing_time_ms', p.total_processing_time_ms,

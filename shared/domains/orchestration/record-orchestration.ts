@@ -24,6 +24,7 @@ import {
 } from './completion.ts';
 import { findKnownResults, keepKnownResults } from './known-results.ts';
 import { coverageRuleOf, findPlans, policyNotFound, type RoutingPlan } from './routing-plan.ts';
+import { findThresholds, withThresholds, type Thresholds } from './thresholds.ts';
 import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './schemas.ts';
 
 /** The orchestration's rows: the request, and where they came with it, its detectors' results and its response. */
@@ -61,12 +62,16 @@ export const ORCHESTRATION_WRITE = defineHotWrite({
         from fresh, scope)
   , result as (
       insert into detector_results (tenant_id, request_id, detector, attempt, status, output, metadata, error,
-        processing_time_ms, confidence, created_at)
+        processing_time_ms, confidence, below_threshold, created_at)
       select scope.tenant_id, fresh.request_id, r.detector, r.attempt, r.status, r.output, r.metadata, r.error,
+<<<<<<< HEAD
              r.processing_time_ms, r.confidence, written_at
+=======
+             r.processing_time_ms, r.confidence, r.below_threshold, recorded_at
+>>>>>>> c067836 (feat: mappings under the cutoff need review; results under their threshold count for nothing; nothing asked for is never covered)
         from fresh cross join scope cross join lateral jsonb_to_recordset(fresh.results) as r (detector text,
              attempt int, status text, output jsonb, metadata jsonb, error text, processing_time_ms int,
-             confidence float8))
+             confidence float8, below_threshold boolean))
   , response as (
       insert into orchestration_responses (tenant_id, request_id, created_at, ${COMPLETION_TARGETS})
       select scope.tenant_id, fresh.request_id, written_at, ${COMPLETION_VALUES}
@@ -95,13 +100,17 @@ export async function prepareOrchestrations(
   orchestrations: readonly ClaimedOrchestration[],
 ): Promise<(Item | Problem)[]> {
   const names = orchestrations.map(({ body }) => body.policy_bundle);
-  const [dataKey, plans] = await Promise.all([dataKeyOf(call), findPlans(call, names)]);
+  const [dataKey, plans, thresholds] = await Promise.all([
+    dataKeyOf(call),
+    findPlans(call, names),
+    findThresholds(call),
+  ]);
   return Promise.all(
     orchestrations.map(async ({ body, claim }) => {
       const plan = plans.get(body.policy_bundle);
       return plan === undefined
         ? policyNotFound(body.policy_bundle)
-        : prepare(call, dataKey, plan, body, claim);
+        : prepare(call, dataKey, plan, measured(body, thresholds), claim);
     }),
   );
 }
@@ -110,7 +119,7 @@ async function prepare(
   call: Call,
   dataKey: DataKey,
   plan: RoutingPlan,
-  body: NewOrchestration,
+  body: MeasuredOrchestration,
   claim: IdempotencyClaim | null,
 ): Promise<Item> {
   const requestId = newId(call.now);
@@ -173,7 +182,7 @@ async function prepare(
 }
 
 function createdDetails(
-  body: NewOrchestration,
+  body: MeasuredOrchestration,
   status: string,
   results: number,
   completion: Completion | null,
@@ -190,10 +199,22 @@ function createdDetails(
   };
 }
 
-/** A result with the number of its try: a detector may stand in a list more than once. */
-type NumberedResult = DetectorResult & { readonly attempt: number };
+type MeasuredResult = DetectorResult & { readonly below_threshold: boolean };
 
-function numbered(results: readonly DetectorResult[]): NumberedResult[] {
+/** An orchestration whose results, if it has any, were held against their detectors' thresholds. */
+type MeasuredOrchestration = Omit<NewOrchestration, 'detector_results'> & {
+  readonly detector_results?: readonly MeasuredResult[];
+};
+
+function measured(body: NewOrchestration, thresholds: Thresholds): MeasuredOrchestration {
+  const { detector_results: results, ...rest } = body;
+  return results === undefined ? rest : { ...rest, detector_results: withThresholds(results, thresholds) };
+}
+
+/** A result with the number of its try: a detector may stand in a list more than once. */
+type NumberedResult = MeasuredResult & { readonly attempt: number };
+
+function numbered(results: readonly MeasuredResult[]): NumberedResult[] {
   const tries = new Map<string, number>();
   return results.map((result) => {
     const attempt = (tries.get(result.detector) ?? 0) + 1;
@@ -208,6 +229,7 @@ function tryOf(result: NumberedResult): Try {
     attempt: result.attempt,
     status: result.status,
     confidence: result.confidence ?? null,
+    below_threshold: result.below_threshold,
     labels: resultLabels(result.output, result.metadata),
   };
 }
@@ -215,7 +237,7 @@ function tryOf(result: NumberedResult): Try {
 /** What is known of the content, for a request that has no results yet; keeps those of one that has. */
 async function knownFor(
   call: Call,
-  body: NewOrchestration,
+  body: MeasuredOrchestration,
   mac: string,
 ): Promise<OrchestrationAnswer['known_results']> {
   const content = { contentType: body.content_type, mac };

@@ -91,6 +91,7 @@ interface TryRow {
   readonly attempt: number;
   readonly status: string;
   readonly confidence: number | null;
+  readonly below_threshold: boolean;
   readonly taxonomy: unknown;
   readonly categories: unknown;
   readonly metadata_taxonomy: unknown;
@@ -99,16 +100,13 @@ interface TryRow {
 async function readTries(call: Call, transaction: TenantTransaction, requestId: string): Promise<Try[]> {
   // Only the labels of the outputs: the outputs themselves may be large, and are not needed.
   const rows = await transaction.query<TryRow>(
-    `select detector, attempt, status, confidence, output->'taxonomy' as taxonomy, output->'categories' as categories,
+    `select detector, attempt, status, confidence, below_threshold, output->'taxonomy' as taxonomy, output->'categories' as categories,
             metadata->'taxonomy' as metadata_taxonomy
        from detector_results where tenant_id = $1 and request_id = $2 order by detector, attempt`,
     [call.tenant.tenantId, requestId],
   );
-  return rows.map(({ detector, attempt, status, confidence, taxonomy, categories, metadata_taxonomy }) => ({
-    detector,
-    attempt,
-    status,
-    confidence,
+  return rows.map(({ taxonomy, categories, metadata_taxonomy, ...row }) => ({
+    ...row,
     labels: resultLabels({ taxonomy, categories }, { taxonomy: metadata_taxonomy }),
   }));
 }

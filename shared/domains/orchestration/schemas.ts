@@ -88,7 +88,9 @@ export const newOrchestration = z
       .array(detectorName)
       .max(100)
       .default([])
-      .describe('Not needed, though the plan names them.'),
+      .describe(
+        'Not needed, though the plan names them. Excluding all that is needed leaves the outcome partial.',
+      ),
     detector_results: z.array(detectorResult).max(RESULTS_MAX).optional(),
     response: orchestrationResponse.optional(),
   })
@@ -109,12 +111,14 @@ const identity = {
 };
 
 const coverage = {
-  coverage_achieved: unit.describe('As the routing plan counts it.'),
+  coverage_achieved: unit.describe(
+    'As the routing plan counts it. A plan that is left with nothing to cover is at 0, and partial.',
+  ),
   coverage_method: z.string(),
   coverage_threshold: unit,
   fallback_used: z.boolean().describe('True under the threshold.'),
   detectors_attempted: z.number().int(),
-  detectors_succeeded: z.number().int(),
+  detectors_succeeded: z.number().int().describe('Those sure enough for their `confidence_threshold`.'),
   total_processing_time_ms: z.number().int(),
   error: z.string().optional(),
   completed_at: z.string(),
@@ -141,11 +145,22 @@ export const orchestrationAnswer = z.object({
 });
 export type OrchestrationAnswer = z.output<typeof orchestrationAnswer>;
 
+const belowThreshold = z
+  .boolean()
+  .describe(
+    'Less sure than its detector’s `confidence_threshold` when it was recorded: no success for coverage.',
+  );
+
 /** The answer to added results. */
 export const resultsAdded = z.object({
   ...identity,
   results: z.array(
-    z.object({ detector: z.string(), attempt: z.number().int(), status: z.enum(RESULT_STATUSES) }),
+    z.object({
+      detector: z.string(),
+      attempt: z.number().int(),
+      status: z.enum(RESULT_STATUSES),
+      below_threshold: belowThreshold,
+    }),
   ),
 });
 
@@ -184,6 +199,7 @@ export const orchestration = z.object({
       error: z.string().nullable(),
       processing_time_ms: z.number().int(),
       confidence: unit.nullable(),
+      below_threshold: belowThreshold,
       created_at: z.string(),
     }),
   ),
@@ -200,6 +216,9 @@ export const orchestration = z.object({
           attempts: z.number().int(),
           status: z.enum(RESULT_STATUSES),
           confidence: unit.nullable(),
+          below_threshold: belowThreshold
+            .optional()
+            .describe('Absent in what was completed before thresholds counted.'),
         }),
       ),
     })

@@ -15,7 +15,9 @@ export const tenantConfigSchema = z.strictObject({
     .describe('An analysis less sure than this is replaced by its template.'),
   mapping_confidence_cutoff: unit
     .default(0.5)
-    .describe('A mapping less sure than this is marked for review.'),
+    .describe(
+      'A mapping less sure than this has the `review_status` `needs_review`, until it is confirmed or rejected.',
+    ),
   rate_limit_per_hour: z
     .number()
     .int()
@@ -32,14 +34,18 @@ export const tenantConfigSchema = z.strictObject({
     .default(null)
     .describe('Days that records are kept where no retention policy says otherwise; null: 90.'),
   callback: z
-    .strictObject({
-      url: z.url({ protocol: /^https$/ }).max(500),
-      events: z.array(z.string().max(100)).max(20).default([]),
-    })
-    .nullable()
+    .null({ error: 'is not supported yet: nobody would be told' })
     .default(null)
-    .describe('Where the tenant wants to be told of completed work.'),
+    .describe('Where the tenant is told of completed work. Not supported yet: null alone is taken.'),
 });
 
 /** A tenant's settings. */
 export type TenantConfig = z.output<typeof tenantConfigSchema>;
+
+/**
+ * The same as it may be stored: a callback that was taken while it had no effect still has none. Settings that cannot be read
+ * at all, of another build, count as the defaults.
+ */
+export const storedTenantConfig = tenantConfigSchema
+  .extend({ callback: z.unknown().transform(() => null) })
+  .catch(() => tenantConfigSchema.parse({}));

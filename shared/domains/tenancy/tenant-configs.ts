@@ -4,7 +4,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import { tenantConfigSchema } from './tenant-config.ts';
+import { storedTenantConfig, tenantConfigSchema } from './tenant-config.ts';
 
 /** `PUT /tenant-config`: the settings as a whole; what is left out goes back to its default. */
 export const newTenantConfig = z.strictObject({ config_data: tenantConfigSchema });
@@ -35,7 +35,7 @@ const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_re
 function present(row: ConfigRow): Record<string, unknown> {
   const { row_version: version, config_data: stored, ...rest } = row;
   // A setting of another build's must not make the rest unreadable: the tenant's context reads it the same way.
-  const known = tenantConfigSchema.catch(() => tenantConfigSchema.parse({})).parse(stored ?? {});
+  const known = storedTenantConfig.parse(stored ?? {});
   return { ...rest, config_data: known, etag: etagOf(version) };
 }
 

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { TenantContext, TenantDirectory } from '../../platform/auth/tenant-context.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
-import { tenantConfigSchema } from './tenant-config.ts';
+import { storedTenantConfig } from './tenant-config.ts';
 
 /** A {@link TenantContext} as the database gives it. */
 const contextSchema = z.object({
@@ -10,7 +10,7 @@ const contextSchema = z.object({
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
   planId: z.string(),
   dataKeyId: z.string().nullable(),
-  config: tenantConfigSchema.catch(() => tenantConfigSchema.parse({})),
+  config: storedTenantConfig,
   /** Days by data type, of the active policies with auto_delete; what is absent has the platform's 90. */
   retentionDays: z.record(z.string(), z.number()),
 });

@@ -4,6 +4,7 @@ export const PERMISSIONS = [
   'orchestrations:read',
   'mappings:write',
   'mappings:read',
+  'mappings:review',
   'records:read',
   'records:read_source',
   'analyses:write',
@@ -48,7 +49,7 @@ const WRITES: readonly Permission[] = [
 
 /**
  * The sets that keys are usually made with. `writer`: a service that records. `reader`: everything but sources.
- * `owner`: a tenant's whole self. `operator`: the platform's.
+ * `owner`: a tenant's whole self, which also reviews what a service recorded. `operator`: the platform's.
  */
 export const PERMISSION_SETS = {
   reader: READS,
@@ -56,6 +57,7 @@ export const PERMISSION_SETS = {
   owner: [
     ...READS,
     ...WRITES,
+    'mappings:review',
     'records:read_source',
     'tenant_config:write',
     'retention:write',

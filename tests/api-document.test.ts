@@ -117,6 +117,33 @@ describe('the API’s description', () => {
     for (const { id } of operations) expect(source).toContain(`"${id}": {`);
   });
 
+  it('begins with how to begin, by requests that work', async () => {
+    const description: string = document.info.description;
+    const example = /-d '(\{[^]*?\})'/.exec(description)?.[1];
+    const made = await app.request('POST', '/api/v1/mappings', {
+      key: app.keys.acme.writer,
+      raw: example ?? '',
+    });
+    expect(made.status).toBe(201);
+    for (const [, path] of description.matchAll(/"\$API(\/(?:records|usage)[^"]*)"/g))
+      expect([
+        path,
+        (await app.request('GET', `/api/v1${path}`, { key: app.keys.acme.reader })).status,
+      ]).toEqual([path, 200]);
+  });
+
+  it('is shown on a page that leads nowhere else: no assistant, tools or client of another’s', async () => {
+    const page = await app.request('GET', '/api/docs');
+    const configuration: unknown = JSON.parse(/data-configuration='([^']+)'/.exec(page.body)?.[1] ?? '');
+    expect(configuration).toMatchObject({
+      agent: { disabled: true },
+      showDeveloperTools: 'never',
+      hideClientButton: true,
+      telemetry: false,
+      withDefaultFonts: false,
+    });
+  });
+
   it('says where clients reach it', () => {
     expect(document.servers).toEqual([{ url: app.baseUrl }]);
   });
@@ -128,6 +155,15 @@ describe('every operation', () => {
     expect(operations.filter(({ summary }) => summary.length <= 5)).toEqual([]);
     const tags = new Set(document.tags.map((tag: { name: string }) => tag.name));
     expect(operations.filter((operation) => !operation.tags.every((tag) => tags.has(tag)))).toEqual([]);
+  });
+
+  it('stands in a group that says in two sentences what it is for, in the order of use', () => {
+    const groups: { name: string; description?: string }[] = document.tags;
+    const wordless = groups.filter(({ description = '' }) => description.match(/[.!](?= |$)/g)?.length !== 2);
+    expect(wordless).toEqual([]);
+    const names = groups.map(({ name }) => name);
+    expect([names[0], names.at(-2), names.at(-1)]).toEqual(['orchestrations', 'health', 'documentation']);
+    expect(new Set(names)).toEqual(new Set(operations.flatMap(({ tags }) => tags)));
   });
 
   it('names a credential and the permission that it needs, but for the public ones', () => {

@@ -154,7 +154,7 @@ describe('a write', () => {
     expect(await used()).toBe(before + 2);
   });
 
-  it('of a free tenant is reserved at the door and becomes usage, and nothing stays reserved', async () => {
+  it('of a free tenant is reserved first and becomes usage, and nothing stays reserved', async () => {
     const before = await allowance('globex', 'api_calls');
     for (let n = 0; n < 5; n++) expect((await map(globex.writer)).status).toBe(201);
     const shown = await usageOf(globex.reader, 'api_calls');

@@ -2,8 +2,22 @@ import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { publicEndpoint, type Endpoint } from '../../shared/platform/http/endpoint.ts';
+import { ok } from '../../shared/platform/call/reply.ts';
+import { API_DESCRIPTION, API_TAGS } from '../api-words.ts';
 import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 import { VERSION } from '../../shared/platform/config/version.ts';
+
+/**
+ * The page reads this API alone: no fonts, telemetry, assistant, client or tools of its maker's, all of which lead (or
+ * send what is typed) elsewhere.
+ */
+const SCALAR = {
+  withDefaultFonts: false,
+  telemetry: false,
+  hideClientButton: true,
+  showDeveloperTools: 'never',
+  agent: { disabled: true },
+};
 
 const DOCS_PAGE = `<!doctype html>
 <html lang="en">
@@ -14,7 +28,7 @@ const DOCS_PAGE = `<!doctype html>
   </head>
   <body>
     <script id="api-reference" data-url="./openapi.json"
-      data-configuration='{"withDefaultFonts": false, "telemetry": false, "hideClientButton": true}'></script>
+      data-configuration='${JSON.stringify(SCALAR)}'></script>
     <script src="./docs/scalar.js"></script>
   </body>
 </html>
@@ -40,8 +54,15 @@ export const apiDocsEndpoints = (
     tag: 'documentation',
     summary: 'This API as OpenAPI 3.1',
     responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
-    run: () =>
-      Promise.resolve({ status: 200, body: openApiDocument(endpoints(), VERSION, publicUrl() ?? '/') }),
+    run: () => {
+      const words = {
+        version: VERSION,
+        serverUrl: publicUrl() ?? '/',
+        description: API_DESCRIPTION,
+        tags: API_TAGS,
+      };
+      return Promise.resolve(ok(openApiDocument(endpoints(), words)));
+    },
   }),
   publicEndpoint({
     name: 'docs-read',

@@ -9,7 +9,7 @@ import { analysisBody, mapperResponse, mappingBody, orchestrationBody } from './
 export interface LoadTenant {
   readonly tenantId: string;
   readonly key: string;
-  /** Metered at the door. */
+  /** Its usage is reserved first. */
   readonly free: boolean;
 }
 

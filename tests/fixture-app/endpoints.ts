@@ -70,6 +70,9 @@ export const fixtureEndpoints = (environment: () => string, all: () => readonly 
     tag: 'fixture',
     summary: 'This fixture as OpenAPI 3.1',
     responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
-    run: () => Promise.resolve(ok(openApiDocument(all(), '0', 'http://127.0.0.1'))),
+    run: () => {
+      const words = { version: '0', serverUrl: 'http://127.0.0.1', description: '', tags: [] };
+      return Promise.resolve(ok(openApiDocument(all(), words)));
+    },
   }),
 ];

@@ -33,7 +33,7 @@ const ODD: readonly unknown[] = [
   '{{constructor}}',
 ];
 
-/** Most bodies stay as they are: what is refused at the door tells nothing of what lies behind. */
+/** Most bodies stay as they are: what is refused at once tells nothing of the code behind. */
 export const mutations: fc.Arbitrary<Mutation> = fc.record({
   kind: fc.oneof(
     { weight: 9, arbitrary: fc.constant('none' as const) },

@@ -14,7 +14,9 @@ export function watchStatements(databases: readonly postgres.Sql[]): void {
   afterAll(async () => {
     unsubscribe('comply-ai:tenant-statement', listen);
     const guarded = new Set((await Promise.all(databases.map(readGuarded))).flat());
-    const faults = [...texts].flatMap((text) => findUnfenced(text, guarded).map((fault) => ({ fault, text })));
+    const faults = [...texts].flatMap((text) =>
+      findUnfenced(text, guarded).map((fault) => ({ fault, text })),
+    );
     expect(faults).toEqual([]);
   });
 }

@@ -19,7 +19,7 @@ export async function ensureAllowances(
   );
 }
 
-/** Allowances reset in one transaction: it holds their rows, and requests at the door wait for them. */
+/** Allowances reset in one transaction: it holds their rows, and requests that reserve wait for them. */
 const BATCH = 500;
 
 const ALLOWANCE_KEY = {

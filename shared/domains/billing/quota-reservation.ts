@@ -17,7 +17,7 @@ interface Allowance {
   readonly next_reset_at: string;
 }
 
-/** Whether the tenant's usage is admitted at the door. */
+/** Whether the tenant's usage is reserved before a write. */
 export function hasQuota(call: Call): boolean {
   return isFreePlan(call.context.planId);
 }

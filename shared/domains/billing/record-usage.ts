@@ -73,7 +73,7 @@ interface Allowance {
  *   in the running period. A period that begins ahead of the clock runs all the same: a reset was asked for as of then, or
  *   the clock was set back.
  * - `late`: what happened before the running period counts in the ended one that it belongs to.
- * - `settled`: what was reserved at the door for an event stops being reserved as the event is counted.
+ * - `settled`: what was reserved for an event stops being reserved as the event is counted.
  *
  * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and judges it
  * anew: in a statement that also chooses partitions as it runs, PostgreSQL 18 then uses what it has freed, and crashes.
@@ -142,7 +142,7 @@ select 1`;
 const LEDGER = { table: 'usage_records', timeColumn: 'occurred_at' };
 
 /**
- * Records usage: the ledger, the allowances, the reservations at the door. Idempotent by the events' source and id, of
+ * Records usage: the ledger, the allowances, the quota reservations. Idempotent by the events' source and id, of
  * which no two of one call may be the same.
  * @throws what the database throws; then nothing was recorded.
  */

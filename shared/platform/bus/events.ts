@@ -22,9 +22,7 @@ export const usageData = z.object({
   usage_unit: text(50).default('count'),
   resource_type: text(100).optional(),
   resource_id: text(255).overwrite(lowerUuid).optional(),
-  reservation_id: uuid
-    .optional()
-    .describe('What was admitted at the door for it; set by this service alone.'),
+  reservation_id: uuid.optional().describe('The quota reservation made for it; set by this service alone.'),
 });
 export type UsageData = z.output<typeof usageData>;
 

@@ -12,24 +12,20 @@ const FORM =
   'of the versions; {"<version>": "<32 bytes, base64>"} with one version says the same';
 
 /** 32 bytes: an AES-256 key. */
-const key = z
-  .base64()
-  .transform((text) => Buffer.from(text, 'base64'))
-  .refine((bytes) => bytes.length === 32, { error: FORM });
-
-const versions = z.record(z.string().min(1), key).transform((given) => new Map(Object.entries(given)));
+const key = z.base64().refine((text) => Buffer.from(text, 'base64').length === 32, { error: FORM });
+const versions = z.record(z.string().min(1), key);
 
 const explicit = z
   .strictObject({ current: z.string(), versions })
-  .refine((given) => given.versions.has(given.current), { error: FORM });
+  .refine((given) => Object.hasOwn(given.versions, given.current), { error: FORM });
 
 /**
  * The setting's first form, `{"1": "<key>"}`. It does not say which of several is current: an object does not keep the
  * order of names such as "10" and "9". So it has one version.
  */
 const single = versions
-  .refine((given) => given.size === 1, { error: FORM })
-  .transform((given) => ({ current: [...given.keys()].join(), versions: given }));
+  .refine((given) => Object.keys(given).length === 1, { error: FORM })
+  .transform((given) => ({ current: Object.keys(given).join(), versions: given }));
 
 /** `KEY_ENCRYPTION_KEYS`: `{"current": "2", "versions": {"1": …, "2": …}}`; with a single version also `{"1": …}`. */
 export const keyVersions: z.ZodType<KeyVersions, string> = z
@@ -42,4 +38,9 @@ export const keyVersions: z.ZodType<KeyVersions, string> = z
       return z.NEVER;
     }
   })
-  .pipe(z.union([explicit, single], { error: FORM }));
+  .pipe(
+    z.union([explicit, single], { error: FORM }).transform(({ current, versions: given }) => ({
+      current,
+      versions: new Map(Object.entries(given).map(([name, text]) => [name, Buffer.from(text, 'base64')])),
+    })),
+  );

@@ -114,6 +114,6 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   const parsed = settingsSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   throw new SettingsError(
-    parsed.error.issues.map(({ path, message }) => ({ setting: path.join('.'), fault: message })),
+    parsed.error.issues.map(({ path, message }) => ({ setting: String(path[0]), fault: message })),
   );
 }

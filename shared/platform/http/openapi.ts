@@ -187,8 +187,32 @@ function problemResponses(): Json {
   );
 }
 
-/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. `serverUrl`: where clients reach it; relative to the document's own address if need be. */
-export function openApiDocument(endpoints: readonly Endpoint[], version: string, serverUrl: string): Json {
+/** The groups that the endpoints have, in the order of the described ones. */
+function tagsOf(endpoints: readonly Endpoint[], described: readonly DescribedTag[]): Json[] {
+  const used = new Set(endpoints.map((endpoint) => endpoint.tag));
+  const known = described.filter(({ name }) => used.delete(name)).map((tag) => ({ ...tag }));
+  return [...known, ...[...used].map((name) => ({ name }))];
+}
+
+/** A group of routes, and what it is for. */
+export interface DescribedTag {
+  readonly name: string;
+  readonly description: string;
+}
+
+/** What the document says beside what the endpoints say. */
+export interface DocumentWords {
+  readonly version: string;
+  /** Where clients reach the API; relative to the document's own address if need be. */
+  readonly serverUrl: string;
+  /** CommonMark. */
+  readonly description: string;
+  /** In the order in which they are shown. A group that is missing here comes last, without words. */
+  readonly tags: readonly DescribedTag[];
+}
+
+/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. */
+export function openApiDocument(endpoints: readonly Endpoint[], words: DocumentWords): Json {
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints) {
     const path = (paths[`/api/${endpoint.path}`] ??= {});
@@ -198,15 +222,12 @@ export function openApiDocument(endpoints: readonly Endpoint[], version: string,
     openapi: '3.1.0',
     info: {
       title: 'Comply-AI',
-      version,
-      description:
-        'The system of record of AI compliance: orchestrations, mappings, analyses, and the evidence they leave. ' +
-        'Errors are RFC 9457 problem documents with a stable `code`. Lists are read page by page through `Link`. ' +
-        'Every POST takes an `Idempotency-Key`, kept for 24 hours.',
+      version: words.version,
+      description: words.description,
     },
-    servers: [{ url: serverUrl }],
+    servers: [{ url: words.serverUrl }],
     security: [{ bearer: [] }, { apiKey: [] }],
-    tags: [...new Set(endpoints.map((endpoint) => endpoint.tag))].map((name) => ({ name })),
+    tags: tagsOf(endpoints, words.tags),
     paths,
     components: {
       securitySchemes: {

@@ -27,7 +27,13 @@ export const log = {
 export function errorFields(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  const frames = (error.stack ?? '').split('\n').filter((line) => line.trimStart().startsWith('at '));
+  // The stack begins with the message, whose own lines could look like frames.
+  const stack = error.stack ?? '';
+  const start = stack.indexOf(error.message);
+  const frames = stack
+    .slice(start < 0 ? 0 : start + error.message.length)
+    .split('\n')
+    .filter((line) => line.trimStart().startsWith('at '));
   return {
     error: error.name,
     code,

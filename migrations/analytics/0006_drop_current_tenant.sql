@@ -1,0 +1,2 @@
+-- Nothing calls it: policies and statements read the setting themselves.
+drop function ops.current_tenant();

@@ -91,6 +91,43 @@ describe.each([
   });
 });
 
+describe('a key that was changed in the database', async () => {
+  const app = await start({});
+  const list = (key: string) => app.request('GET', '/api/v1/mappings?limit=1', { key });
+  const idOf = (key: string): string => key.split('_')[2] ?? '';
+
+  it.each([
+    ['revoked', { is_active: false, revoked_at: new Date() }],
+    ['expired', { expires_at: new Date() }],
+    ['inactive', { is_active: false }],
+  ])(`acts within ${ACTS_WITHIN_S} s when it is %s`, async (_what, columns) => {
+    const key = await app.makeKey('acme', ['mappings:read']);
+    expect((await list(key)).status).toBe(200);
+    await app.admin.core`update api_keys set ${app.admin.core(columns)} where key_id = ${idOf(key)}`;
+    const refused = await until(
+      () => list(key),
+      ({ status }) => status !== 200,
+      ACTS_WITHIN_S,
+    );
+    expect(refused.status).toBe(401);
+  });
+
+  it('says when it was last used, and a wrong secret is no use of it', async () => {
+    const key = await app.makeKey('acme', ['mappings:read']);
+    const lastUsed = async (): Promise<Date | null> => {
+      const [row] = await app.admin.core`select last_used_at from api_keys where key_id = ${idOf(key)}`;
+      return row?.['last_used_at'];
+    };
+    const wrong = key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
+    expect((await list(wrong)).status).toBe(401);
+    expect(await lastUsed()).toBeNull();
+    const before = Date.now();
+    expect((await list(key)).status).toBe(200);
+    const at = await until(lastUsed, (time) => time !== null);
+    expect(at?.getTime()).toBeGreaterThanOrEqual(before);
+  });
+});
+
 describe('a tenant that may only read', async () => {
   const app = await start({});
   const { operations } = await readApiDocument(app);

@@ -48,7 +48,7 @@ function visitStatement(
 ): void {
   const reach: Reach = { ctes: new Map(outer.ctes), fed: new Set(outer.fed), fenced: outer.fenced };
   for (const cte of ctesOf(statement)) {
-    const name = String(cte['ctename']);
+    const name = textOf(cte['ctename']);
     visit(cte['ctequery'], reach, guarded, faults);
     reach.ctes.set(name, name === 'scope' || takesFromFed(cte['ctequery'], reach));
   }
@@ -137,7 +137,7 @@ function refersTo(value: unknown, names: ReadonlySet<string>): boolean {
     const fields = listOf((node as Node)['fields']).map(
       (field) => (field['String'] as Node | undefined)?.['sval'],
     );
-    return fields.length > 1 && names.has(String(fields[0]));
+    return fields.length > 1 && names.has(textOf(fields[0]));
   });
 }
 
@@ -148,10 +148,15 @@ function ctesOf(statement: Node): Node[] {
 
 const listOf = (value: unknown): Node[] => (Array.isArray(value) ? (value as Node[]) : []);
 
-const nameOf = (range: Node): string =>
-  range['schemaname'] === undefined
-    ? String(range['relname'])
-    : `${String(range['schemaname'])}.${String(range['relname'])}`;
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-const aliasOf = (node: Node): string =>
-  String((node['alias'] as Node | undefined)?.['aliasname'] ?? node['relname'] ?? '');
+/** A table as a statement names it; without a schema it is in `public`, or a CTE. */
+function nameOf(range: Node): string {
+  const schema = textOf(range['schemaname']);
+  return schema === '' ? textOf(range['relname']) : `${schema}.${textOf(range['relname'])}`;
+}
+
+function aliasOf(node: Node): string {
+  const alias = node['alias'] as Node | undefined;
+  return textOf(alias?.['aliasname']) || textOf(node['relname']);
+}

@@ -18,8 +18,11 @@ interface StoredKey {
   readonly revoked_at: string | null;
 }
 
-/** A key revoked by another instance is refused here within this time; by this one, at once. */
-const MEMORY_TTL_MS = 5_000;
+/**
+ * A key that another instance revoked is refused here within 5 s, one of this instance at once: 4 s of memory, and a
+ * second for a look-up that began just before.
+ */
+const MEMORY_TTL_MS = 4_000;
 const MEMORY_MAX = 10_000;
 /** `last_used_at` is written at most this often for each key: it answers "is it in use", not "when exactly". */
 const LAST_USED_GRAIN_MS = 60_000;

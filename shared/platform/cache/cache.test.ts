@@ -58,7 +58,7 @@ test.each(faults)(
     const cache = new Cache(redis.url, '');
     const limiter = new RateLimiter(cache);
     let keys = 0;
-    // Each key borrows anew, so that each asks Redis.
+    // Each key has a loan of its own, so that each asks Redis.
     const take = (): Promise<unknown> => limiter.take('acme', `key-${++keys}`, LIMITS);
     const read = (): Promise<unknown> => cache.read('known', z.number());
     await cache.write('known', 1, 600);

@@ -3,7 +3,10 @@ export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
-  /** A body that is already text: another media type, or the stored bytes of a first answer. */
+  /**
+   * The body as text, sent as it is with the reply's own `content-type`: another media type, the stored bytes of a first
+   * answer, or a page whose items were written already.
+   */
   readonly text?: string;
 }
 

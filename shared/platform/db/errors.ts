@@ -33,7 +33,7 @@ const DRIVER_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 
-/** Whether a failure means that its connection is gone, or never came to be: the driver's word, or the server's last. */
+/** Whether a failure means that its connection is gone or was never made, by the driver's code or the server's. */
 export function isConnectionLost(error: unknown): boolean {
   const code = stringProperty(error, 'code') ?? '';
   return DRIVER_CODES.has(code) || code.startsWith('08') || /^57P0[123]$/.test(code);

@@ -36,7 +36,7 @@ export interface KeysetList {
   readonly conditions: readonly Condition[];
   /** One more condition, without a value. */
   readonly where?: string;
-  /** The wall's first line; false for a platform's table, which has no tenant. */
+  /** The column that names the tenant; null for a platform's table, which has none. */
   readonly tenantColumn?: 'tenant_id' | null;
 }
 

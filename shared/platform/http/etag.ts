@@ -42,7 +42,7 @@ export function readIfMatch(header: string | null): VersionCheck {
 }
 
 /**
- * Reads an `If-Match` without which nothing is replaced: who has not read a thing would overwrite another's change.
+ * Reads an `If-Match` without which nothing is replaced: a client that has not read it would overwrite another's change.
  * @throws Problem 400 without the header or for a malformed one.
  */
 export function requireIfMatch(header: string | null): VersionCheck {

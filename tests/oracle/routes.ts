@@ -122,13 +122,13 @@ const OTHERS: readonly Route[] = [
   write('orchestrations-respond', 'PUT', 'orchestrations/{}/response', 'orchestrations:write', {
     total_processing_time_ms: 1,
   }),
-<<<<<<< HEAD
   create('orchestrations-create', 'orchestrations', 'orchestrations:write', ORCHESTRATION),
   create('orchestrations-batch-create', 'orchestrations/batch', 'orchestrations:write', {
     items: [ORCHESTRATION],
   }),
   read('mappings-read', 'mappings', 'mappings:read'),
   list('mappings-list', 'mappings', 'mappings:read'),
+  write('mappings-review', 'POST', 'mappings/{}/review', 'mappings:review', { decision: 'rejected' }),
   write('mappings-respond', 'PUT', 'mappings/{}/response', 'mappings:write', MAPPER_RESPONSE),
   create('mappings-create', 'mappings', 'mappings:write', MAPPING),
   create('mappings-batch-create', 'mappings/batch', 'mappings:write', { items: [MAPPING] }),
@@ -142,22 +142,6 @@ const OTHERS: readonly Route[] = [
   create('analyses-create', 'analyses', 'analyses:write', ANALYSIS),
   create('analyses-batch-create', 'analyses/batch', 'analyses:write', { items: [ANALYSIS] }),
   create('analysis-metrics-create', 'analysis-metrics', 'metrics:write', {
-=======
-  read('mappings', 'mappings:read'),
-  list('mappings', 'mappings:read'),
-  write('POST', 'mappings', '/review', 'mappings:review', { decision: 'rejected' }),
-  write('PUT', 'mappings', '/response', 'mappings:write', MAPPER_RESPONSE),
-  create('mappings', 'mappings:write', { detector: 'd', source_data: 's', model_version: 'v' }),
-  read('records', 'records:read'),
-  list('records', 'records:read'),
-  { ...read('records', 'records:read_source'), path: 'records/{}/source' },
-  read('analyses', 'analyses:read'),
-  list('analyses', 'analyses:read'),
-  write('PUT', 'analyses', '/response', 'analyses:write', ANALYST_RESPONSE),
-  write('POST', 'analyses', '/fallback', 'analyses:write', {}),
-  create('analyses', 'analyses:write', { period: PERIOD, metrics: {} }),
-  create('analysis-metrics', 'metrics:write', {
->>>>>>> c067836 (feat: mappings under the cutoff need review; results under their threshold count for nothing; nothing asked for is never covered)
     metrics: [{ metric_name: 'm', metric_value: 1, time_period: PERIOD.start }],
   }),
   list('analysis-metrics-list', 'analysis-metrics', 'metrics:read'),

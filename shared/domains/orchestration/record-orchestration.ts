@@ -64,11 +64,7 @@ export const ORCHESTRATION_WRITE = defineHotWrite({
       insert into detector_results (tenant_id, request_id, detector, attempt, status, output, metadata, error,
         processing_time_ms, confidence, below_threshold, created_at)
       select scope.tenant_id, fresh.request_id, r.detector, r.attempt, r.status, r.output, r.metadata, r.error,
-<<<<<<< HEAD
-             r.processing_time_ms, r.confidence, written_at
-=======
-             r.processing_time_ms, r.confidence, r.below_threshold, recorded_at
->>>>>>> c067836 (feat: mappings under the cutoff need review; results under their threshold count for nothing; nothing asked for is never covered)
+             r.processing_time_ms, r.confidence, r.below_threshold, written_at
         from fresh cross join scope cross join lateral jsonb_to_recordset(fresh.results) as r (detector text,
              attempt int, status text, output jsonb, metadata jsonb, error text, processing_time_ms int,
              confidence float8, below_threshold boolean))

@@ -138,8 +138,8 @@ describe('an orchestration recorded in parts', () => {
       job_id: created.job_id,
       status: 'running',
       results: [
-        { detector: 'regex-pii', attempt: 1, status: 'timeout' },
-        { detector: 'llama-guard', attempt: 1, status: 'success' },
+        { detector: 'regex-pii', attempt: 1, status: 'timeout', below_threshold: false },
+        { detector: 'llama-guard', attempt: 1, status: 'success', below_threshold: false },
       ],
     });
     const job = () => app.request('GET', `/api/v1/jobs/${created.job_id}`, { key: acme.reader });

@@ -133,6 +133,8 @@ async function send(one: Try): Promise<TestAnswer> {
 
 /** Every id of the other tenant that is known: in an answer, only as a reference that its own tenant wrote. */
 function strangersIn(one: Try, answer: TestAnswer): string[] {
+  // The same for everybody, and large: it would be searched again and again.
+  if (one.route.needs === null) return [];
   const others = Object.values(world.rows[otherOf(one.principal.owner)]).flat(2);
   const without = JSON.stringify(answer.body, (key, value: unknown) =>
     key === 'evidence_refs' || key === 'orchestration_request_id' ? undefined : value,
@@ -188,7 +190,7 @@ it('knows every route of the app', () => {
 describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`, () => {
   const counts = { refused: 0, absent: 0, allowed: 0, denials: 0, sources: 0 };
 
-  it('see, and change, what the rules say and nothing else', { timeout: 120_000 }, async () => {
+  it('see, and change, what the rules say and nothing else', { timeout: 240_000 }, async () => {
     const since = new Date();
     const faults: string[] = [];
     await forEach(await tries(), async (one) => {

@@ -76,12 +76,12 @@ function sourceOf(marker: string, ids: readonly string[]): ValueSource {
   };
 }
 
-/** Drafts of requests to every operation, by every tenant. */
-export function drafts(
+/** Drafts of requests by every tenant, for each operation. */
+export function draftsByOperation(
   api: ApiDocument,
   markers: Readonly<Record<Tenant, string>>,
   pools: Pools,
-): fc.Arbitrary<Draft> {
+): fc.Arbitrary<Draft>[] {
   const ids = TENANTS.flatMap((tenant) => pools[tenant].get('orchestrations') ?? []).flat();
   const byTenant = TENANTS.map((tenant) => {
     const source = sourceOf(markers[tenant], ids);
@@ -90,8 +90,8 @@ export function drafts(
       byOperation: api.operations.map((operation) => draftsOf(api, operation, tenant, source)),
     };
   });
-  return fc.nat({ max: api.operations.length - 1 }).chain((at) => {
-    const isPlatforms = api.operations[at]?.permission === 'platform:operate';
+  return api.operations.map(({ permission }, at) => {
+    const isPlatforms = permission === 'platform:operate';
     return fc.oneof(
       ...byTenant.flatMap(({ tenant, byOperation }) => {
         const arbitrary = byOperation[at];

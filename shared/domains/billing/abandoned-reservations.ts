@@ -33,7 +33,7 @@ interface OldReservation {
 }
 
 /**
- * Gives back what was reserved for writes that never happened: the process died between the admission and the
+ * Gives back what was reserved for writes that never happened: the process died between the reservation and the
  * commit, or could not reach the billing database afterwards. Answers how many reservations were looked at and given back.
  *
  * A reservation still stands while its usage event is on the way, since counting the event and taking the reservation

@@ -8,7 +8,7 @@ import { ensureAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
 import { recordUsage } from './record-usage.ts';
 
-/** A year's invoice and a month to dispute it: what is older is billed by nobody any more. */
+/** A year's invoice and a month to dispute it: what is older is not billed any more. */
 const MAX_AGE_DAYS = 400;
 
 /** What becomes of usage events: the billing ledger and the allowances first, then the analytics roll-ups. */
@@ -46,7 +46,7 @@ function usageOf({ id, source, time, at, data, tenant }: TenantEvent<UsageData>)
 
 /** Tenants whose allowances this process has seen made; asking again would do nothing. */
 const made = new WeakMap<CrossTenantDatabase, Set<string>>();
-const MADE_MAX = 10_000; // a bound on memory: past it, it begins anew
+const MADE_MAX = 10_000; // a bound on memory: past it, all is forgotten
 
 /** A free tenant's first usage may come from the bus, before any request of its own made its allowances. */
 async function makeAllowances(

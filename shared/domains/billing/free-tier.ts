@@ -19,7 +19,7 @@ export async function ensureAllowances(
   );
 }
 
-/** Allowances reset in one transaction: it holds their rows, and requests that reserve wait for them. */
+/** Allowances reset in one transaction: it locks their rows, and requests that reserve wait for them. */
 const BATCH = 500;
 
 const ALLOWANCE_KEY = {
@@ -62,9 +62,9 @@ export interface ResetOptions {
 }
 
 /**
- * Begins each allowance anew whose reset has come, and records every period that ended since: the one that was running
- * with what was used in it, those that nobody was there for with nothing. Repeating it, at any time and from many
- * places, resets nothing twice. What is reserved stays reserved: its usage is still to come. Answers how many were reset.
+ * Resets each allowance that is due, and records every period that ended since: the running one with what was used in it,
+ * missed ones with nothing. It is safe to repeat, at any time and from many places at once. What is reserved stays
+ * reserved: its usage is still to come. Answers how many were reset.
  */
 export async function resetDueAllowances(
   database: CrossTenantDatabase,

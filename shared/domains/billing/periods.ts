@@ -1,4 +1,4 @@
-/** How often an allowance begins anew. */
+/** How often an allowance is reset. */
 export type ResetPeriod = 'daily' | 'weekly' | 'monthly' | 'yearly';
 
 /** A span of time: from its start on, up to but not including its end. */
@@ -27,7 +27,7 @@ function monthBoundaryAfter(anchor: Date, step: number, instant: Date): Date {
 }
 
 /**
- * The first moment after an instant at which an allowance anchored at a day (`YYYY-MM-DD`, UTC) begins anew. Anchored at
+ * The first moment after an instant at which an allowance anchored at a day (`YYYY-MM-DD`, UTC) is reset. Anchored at
  * 31 January, months begin on 28 or 29 February, 31 March, 30 April; anchored at 29 February, years begin on 28 February
  * but in leap years.
  */

@@ -17,18 +17,18 @@ interface Allowance {
   readonly next_reset_at: string;
 }
 
-/** Whether the tenant's usage is reserved before a write. */
+/** Whether the tenant's usage is limited by the free allowance. */
 export function hasQuota(call: Call): boolean {
   return isFreePlan(call.context.planId);
 }
 
-/** The storage allowance is not reserved, since bytes are known only once archived: a full one closes the door. */
+/** The storage allowance is not reserved, since bytes are known only once archived. A full one refuses every write. */
 const STORAGE = 'storage_gb';
 
 /**
- * Admits what a free tenant is about to use, all of a request or none of it, in the order given. What is admitted is
+ * Reserves what a free tenant is about to use, all of a request or none of it, in the order given. It is
  * reserved in the billing database under a row lock, so that no two requests get the same last unit; the usage event
- * turns the reservation into usage. Answers the refused, by reservation id. Paid tenants are always admitted.
+ * turns the reservation into usage. Answers the refused, by reservation id. A paid tenant needs no reservation.
  */
 async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>> {
   if (!hasQuota(call) || wanted.length === 0) return new Map();
@@ -127,7 +127,7 @@ function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Dat
 
 /**
  * Admits one write that leaves no row under the reservation's id. The id is a random UUID (version 4), where a request's
- * is of version 7: whoever looks for abandoned reservations then knows that there is no row to find.
+ * is of version 7: the sweep of abandoned reservations then knows that there is no row to find.
  */
 async function reserveOne(
   call: Call,
@@ -140,7 +140,7 @@ async function reserveOne(
 }
 
 /**
- * Gives back what was admitted for writes that did not happen. Best effort: a failure leaves a reservation that the
+ * Gives back what was reserved for writes that did not happen. Best effort: a failure leaves a reservation that the
  * reset timer finds abandoned and gives back.
  */
 async function release(call: Call, reservationIds: readonly string[]): Promise<void> {

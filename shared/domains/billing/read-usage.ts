@@ -40,7 +40,7 @@ export async function readUsage(call: Call): Promise<Reply> {
   });
 }
 
-/** The allowances are made, and begin anew, when somebody first looks; the timer only comes after. */
+/** Makes the allowances and resets those that are due: the timer may not have come yet. */
 async function beginPeriods(call: Call): Promise<void> {
   const tenantId = call.principal.tenantId;
   // The jobs role: requests may change an allowance, not make one or write down that a period ended.

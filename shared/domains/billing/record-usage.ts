@@ -75,8 +75,9 @@ interface Allowance {
  * - `late`: what happened before the running period counts in the ended one that it belongs to.
  * - `settled`: what was reserved for an event stops being reserved as the event is counted.
  *
- * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and judges it
- * anew: in a statement that also chooses partitions as it runs, PostgreSQL 18 then uses what it has freed, and crashes.
+ * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and
+ * then checks it again: in a statement that also chooses partitions as it runs, PostgreSQL 18 uses freed memory there, and
+ * crashes.
  */
 const recordText = (onConflict: OnConflict): string => `
 with event as materialized (

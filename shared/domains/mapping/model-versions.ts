@@ -62,7 +62,7 @@ export const modelVersions = declareResource({
 export const modelVersionParams = z.object({ id: uuid });
 
 /**
- * Makes a version its model's active one, and the one before it inactive, at once: nobody sees none or two.
+ * Makes a version its model's active one, and the one before it inactive, in one transaction: no reader sees none or two.
  * @throws Problem 404.
  */
 export async function activateModelVersion(call: Call, id: string): Promise<Reply> {

@@ -1,5 +1,5 @@
-import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
+import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import type { CallServices } from '../../platform/call/call.ts';
@@ -27,52 +27,45 @@ const storedPlan = z.object({
 /** An active routing plan, as far as coverage needs it. */
 export type RoutingPlan = z.output<typeof storedPlan>;
 
-type Memory = Map<string, { readonly plan: RoutingPlan; readonly until: number }>;
+type Memory = SingleFlightCache<RoutingPlan | null>;
 const memories = new WeakMap<CallServices, Memory>();
 
 function memoryOf(services: CallServices): Memory {
-  const known = memories.get(services);
-  if (known !== undefined) return known;
-  const made: Memory = new Map();
-  memories.set(services, made);
-  return made;
+  let memory = memories.get(services);
+  if (memory === undefined) {
+    memory = new SingleFlightCache({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+    memories.set(services, memory);
+  }
+  return memory;
 }
 
-const memoryKey = (tenantId: string, name: string): string => `${tenantId}\u001f${name}`;
-
-/** Active plans by name: the tenant's own, else the platform's. A name that is nobody's is absent. */
+/** Active plans by name: the tenant's own, else the platform's. A name without a plan is absent. */
 export async function findPlans(
   call: Call,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, RoutingPlan>> {
+  const distinct = [...new Set(names)];
+  const plans = await Promise.all(distinct.map((name) => findPlan(call, name)));
+  return new Map(plans.flatMap((plan) => (plan === null ? [] : [[plan.plan_name, plan] as const])));
+}
+
+async function findPlan(call: Call, name: string): Promise<RoutingPlan | null> {
   const memory = memoryOf(call.services);
-  const found = new Map<string, RoutingPlan>();
-  const missing = [...new Set(names)].filter((name) => {
-    const kept = memory.get(memoryKey(call.tenant.tenantId, name));
-    if (kept === undefined || kept.until <= performance.now()) return true;
-    found.set(name, kept.plan);
-    return false;
+  const key = `${call.tenant.tenantId}\u001f${name}`;
+  const plan = await memory.find(key, async () => {
+    const [row] = await call.tenant.statement(
+      `select p.* from scope, lateral (
+         select id, plan_name, primary_detectors, coverage_method, coverage_threshold, weights,
+                required_taxonomy_categories
+           from routing_plans
+          where tenant_id in (scope.tenant_id, 'platform') and plan_name = $2 and is_active
+          order by tenant_id = scope.tenant_id desc limit 1 offset 0) p`,
+      [name],
+    );
+    return row === undefined ? null : storedPlan.parse(row);
   });
-  if (missing.length === 0) return found;
-  const rows = await call.tenant.statement(
-    `select p.* from scope, lateral (
-       select distinct on (plan_name) id, plan_name, primary_detectors, coverage_method, coverage_threshold, weights,
-              required_taxonomy_categories
-         from routing_plans
-        where tenant_id in (scope.tenant_id, 'platform') and plan_name = any($2::text[]) and is_active
-        order by plan_name, tenant_id = scope.tenant_id desc offset 0) p`,
-    [missing],
-  );
-  if (memory.size + rows.length > MEMORY_MAX) memory.clear();
-  for (const row of rows) {
-    const plan = storedPlan.parse(row);
-    found.set(plan.plan_name, plan);
-    memory.set(memoryKey(call.tenant.tenantId, plan.plan_name), {
-      plan,
-      until: performance.now() + MEMORY_TTL_MS,
-    });
-  }
-  return found;
+  if (plan === null) memory.forget(key);
+  return plan;
 }
 
 /** To be called after a routing plan was made, changed or deleted, so that this process sees it at once. */

@@ -10,7 +10,7 @@ import { declareResource } from '../../platform/resources/resource.ts';
 const detector = z.string().min(1).max(200);
 const detectors = z.array(detector).max(100).default([]);
 
-/** Decimal weights do not add up to 1 exactly in binary; nobody means a difference this small. */
+/** Decimal weights do not add up to 1 exactly in binary; a difference this small is never meant. */
 const WEIGHT_SUM_TOLERANCE = 1e-6;
 
 const routingPlan = z.strictObject({

@@ -84,12 +84,12 @@ function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
   };
 }
 
-/** A public route that takes nothing but its path can only fail; one that takes more can refuse it, or lack a part. */
+/** A public route refuses unknown query parameters; one that takes input can lack a part to answer it. */
 function publicProblemStatuses({ method, params, query, body, rawBody }: Endpoint): number[] {
   const hasBody = body !== undefined || rawBody;
   const takesInput = params !== undefined || query !== undefined || hasBody || method !== 'GET';
-  const codes: ProblemCode[] = ['INTERNAL_ERROR'];
-  if (takesInput) codes.push('INVALID_REQUEST', 'DEPENDENCY_UNAVAILABLE');
+  const codes: ProblemCode[] = ['INVALID_REQUEST', 'INTERNAL_ERROR'];
+  if (takesInput) codes.push('DEPENDENCY_UNAVAILABLE');
   if (params !== undefined) codes.push('NOT_FOUND');
   if (hasBody) codes.push('PAYLOAD_TOO_LARGE');
   if (body !== undefined) codes.push('UNSUPPORTED_MEDIA_TYPE');

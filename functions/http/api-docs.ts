@@ -28,7 +28,7 @@ const DOCS_PAGE = `<!doctype html>
   </head>
   <body>
     <script id="api-reference" data-url="./openapi.json"
-      data-configuration='${JSON.stringify(SCALAR)}'></script>
+      data-configuration='${JSON.stringify(SCALAR, undefined, 2)}'></script>
     <script src="./docs/scalar.js"></script>
   </body>
 </html>

@@ -31,8 +31,8 @@ const IDENTITIES = recordset({ tenant_id: 'text', source: 'text', event_id: 'tex
 /**
  * Written for a partition that has no statistics yet, as each has on its first day: the look into the ledger is a scalar,
  * which cannot become a join over the whole of it; and the event's own time stands where no index can use it, since an
- * index of times would seem as good as the one of identities, and is read from end to end. Nor is there an
- * upper bound, which would leave out the partitions ahead: with both bounds the planner takes the index of times (tried).
+ * index of times would seem as good as the one of identities, and is read from end to end. Nor is there an upper bound,
+ * which would leave out the partitions ahead: with both bounds the planner takes the index of times. A test looks at the plan.
  */
 function knownText({ table, timeColumn }: EventLedger): string {
   return `select e.n::int from (

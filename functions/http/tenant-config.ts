@@ -4,6 +4,7 @@ import {
   replaceTenantConfig,
   tenantConfig,
 } from '../../shared/domains/tenancy/tenant-configs.ts';
+import { checkRetentionSettings } from '../../shared/domains/retention/retention-policies.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 
 export const tenantConfigEndpoints = [
@@ -31,6 +32,6 @@ export const tenantConfigEndpoints = [
     ifMatch: 'required',
     body: newTenantConfig,
     responses: { 200: { description: 'Replaced.', schema: tenantConfig, headers: ['ETag'] } },
-    run: (call, { body, ifMatch }) => replaceTenantConfig(call, body, ifMatch),
+    run: (call, { body, ifMatch }) => replaceTenantConfig(call, body, ifMatch, checkRetentionSettings),
   }),
 ];

@@ -1,7 +1,7 @@
 import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { readRetentionSettings } from '../tenancy/retention-settings.ts';
-import { RETENTION_DAYS_DEFAULT } from './expiry.ts';
+import { defaultDaysOf, RETENTION_DAYS_DEFAULT } from './expiry.ts';
 import type { ExpiringTable } from './expiring-table.ts';
 
 /** Rows in one batch: well within a statement's ten seconds, also where each moves to another partition. */
@@ -79,8 +79,8 @@ async function applyPolicy(
   const table = tables.find(({ dataType }) => dataType === policy.data_type);
   // Nothing deletes audit entries, so a policy for them (from before they were refused) changes nothing here.
   if (table === undefined) return { changed: 0, finished: true };
-  const { retention_days: configured } = await readRetentionSettings(database, policy.tenant_id);
-  const days = policy.active_days ?? configured ?? RETENTION_DAYS_DEFAULT;
+  const settings = await readRetentionSettings(database, policy.tenant_id);
+  const days = policy.active_days ?? defaultDaysOf(settings);
   return applyInBatches(database, policy.tenant_id, days, statementsFor(table, days), timeLeftMs);
 }
 

@@ -1,43 +1,95 @@
 import { z } from 'zod';
 import type { Fault } from '../../platform/call/problem.ts';
+import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
+import { readRetentionSettings, type RetentionSettings } from '../tenancy/retention-settings.ts';
 import { DATA_TYPES } from './expiry.ts';
+import { minimumOf, type FrameworkMinimum } from './framework-minimums.ts';
 import { flag, isActive, optionalText } from '../../platform/resources/field-schemas.ts';
 import { declareResource } from '../../platform/resources/resource.ts';
 
 /** The table's own bound: ten years of days. */
 const RETENTION_DAYS_MAX = 3650;
 
-/**
- * The least that evidence is kept under a framework, in days, by the framework's name in capitals without punctuation.
- * A framework that is not here sets no minimum of its own.
- */
-const FRAMEWORK_MINIMUM_DAYS: ReadonlyMap<string, number> = new Map([
-  // 45 CFR 164.316(b)(2)(i): six years from the day it was made or was last in effect.
-  ['HIPAA', 2190],
-  // No figure in the criteria; a Type 2 report looks back over a period of up to twelve months.
-  ['SOC2', 365],
-  // No figure in the standard; certification is followed up by yearly surveillance audits (ISO/IEC 17021-1, 9.6.2).
-  ['ISO27001', 365],
-  // PCI DSS v4.0.1, requirement 10.5.1: audit log history of at least twelve months.
-  ['PCIDSS', 365],
-]);
+/** The audit trail has no policy: it is append-only, and nothing deletes it. */
+const POLICY_DATA_TYPES = DATA_TYPES.filter((dataType) => dataType !== 'audit_logs');
 
 const retentionPolicy = z.strictObject({
-  data_type: z.enum(DATA_TYPES),
+  data_type: z
+    .enum(POLICY_DATA_TYPES)
+    .describe('Audit entries have no policy: they are append-only and stay seven years or longer.'),
   retention_days: z.number().int().min(1).max(RETENTION_DAYS_MAX),
   auto_delete: z.boolean().default(true).describe('False: kept until somebody deletes it by hand.'),
-  compliance_framework: optionalText(50).describe('A framework’s own minimum cannot be undercut.'),
+  compliance_framework: optionalText(50).describe(
+    'Neither this framework’s minimum nor that of those in the tenant’s settings can be undercut.',
+  ),
   description: optionalText(2000),
   is_active: isActive.describe('One policy a data type is active.'),
 });
 
-/** What keeps a policy from satisfying the framework that it names. */
-export function checkRetentionPolicy(policy: z.output<typeof retentionPolicy>): Fault[] {
-  const framework = policy.compliance_framework;
-  const name = framework?.toUpperCase().replace(/[^A-Z0-9]/g, '') ?? '';
-  const minimum = FRAMEWORK_MINIMUM_DAYS.get(name) ?? 0;
-  if (framework === null || policy.retention_days >= minimum) return [];
-  return [{ pointer: '/retention_days', detail: `must be at least ${minimum} days under ${framework}` }];
+/**
+ * What keeps a policy from satisfying the framework that it names and those that the tenant's settings name. The transaction
+ * shuts out a change of those settings until it ends.
+ */
+export async function checkRetentionPolicy(
+  policy: z.output<typeof retentionPolicy>,
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+): Promise<Fault[]> {
+  await lockRetentionRules(transaction, tenantId);
+  const { frameworks } = await readRetentionSettings(transaction, tenantId);
+  return faultsOfPolicy(policy, frameworks);
+}
+
+/** What a policy lacks under the framework that it names, and under others. */
+export function faultsOfPolicy(
+  policy: Pick<z.output<typeof retentionPolicy>, 'retention_days' | 'compliance_framework'>,
+  frameworks: readonly string[],
+): Fault[] {
+  const own = policy.compliance_framework === null ? [] : [policy.compliance_framework];
+  return faultsUnder(minimumOf([...own, ...frameworks]), policy.retention_days, '/retention_days');
+}
+
+/**
+ * What keeps a tenant's settings from being taken: a retention of their own, or an active policy, that a framework which they
+ * name does not allow. The transaction shuts out a change of the policies until it ends.
+ */
+export async function checkRetentionSettings(
+  settings: RetentionSettings,
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+): Promise<Fault[]> {
+  await lockRetentionRules(transaction, tenantId);
+  const minimum = minimumOf(settings.frameworks);
+  if (minimum === undefined) return [];
+  const own = settings.retention_days ?? minimum.days;
+  const policies = await transaction.query<{ data_type: string; retention_days: number }>(
+    `select data_type, retention_days from data_retention_policies
+      where tenant_id = $1 and is_active and retention_days < $2 order by data_type`,
+    [tenantId, minimum.days],
+  );
+  const place = `/config_data/frameworks/${settings.frameworks.indexOf(minimum.framework)}`;
+  return [
+    ...faultsUnder(minimum, own, '/config_data/retention_days'),
+    ...policies.map(({ data_type: dataType, retention_days: days }) => ({
+      pointer: place,
+      detail: `asks for at least ${minimum.days} days; the active policy for ${dataType} has ${days}`,
+    })),
+  ];
+}
+
+/** Policies and settings are checked against each other: one after the other, within a tenant. */
+async function lockRetentionRules(
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+): Promise<void> {
+  await transaction.query(`select pg_advisory_xact_lock(hashtextextended('retention-rules:' || $1, 0))`, [
+    tenantId,
+  ]);
+}
+
+function faultsUnder(minimum: FrameworkMinimum | undefined, days: number, pointer: string): Fault[] {
+  if (minimum === undefined || days >= minimum.days) return [];
+  return [{ pointer, detail: `must be at least ${minimum.days} days under ${minimum.framework}` }];
 }
 
 /** How long a tenant keeps what. Holds for what is recorded from then on; deactivated rather than deleted. */
@@ -50,12 +102,12 @@ export const dataRetentionPolicies = declareResource({
   verbs: ['create', 'list', 'read', 'replace', 'deactivate'],
   permissions: { read: 'retention:read', write: 'retention:write' },
   body: retentionPolicy,
-  filters: { data_type: z.enum(DATA_TYPES), is_active: flag },
+  filters: { data_type: z.enum(POLICY_DATA_TYPES), is_active: flag },
   conflicts: {
     data_retention_policies_one_active:
       'The data type has an active policy already: replace or deactivate that one.',
   },
-  check: checkRetentionPolicy,
+  check: (policy, { call, transaction }) => checkRetentionPolicy(policy, transaction, call.tenant.tenantId),
   forget: ({ services, principal }) => services.tenants.forget(principal.tenantId),
   essential: true,
   sample: ({ unique }) => ({ data_type: 'analyses', retention_days: 400, description: unique }),

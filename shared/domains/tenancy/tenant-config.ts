@@ -32,7 +32,10 @@ export const tenantConfigSchema = z.strictObject({
     .max(3650)
     .nullable()
     .default(null)
-    .describe('Days that records are kept where no retention policy says otherwise; null: 90.'),
+    .describe(
+      'Days that records are kept where no retention policy says otherwise, not below what the frameworks ask for; null: 90, or ' +
+        'what they ask for.',
+    ),
   callback: z
     .null({ error: 'is not supported yet: nobody would be told' })
     .default(null)

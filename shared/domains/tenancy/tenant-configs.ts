@@ -1,10 +1,11 @@
 import { z } from 'zod';
-import { json } from '../../platform/db/tenant-database.ts';
+import { json, type TenantTransaction } from '../../platform/db/tenant-database.ts';
+import { Problem, type Fault } from '../../platform/call/problem.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import { storedTenantConfig, tenantConfigSchema } from './tenant-config.ts';
+import { storedTenantConfig, tenantConfigSchema, type TenantConfig } from './tenant-config.ts';
 
 /** `PUT /tenant-config`: the settings as a whole; what is left out goes back to its default. */
 export const newTenantConfig = z.strictObject({ config_data: tenantConfigSchema });
@@ -39,6 +40,13 @@ function present(row: ConfigRow): Record<string, unknown> {
   return { ...rest, config_data: known, etag: etagOf(version) };
 }
 
+/** What other domains have against some settings: retention's rules, which this domain does not know. */
+export type SettingsCheck = (
+  settings: TenantConfig,
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+) => Promise<readonly Fault[]>;
+
 /** The calling tenant's settings. */
 export async function readTenantConfig(call: Call, ifNoneMatch: string | null): Promise<Reply> {
   const [row] = await call.tenant.statement<ConfigRow>(
@@ -54,12 +62,13 @@ export async function readTenantConfig(call: Call, ifNoneMatch: string | null): 
 
 /**
  * Replaces the calling tenant's settings.
- * @throws Problem 400 without `If-Match`, 412 when another change was faster.
+ * @throws Problem 400 without `If-Match` or with what `check` finds, 412 when another change was faster.
  */
 export async function replaceTenantConfig(
   call: Call,
   body: z.output<typeof newTenantConfig>,
   ifMatch: string | null,
+  check: SettingsCheck,
 ): Promise<Reply> {
   const matches = requireIfMatch(ifMatch);
   const reply = await performWrite(call, async (transaction) => {
@@ -75,6 +84,8 @@ export async function replaceTenantConfig(
       [tenantId],
     );
     if (before === undefined || !matches(before.version)) throw versionConflict();
+    const errors = await check(body.config_data, transaction, tenantId);
+    if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
     const [row] = await transaction.query<ConfigRow>(
       `with c as (
          update tenant_configs set config_data = $2, version = version + 1, updated_at = $3

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { pageStatement } from '../db/keyset.ts';
-import { checkRetentionPolicy, dataRetentionPolicies } from '../../domains/retention/retention-policies.ts';
+import { dataRetentionPolicies, faultsOfPolicy } from '../../domains/retention/retention-policies.ts';
 import { checkRoutingPlan, routingPlans } from '../../domains/orchestration/routing-plans.ts';
 import { locationOf, type Collection } from './collection.ts';
 import { collectionPathOf, declareResource, type Resource } from './resource.ts';
@@ -218,6 +218,6 @@ describe('a retention policy', () => {
       retention_days: days,
       compliance_framework: framework,
     });
-    expect(checkRetentionPolicy(policy).length === 0).toBe(allowed);
+    expect(faultsOfPolicy(policy, []).length === 0).toBe(allowed);
   });
 });

@@ -326,7 +326,7 @@ describe('the tenant’s settings', () => {
       null,
     ]);
     const etag = read.headers.get('etag') ?? '';
-    const body = { config_data: { frameworks: ['SOC2'], retention_days: 400 } };
+    const body = { config_data: { frameworks: ['GDPR'], retention_days: 45 } };
     const blind = await app.request('PUT', path, { key: acme.owner, body });
     expect(blind.status).toBe(400);
     const writer = await app.request('PUT', path, { key: acme.writer, body, headers: { 'if-match': etag } });
@@ -334,12 +334,12 @@ describe('the tenant’s settings', () => {
     const put = await app.request('PUT', path, { key: acme.owner, body, headers: { 'if-match': etag } });
     expect([put.status, put.body.config_data]).toEqual([
       200,
-      { ...read.body.config_data, frameworks: ['SOC2'], retention_days: 400 },
+      { ...read.body.config_data, frameworks: ['GDPR'], retention_days: 45 },
     ]);
     const mapping = { detector: 'd', source_data: unique(), model_version: 'v1' };
     const recorded = await app.request('POST', '/api/v1/mappings', { key: acme.writer, body: mapping });
     const days = (Date.parse(recorded.body.expires_at) - Date.parse(recorded.body.created_at)) / 86_400_000;
-    expect(Math.round(days)).toBe(400);
+    expect(Math.round(days)).toBe(45);
     const unchanged = await app.request('GET', path, {
       key: acme.reader,
       headers: { 'if-none-match': put.headers.get('etag') ?? '' },

@@ -25,6 +25,7 @@ import { usageEvents } from './queue/usage-events.ts';
 import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
+import { blobsVerifyTimer } from './timer/blobs-verify.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
 import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
@@ -34,6 +35,7 @@ import { recordsExpireTimer } from './timer/records-expire.ts';
 // The composition root: the one place that knows every function of the app. The API's document lists routes and tags in this order.
 const timers = [
   blobsTierTimer,
+  blobsVerifyTimer,
   freeTierResetTimer,
   leftoversSweepTimer,
   outboxRelayTimer,

@@ -24,6 +24,7 @@ describe('the jobs', () => {
     const names = body.items.map((item: { job: string }) => item.job).sort();
     expect(names).toEqual([
       'blobs-tier',
+      'blobs-verify',
       'free-tier-reset',
       'leftovers-sweep',
       'outbox-relay',

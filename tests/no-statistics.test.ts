@@ -26,6 +26,7 @@ import { measuring, type Measured } from './harness/measured-database.ts';
 // A table that is filled since this morning has no statistics: the planner then guesses, and a batch that joins with it may read
 // all of it. Here every such table has 100,000 rows and no statistics, and each batch concerns 100 of them.
 
+const OWNERS = [findExistingAnalyses, findExistingMappings, findExistingOrchestrations];
 const app = await startTestApp({ silent: ['timer', 'serviceBus', 'http'] });
 const { core, billing, analytics } = app.admin;
 const ROWS = 100_000;
@@ -385,12 +386,7 @@ describe('a batch reads no more than its rows’ look-ups', () => {
     const own = [crossTenant.core, crossTenant.billing].map(measuring);
     const databases = { ...crossTenant, core: own[0]?.database, billing: own[1]?.database };
     await core`delete from ops.outbox`;
-    const { released } = await releaseAbandoned(
-      { crossTenant: databases as never },
-      [findExistingAnalyses, findExistingMappings, findExistingOrchestrations],
-      now,
-      () => true,
-    );
+    const { released } = await releaseAbandoned({ crossTenant: databases as never }, OWNERS, now, () => true);
     expect(released).toBe(BATCH);
     expectLookUps(
       own.flatMap(({ measured }) => measured),

@@ -32,7 +32,7 @@ export interface SampleContext {
   /** Lower-case letters, digits and underscores that no other sample of the run has. */
   readonly unique: string;
   /** Makes a row of a resource that this one refers to, and answers it. */
-  make(resource: Resource): Promise<Readonly<Record<string, unknown>>>;
+  readonly make: (resource: Resource) => Promise<Readonly<Record<string, unknown>>>;
 }
 
 /**

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { CONTAINERS, type BlobStore } from '../../../platform/blob/blob-store.ts';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
 import {
@@ -23,6 +22,8 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
+import { blobSha256 } from '../blobs/blob-sha256.ts';
+import { findStoredRecords } from './archivable-records.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
@@ -78,8 +79,12 @@ export async function archiveRecords(
   let archived = 0;
   const conflicts: ArchiveData[] = [];
   for (let from = 0; from < distinct.length; from += CHUNK_SIZE) {
-    const records = await readUnarchived(services, distinct.slice(from, from + CHUNK_SIZE));
-    const written = await inParallel(records, UPLOADS_AT_ONCE, (record) =>
+    const records = await findStoredRecords(
+      services.crossTenant.core,
+      distinct.slice(from, from + CHUNK_SIZE),
+    );
+    const unarchived = records.filter((record) => record.archived_at === null);
+    const written = await inParallel(unarchived, UPLOADS_AT_ONCE, (record) =>
       writeDocument(services.blobs, record),
     );
     archived += await markArchived(
@@ -91,28 +96,6 @@ export async function archiveRecords(
       if (url === undefined) conflicts.push({ tenant_id: record.tenant_id, record_id: record.id });
   }
   return { archived, conflicts };
-}
-
-const WANTED = recordset({ tenant_id: 'text', record_id: 'uuid' });
-
-/** Each record is looked up by its key, in a subquery of its own: a new day's partition has no statistics to plan a join by. */
-function readUnarchived(
-  services: ConsumeServices,
-  wanted: readonly ArchiveData[],
-): Promise<ArchivableRecord[]> {
-  return services.crossTenant.core.query<ArchivableRecord>(
-    `select r.* from ${WANTED.from('w', 2)}
-      cross join lateral (
-        select r.tenant_id, r.id, r.source_data, r.mapped_data, r.model_version, r.detector, r.timestamp, r.metadata,
-               r.source_table, r.source_id, r.s3_key, r.encryption_key_id, r.created_at, r.azure_region, r.resource_group,
-               r.subscription_id, r.archived_at
-          from storage_records r
-         where r.tenant_id = w.tenant_id and r.id = w.record_id
-           and ($1::date[] is null or r.partition_day = any($1::date[])) offset 0) r
-      where r.archived_at is null`,
-    [partitionDaysOfAll(wanted.map((one) => one.record_id)), ...WANTED.parameters(wanted)],
-    { prepare: false },
-  );
 }
 
 interface WrittenDocument {
@@ -130,18 +113,12 @@ async function writeDocument(blobs: BlobStore, record: ArchivableRecord): Promis
     tenant_id: record.tenant_id,
     record_id: record.id,
   });
-  if (written || (await findSha256(blobs, document.name)) === sha256) return { record, document, url };
-  return { record, document, url: undefined };
-}
-
-/** The SHA-256 of a blob as it lies there; of one in the Archive tier, whose bytes cannot be read, as it was written down. */
-async function findSha256(blobs: BlobStore, name: string): Promise<string | undefined> {
-  const description = await blobs.describe(CONTAINERS.records, name);
-  if (description?.archived === true) return description.metadata['sha256'];
-  const bytes = await blobs.read(CONTAINERS.records, name);
+  if (written) return { record, document, url };
+  const found = await blobSha256(blobs, CONTAINERS.records, document.name);
   // Neither written nor there: it was deleted in between, and the request comes again.
-  if (bytes === undefined) throw new Error('a blob vanished while it was compared');
-  return createHash('sha256').update(bytes).digest('hex');
+  if (found === undefined) throw new Error('a blob vanished while it was compared');
+  if (found === sha256) return { record, document, url };
+  return { record, document, url: undefined };
 }
 
 const ARCHIVED = recordset({

@@ -7,7 +7,7 @@ import { log } from '../../../platform/log/log.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { bookDeletions, bookLooks, type BlobEntry } from './book-blobs.ts';
-import { findDueBlobs, findKept, keyOf, type DueBlob } from './due-blobs.ts';
+import { findDueBlobs, findKept, keyOf, type BookedBlob } from './due-blobs.ts';
 import { decideBlob, postponed, type BlobDecision } from '../../retention/tiers.ts';
 
 /** Half of what the host allows a function: whatever is left waits for the next run. */
@@ -22,7 +22,7 @@ const DELETION_BATCH = 50;
 const CALLS_AT_ONCE = 16;
 
 type Decided<A extends BlobDecision['action']> = {
-  readonly blob: DueBlob;
+  readonly blob: BookedBlob;
   readonly decision: Extract<BlobDecision, { action: A }>;
 };
 
@@ -82,7 +82,7 @@ async function tierBlob(job: JobRun, { blob, decision }: Decided<'move' | 'wait'
 }
 
 /** Deletes blobs whose time is over, while no hold can be placed; puts off those that must stay. */
-async function deleteBlobs(job: JobRun, blobs: readonly DueBlob[]): Promise<void> {
+async function deleteBlobs(job: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
   const { deleted, stayed, entries } = await inDeletingBatch(
     job.services.crossTenant.core,
     async (transaction) => {
@@ -116,7 +116,7 @@ async function deleteBlobs(job: JobRun, blobs: readonly DueBlob[]): Promise<void
 }
 
 /** A blob that is gone already was deleted by a run that could not write it down. */
-async function deleteBlob(blobs: BlobStore, blob: DueBlob): Promise<'deleted' | 'immutable'> {
+async function deleteBlob(blobs: BlobStore, blob: BookedBlob): Promise<'deleted' | 'immutable'> {
   const outcome = await blobs.delete(blob.container, blob.name);
   return outcome === 'immutable' ? 'immutable' : 'deleted';
 }

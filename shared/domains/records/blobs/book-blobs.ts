@@ -1,25 +1,22 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
-import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
 import type { OutboxEntry } from '../../../platform/call/call.ts';
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
-import { systemClock } from '../../../platform/time/clock.ts';
-import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
-import type { DueBlob } from './due-blobs.ts';
+import { addToOutbox, outboxInsert } from '../../../platform/writes/outbox.ts';
+import { blobEvent } from './blob-events.ts';
+import type { BookedBlob } from './due-blobs.ts';
 
 /** Who the audit trail says it was. */
 const ACTOR = 'job:blobs-tier';
-/** The longest resource id that the audit trail takes. */
-const RESOURCE_ID_MAX = 255;
 
 // `num_nulls(deleted_at) = 1`: as `is null` it would bring in the index of blobs that are due, which has no use here and seems small
 // to the planner as long as the table has no statistics.
 
 /** What is to be written down of a blob after a look at it. */
 export interface BlobEntry {
-  readonly blob: DueBlob;
+  readonly blob: BookedBlob;
   /** The tier it was moved to; undefined where it stayed. */
   readonly tier: AccessTier | undefined;
   readonly nextCheckAt: Date;
@@ -52,7 +49,7 @@ export async function bookLooks(
   if (entries.length === 0) return [];
   const caused = entries
     .filter((entry) => entry.missing)
-    .map(({ blob }) => audit(blob, 'blob.missing', 'failure'));
+    .map(({ blob }) => blobEvent(ACTOR, blob, 'blob.missing', 'failure'));
   const looks = entries.map(({ blob, tier, nextCheckAt }) => ({
     ...identity(blob),
     tier: tier ?? null,
@@ -88,11 +85,11 @@ export async function bookLooks(
 /** Writes deletions down, each with its audit event; a blob that was written down before is left out. */
 export async function bookDeletions(
   transaction: CrossTenantTransaction,
-  blobs: readonly DueBlob[],
+  blobs: readonly BookedBlob[],
   now: Date,
 ): Promise<readonly OutboxEntry[]> {
   if (blobs.length === 0) return [];
-  const entries = blobs.map((blob) => audit(blob, 'blob.deleted', 'success'));
+  const entries = blobs.map((blob) => blobEvent(ACTOR, blob, 'blob.deleted', 'success'));
   const rows = blobs.map((blob, n) => ({
     ...identity(blob),
     id: entries[n]?.id,
@@ -111,28 +108,6 @@ export async function bookDeletions(
   return entries.filter((entry) => fresh.has(entry.id));
 }
 
-function identity(blob: DueBlob): { tenant_id: string; container_name: string; blob_name: string } {
+function identity(blob: BookedBlob): { tenant_id: string; container_name: string; blob_name: string } {
   return { tenant_id: blob.tenantId, container_name: blob.container, blob_name: blob.name };
-}
-
-function audit(blob: DueBlob, action: string, outcome: AuditData['outcome']): OutboxEntry {
-  // When it happened, not as of when: a queue refuses what lies ahead.
-  const now = systemClock.now();
-  const data: AuditData = {
-    tenant_id: blob.tenantId,
-    actor: ACTOR,
-    action,
-    resource_type: 'blob',
-    resource_id: `${blob.container}/${blob.name}`.slice(0, RESOURCE_ID_MAX),
-    outcome,
-    details: {
-      retention_class: blob.retentionClass,
-      access_tier: blob.tier,
-      bytes: blob.bytes,
-      sha256: blob.sha256,
-      delete_after: blob.deleteAfter.toISOString(),
-      record_id: blob.recordId ?? null,
-    },
-  };
-  return newEntry('core', blob.tenantId, [newEvent(AUDIT_RECORDED, data, now)], now);
 }

@@ -6,8 +6,8 @@ import { partitionDaysOfAll } from '../record-columns.ts';
 import { heldSql } from '../../retention/holds.ts';
 import type { RetentionClass, TieredBlob } from '../../retention/tiers.ts';
 
-/** A blob of the books (`ops.blobs`) that is due for a look. */
-export interface DueBlob extends TieredBlob {
+/** A blob as the books (`ops.blobs`) have it. */
+export interface BookedBlob extends TieredBlob {
   readonly tenantId: string;
   readonly container: string;
   readonly name: string;
@@ -17,7 +17,8 @@ export interface DueBlob extends TieredBlob {
   readonly recordId: string | undefined;
 }
 
-interface BlobRow {
+/** A row of the books as {@link bookedBlob} reads it. */
+export interface BlobRow {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
   readonly container_name: string;
@@ -32,20 +33,28 @@ interface BlobRow {
   readonly record_id: string | null;
 }
 
+/** The columns of {@link BlobRow}. */
+export const BLOB_COLUMNS = `tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256,
+  bytes, created_at, tier_changed_at, delete_after, record_id`;
+
 /** The blobs longest due. Whoever has looked at one moves its next look into the future, so that the next call finds others. */
 export async function findDueBlobs(
   database: CrossTenantDatabase,
   now: Date,
   limit: number,
-): Promise<DueBlob[]> {
+): Promise<BookedBlob[]> {
   const rows = await database.query<BlobRow>(
-    `select tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256, bytes,
-            created_at, tier_changed_at, delete_after, record_id
+    `select ${BLOB_COLUMNS}
        from ops.blobs where deleted_at is null and next_check_at <= $1
       order by next_check_at limit $2`,
     [now, limit],
   );
-  return rows.map((row) => ({
+  return rows.map(bookedBlob);
+}
+
+/** A blob from its row. */
+export function bookedBlob(row: BlobRow): BookedBlob {
+  return {
     tenantId: row.tenant_id,
     container: row.container_name,
     name: row.blob_name,
@@ -57,7 +66,7 @@ export async function findDueBlobs(
     bytes: row.bytes,
     sha256: row.sha256,
     recordId: row.record_id ?? undefined,
-  }));
+  };
 }
 
 /** Why a blob whose time is over stays. */
@@ -89,7 +98,7 @@ const held = (dataTypes: Parameters<typeof heldSql>[0]['dataTypes']): string =>
  */
 export async function findKept(
   transaction: CrossTenantTransaction,
-  blobs: readonly DueBlob[],
+  blobs: readonly BookedBlob[],
 ): Promise<Map<string, KeptBecause>> {
   const given = blobs.map((blob) => ({
     tenant_id: blob.tenantId,
@@ -122,6 +131,6 @@ export async function findKept(
 }
 
 /** A blob's key in {@link findKept}. */
-export function keyOf(blob: DueBlob): string {
+export function keyOf(blob: BookedBlob): string {
   return `${blob.tenantId}/${blob.container}/${blob.name}`;
 }

@@ -1,0 +1,128 @@
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
+import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
+import type { OutboxEntry } from '../../../platform/call/call.ts';
+import { addToOutbox } from '../../../platform/writes/outbox.ts';
+import { partitionDaysOfAll } from '../record-columns.ts';
+import { BLOB_COLUMNS, bookedBlob, type BlobRow, type BookedBlob } from './due-blobs.ts';
+
+/** How far the walk over the newest blobs has come: in the order in which they were written. */
+export interface NewestPosition {
+  /** RFC 3339 with microseconds, or '-infinity' before the first blob. */
+  readonly at: string;
+  readonly tenant: string;
+  readonly name: string;
+}
+
+/** How far the walk over all blobs has come: in the order of their keys, again from the first after the last. */
+export interface AllPosition {
+  readonly tenant: string;
+  readonly container: string;
+  readonly name: string;
+}
+
+/** The next blobs that were written before an instant, with their positions' times. */
+export async function findNewest(
+  database: CrossTenantDatabase,
+  after: NewestPosition,
+  before: Date,
+  limit: number,
+): Promise<{ blobs: BookedBlob[]; next: NewestPosition | undefined }> {
+  const rows = await database.query<BlobRow>(
+    `select ${BLOB_COLUMNS} from ops.blobs
+      where deleted_at is null and created_at <= $1 and created_at >= $2::timestamptz
+        and (created_at, tenant_id, blob_name) > ($2::timestamptz, $3, $4)
+      order by created_at, tenant_id, blob_name limit $5`,
+    [before, after.at, after.tenant, after.name, limit],
+    { prepare: false },
+  );
+  const last = rows.at(-1);
+  const next =
+    last === undefined ? undefined : { at: last.created_at, tenant: last.tenant_id, name: last.blob_name };
+  return { blobs: rows.map(bookedBlob), next };
+}
+
+/**
+ * The next blobs of all, by key. `next` is where a page ended, also one whose blobs are all deleted or too young; undefined after
+ * the last blob.
+ */
+export async function findNext(
+  database: CrossTenantDatabase,
+  after: AllPosition,
+  before: Date,
+  limit: number,
+): Promise<{ blobs: BookedBlob[]; next: AllPosition | undefined }> {
+  const rows = await database.query<BlobRow & { readonly is_due: boolean }>(
+    `select ${BLOB_COLUMNS}, deleted_at is null and created_at <= $4 as is_due from ops.blobs
+      where (tenant_id, container_name, blob_name) > ($1, $2, $3)
+      order by tenant_id, container_name, blob_name limit $5`,
+    [after.tenant, after.container, after.name, before, limit],
+    { prepare: false },
+  );
+  const last = rows.at(-1);
+  const next =
+    last === undefined
+      ? undefined
+      : { tenant: last.tenant_id, container: last.container_name, name: last.blob_name };
+  return { blobs: rows.filter((row) => row.is_due).map(bookedBlob), next };
+}
+
+const KEYS = recordset({ tenant_id: 'text', container_name: 'text', blob_name: 'text', record_id: 'uuid' });
+
+function keysOf(blobs: readonly BookedBlob[]): string[] {
+  return KEYS.parameters(
+    blobs.map((blob) => ({
+      tenant_id: blob.tenantId,
+      container_name: blob.container,
+      blob_name: blob.name,
+      record_id: blob.recordId ?? null,
+    })),
+  );
+}
+
+/** Those of the blobs that the books still have: one that is gone from them too was deleted as it should be. */
+export async function stillBooked(
+  database: CrossTenantDatabase,
+  blobs: readonly BookedBlob[],
+): Promise<BookedBlob[]> {
+  if (blobs.length === 0) return [];
+  const rows = await database.query<{ name: string }>(
+    `select b.name from ${KEYS.from('g', 1)}
+      cross join lateral (
+        select b.tenant_id || '/' || b.container_name || '/' || b.blob_name as name from ops.blobs b
+         where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
+           and num_nulls(b.deleted_at) = 1 offset 0) b`,
+    keysOf(blobs),
+    { prepare: false },
+  );
+  const names = new Set(rows.map((row) => row.name));
+  return blobs.filter((blob) => names.has(`${blob.tenantId}/${blob.container}/${blob.name}`));
+}
+
+/**
+ * Writes down what was found out: blobs that were written again lie in the hot tier, and are due for a look at their tier; and
+ * what the tenants' trails are told.
+ */
+export async function bookVerified(
+  database: CrossTenantDatabase,
+  restored: readonly BookedBlob[],
+  told: readonly OutboxEntry[],
+  now: Date,
+): Promise<void> {
+  if (told.length === 0) return;
+  await inBatch(database, async (transaction) => {
+    await transaction.query(
+      `update ops.blobs b set access_tier = 'Hot', tier_changed_at = $1, next_check_at = $1 from ${KEYS.from('g', 2)}
+        where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name`,
+      [now, ...keysOf(restored)],
+    );
+    await transaction.query(
+      `update storage_records r set access_tier = 'Hot' from ${KEYS.from('g', 2)}
+        where r.tenant_id = g.tenant_id and r.id = g.record_id
+          and ($1::date[] is null or r.partition_day = any($1::date[]))`,
+      [partitionDaysOfAll(restored.flatMap(({ recordId }) => recordId ?? [])), ...keysOf(restored)],
+      { prepare: false },
+    );
+    await addToOutbox(transaction, told);
+  });
+}

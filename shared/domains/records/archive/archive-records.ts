@@ -22,7 +22,7 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
-import { blobSha256 } from '../blobs/blob-sha256.ts';
+import { blobSha256 } from './blob-sha256.ts';
 import { findStoredRecords } from './archivable-records.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';

@@ -6,7 +6,7 @@ import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { findStoredRecords } from '../archive/archivable-records.ts';
 import { archiveDocument } from '../archive/archive-document.ts';
 import { blobEvent } from './blob-events.ts';
-import { blobSha256 } from './blob-sha256.ts';
+import { blobSha256 } from '../archive/blob-sha256.ts';
 import type { BookedBlob } from './due-blobs.ts';
 import { bookVerified, findNewest, findNext, stillBooked } from './verified-blobs.ts';
 

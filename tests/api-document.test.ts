@@ -256,8 +256,8 @@ describe('the documentation page', () => {
     );
     expect(links).toEqual(['./openapi.json', './docs/scalar.js']);
     expect(page.body).not.toMatch(/https?:\/\//);
-    expect(page.body).toContain('"withDefaultFonts":false');
-    expect(page.body).toContain('"telemetry":false');
+    expect(page.body).toContain('"withDefaultFonts": false');
+    expect(page.body).toContain('"telemetry": false');
   });
 
   it('has its script from the build, cached by its ETag', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, beforeEach } from 'vitest';
 import { blobsVerify } from '../shared/domains/records/blobs/blobs-verify.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -51,6 +51,9 @@ const told = (action: string, name: string) =>
   );
 
 describe('a run that compares blobs', () => {
+  // A run looks at every recent blob: each test has its own.
+  beforeEach(() => app.admin.core`delete from ops.blobs`.then(() => undefined));
+
   it('writes a missing one again from its record, byte for byte, and tells the tenant', async () => {
     const { recordId, name, bytes } = await make();
     await app.admin.core`update ops.blobs set access_tier = 'Cool' where blob_name = ${name}`;

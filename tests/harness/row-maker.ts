@@ -45,9 +45,16 @@ export interface RowMaker {
 let made = 0;
 
 /**
- * A maker of rows. `mark`, of lower-case letters, digits and underscores, stands in what the samples call unique.
+ * A maker of rows. `mark`, of lower-case letters, digits and underscores, stands in what the samples call unique; `onCreated`
+ * is told of each row that was asked for over HTTP.
  */
-export function rowMaker(app: TestApp, tenantId: string, key: string, mark = 'sample'): RowMaker {
+export function rowMaker(
+  app: TestApp,
+  tenantId: string,
+  key: string,
+  mark = 'sample',
+  onCreated: (resource: Resource, answer: TestAnswer) => void = () => undefined,
+): RowMaker {
   const keyFor = (resource: Resource): string =>
     // What nobody writes is read by the tenant whose it is.
     resource.permissions.write !== undefined && writePermissionOf(resource) === 'platform:operate'
@@ -92,6 +99,7 @@ export function rowMaker(app: TestApp, tenantId: string, key: string, mark = 'sa
       return madeFrom(resource, from, row);
     }
     const answer = await post(resource, from);
+    onCreated(resource, answer);
     if (answer.status === 409) return undefined;
     if (answer.status !== 201)
       throw new Error(`no ${resource.one} was made: ${answer.status} ${JSON.stringify(answer.body)}`);

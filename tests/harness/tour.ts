@@ -67,8 +67,11 @@ export async function takeTour(app: TestApp): Promise<Stop[]> {
   await tourOrchestrations(owner);
   await tourMappings(app, owner);
   await tourAnalyses(owner);
-  await tourResources(app, (key) => send.bind(undefined, key));
-  await tourModelsAndHolds(app, owner, operator);
+  const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour', (resource, answer) => {
+    stops.push({ operation: `${resource.name}-create`, expected: 201, answer });
+  });
+  await tourResources(rows, (key) => send.bind(undefined, key));
+  await tourModelsAndHolds(rows, owner, operator);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
@@ -163,8 +166,7 @@ async function tourAnalyses(send: Send): Promise<void> {
 }
 
 /** The routes of every declared resource, on rows made from its sample. */
-async function tourResources(app: TestApp, sendAs: SendAs): Promise<void> {
-  const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour');
+async function tourResources(rows: RowMaker, sendAs: SendAs): Promise<void> {
   for (const resource of DECLARED) await tourResource(rows, resource, sendAs(rows.keyFor(resource)));
 }
 
@@ -200,8 +202,7 @@ function below(path: string): string {
 }
 
 /** What a model version and a legal hold have beside the routes of their resources. */
-async function tourModelsAndHolds(app: TestApp, owner: Send, operator: Send): Promise<void> {
-  const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour');
+async function tourModelsAndHolds(rows: RowMaker, owner: Send, operator: Send): Promise<void> {
   const model = await rows.make(modelVersions);
   const byName = `v1/models/${String(model.row['model_name'])}/versions/${String(model.row['version'])}`;
   await owner('models-read-version', 200, 'GET', byName);

@@ -86,13 +86,16 @@ async function resetBatch(
   tenantId: string | undefined,
 ): Promise<number> {
   // The timer passes over what somebody else holds; a request waits, since it needs the row.
-  const [condition, locking] =
-    tenantId === undefined ? ['$2::text is null', 'skip locked'] : ['tenant_id = $2', ''];
+  // The timer reads by what is due, or it would walk through all allowances; what waits for nobody can lock in any order.
+  const [condition, order, locking] =
+    tenantId === undefined
+      ? ['$2::text is null', 'next_reset_at', 'skip locked']
+      : ['tenant_id = $2', 'tenant_id, user_id, usage_type, reset_period', ''];
   const due = await transaction.query<DueAllowance>(
     `select tenant_id, user_id, usage_type, reset_period, anchor_date, current_usage, usage_limit, last_reset_at,
             next_reset_at
        from free_tier_usage where next_reset_at <= $1 and ${condition}
-      order by tenant_id, user_id, usage_type, reset_period limit ${BATCH} for update ${locking}`,
+      order by ${order} limit ${BATCH} for update ${locking}`,
     [now, tenantId ?? null],
   );
   if (due.length === 0) return 0;

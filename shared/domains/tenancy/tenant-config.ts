@@ -50,5 +50,10 @@ export type TenantConfig = z.output<typeof tenantConfigSchema>;
  * at all, of another build, count as the defaults.
  */
 export const storedTenantConfig = tenantConfigSchema
-  .extend({ callback: z.unknown().transform(() => null).prefault(null) })
+  .extend({
+    callback: z
+      .unknown()
+      .transform(() => null)
+      .prefault(null),
+  })
   .catch(() => tenantConfigSchema.parse({}));

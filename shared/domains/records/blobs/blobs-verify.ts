@@ -54,17 +54,24 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
   let at = (await job.position(position)) ?? START;
   // Saved after each batch: one that fails is compared again.
   const save = (changed: Partial<Position>): Promise<void> => job.savePosition((at = { ...at, ...changed }));
+  // A blob that both walks meet is compared, and counted, once.
+  const seen = new Set<string>();
+  const keyOf = ({ tenantId, container, name }: BookedBlob): string => [tenantId, container, name].join(' ');
   for (;;) {
     if (job.timeLeftMs() <= reserve) return 'partial';
     const { blobs, next } = await findNewest(database, at.newest, before, BATCH_SIZE);
     if (next === undefined) break;
+    for (const blob of blobs) seen.add(keyOf(blob));
     await verify(job, blobs);
     await save({ newest: next });
   }
   for (let compared = 0; compared < ALL_A_RUN; compared += BATCH_SIZE) {
     if (job.timeLeftMs() <= reserve) return 'partial';
     const { blobs, next } = await findNext(database, at.all, before, BATCH_SIZE);
-    await verify(job, blobs);
+    await verify(
+      job,
+      blobs.filter((blob) => !seen.has(keyOf(blob))),
+    );
     await save({ all: next ?? START.all });
     if (next === undefined) break;
   }

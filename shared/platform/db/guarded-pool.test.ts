@@ -158,6 +158,18 @@ describe('a pool whose connections are replaced', () => {
     expect(await short(database, 9)).toMatchObject([{ n: 9 }]);
   });
 
+  test('rejects together all that share an old one which cannot be made', async () => {
+    const { database, watched, wire } = await open(1);
+    wire.hold('up');
+    const startedAt = performance.now();
+    const all = Promise.allSettled(Array.from({ length: 8 }, (_, n) => short(database, n)));
+    watched.refresh();
+    expect(new Set((await all).map(({ status }) => status))).toEqual(new Set(['rejected']));
+    // An attempt to connect is given up after a second; eight of them, one after the other, would take eight.
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    wire.release();
+  });
+
   test('rejects what comes after its end', async () => {
     const { database, pool } = await open(1);
     await short(database, 0);

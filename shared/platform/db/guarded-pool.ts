@@ -84,8 +84,8 @@ interface Turn {
 
 /**
  * A pool that does not wait for a server that is away. Short statements share connections, up to a number each; every
- * other statement and every transaction has a connection alone. Whoever finds none waits here in line, never in the
- * driver, so that all who wait can be rejected at once, and nothing is lost when connections are replaced.
+ * other statement and every transaction has a connection alone. Whoever finds none waits in line here. All who wait, in
+ * line or behind others on a shared connection, are rejected as soon as the server is found away or the connection breaks.
  */
 export class GuardedPool {
   readonly #open: () => Pool;
@@ -143,11 +143,13 @@ export class GuardedPool {
     }
   }
 
-  /** The driver would connect again, and hand what is left of the lost connection to the next one's first statement. */
+  /**
+   * The driver would connect again for each of those who wait in it, one after the other, and hand what is left of the
+   * lost connection to the first of them. So it is ended, whether or not it was replaced before: all of them are rejected.
+   */
   #discard(connection: Connection): void {
     const at = this.#connections.indexOf(connection);
-    if (at < 0) return;
-    this.#connections.splice(at, 1);
+    if (at >= 0) this.#connections.splice(at, 1);
     void connection.end(0);
   }
 

@@ -1,6 +1,6 @@
 import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
-import { interleave, makeFigure, median } from './figures.ts';
+import { makeFigure, median } from './figures.ts';
 import { fillRecords } from './fill-records.ts';
 import { undisturbed } from './undisturbed.ts';
 
@@ -51,16 +51,26 @@ async function findFarPage(bench: BenchStack, first: string, rows: number): Prom
   return withLimit(far, PAGE_LIMIT);
 }
 
-/** The median time of a page, asked for one request after the other. */
-async function timePage(bench: BenchStack, url: string): Promise<number> {
-  const times: number[] = [];
-  for (let n = 0; n < REQUESTS_A_ROUND; n += 1) {
+/**
+ * The median times of two pages, asked for in turns: in blocks, whatever else the machine does would fall on one of them.
+ */
+async function timePages(
+  bench: BenchStack,
+  first: string,
+  far: string,
+): Promise<{ first: number; far: number }> {
+  const times = { first: [] as number[], far: [] as number[] };
+  const time = async (of: number[], url: string): Promise<void> => {
     const startedAt = performance.now();
     const page = await readPage(bench, url);
-    times.push(performance.now() - startedAt);
+    of.push(performance.now() - startedAt);
     if (page.rows !== PAGE_LIMIT) throw new Error(`a page has ${page.rows} rows`);
+  };
+  for (let n = 0; n < REQUESTS_A_ROUND; n += 1) {
+    await time(times.first, first);
+    await time(times.far, far);
   }
-  return median(times);
+  return { first: median(times.first), far: median(times.far) };
 }
 
 async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => void) {
@@ -68,21 +78,22 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   const first = `${bench.stack.baseUrl}/api/v1/records?limit=${PAGE_LIMIT}`;
   const far = await findFarPage(bench, first, sizes.rows);
   say(`  walked over ${sizes.rows} records in pages of ${WALK_LIMIT}`);
-  await timePage(bench, first);
-  await timePage(bench, far);
-  const values = await interleave(
-    sizes.rounds,
-    () => undisturbed(() => timePage(bench, first), say),
-    () => undisturbed(() => timePage(bench, far), say),
-  );
+  await timePages(bench, first, far); // until the host's code is compiled
+  const rounds: { first: number; far: number }[] = [];
+  for (let round = 0; round < sizes.rounds; round += 1)
+    rounds.push(await undisturbed(() => timePages(bench, first, far), say));
   return makeFigure({
     bench: 'far-page',
     name: `page at the end of ${sizes.rows.toLocaleString('en')} records ÷ the first one`,
-    candidate: { name: 'GET /records, by the cursor near the end', unit: 'ms', values: values.candidate },
-    baseline: { name: 'GET /records, first page', unit: 'ms', values: values.baseline },
-    target: { bound: 'at most', value: 1.5 },
+    candidate: {
+      name: 'GET /records, by the cursor near the end',
+      unit: 'ms',
+      values: rounds.map((round) => round.far),
+    },
+    baseline: { name: 'GET /records, first page', unit: 'ms', values: rounds.map((round) => round.first) },
+    target: { bound: 'at most', value: 1.2 },
     notes: [
-      `${PAGE_LIMIT} rows a page, of ${DAYS} days; each value the median of ${REQUESTS_A_ROUND} requests`,
+      `${PAGE_LIMIT} rows a page, of ${DAYS} days; asked for in turns, each value the median of ${REQUESTS_A_ROUND}`,
     ],
   });
 }

@@ -45,9 +45,10 @@ function sourceOf({ url, lineNumber, columnNumber }: z.output<typeof frame>): st
 
 /** Who a source belongs to: a package, a folder of shared/, or the development host. */
 function ownerOf(source: string): string {
-  const packaged = [...source.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].at(-1)?.[1];
+  // A package that was itself bundled has sources of its own in its map.
+  const packaged = [...source.matchAll(/(?:node_modules\/|webpack:\/\/)((?:@[^/]+\/)?[^/]+)/g)].at(-1)?.[1];
   if (packaged !== undefined) return packaged;
-  const own = /(?:^|\/)((?:shared\/[^/]+)|functions|dev\/host)\//.exec(source)?.[1];
+  const own = /(?:^|\/)(shared\/[^/]+\/[^/]+|functions|dev\/host)\//.exec(source)?.[1];
   return own ?? source.split('/').slice(-2).join('/');
 }
 

@@ -1,65 +1,139 @@
-import type { Bench } from './bench.ts';
+import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
-import { interleave, makeFigure } from './figures.ts';
+import { interleave, makeFigure, median } from './figures.ts';
+import { INSPECTABLE } from './host-inspector.ts';
 import { LoadClient } from './load/client.ts';
 import type { LoadOrder } from './load/protocol.ts';
+import { makeTenants, TENANTS } from './many-tenants.ts';
+import { pgbenchRound } from './pgbench-round.ts';
+import { profileHost } from './profile-host.ts';
+import { readPage, readRecord } from './textbook.ts';
 import { undisturbed } from './undisturbed.ts';
-import { recordMappings } from './write.ts';
+import { CONNECTIONS, recordMappings } from './record-mappings.ts';
+import path from 'node:path';
 
-const CONNECTIONS = 32;
 const WARM_UP_S = 6;
 /** Records that are read in turn: more than one page of memory, less than a cache could not hold. */
 const RECORDS = 2_000;
+/** Rows of a list's page, the usual number. */
+const PAGE_LIMIT = 50;
 
-async function readRecords(bench: BenchStack, seconds: number): Promise<LoadOrder> {
-  const rows = await bench.core<{ id: string }[]>`
-    select id from storage_records where tenant_id = 'acme' order by created_at desc limit ${RECORDS}`;
+type Targets = Extract<LoadOrder['request'], { kind: 'read' }>['targets'];
+
+interface RecordRow {
+  readonly tenant_id: string;
+  readonly id: string;
+  readonly partition_day: string;
+}
+
+/** Of the newest records, one after the other, of whatever tenant. */
+function newestRecords(bench: BenchStack, tenants: 'acme' | 'others'): Promise<RecordRow[]> {
+  return bench.core<RecordRow[]>`
+    select tenant_id, id, partition_day::text as partition_day from storage_records
+     where (tenant_id = 'acme') = ${tenants === 'acme'} order by created_at desc limit ${RECORDS}`;
+}
+
+/** Has records written, and answers what to read: acme's, and those of many tenants with each one's key. */
+async function prepare(bench: BenchStack, client: LoadClient) {
+  const keys = await makeTenants(bench);
+  await client.run(recordMappings(bench, WARM_UP_S));
+  await client.run(recordMappings(bench, WARM_UP_S, { keys }));
+  await bench.drainOutbox();
+  const [own, others] = [await newestRecords(bench, 'acme'), await newestRecords(bench, 'others')];
+  const target = (key: string, { id }: RecordRow) => ({ key, path: `/api/v1/records/${id}` });
+  const [first] = own;
+  if (first === undefined || others.length === 0) throw new Error('there are no records to read');
   return {
-    ports: bench.ports,
-    key: bench.stack.keys.tenants.acme.reader,
-    connections: CONNECTIONS,
-    seconds,
-    request: { kind: 'read', paths: rows.map(({ id }) => `/api/v1/records/${id}`) },
+    first,
+    one: own.map((row) => target(bench.stack.keys.tenants.acme.reader, row)),
+    many: others.map((row) => target(keys[Number(row.tenant_id.replace('tenant-', ''))] ?? '', row)),
+    page: [{ key: bench.stack.keys.tenants.acme.reader, path: `/api/v1/records?limit=${PAGE_LIMIT}` }],
   };
 }
 
-/** What a read of a record costs beside its write. */
+interface Reads {
+  readonly name: string;
+  readonly targets: Targets;
+  readonly baseline: { readonly name: string; readonly script: string };
+  readonly target?: { readonly bound: 'at least'; readonly value: number };
+}
+
+async function measure(
+  bench: BenchStack,
+  client: LoadClient,
+  reads: Reads,
+  sizes: Sizes,
+  say: (line: string) => void,
+) {
+  const order = (seconds: number): LoadOrder => ({
+    ports: bench.ports,
+    connections: CONNECTIONS,
+    seconds,
+    request: { kind: 'read', targets: reads.targets },
+  });
+  await client.run(order(WARM_UP_S));
+  const costs: Record<string, number>[] = [];
+  const values = await interleave(
+    sizes.rounds,
+    () => undisturbed(() => pgbenchRound(bench, reads.baseline.script, CONNECTIONS, sizes.secondsEach), say),
+    () =>
+      undisturbed(async () => {
+        const meter = bench.meter();
+        const { perSecond, answers, cpuSeconds } = await client.run(order(sizes.secondsEach));
+        const spent = Object.entries({ ...meter.seconds(), client: cpuSeconds });
+        costs.push(Object.fromEntries(spent.map(([name, value]) => [name, (value / answers) * 1e6])));
+        return perSecond;
+      }, say),
+  );
+  const cost = (name: string): string => median(costs.map((one) => one[name] ?? 0)).toFixed(0);
+  const micros = Object.keys(costs[0] ?? {}).map((name) => `${name} ${cost(name)}`);
+  const notes = [`µs of processor a read: ${micros.join(', ')}`];
+  say(`  ${reads.name}: ${median(values.candidate).toFixed(0)}/s, ${notes.join('; ')}`);
+  if (sizes.profileFolder !== undefined) {
+    const load = client.run(order(sizes.secondsEach + 1));
+    const file = path.join(sizes.profileFolder, `${reads.name.replaceAll(/\W+/g, '-')}.cpuprofile`);
+    say(`  profile of the host: ${await profileHost(bench.stack, sizes.secondsEach, file)}`);
+    await load;
+  }
+  return makeFigure({
+    bench: 'read',
+    name: `${reads.name} ÷ the same by pgbench`,
+    candidate: { name: `${reads.name}, ${CONNECTIONS} connections`, unit: '/s', values: values.candidate },
+    baseline: { name: reads.baseline.name, unit: '/s', values: values.baseline },
+    ...(reads.target === undefined ? {} : { target: reads.target }),
+    notes,
+  });
+}
+
+/** What a read over HTTP costs beside the bare transaction. */
 export const readBench: Bench = {
   name: 'read',
-  what: 'GET /records/{id} ÷ POST /mappings, both over HTTP with 32 connections',
+  what: 'GET /records/{id} and a page of GET /records over HTTP ÷ the same reads by pgbench',
   byDefault: true,
   async run(sizes, say) {
-    const bench = await startBenchStack('http alone');
+    const bench = await startBenchStack('http alone', {
+      settings: sizes.profileFolder === undefined ? {} : INSPECTABLE,
+    });
     const client = await LoadClient.start();
     try {
-      await client.run(recordMappings(bench, WARM_UP_S));
-      await bench.drainOutbox();
-      const order = await readRecords(bench, sizes.secondsEach);
-      await client.run({ ...order, seconds: WARM_UP_S });
-      const values = await interleave(
-        sizes.rounds,
-        async () => {
-          await bench.settle();
-          const order = recordMappings(bench, sizes.secondsEach);
-          const { perSecond } = await undisturbed(() => client.run(order), say);
-          await bench.drainOutbox();
-          return perSecond;
-        },
-        async () => (await undisturbed(() => client.run(order), say)).perSecond,
-      );
-      say(`  reads ${values.candidate.map((rate) => rate.toFixed(0)).join(', ')}/s`);
-      return [
-        makeFigure({
-          bench: 'read',
-          name: 'GET /records/{id} ÷ POST /mappings',
-          candidate: { name: 'GET /records/{id}, 32 connections', unit: '/s', values: values.candidate },
-          baseline: {
-            name: 'POST /mappings with response, 32 connections',
-            unit: '/s',
-            values: values.baseline,
-          },
-        }),
+      const { first, one, many, page } = await prepare(bench, client);
+      const byId = {
+        name: 'pgbench: begin, set_config, select by tenant, id and day, commit',
+        script: readRecord(first.id, first.partition_day),
+      };
+      const byPage = {
+        name: `pgbench: begin, set_config, select ${PAGE_LIMIT} rows of the day, commit`,
+        script: readPage(first.partition_day, PAGE_LIMIT),
+      };
+      const target = { bound: 'at least', value: 0.4 } as const;
+      const all: readonly Reads[] = [
+        { name: 'GET /records/{id}', targets: one, baseline: byId, target },
+        { name: `GET /records/{id} of ${TENANTS} tenants`, targets: many, baseline: byId, target },
+        { name: `GET /records, ${PAGE_LIMIT} rows`, targets: page, baseline: byPage },
       ];
+      const figures = [];
+      for (const reads of all) figures.push(await measure(bench, client, reads, sizes, say));
+      return figures;
     } finally {
       await client.stop();
       await bench.stop();

@@ -15,10 +15,12 @@ import { quoteFigures } from './quote-figures.ts';
 import { readBench } from './read.ts';
 import { soakBench } from './soak.ts';
 import { describeFigures, writeResults } from './report.ts';
+import { tailBench } from './tail.ts';
 import { writeBench } from './write.ts';
 
 const BENCHES: readonly Bench[] = [
   writeBench,
+  tailBench,
   coldStartBench,
   readBench,
   farPageBench,

@@ -6,7 +6,7 @@ import { makeFigure, median, slope } from './figures.ts';
 import { HostInspector, INSPECTABLE } from './host-inspector.ts';
 import { LoadClient } from './load/client.ts';
 import type { LoadResult } from './load/protocol.ts';
-import { recordMappings } from './write.ts';
+import { recordMappings } from './record-mappings.ts';
 
 const WARM_UP_S = 15;
 const TOP_RATE_S = 10;
@@ -52,11 +52,11 @@ async function soak(bench: BenchStack, client: LoadClient, sizes: Sizes, say: (l
   const results: LoadResult[] = [];
   try {
     // What the first minute of load fills (pools, caches, compiled code) is no leak.
-    await client.run(recordMappings(bench, SLICE_S, rate));
+    await client.run(recordMappings(bench, SLICE_S, { rate }));
     looks.push(await lookAt(bench, inspector));
     const endsAt = Date.now() + sizes.soakMinutes * 60_000;
     while (Date.now() < endsAt) {
-      results.push(await client.run(recordMappings(bench, SLICE_S, rate)));
+      results.push(await client.run(recordMappings(bench, SLICE_S, { rate })));
       looks.push(await lookAt(bench, inspector));
       const [result, look] = [results.at(-1), looks.at(-1)];
       say(

@@ -86,3 +86,22 @@ export const SAME_ROWS = forPgbench(
 
 /** The textbook transaction: begin, the tenant, the record, the outbox row, commit. Five round trips. */
 export const TEXTBOOK = forPgbench([BEGIN, RECORD, OUTBOX, 'commit;', ''].join('\n'));
+
+const READ_COLUMNS =
+  `id, tenant_id, detector, model_version, mapped_data, metadata, timestamp, source_table, source_id,
+  encrypted, container_name, blob_url, encode(blob_sha256, 'hex') as blob_sha256, access_tier, archived_at, azure_region,
+  resource_group, created_at, expires_at`.replaceAll('\n', ' ');
+
+/** One record by tenant, id and day, in a transaction that names the tenant: four round trips. */
+export function readRecord(id: string, day: string): string {
+  const select = `select ${READ_COLUMNS} from storage_records where tenant_id = 'acme' and id = '${id}' and partition_day = '${day}';`;
+  return forPgbench([BEGIN, select, 'commit;', ''].join('\n'));
+}
+
+/** A page of a day's records, the newest first, in a transaction that names the tenant. */
+export function readPage(day: string, rows: number): string {
+  const select =
+    `select ${READ_COLUMNS} from storage_records where tenant_id = 'acme' and partition_day = '${day}'` +
+    ` order by created_at desc, id desc limit ${rows};`;
+  return forPgbench([BEGIN, select, 'commit;', ''].join('\n'));
+}

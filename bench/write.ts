@@ -1,53 +1,37 @@
 import path from 'node:path';
 import type { Bench, Sizes } from './bench.ts';
-import { benchFolder, startBenchStack, type BenchStack } from './bench-stack.ts';
-import { interleave, makeFigure, median } from './figures.ts';
-import { LoadClient } from './load/client.ts';
-import type { LoadOrder } from './load/protocol.ts';
-import { mappingBody, MARKER } from './mapping-body.ts';
-import { runPgbench } from './pgbench.ts';
+import { startBenchStack, type BenchStack } from './bench-stack.ts';
+import { interleave, makeFigure, median, type Figure } from './figures.ts';
 import { INSPECTABLE } from './host-inspector.ts';
+import { LoadClient } from './load/client.ts';
+import { makeTenants, TENANTS } from './many-tenants.ts';
+import { startPeer, type Peer } from './peer/start-peer.ts';
 import { profileHost } from './profile-host.ts';
+import { CONNECTIONS, recordMappings } from './record-mappings.ts';
 import { SAME_ROWS, TEXTBOOK } from './textbook.ts';
 import { undisturbed } from './undisturbed.ts';
+import { describeCosts, transactionRound, writeRound, type WriteRound } from './write-round.ts';
 
-const CONNECTIONS = 32;
 /** Until the host's code is compiled and its caches are filled. */
 const WARM_UP_S = 8;
 
-/** An order that records mappings as fast as 32 connections go. */
-export function recordMappings(bench: BenchStack, seconds: number, rate?: number): LoadOrder {
-  const { stack, ports } = bench;
-  return {
-    ports,
-    key: stack.keys.tenants.acme.writer,
-    connections: CONNECTIONS,
-    seconds,
-    ...(rate === undefined ? {} : { rate }),
-    request: { kind: 'record-mapping', path: '/api/v1/mappings', body: mappingBody(), marker: MARKER },
-  };
+/** What the rounds of a run measure with. */
+interface Setting {
+  readonly bench: BenchStack;
+  readonly client: LoadClient;
+  readonly peer: Peer;
+  /** Of many tenants. */
+  readonly keys: readonly string[];
+  readonly sizes: Sizes;
+  readonly say: (line: string) => void;
 }
 
-/** A round of pgbench on a server that has nothing left to do of the round before. */
-async function pgbench(bench: BenchStack, script: string, clients: number, seconds: number): Promise<number> {
-  await bench.settle();
-  return runPgbench({
-    url: bench.stack.settings['CORE_DATABASE_URL'] ?? '',
-    file: path.join(benchFolder(), 'transaction.sql'),
-    script,
-    clients,
-    seconds,
-  });
-}
-
-async function chooseClients(
-  bench: BenchStack,
-  seconds: number,
-  say: (line: string) => void,
-): Promise<number> {
+/** The number of clients that pgbench is fastest with. */
+async function chooseClients({ bench, sizes, say }: Setting): Promise<number> {
   const rates = new Map<number, number>();
   for (const clients of [16, 32]) {
-    rates.set(clients, await undisturbed(() => pgbench(bench, TEXTBOOK, clients, seconds), say));
+    const round = () => transactionRound(bench, TEXTBOOK, clients, sizes.secondsEach);
+    rates.set(clients, (await undisturbed(round, say)).perSecond);
   }
   say(
     `  pgbench: ${[...rates].map(([clients, rate]) => `${clients} clients ${rate.toFixed(0)}/s`).join(', ')}`,
@@ -55,119 +39,158 @@ async function chooseClients(
   return (rates.get(16) ?? 0) > (rates.get(32) ?? 0) ? 16 : 32;
 }
 
-/** A round of writes over HTTP, and what it took. */
-interface WriteRound {
-  readonly perSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  /** Microseconds of processor time a write, by process. */
-  readonly micros: Readonly<Record<string, number>>;
-  /** Of the round's outbox rows, the share that was not published when it ended. */
-  readonly unpublished: number;
+/** The values of each round, side by side. */
+interface Rounds {
+  readonly textbook: { perSecond: number; postgresMicros: number }[];
+  readonly sameRows: number[];
+  readonly one: WriteRound[];
+  readonly many: WriteRound[];
+  readonly peer: number[];
 }
 
-async function writeRound(bench: BenchStack, client: LoadClient, seconds: number): Promise<WriteRound> {
-  await bench.settle();
-  const meter = bench.meter();
-  const result = await client.run(recordMappings(bench, seconds));
-  const spent = { ...meter.seconds(), client: result.cpuSeconds };
-  const unpublished = (await bench.outboxRows()) / result.answers;
-  await bench.drainOutbox();
-  const micros = Object.fromEntries(
-    Object.entries(spent).map(([name, value]) => [name, (value / result.answers) * 1e6]),
-  );
-  const { perSecond, p50Ms, p99Ms } = result;
-  return { perSecond, p50Ms, p99Ms, micros, unpublished };
-}
-
-function describeCosts(rounds: readonly WriteRound[]): string {
-  const names = Object.keys(rounds[0]?.micros ?? {});
-  const middle = (name: string): number => median(rounds.map((round) => round.micros[name] ?? 0));
-  return `µs of processor a write: ${names.map((name) => `${name} ${middle(name).toFixed(0)}`).join(', ')}`;
-}
-
-async function measure(bench: BenchStack, client: LoadClient, sizes: Sizes, say: (line: string) => void) {
+async function runRounds(setting: Setting, clients: number): Promise<Rounds> {
+  const { bench, client, peer, keys, sizes, say } = setting;
   const { secondsEach } = sizes;
+  const rounds: Rounds = { textbook: [], sameRows: [], one: [], many: [], peer: [] };
+  const write = async (name: string, options: Parameters<typeof writeRound>[3]): Promise<WriteRound> => {
+    const round = await undisturbed(() => writeRound(bench, client, secondsEach, options), say);
+    const { perSecond, p50Ms, p99Ms } = round;
+    say(`  ${name} ${perSecond.toFixed(0)}/s, p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
+    say(`    ${describeCosts([round])}`);
+    return round;
+  };
+  await interleave(
+    sizes.rounds,
+    async () => {
+      const round = () => transactionRound(bench, TEXTBOOK, clients, secondsEach);
+      const { perSecond, postgresMicros } = await undisturbed(round, say);
+      rounds.textbook.push({ perSecond, postgresMicros });
+      say(`  pgbench ${perSecond.toFixed(0)}/s, PostgreSQL ${postgresMicros.toFixed(0)} µs a transaction`);
+      rounds.peer.push((await write('peer', { ports: [peer.port] })).perSecond);
+      return perSecond;
+    },
+    async () => {
+      rounds.one.push(await write('one tenant', {}));
+      rounds.many.push(await write(`${TENANTS} tenants`, { keys }));
+      const round = () => transactionRound(bench, SAME_ROWS, clients, Math.ceil(secondsEach / 2));
+      rounds.sameRows.push((await undisturbed(round, say)).perSecond);
+      return 0;
+    },
+  );
+  return rounds;
+}
+
+async function measure(setting: Setting): Promise<Figure[]> {
+  const { bench, client, peer, keys } = setting;
   const [durability] = await bench.core<{ text: string }[]>`
     select 'fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit') as text`;
   await client.run(recordMappings(bench, WARM_UP_S));
+  await client.run(recordMappings(bench, WARM_UP_S, { keys }));
+  await client.run(recordMappings(bench, WARM_UP_S, { ports: [peer.port] }));
   await bench.drainOutbox();
-  const clients = await chooseClients(bench, secondsEach, say);
-  const rounds: WriteRound[] = [];
-  const sameRows: number[] = [];
-  const values = await interleave(
-    sizes.rounds,
-    async () => {
-      const rate = await undisturbed(() => pgbench(bench, TEXTBOOK, clients, secondsEach), say);
-      say(`  pgbench ${rate.toFixed(0)}/s`);
-      return rate;
-    },
-    async () => {
-      const round = await undisturbed(() => writeRound(bench, client, secondsEach), say);
-      rounds.push(round);
-      const { perSecond, p50Ms, p99Ms } = round;
-      say(`  host ${perSecond.toFixed(0)}/s, p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
-      say(`    ${describeCosts([round])}`);
-      sameRows.push(
-        await undisturbed(() => pgbench(bench, SAME_ROWS, clients, Math.ceil(secondsEach / 2)), say),
-      );
-      return perSecond;
-    },
-  );
-  const candidate = {
-    name: 'POST /mappings with response, 32 connections',
+  const clients = await chooseClients(setting);
+  const rounds = await runRounds(setting, clients);
+  const rates = (of: readonly WriteRound[]): number[] => of.map(({ perSecond }) => perSecond);
+  const one = {
+    name: `POST /mappings with response, ${CONNECTIONS} connections`,
     unit: '/s',
-    values: values.candidate,
+    values: rates(rounds.one),
   };
-  const p99 = median(rounds.map((round) => round.p99Ms)).toFixed(1);
-  const unpublished = (median(rounds.map((round) => round.unpublished)) * 100).toFixed(0);
+  const textbook = 'pgbench: begin, set_config, record, outbox, commit';
+  const p99 = median(rounds.one.map((round) => round.p99Ms)).toFixed(1);
+  const unpublished = (median(rounds.one.map((round) => round.unpublished)) * 100).toFixed(0);
   return [
     makeFigure({
       bench: 'write',
       name: 'POST /mappings ÷ textbook transaction',
-      candidate,
+      candidate: one,
       baseline: {
-        name: 'pgbench: begin, set_config, record, outbox, commit',
+        name: textbook,
         unit: '/s',
-        values: values.baseline,
+        values: rounds.textbook.map(({ perSecond }) => perSecond),
       },
       target: { bound: 'at least', value: 0.65 },
       notes: [
         `both: ${durability?.text ?? ''}; pgbench at its best: ${clients} clients, 2 threads`,
-        describeCosts(rounds),
+        describeCosts(rounds.one),
         `p99 ${p99} ms; ${unpublished} % of a round's events were still to be published at its end`,
       ],
     }),
     makeFigure({
       bench: 'write',
+      name: 'PostgreSQL’s processor time a write ÷ of a textbook transaction',
+      candidate: {
+        name: 'POST /mappings',
+        unit: 'µs',
+        values: rounds.one.map(({ micros }) => micros['PostgreSQL'] ?? Number.NaN),
+      },
+      baseline: {
+        name: textbook,
+        unit: 'µs',
+        values: rounds.textbook.map(({ postgresMicros }) => postgresMicros),
+      },
+      target: { bound: 'at most', value: 0.5 },
+      notes: ['what does not scale out with the functions hosts'],
+    }),
+    makeFigure({
+      bench: 'write',
+      name: 'POST /mappings ÷ Fastify and pg with the textbook transaction',
+      candidate: one,
+      baseline: { name: 'bench/peer, over HTTP', unit: '/s', values: rounds.peer },
+      target: { bound: 'at least', value: 1 },
+      notes: [
+        'the peer writes two of the five rows, and knows no credential, idempotency, sealing or metering',
+      ],
+    }),
+    makeFigure({
+      bench: 'write',
+      name: `POST /mappings of ${TENANTS} tenants ÷ of one`,
+      candidate: { name: `${TENANTS} tenants in turn, default keys`, unit: '/s', values: rates(rounds.many) },
+      baseline: one,
+      target: { bound: 'at least', value: 0.85 },
+      notes: [describeCosts(rounds.many)],
+    }),
+    makeFigure({
+      bench: 'write',
       name: 'POST /mappings ÷ all its rows by pgbench',
-      candidate,
-      baseline: { name: 'pgbench: the same with all five rows of a mapping', unit: '/s', values: sameRows },
+      candidate: one,
+      baseline: {
+        name: 'pgbench: the same with all five rows of a mapping',
+        unit: '/s',
+        values: rounds.sameRows,
+      },
       notes: ['the textbook transaction writes two of the five rows that a recorded mapping leaves'],
     }),
   ];
 }
 
+async function profile({ bench, client, keys, sizes, say }: Setting, folder: string): Promise<void> {
+  for (const [name, options] of Object.entries({ write: {}, 'write-many': { keys } })) {
+    const load = client.run(recordMappings(bench, sizes.secondsEach + 1, options));
+    const file = path.join(folder, `${name}.cpuprofile`);
+    say(`  profile of the host, ${name}: ${await profileHost(bench.stack, sizes.secondsEach, file)}`);
+    await load;
+  }
+}
+
 /** What a record costs: the whole of a write over HTTP beside the bare transaction. */
 export const writeBench: Bench = {
   name: 'write',
-  what: 'POST /mappings with its response over HTTP ÷ the textbook transaction by pgbench',
+  what: 'POST /mappings with its response over HTTP ÷ the textbook transaction by pgbench and by a plain service',
   byDefault: true,
   async run(sizes, say) {
     const bench = await startBenchStack('http alone', {
       settings: sizes.profileFolder === undefined ? {} : INSPECTABLE,
     });
     const client = await LoadClient.start();
+    const peer = await startPeer(bench);
     try {
-      const figures = await measure(bench, client, sizes, say);
-      if (sizes.profileFolder !== undefined) {
-        const load = client.run(recordMappings(bench, sizes.secondsEach + 1));
-        const file = path.join(sizes.profileFolder, 'write.cpuprofile');
-        say(`  profile of the host: ${await profileHost(bench.stack, sizes.secondsEach, file)}`);
-        await load;
-      }
+      const setting = { bench, client, peer, keys: await makeTenants(bench), sizes, say };
+      const figures = await measure(setting);
+      if (sizes.profileFolder !== undefined) await profile(setting, sizes.profileFolder);
       return figures;
     } finally {
+      await peer.stop();
       await client.stop();
       await bench.stop();
     }

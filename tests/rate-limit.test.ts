@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
 import { startRedis } from '../dev/redis/start-redis.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { Cache } from '../shared/platform/cache/cache.ts';
+import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
 import { takeTour } from './harness/tour.ts';
 
 // A Redis of this file's own: it is to die.
@@ -79,6 +81,22 @@ describe('a key’s allowance', () => {
     ]);
     const allowed = (statuses(here)[200] ?? 0) + there.filter((verdict) => verdict.allowed).length;
     expect(allowed).toBe(10);
+  });
+
+  it('is granted to the last request, though instances borrow several at a time', async () => {
+    const cache = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
+    onTestFinished(() => cache.close());
+    const keyId = (await keyWith(1)).split('_')[2] ?? '';
+    // No multiple of a loan: the last one is granted in part.
+    const limits = { hour: 1_005, day: 1_000_000, tenantHour: null };
+    let granted = 0;
+    let open = [app.services.rateLimiter, new RateLimiter(cache)];
+    while (open.length > 0) {
+      const verdicts = await Promise.all(open.map((limiter) => limiter.take('acme', keyId, limits)));
+      granted += verdicts.filter(({ allowed }) => allowed).length;
+      open = open.filter((_, n) => verdicts[n]?.allowed === true);
+    }
+    expect(granted).toBe(limits.hour);
   });
 
   it('is the key’s own: another key of the tenant has all of its', async () => {

@@ -3,7 +3,7 @@
 import Module from 'node:module';
 import { pathToFileURL } from 'node:url';
 
-const [, , main, name] = process.argv;
+const [, , main, name, given = '{}'] = process.argv;
 const callbacks = new Map();
 let model;
 const core = {
@@ -25,8 +25,8 @@ Module.prototype.require = function require(id) {
 };
 await import(pathToFileURL(main).href);
 const registeredMs = performance.now();
-const request = { method: 'GET', url: 'http://127.0.0.1/', params: {} };
-Object.assign(request, { headers: new Headers(), query: new URLSearchParams() });
+const { url = 'http://127.0.0.1/', headers = {}, params = {} } = JSON.parse(given);
+const request = { method: 'GET', url, params, headers: new Headers(headers), query: new URLSearchParams() };
 const { status } = await callbacks.get(name)(request, {});
 const answeredMs = performance.now();
 process.stdout.write(`${JSON.stringify({ registeredMs, answeredMs, status, functions: callbacks.size })}\n`);

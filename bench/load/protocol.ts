@@ -4,15 +4,24 @@ import { z } from 'zod';
 export const loadOrder = z.object({
   /** Of the hosts, among which the connections are shared out. */
   ports: z.array(z.int()).min(1),
-  key: z.string(),
   connections: z.int(),
   seconds: z.number(),
   /** Requests a second, all connections together; as many as there are answers for unless said. */
   rate: z.number().optional(),
   request: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('record-mapping'), path: z.string(), body: z.string(), marker: z.string() }),
-    /** Reads one path after the other, over and over. */
-    z.object({ kind: z.literal('read'), paths: z.array(z.string()).min(1) }),
+    /** Writes with one key after the other: each key's tenant gets its turn. */
+    z.object({
+      kind: z.literal('record-mapping'),
+      keys: z.array(z.string()).min(1),
+      path: z.string(),
+      body: z.string(),
+      marker: z.string(),
+    }),
+    /** Reads one target after the other, over and over. */
+    z.object({
+      kind: z.literal('read'),
+      targets: z.array(z.object({ key: z.string(), path: z.string() })).min(1),
+    }),
   ]),
 });
 /** One run of the load client. */

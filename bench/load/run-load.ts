@@ -11,23 +11,23 @@ const REQUEST_DIGITS = NUMBER_LENGTH - PROCESS_DIGITS.length;
 /** Gives a connection its next request. */
 type NextRequest = () => Buffer;
 
-function headOf(method: string, path: string, order: LoadOrder, more: readonly string[]): string {
-  const lines = [`${method} ${path} HTTP/1.1`, 'host: 127.0.0.1', `authorization: Bearer ${order.key}`];
+function headOf(method: string, path: string, key: string, more: readonly string[]): string {
+  const lines = [`${method} ${path} HTTP/1.1`, 'host: 127.0.0.1', `authorization: Bearer ${key}`];
   return [...lines, ...more, '', ''].join('\r\n');
 }
 
-/**
- * Requests that record a mapping, each with an idempotency key and a source of its own. A connection has one buffer,
- * in which the number is written over: to build a request anew would cost more than to send it.
- */
-function recordingRequests(
-  order: LoadOrder,
-  request: Extract<LoadOrder['request'], { kind: 'record-mapping' }>,
-  first: number,
-): NextRequest {
+type RecordingRequest = Extract<LoadOrder['request'], { kind: 'record-mapping' }>;
+
+/** A key's request, and where its numbers stand. */
+interface Template {
+  readonly bytes: Buffer;
+  readonly places: readonly number[];
+}
+
+function templateOf(request: RecordingRequest, key: string): Template {
   const zeros = '0'.repeat(NUMBER_LENGTH);
   const body = request.body.replaceAll(request.marker, zeros);
-  const head = headOf('POST', request.path, order, [
+  const head = headOf('POST', request.path, key, [
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
     `idempotency-key: ${request.marker}-${zeros}`,
@@ -35,28 +35,51 @@ function recordingRequests(
   const bytes = Buffer.from(head + body);
   const places: number[] = [];
   for (let at = bytes.indexOf(zeros); at >= 0; at = bytes.indexOf(zeros, at + NUMBER_LENGTH)) places.push(at);
+  return { bytes, places };
+}
+
+/** One of a list, by a number that may be larger than the list is long. */
+function nth<T>(list: readonly T[], n: number): T {
+  const one = list[n % list.length];
+  if (one === undefined) throw new Error('there is nothing to send');
+  return one;
+}
+
+/**
+ * Requests that record a mapping, each with an idempotency key and a source of its own. A connection has one buffer
+ * for each API key, in which the number is written over: to build each request would cost more than to send it.
+ */
+function recordingRequests(request: RecordingRequest, first: number): NextRequest {
+  const templates = new Map<string, Template>();
   let number = first;
   return () => {
     number += 1;
+    const key = nth(request.keys, number);
+    let template = templates.get(key);
+    if (template === undefined) {
+      template = templateOf(request, key);
+      templates.set(key, template);
+    }
     const digits = PROCESS_DIGITS + String(number).padStart(REQUEST_DIGITS, '0');
-    for (const at of places) bytes.write(digits, at, 'latin1');
-    return bytes;
+    for (const at of template.places) template.bytes.write(digits, at, 'latin1');
+    return template.bytes;
   };
 }
 
-function readingRequests(order: LoadOrder, paths: readonly string[], first: number): NextRequest {
-  const requests = paths.map((path) => Buffer.from(headOf('GET', path, order, [])));
+function readingRequests(
+  { targets }: Extract<LoadOrder['request'], { kind: 'read' }>,
+  first: number,
+): NextRequest {
+  const requests = targets.map(({ key, path }) => Buffer.from(headOf('GET', path, key, [])));
   let next = first;
   return () => {
-    next = (next + 1) % requests.length;
-    const request = requests[next];
-    if (request === undefined) throw new Error('nothing to read');
-    return request;
+    next += 1;
+    return nth(requests, next);
   };
 }
 
-/** Numbers of one connection; a run of one connection never sends as many. */
-const NUMBERS_EACH = 1_000_000_000;
+/** Numbers of one connection; a run of one connection never sends as many. A prime: connections begin at different keys. */
+const NUMBERS_EACH = 1_000_000_007;
 let connectionsMade = 0;
 
 function requestsOf(order: LoadOrder): NextRequest {
@@ -64,9 +87,9 @@ function requestsOf(order: LoadOrder): NextRequest {
   connectionsMade += 1;
   switch (request.kind) {
     case 'record-mapping':
-      return recordingRequests(order, request, connectionsMade * NUMBERS_EACH);
+      return recordingRequests(request, connectionsMade * NUMBERS_EACH);
     case 'read':
-      return readingRequests(order, request.paths, (connectionsMade * 7919) % request.paths.length);
+      return readingRequests(request, connectionsMade * 7919);
     default:
       return request satisfies never;
   }
@@ -81,12 +104,6 @@ interface Run {
   readonly endsAt: number;
   answers: number;
   lastAt: number;
-}
-
-function portOf({ ports }: LoadOrder, lane: number): number {
-  const port = ports[lane % ports.length];
-  if (port === undefined) throw new Error('no port to connect to');
-  return port;
 }
 
 /** Drives one connection until the run's end; resolves with the answer that came last. */
@@ -116,7 +133,7 @@ function drive(run: Run, lane: number): Promise<void> {
       } else if (gapMs === 0 || dueAt <= now) send();
       else setTimeout(send, dueAt - now);
     };
-    LoadConnection.open(portOf(order, lane), onAnswer, reject).then((opened) => {
+    LoadConnection.open(nth(order.ports, lane), onAnswer, reject).then((opened) => {
       connection = opened;
       const wait = dueAt - performance.now();
       if (gapMs > 0 && wait > 0) setTimeout(send, wait);

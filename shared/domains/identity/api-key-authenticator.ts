@@ -102,6 +102,7 @@ export class ApiKeyAuthenticator implements Authenticator {
                 k.expires_at, k.revoked_at
            from api_keys k where k.key_id = $1`,
         [keyId],
+        { short: true },
       );
       return row ?? null;
     });

@@ -1,11 +1,18 @@
 import { numbered, when, type Condition, type PageRequest } from '../../platform/db/keyset.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import { cursorScope, LIMIT_DEFAULT, pageReply, readPage } from '../../platform/http/pagination.ts';
 import type { Reply } from '../../platform/call/reply.ts';
 import { utcDay } from '../../platform/time/clock.ts';
-import { KEPT_DAY, RECORD_COLUMNS } from './record-columns.ts';
-import { firstWindow, isBeyond, widerWindows, type DaySpan, type DayWindow } from './record-windows.ts';
+import { daysAsText, KEPT_DAY, RECORD_COLUMNS } from './record-columns.ts';
+import {
+  FIRST_WINDOW_DAYS,
+  firstWindow,
+  isBeyond,
+  widerWindows,
+  type DaySpan,
+  type DayWindow,
+} from './record-windows.ts';
 import type { RecordsQuery, StorageRecord } from './schemas.ts';
 
 /**
@@ -76,6 +83,24 @@ function conditionsOf(call: Call, query: RecordsQuery, page: PageRequest): reado
   ];
 }
 
+/**
+ * The days of the page that most ask for, as text: no filter, the usual length, one of the windows that are tried first.
+ * Each text is a plan that the server keeps, so that there must not be many.
+ */
+function usualDays(
+  call: Call,
+  query: RecordsQuery,
+  page: PageRequest,
+  days: readonly string[],
+): string | undefined {
+  const { limit: _limit, cursor: _cursor, sort: _sort, ...filters } = query;
+  const isUsual =
+    page.limit === LIMIT_DEFAULT &&
+    days.length <= FIRST_WINDOW_DAYS + 1 &&
+    Object.values(filters).every((filter) => filter === undefined);
+  return isUsual ? daysAsText(days, call.now) : undefined;
+}
+
 async function readWindow(
   call: Call,
   query: RecordsQuery,
@@ -89,9 +114,14 @@ async function readWindow(
     return text;
   };
   const direction = page.descending ? 'desc' : 'asc';
+  const days = [...window.days, KEPT_DAY];
+  const usual = usualDays(call, query, page, days);
+  const rows = page.limit + 1;
+  // The server would not keep a plan for a limit that it does not know.
+  const limit = usual === undefined ? bind('limit ?', rows) : `limit ${rows}`;
   const where = [
     'tenant_id = scope.tenant_id',
-    bind('partition_day = any(?::date[])', [...window.days, KEPT_DAY]),
+    usual === undefined ? bind('partition_day = any(?::date[])', days) : `partition_day in (${usual})`,
     ...conditionsOf(call, query, page).map(({ sql, value }) => bind(sql, value)),
   ];
   if (page.after !== undefined) {
@@ -101,10 +131,10 @@ async function readWindow(
   return call.tenant.statement<StorageRecord>(
     `select page.* from scope, lateral (
        select ${RECORD_COLUMNS} from storage_records where ${where.join(' and ')}
-        order by created_at ${direction}, id ${direction} ${bind('limit ?', page.limit + 1)} offset 0) page
+        order by created_at ${direction}, id ${direction} ${limit} offset 0) page
       order by page.created_at ${direction}, page.id ${direction}`,
     parameters,
-    // Unnamed: planned with its days, so that only their partitions are looked at and locked.
-    { prepare: false },
+    // Else unnamed: planned with its days, so that only their partitions are looked at and locked.
+    { prepare: usual !== undefined },
   );
 }

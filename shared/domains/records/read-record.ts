@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Call } from '../../platform/call/call.ts';
+import type { Parameter, StatementOptions } from '../../platform/db/tenant-database.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import { partitionDaysOf, RECORD_COLUMNS } from './record-columns.ts';
+import { daysAsText, partitionDaysOf, RECORD_COLUMNS } from './record-columns.ts';
 import type { StorageRecord } from './schemas.ts';
+
+/** Planned with its values: a kept plan would lock all partitions. */
+const UNNAMED: StatementOptions = { prepare: false };
 
 /** Finds a row of the tenant's storage records by id, expired ones left out: its day's partition first. */
 export async function findRecordRow<Row extends Record<string, unknown>>(
@@ -11,21 +15,27 @@ export async function findRecordRow<Row extends Record<string, unknown>>(
   id: string,
   columns: string,
 ): Promise<Row | undefined> {
-  const find = async (days: readonly string[] | null): Promise<Row | undefined> => {
+  const find = async (
+    where: string,
+    more: readonly Parameter[],
+    options: StatementOptions,
+  ): Promise<Row | undefined> => {
     const [row] = await call.tenant.statement<Row>(
       `select r.* from scope, lateral (
          select ${columns} from storage_records
-          where tenant_id = scope.tenant_id and id = $2 and expires_at > $3
-            and ($4::date[] is null or partition_day = any($4::date[])) offset 0) r`,
-      [id, call.now, days],
-      { prepare: false },
+          where tenant_id = scope.tenant_id and id = $2 and expires_at > $3 ${where} offset 0) r`,
+      [id, call.now, ...more],
+      options,
     );
     return row;
   };
   const days = partitionDaysOf(id);
-  const found = days === undefined ? undefined : await find(days);
+  const text = days === undefined ? undefined : daysAsText(days, call.now);
+  let found: Row | undefined;
+  if (text !== undefined) found = await find(`and partition_day in (${text})`, [], { short: true });
+  else if (days !== undefined) found = await find('and partition_day = any($4::date[])', [days], UNNAMED);
   // Rows that came from elsewhere may lie under another day than their id says.
-  return found ?? find(null);
+  return found ?? find('', [], UNNAMED);
 }
 
 /**

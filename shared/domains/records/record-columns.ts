@@ -1,6 +1,6 @@
 import { RETENTION_DAYS_DEFAULT } from '../retention/expiry.ts';
 import { instantOfId } from '../../platform/ids/ids.ts';
-import { utcDay } from '../../platform/time/clock.ts';
+import { addDays, utcDay } from '../../platform/time/clock.ts';
 
 /** The columns of a record as it is read, in the order of `storageRecord`. */
 export const RECORD_COLUMNS = `id, tenant_id, detector, model_version, mapped_data, metadata, timestamp, source_table,
@@ -29,4 +29,19 @@ export function partitionDaysOfAll(ids: readonly string[]): readonly string[] | 
   const days = ids.map(partitionDaysOf);
   if (days.some((known) => known === undefined)) return null;
   return [...new Set(days.flatMap((known) => known ?? []))];
+}
+
+/** Older days have few records of their own left: their rows have expired, or are kept with those of other days. */
+const RECENT_DAYS = 100;
+
+/**
+ * Days as literals of a statement's text. The server then keeps a plan with these partitions alone, where it would plan
+ * again each time for days that are bound. Undefined unless all are recent: each text is one more plan on each connection,
+ * and a client could name any day.
+ */
+export function daysAsText(days: readonly string[], now: Date): string | undefined {
+  const [first, last] = [utcDay(addDays(now, -RECENT_DAYS)), utcDay(addDays(now, 1))];
+  const isRecent = (day: string): boolean => /^\d{4}-\d\d-\d\d$/.test(day) && day >= first && day <= last;
+  if (!days.every((day) => day === KEPT_DAY || isRecent(day))) return undefined;
+  return days.map((day) => `date '${day}'`).join(', ');
 }

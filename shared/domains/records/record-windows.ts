@@ -1,7 +1,7 @@
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 
 /** Days that a page is first looked for in: a busy tenant's page lies within one, and that one may just have begun. */
-const FIRST_WINDOW_DAYS = 2;
+export const FIRST_WINDOW_DAYS = 2;
 /** Then in so many of the days that hold rows at all, then in all of them. */
 const SECOND_WINDOW_DAYS = 14;
 

@@ -56,6 +56,7 @@ export class CachedTenantDirectory implements TenantDirectory {
          from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
         where t.tenant_id = $1`,
       [tenantId],
+      { short: true },
     );
     return row === undefined ? null : contextSchema.parse(row);
   }

@@ -31,11 +31,12 @@ export interface RateLimits {
 const WINDOW_MS = { hour: HOUR_MS, day: DAY_MS } as const;
 
 /**
- * An instance takes requests from Redis in small loans, so that a busy key does not pay a round trip a request. A loan
- * is at most this share of the limit, and good until its window ends: a key that comes seldom gets all that it may. What
- * an instance has left when it stops is lost to the key, never granted twice.
+ * An instance takes requests from Redis in small loans, so that a key does not pay a round trip a request: this share of
+ * the limit, and less the less there is left. A loan is good until its window ends: a key that comes seldom gets all that
+ * it may. What an instance has left when it stops is lost to the key, never granted twice.
  */
-const LOAN_SHARE = 1 / 1000;
+const LOAN_SHARE_OF_LIMIT = 1 / 100;
+const LOAN_SHARE_OF_REST = 1 / 20;
 const LOANS_MAX = 20_000;
 
 interface Loan {
@@ -60,6 +61,7 @@ export class RateLimiter {
   readonly #cache: Cache;
   readonly #limiters = new Map<string, Promise<Limiters>>();
   readonly #loans = new Map<string, Loan>();
+  readonly #borrowing = new Map<string, Promise<boolean>>();
 
   constructor(cache: Cache) {
     this.#cache = cache;
@@ -97,20 +99,31 @@ export class RateLimiter {
     return counters.filter((counter) => !hasRequest(this.#loans.get(nameOf(counter)), now));
   }
 
-  /** Whether the loan was granted. */
-  async #borrow(counter: Counter, now: number): Promise<boolean> {
-    const size = Math.max(1, Math.floor(counter.limit * LOAN_SHARE));
+  /** Whether anything was granted. Those who need a loan of several at the same time share one: together they need no more. */
+  #borrow(counter: Counter, now: number): Promise<boolean> {
+    const name = nameOf(counter);
+    const size = loanSize(counter.limit, this.#loans.get(name)?.remaining ?? counter.limit);
+    if (size === 1) return this.#borrowAlone(counter, 1, now);
+    let borrowing = this.#borrowing.get(name);
+    if (borrowing === undefined) {
+      borrowing = this.#borrowAlone(counter, size, now).finally(() => this.#borrowing.delete(name));
+      this.#borrowing.set(name, borrowing);
+    }
+    return borrowing;
+  }
+
+  async #borrowAlone(counter: Counter, size: number, now: number): Promise<boolean> {
     const { granted, result } = await this.#ask(counter, size);
     // Others may have borrowed meanwhile: what is left of their loan is not thrown away.
     const current = this.#loans.get(nameOf(counter));
     const kept = current !== undefined && current.resetAt > now ? current.left : 0;
     if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
     this.#loans.set(nameOf(counter), {
-      left: kept + (granted ? size : 0),
+      left: kept + granted,
       remaining: result.remainingPoints,
       resetAt: now + result.msBeforeNext,
     });
-    return granted;
+    return granted > 0;
   }
 
   async #ask(counter: Counter, size: number): Promise<Borrowed> {
@@ -118,10 +131,11 @@ export class RateLimiter {
     const key = `${counter.of}:${counter.window}`;
     const ask = async (limiter: RateLimiterMemory | RateLimiterRedis): Promise<Borrowed> => {
       try {
-        return { granted: true, result: await limiter.consume(key, size) };
+        return { granted: size, result: await limiter.consume(key, size) };
       } catch (refused) {
-        if (refused instanceof RateLimiterRes) return { granted: false, result: refused };
-        throw refused;
+        if (!(refused instanceof RateLimiterRes)) throw refused;
+        // It was counted all the same: what was left before it now belongs to nobody else.
+        return { granted: Math.max(0, counter.limit - (refused.consumedPoints - size)), result: refused };
       }
     };
     try {
@@ -132,7 +146,7 @@ export class RateLimiter {
       // Neither Redis nor memory could say: a limiter that is broken limits nobody.
       log.warn('rate-limiter-failed');
       const result = new RateLimiterRes(counter.limit, WINDOW_MS[counter.window], 0, false);
-      return { granted: true, result };
+      return { granted: 1, result };
     }
   }
 
@@ -162,8 +176,13 @@ export class RateLimiter {
 }
 
 interface Borrowed {
-  readonly granted: boolean;
+  /** Requests that may be taken from the loan. */
+  readonly granted: number;
   readonly result: RateLimiterRes;
+}
+
+function loanSize(limit: number, rest: number): number {
+  return Math.max(1, Math.floor(Math.min(limit * LOAN_SHARE_OF_LIMIT, rest * LOAN_SHARE_OF_REST)));
 }
 
 /** Where requests are counted, and where instead while Redis is gone. */

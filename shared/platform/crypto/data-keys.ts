@@ -53,6 +53,7 @@ export class DataKeys {
       const [row] = await this.#database.query<{ wrapped_key: Buffer | null; wrapped_with: string }>(
         `select wrapped_key, wrapped_with from ops.data_keys where tenant_id = $1 and key_id = $2`,
         [tenantId, keyId],
+        { short: true },
       );
       if (row === undefined) throw new Error('the tenant has no such data key');
       if (row.wrapped_key === null) throw new DataKeyDestroyed('the data key was destroyed');

@@ -50,7 +50,10 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
       );
       watches.set(server, watch);
     }
-    return new GuardedPool(() => openPool(options(name, url, max)), max, watch);
+    return new GuardedPool(
+      { open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
+      watch,
+    );
   };
   const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
     app: open(name, app, settings.DATABASE_POOL_MAX),

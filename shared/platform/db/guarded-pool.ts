@@ -1,10 +1,10 @@
-import { DependencyUnavailable } from './errors.ts';
+import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 import type { Pool } from './pool.ts';
 import type { HealthMonitor } from './health-monitor.ts';
 import { requireSupportedServer } from './server-version.ts';
 import { beginTransaction, type LiveTransaction } from './transaction.ts';
 
-/** How long a pool that is replaced may go on with what it has begun. */
+/** How long a connection that is replaced may go on with what it has begun. */
 const FINISH_S = 30;
 /**
  * Connections that a pool begins with; each use that ends well allows one more. A connection costs the server a process
@@ -12,85 +12,182 @@ const FINISH_S = 30;
  * first answers would wait for all of that.
  */
 const FIRST_CONNECTIONS = 4;
+/** Short statements under way on one connection. More save hardly any system calls, and wait longer for each other. */
+const SHARED_MAX = 8;
+
+/** How a statement uses a connection. */
+export interface ConnectionUse {
+  /**
+   * True for a statement that reads or writes a few rows by key, in a few milliseconds: it is sent on a connection that
+   * others of its kind are under way on, and so shares their system calls. It waits for those before it.
+   */
+  readonly short?: boolean;
+}
+
+/** One connection: a pool of the driver's with no other. */
+class Connection {
+  readonly pool: Pool;
+  #uses = 0;
+  #alone = false;
+  #ending: { readonly timer: NodeJS.Timeout; readonly ended: () => void } | undefined;
+
+  constructor(pool: Pool) {
+    this.pool = pool;
+  }
+
+  get idle(): boolean {
+    return this.#uses === 0;
+  }
+
+  get shareable(): boolean {
+    return !this.#alone && this.#uses > 0 && this.#uses < SHARED_MAX;
+  }
+
+  take(alone: boolean): this {
+    this.#uses += 1;
+    this.#alone = alone;
+    return this;
+  }
+
+  giveBack(): void {
+    this.#uses -= 1;
+    if (this.#uses === 0) this.#ending?.ended();
+  }
+
+  /** Ends the connection once nothing uses it any more, or after some seconds. Whatever still runs then is rejected. */
+  async end(seconds: number): Promise<void> {
+    // The driver is told last: it would forget what waits in it for an answer to come.
+    if (seconds > 0 && this.#uses > 0)
+      await new Promise<void>((ended) => {
+        this.#ending = { ended, timer: setTimeout(ended, seconds * 1000).unref() };
+      });
+    clearTimeout(this.#ending?.timer);
+    await this.pool.end({ timeout: 0 }).catch(() => undefined);
+  }
+}
+
+/** How a pool is made. */
+export interface GuardedPoolOptions {
+  /** Opens a pool of the driver's with one connection. */
+  readonly open: () => Pool;
+  /** How many connections there may be. */
+  readonly max: number;
+  /** False where no statement can share a connection, since none is prepared. */
+  readonly shares?: boolean;
+}
 
 interface Turn {
-  readonly take: () => void;
+  readonly short: boolean;
+  readonly take: (connection: Connection) => void;
   readonly refuse: (error: Error) => void;
 }
 
 /**
- * A pool that does not wait for a server that is away. Whoever uses it takes the driver's pool for one statement or
- * transaction at a time, since it is replaced when its server was away; no more of them at a time than it has connections,
- * so that nothing ever waits in a pool that is replaced.
+ * A pool that does not wait for a server that is away. Short statements share connections, up to a number each; every
+ * other statement and every transaction has a connection alone. Whoever finds none waits in line here. All who wait, in
+ * line or behind others on a shared connection, are rejected as soon as the server is found away or the connection breaks.
  */
 export class GuardedPool {
   readonly #open: () => Pool;
   readonly #max: number;
+  readonly #shares: boolean;
   readonly #watch: HealthMonitor;
-  #pool: Pool;
+  #connections: Connection[] = [];
   #limit: number;
-  #running = 0;
-  #waiting: Turn[] = [];
+  readonly #waiting: Turn[] = [];
+  #ended = false;
 
-  /** `max`: the connections that the pools which `open` opens may have. */
-  constructor(open: () => Pool, max: number, watch: HealthMonitor) {
+  /** Opens nothing yet. */
+  constructor({ open, max, shares = true }: GuardedPoolOptions, watch: HealthMonitor) {
     this.#open = open;
     this.#max = max;
+    this.#shares = shares;
     this.#limit = Math.min(FIRST_CONNECTIONS, max);
     this.#watch = watch;
-    this.#pool = open();
-    watch.addPool({ drop: () => this.#renew(0), refresh: () => this.#renew(FINISH_S) });
+    watch.addPool({ drop: () => void this.#renew(0), refresh: () => void this.#renew(FINISH_S) });
   }
 
   /** Runs one statement. @throws DependencyUnavailable when the server is away; what the statement throws. */
-  run<T>(statement: (pool: Pool) => Promise<T>): Promise<T> {
-    return this.#watch.guard(() => this.#inTurn(statement));
+  run<T>(statement: (pool: Pool) => Promise<T>, { short = false }: ConnectionUse = {}): Promise<T> {
+    return this.#watch.guard(() => this.#inTurn(statement, short && this.#shares));
   }
 
   /** Runs several statements in one transaction; a throw rolls back. @throws as {@link run}. */
   begin<T>(run: (transaction: LiveTransaction) => Promise<T>): Promise<T> {
-    return this.#watch.guard(() => this.#inTurn((pool) => beginTransaction(pool, run)), false);
+    return this.#watch.guard(() => this.#inTurn((pool) => beginTransaction(pool, run), false), false);
   }
 
-  /** Ends all connections once their statements are done, or after some seconds. */
-  end(seconds: number): Promise<void> {
-    return this.#pool.end({ timeout: seconds });
+  /** Ends all connections once their statements are done, or after some seconds. Whatever comes later is rejected. */
+  async end(seconds: number): Promise<void> {
+    this.#ended = true;
+    await this.#renew(seconds);
   }
 
-  async #inTurn<T>(use: (pool: Pool) => Promise<T>): Promise<T> {
-    if (this.#running < this.#limit) this.#running += 1;
-    else await new Promise<void>((take, refuse) => this.#waiting.push({ take, refuse }));
-    const pool = this.#pool;
+  async #inTurn<T>(use: (pool: Pool) => Promise<T>, short: boolean): Promise<T> {
+    if (this.#ended) throw new DependencyUnavailable('The database');
+    const free = this.#waiting.length === 0 ? this.#find(short) : undefined;
+    const connection =
+      free ?? (await new Promise<Connection>((take, refuse) => this.#waiting.push({ short, take, refuse })));
     try {
-      requireSupportedServer(pool);
-      const value = await use(pool);
-      requireSupportedServer(pool);
-      if (pool === this.#pool && this.#limit < this.#max) this.#limit += 1;
+      requireSupportedServer(connection.pool);
+      const value = await use(connection.pool);
+      requireSupportedServer(connection.pool);
+      if (this.#limit < this.#max && this.#connections.includes(connection)) this.#limit += 1;
       return value;
+    } catch (error) {
+      if (isConnectionLost(error)) this.#discard(connection);
+      throw error;
     } finally {
-      this.#running -= 1;
+      connection.giveBack();
       this.#next();
     }
   }
 
+  /**
+   * The driver would connect again for each of those who wait in it, one after the other, and hand what is left of the
+   * lost connection to the first of them. So it is ended, whether or not it was replaced before: all of them are rejected.
+   */
+  #discard(connection: Connection): void {
+    const at = this.#connections.indexOf(connection);
+    if (at >= 0) this.#connections.splice(at, 1);
+    void connection.end(0);
+  }
+
+  /**
+   * Takes a connection. Short statements fill the first connections, so that the others stay idle for those who need one
+   * alone, who take the last one.
+   */
+  #find(short: boolean): Connection | undefined {
+    const found = short
+      ? (this.#connections.find(({ shareable }) => shareable) ?? this.#connections.find(({ idle }) => idle))
+      : this.#connections.findLast(({ idle }) => idle);
+    return (found ?? this.#add())?.take(!short);
+  }
+
+  #add(): Connection | undefined {
+    if (this.#connections.length >= this.#limit) return undefined;
+    const connection = new Connection(this.#open());
+    this.#connections.push(connection);
+    return connection;
+  }
+
   #next(): void {
-    while (this.#running < this.#limit) {
-      const turn = this.#waiting.shift();
-      if (turn === undefined) return;
-      this.#running += 1;
-      turn.take();
+    for (;;) {
+      const [turn] = this.#waiting;
+      const connection = turn === undefined ? undefined : this.#find(turn.short);
+      if (turn === undefined || connection === undefined) return;
+      this.#waiting.shift();
+      turn.take(connection);
     }
   }
 
-  #renew(seconds: number): void {
-    const old = this.#pool;
-    this.#pool = this.#open();
+  async #renew(seconds: number): Promise<void> {
+    const old = this.#connections;
+    this.#connections = [];
     this.#limit = Math.min(FIRST_CONNECTIONS, this.#max);
-    old.end({ timeout: seconds }).catch(() => undefined);
-    // Who waits has waited in vain: for a connection that is gone, and then for those that come in its place. Refused now,
-    // a client comes again in a moment; left in line from one loss to the next, it would wait for seconds.
-    const refused = this.#waiting;
-    this.#waiting = [];
-    for (const { refuse } of refused) refuse(new DependencyUnavailable('The database'));
+    // Those who wait are rejected: a client comes again in a moment. Left in line from one loss to the next, it would wait
+    // for seconds.
+    for (const { refuse } of this.#waiting.splice(0)) refuse(new DependencyUnavailable('The database'));
+    await Promise.all(old.map((connection) => connection.end(seconds)));
   }
 }

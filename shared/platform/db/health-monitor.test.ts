@@ -35,7 +35,7 @@ async function openWatched(patience = PATIENCE): Promise<Watched> {
   const open = (applicationName: string, max: number) => (): Pool =>
     openPool({ url: url.href, max, applicationName, prepare: true });
   const watch = new HealthMonitor(openProbe(open(`${application}-watch`, 1)), patience);
-  const pool = new GuardedPool(open(application, 2), 2, watch);
+  const pool = new GuardedPool({ open: open(application, 1), max: 2 }, watch);
   onTestFinished(async () => {
     await pool.end(0);
     await watch.close();

@@ -5,6 +5,8 @@ import { sslOf } from '../config/connection-settings.ts';
 const CONNECT_TIMEOUT_S = 1;
 /** Seconds that an idle connection is kept. */
 const IDLE_TIMEOUT_S = 60;
+/** Azure moves servers: a connection is not kept for ever. Up to twice this, so that those made together do not end together. */
+const LIFETIME_S = 30 * 60;
 /** Longer than any statement of a request needs; a timer's batches set their own. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
@@ -66,8 +68,7 @@ export function openPool(options: PoolOptions): Pool {
     ssl: sslOf(options.url),
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
-    // Azure moves servers: a connection is not kept for ever. Half an hour, spread by the driver.
-    max_lifetime: 30 * 60,
+    max_lifetime: LIFETIME_S * (1 + Math.random()),
     // No pauses of the driver's own: nothing is sent while the server is away, see HealthMonitor.
     backoff: () => 0,
     prepare: options.prepare,

@@ -28,7 +28,15 @@ export interface StatementOptions {
    * lock every partition under a generic plan.
    */
   readonly prepare?: boolean;
+  /**
+   * True for a statement that reads or writes a few rows by key, in a few milliseconds: it may share a connection with
+   * others of its kind, see {@link GuardedPool}. Has no effect on an unnamed statement, which cannot.
+   */
+  readonly short?: boolean;
 }
+
+/** The driver describes an unnamed statement before it sends it, and takes nothing else for its connection meanwhile. */
+const isShort = ({ prepare = true, short = false }: StatementOptions): boolean => prepare && short;
 
 /** An array as PostgreSQL reads it; the driver would have to ask the server for array types on each connection. */
 function arrayLiteral(items: readonly string[]): string {
@@ -117,7 +125,9 @@ export class TenantDatabase {
   ): Promise<T[]> {
     const whole = `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`;
     if (statements.hasSubscribers) statements.publish(whole);
-    return this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options));
+    return this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options), {
+      short: isShort(options),
+    });
   }
 
   /** Runs several statements in one transaction under the tenant's row security; a throw rolls back. */
@@ -152,7 +162,7 @@ export class CrossTenantDatabase {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    return this.#pool.run((pool) => execute<T>(pool, text, parameters, options));
+    return this.#pool.run((pool) => execute<T>(pool, text, parameters, options), { short: isShort(options) });
   }
 
   /** Runs several statements in one transaction; a throw rolls back. */

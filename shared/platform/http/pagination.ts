@@ -5,7 +5,8 @@ import type { Call } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 
-const LIMIT_DEFAULT = 50;
+/** Rows of a page where a client does not say. */
+export const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 500;
 
 /** The query parameters of every list; a route adds its filters. */

@@ -24,8 +24,7 @@ function rowOf(resource: Resource): z.ZodObject {
   });
 }
 
-/** The schemas of a resource's routes. */
-export function resourceSchemas(resource: Resource) {
+function makeSchemas(resource: Resource) {
   const { idColumn, idSchema } = resource;
   const row = rowOf(resource);
   const time = timeFieldOf(resource);
@@ -52,4 +51,16 @@ export function resourceSchemas(resource: Resource) {
     row,
     page: pageOf(row),
   };
+}
+
+const made = new WeakMap<Resource, ReturnType<typeof makeSchemas>>();
+
+/** The schemas of a resource's routes, which share them: to make them for each route would cost every start some time. */
+export function resourceSchemas(resource: Resource): ReturnType<typeof makeSchemas> {
+  let schemas = made.get(resource);
+  if (schemas === undefined) {
+    schemas = makeSchemas(resource);
+    made.set(resource, schemas);
+  }
+  return schemas;
 }

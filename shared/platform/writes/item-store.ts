@@ -33,7 +33,10 @@ function coalescerOf(services: CallServices, tenant: TenantDatabase, write: HotW
   let coalescer = busy.get(name);
   if (coalescer === undefined) {
     coalescer = new WriteCoalescer(
-      async (rows) => outcomesById(await tenant.statement<WrittenRow>(write.text, parametersOf(write, rows))),
+      async (rows) =>
+        outcomesById(
+          await tenant.statement<WrittenRow>(write.text, parametersOf(write, rows), { short: true }),
+        ),
       () => busy.delete(name),
     );
     busy.set(name, coalescer);

@@ -1,0 +1,36 @@
+import path from 'node:path';
+import { benchFolder, type BenchStack } from './bench-stack.ts';
+import { runPgbench, runPgbenchAtRate, type PgbenchRun } from './pgbench.ts';
+
+function runOf(bench: BenchStack, script: string, clients: number, seconds: number): PgbenchRun {
+  return {
+    url: bench.stack.settings['CORE_DATABASE_URL'] ?? '',
+    file: path.join(benchFolder(), 'transaction.sql'),
+    script,
+    clients,
+    seconds,
+  };
+}
+
+/** A round of pgbench as requests' own role, on a server that has nothing left to do of the round before. */
+export async function pgbenchRound(
+  bench: BenchStack,
+  script: string,
+  clients: number,
+  seconds: number,
+): Promise<number> {
+  await bench.settle();
+  return runPgbench(runOf(bench, script, clients, seconds));
+}
+
+/** The same at a number of transactions a second; answers what each one took, in ms. */
+export async function pgbenchLatencies(
+  bench: BenchStack,
+  script: string,
+  clients: number,
+  seconds: number,
+  rate: number,
+): Promise<number[]> {
+  await bench.settle();
+  return runPgbenchAtRate(runOf(bench, script, clients, seconds), rate);
+}

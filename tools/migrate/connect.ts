@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -38,12 +39,22 @@ export function readDatabaseName(url: string): string {
 // "comply" as a number: any constant does, as long as every migrator takes the same.
 const LOCK_KEY = 0x63_6f_6d_70_6c_79;
 
+/** Between two tries for the lock: a migration takes seconds. */
+const LOCK_RETRY_MS = 200;
+
 /**
  * Runs `work` while no other migrator works on the same database. Locks are a database's own, so work on the whole
  * server is locked through the one database that every migrator of that server goes to.
  */
 export async function withMigrationLock<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
-  await client.query('select pg_advisory_lock($1)', [LOCK_KEY]);
+  // Asked again and again: a statement that waits holds a snapshot, which an index built concurrently waits for in turn.
+  for (;;) {
+    const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
+      LOCK_KEY,
+    ]);
+    if (rows[0]?.taken === true) break;
+    await delay(LOCK_RETRY_MS);
+  }
   try {
     return await work();
   } finally {

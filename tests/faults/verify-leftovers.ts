@@ -7,7 +7,7 @@ import { groupBy } from './group-by.ts';
 /** A timer's own run holds its lock and connection for a moment. */
 const LEFT_S = 15;
 /** What a pool may have open, by what it calls itself; the settings' defaults. */
-const POOL_MAX: Readonly<Record<string, number>> = { app: 8, jobs: 6 };
+const POOL_MAX: Readonly<Record<string, number>> = { app: 8, crossTenant: 6 };
 
 interface Session {
   readonly application_name: string;
@@ -40,7 +40,7 @@ export async function expectNothingLeft(faults: FaultStack): Promise<void> {
         crowded: [...groupBy(sessions, (session) => session.application_name)]
           .map(([name, all]) => ({ name, sessions: all.length }))
           .filter(
-            ({ name, sessions: count }) => count > (POOL_MAX[name.endsWith('-jobs') ? 'jobs' : 'app'] ?? 0),
+            ({ name, sessions: count }) => count > (POOL_MAX[name.endsWith('-cross-tenant') ? 'crossTenant' : 'app'] ?? 0),
           ),
       };
     },

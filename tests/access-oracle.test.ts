@@ -190,7 +190,7 @@ it('knows every route of the app', () => {
 describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`, () => {
   const counts = { refused: 0, absent: 0, allowed: 0, denials: 0, sources: 0 };
 
-  it('see, and change, what the rules say and nothing else', { timeout: 240_000 }, async () => {
+  it('see, and change, what the rules say and nothing else', { timeout: 120_000 }, async () => {
     const since = new Date();
     const faults: string[] = [];
     await forEach(await tries(), async (one) => {

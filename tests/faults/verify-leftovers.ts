@@ -40,7 +40,8 @@ export async function expectNothingLeft(faults: FaultStack): Promise<void> {
         crowded: [...groupBy(sessions, (session) => session.application_name)]
           .map(([name, all]) => ({ name, sessions: all.length }))
           .filter(
-            ({ name, sessions: count }) => count > (POOL_MAX[name.endsWith('-cross-tenant') ? 'crossTenant' : 'app'] ?? 0),
+            ({ name, sessions: count }) =>
+              count > (POOL_MAX[name.endsWith('-cross-tenant') ? 'crossTenant' : 'app'] ?? 0),
           ),
       };
     },

@@ -9,7 +9,7 @@ import { findNextFreePort } from '../../dev/processes/free-port.ts';
 import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 
 /** A bound, not an expectation: a start that reaches it hangs. */
-export const START_DEADLINE_MS = 120_000;
+export const START_DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 
 const key = z.string().min(1);

@@ -36,7 +36,7 @@ export class Cache {
   readonly #url: string | undefined;
   readonly #prefix: string;
   readonly #breaker: CircuitBreakerPolicy;
-  #client: Promise<Redis> | undefined;
+  #client: Promise<Redis | undefined> | undefined;
   #probing: NodeJS.Timeout | undefined;
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
@@ -78,10 +78,16 @@ export class Cache {
     return this.#url !== undefined;
   }
 
-  /** The connected client for libraries that speak Redis themselves (the rate limiter); undefined without one. */
+  /**
+   * The connected client for libraries that speak Redis themselves (the rate limiter); undefined without one. It never
+   * rejects: a client that cannot be made is a Redis that is gone.
+   */
   async client(): Promise<Redis | undefined> {
     if (this.#url === undefined) return undefined;
-    this.#client ??= this.#connect(this.#url);
+    this.#client ??= this.#connect(this.#url).catch((error: unknown) => {
+      log.error('redis-client-failed', errorFields(error));
+      return undefined;
+    });
     return this.#client;
   }
 

@@ -79,6 +79,17 @@ test('nor does one that the day refuses spend the hour', async () => {
   ]);
 });
 
+test('a Redis that no client can be made for refuses nobody: limits are counted here', async () => {
+  const cache = new Cache('rediss://:pa%ss@127.0.0.1:1', '');
+  const limiter = new RateLimiter(cache);
+  const limits = { hour: 2, day: UNLIMITED, tenantHour: null };
+  const verdicts = [await limiter.take('acme', 'key', limits), await limiter.take('acme', 'key', limits)];
+  expect(verdicts.map(({ allowed }) => allowed)).toEqual([true, true]);
+  expect((await limiter.take('acme', 'key', limits)).allowed).toBe(false);
+  expect(await cache.ping()).toBeUndefined();
+  await cache.close();
+});
+
 test('a tenant’s cap holds across its keys, and leaves another tenant alone', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   const limits = { hour: 4, day: UNLIMITED, tenantHour: 6 };

@@ -127,7 +127,6 @@ export class RateLimiter {
   }
 
   async #ask(counter: Counter, size: number): Promise<Borrowed> {
-    const { memory, redis } = await this.#limiterFor(counter);
     const key = `${counter.of}:${counter.window}`;
     const ask = async (limiter: RateLimiterMemory | RateLimiterRedis): Promise<Borrowed> => {
       try {
@@ -139,6 +138,7 @@ export class RateLimiter {
       }
     };
     try {
+      const { memory, redis } = await this.#limiterFor(counter);
       // Behind the cache's breaker: with Redis gone nobody waits for it here either.
       const answer = redis === undefined ? undefined : await this.#cache.attempt(() => ask(redis));
       return answer ?? (await ask(memory));

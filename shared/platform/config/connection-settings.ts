@@ -15,8 +15,16 @@ const NOT_A_URL =
 
 type Refusal = string | undefined;
 
+/** A URL whose parts the drivers can decode: `new URL` takes `%ss` in a password, decoding it throws. */
 function readUrl(text: string): URL | undefined {
-  return URL.canParse(text) ? new URL(text) : undefined;
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  try {
+    for (const part of [url.username, url.password, url.hostname, url.pathname]) decodeURIComponent(part);
+    return url;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A URL that passes `check`, which answers what is wrong with it. */

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { startRedis } from '../dev/redis/start-redis.ts';
-import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
-import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
+import { RateLimiter, type RateLimits } from '../shared/platform/cache/rate-limit.ts';
+import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from '../shared/domains/identity/schemas.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
+import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { takeTour } from './harness/tour.ts';
 
 // A Redis of this file's own: it is to die.
@@ -143,6 +145,74 @@ describe('a key’s allowance', () => {
     const key = await keyWith(2, 9);
     expect(statuses(await times(8, () => list(key)))).toEqual({ 200: 2, 429: 6 });
     expect((await list(key)).headers.get('ratelimit')).toMatch(/, "day";r=7;/);
+  });
+
+  describe('counted by several instances', () => {
+    const limiterOfItsOwn = (): { limiter: RateLimiter; cache: Cache } => {
+      const cache = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
+      onTestFinished(() => cache.close());
+      return { limiter: new RateLimiter(cache), cache };
+    };
+    const grantedOf = async (
+      limiter: RateLimiter,
+      keyId: string,
+      limits: RateLimits,
+      atOnce = 1,
+    ): Promise<number> => {
+      let granted = 0;
+      for (;;) {
+        const verdicts = await Promise.all(
+          Array.from({ length: atOnce }, () => limiter.take('acme', keyId, limits)),
+        );
+        const allowed = verdicts.filter((verdict) => verdict.allowed).length;
+        granted += allowed;
+        if (allowed < atOnce) return granted;
+      }
+    };
+
+    it.each([
+      ['the key’s hour', { hour: 3, day: 50, tenantHour: null }],
+      ['the hour of the tenant’s keys together', { hour: 40, day: 50, tenantHour: 3 }],
+    ])('is not spent, the day’s, by what %s refuses', async (what, limits) => {
+      const keyId = newId();
+      const instances = [limiterOfItsOwn().limiter, limiterOfItsOwn().limiter, limiterOfItsOwn().limiter];
+      let granted = 0;
+      for (const atOnce of [1, 7, 7])
+        for (const limiter of instances) granted += await grantedOf(limiter, keyId, limits, atOnce);
+      expect([what, granted]).toEqual([what, 3]);
+      const { windows } = await limiterOfItsOwn().limiter.take('acme', keyId, limits);
+      expect(windows).toMatchObject([
+        { name: 'hour', remaining: 0, allowed: false },
+        { name: 'day', remaining: 47, allowed: true },
+      ]);
+      const { limiter } = limiterOfItsOwn();
+      expect(await grantedOf(limiter, keyId, { hour: 1_000_000, day: 50, tenantHour: null })).toBe(47);
+    });
+
+    it('asks Redis for a loan at a time: one request in ten waits for it, one in a hundred twice', async () => {
+      const { limiter, cache } = limiterOfItsOwn();
+      let [underWay, rounds] = [0, 0];
+      const attempt = cache.attempt.bind(cache);
+      const asked = vi.spyOn(cache, 'attempt').mockImplementation(async (operation) => {
+        if (underWay === 0) rounds += 1;
+        underWay += 1;
+        try {
+          return await attempt(operation);
+        } finally {
+          underWay -= 1;
+        }
+      });
+      const keyId = newId();
+      const limits = { hour: RATE_PER_HOUR_DEFAULT, day: RATE_PER_DAY_DEFAULT, tenantHour: null };
+      const waits: Record<number, number> = {};
+      for (let n = 0; n < 500; n++) {
+        const before = rounds;
+        expect((await limiter.take('acme', keyId, limits)).allowed).toBe(true);
+        waits[rounds - before] = (waits[rounds - before] ?? 0) + 1;
+      }
+      expect(waits).toEqual({ 0: 450, 1: 45, 2: 5 });
+      expect(asked).toHaveBeenCalledTimes(55);
+    });
   });
 
   it('is not touched by a credential that is refused', async () => {

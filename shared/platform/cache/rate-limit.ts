@@ -69,34 +69,75 @@ export class RateLimiter {
 
   /**
    * Takes one request from the allowance of `tenantId`'s key: from all of its windows or, when one of them has nothing
-   * left, from none.
+   * left, from none. The day is asked last: a request that an hour refuses must not borrow from it, since what an instance
+   * has borrowed no other one can grant. The day's loans are the larger ones, so few requests wait for several.
    */
   async take(tenantId: string, keyId: string, limits: RateLimits): Promise<RateVerdict> {
     const now = Date.now();
     const counters = countersOf(tenantId, keyId, limits);
-    // Nearly always there is a loan to take from, and nothing to wait for.
-    let empty = this.#withoutRequest(counters, now);
-    while (empty.length > 0) {
-      const granted = await Promise.all(empty.map((counter) => this.#borrow(counter, now)));
-      const refused = empty.filter((_, n) => granted[n] === false);
-      // What was borrowed may have been taken by a request that came while the other windows were asked: borrowed again.
-      empty = this.#withoutRequest(counters, now);
-      if (empty.some((counter) => refused.includes(counter))) break;
+    const taken = this.#takeAll(counters, now) ?? (await this.#takeInTurn(counters, now));
+    const refusedBy = counters.find((counter) => !taken.has(counter));
+    if (refusedBy !== undefined) {
+      for (const loan of taken.values()) loan.left += 1;
+      await this.#lookAtUnknown(counters, now);
     }
-    // From here on nothing waits, so that no other request takes what this one has seen.
-    const loans = counters.map((counter) => this.#loans.get(nameOf(counter)));
-    const allowed = loans.every((loan) => hasRequest(loan, now));
-    const windows = counters.map((counter, n) => {
-      const loan = loans[n];
-      const isAllowed = hasRequest(loan, now);
-      if (allowed && loan !== undefined) loan.left -= 1;
+    const windows = counters.map((counter) => {
+      const loan = this.#loans.get(nameOf(counter));
+      const isAllowed = taken.has(counter) || (counter !== refusedBy && hasAny(loan, now));
       return windowOf(counter, loan, isAllowed, now);
     });
-    return { allowed, windows: shownWindows(windows) };
+    return { allowed: refusedBy === undefined, windows: shownWindows(windows) };
   }
 
-  #withoutRequest(counters: readonly Counter[], now: number): readonly Counter[] {
-    return counters.filter((counter) => !hasRequest(this.#loans.get(nameOf(counter)), now));
+  /** A request of each, where all have one: nearly always, and without waiting. */
+  #takeAll(counters: readonly Counter[], now: number): Taken | undefined {
+    const taken = new Map<Counter, Loan>();
+    for (const counter of counters) {
+      const loan = this.#loans.get(nameOf(counter));
+      if (!hasRequest(loan, now)) return undefined;
+      taken.set(counter, loan);
+    }
+    for (const loan of taken.values()) loan.left -= 1;
+    return taken;
+  }
+
+  /**
+   * A request of each in turn, up to the first that has none; those that were granted. The tenant's hour comes after the
+   * key's: a unit held for a request that the key's own hour refuses would be missing to the tenant's other keys.
+   */
+  async #takeInTurn(counters: readonly Counter[], now: number): Promise<Taken> {
+    const taken = new Map<Counter, Loan>();
+    for (const counter of counters) {
+      const loan = await this.#takeOne(counter, now);
+      if (loan === undefined) break;
+      taken.set(counter, loan);
+    }
+    return taken;
+  }
+
+  /** The loan that a request was taken from; undefined where there is none to be had. */
+  async #takeOne(counter: Counter, now: number): Promise<Loan | undefined> {
+    for (let granted = true; ;) {
+      const loan = this.#loans.get(nameOf(counter));
+      if (hasRequest(loan, now)) {
+        loan.left -= 1;
+        return loan;
+      }
+      // What was borrowed may have been taken by those who asked at the same time: borrowed again.
+      if (!granted) return undefined;
+      granted = await this.#borrow(counter, now);
+    }
+  }
+
+  /** What a refused client is told of a window that was not asked. */
+  async #lookAtUnknown(counters: readonly Counter[], now: number): Promise<void> {
+    const unknown = counters.filter((counter) => !isCurrent(this.#loans.get(nameOf(counter)), now));
+    await Promise.all(
+      unknown.map(async (counter) => {
+        const result = await this.#askEither(counter, (limiter) => limiter.get(keyOf(counter)));
+        this.#keep(counter, 0, result ?? new RateLimiterRes(counter.limit, WINDOW_MS[counter.window]), now);
+      }),
+    );
   }
 
   /** Whether anything was granted. Those who need a loan of several at the same time share one: together they need no more. */
@@ -114,39 +155,47 @@ export class RateLimiter {
 
   async #borrowAlone(counter: Counter, size: number, now: number): Promise<boolean> {
     const { granted, result } = await this.#ask(counter, size);
-    // Others may have borrowed meanwhile: what is left of their loan is not thrown away.
-    const current = this.#loans.get(nameOf(counter));
-    const kept = current !== undefined && current.resetAt > now ? current.left : 0;
-    if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
-    this.#loans.set(nameOf(counter), {
-      left: kept + granted,
-      remaining: result.remainingPoints,
-      resetAt: now + result.msBeforeNext,
-    });
+    this.#keep(counter, granted, result, now);
     return granted > 0;
   }
 
+  #keep(counter: Counter, granted: number, result: RateLimiterRes, now: number): void {
+    const [remaining, resetAt] = [result.remainingPoints, now + result.msBeforeNext];
+    const current = this.#loans.get(nameOf(counter));
+    if (isCurrent(current, now)) {
+      // Others may have borrowed meanwhile, and may give back what they took: their loan is added to, not replaced.
+      Object.assign(current, { left: current.left + granted, remaining, resetAt });
+      return;
+    }
+    if (this.#loans.size >= LOANS_MAX) this.#loans.clear();
+    this.#loans.set(nameOf(counter), { left: granted, remaining, resetAt });
+  }
+
   async #ask(counter: Counter, size: number): Promise<Borrowed> {
-    const key = `${counter.of}:${counter.window}`;
-    const ask = async (limiter: RateLimiterMemory | RateLimiterRedis): Promise<Borrowed> => {
+    const borrowed = await this.#askEither(counter, async (limiter): Promise<Borrowed> => {
       try {
-        return { granted: size, result: await limiter.consume(key, size) };
+        return { granted: size, result: await limiter.consume(keyOf(counter), size) };
       } catch (refused) {
         if (!(refused instanceof RateLimiterRes)) throw refused;
         // It was counted all the same: what was left before it now belongs to nobody else.
         return { granted: Math.max(0, counter.limit - (refused.consumedPoints - size)), result: refused };
       }
-    };
+    });
+    if (borrowed !== undefined) return borrowed;
+    return { granted: 1, result: new RateLimiterRes(counter.limit, WINDOW_MS[counter.window], 0, false) };
+  }
+
+  /** What Redis answers, or this instance's memory without it; undefined when neither can say. */
+  async #askEither<T>(counter: Counter, ask: (limiter: AnyLimiter) => Promise<T>): Promise<T | undefined> {
     try {
       const { memory, redis } = await this.#limiterFor(counter);
       // Behind the cache's breaker: with Redis gone nobody waits for it here either.
       const answer = redis === undefined ? undefined : await this.#cache.attempt(() => ask(redis));
       return answer ?? (await ask(memory));
     } catch {
-      // Neither Redis nor memory could say: a limiter that is broken limits nobody.
+      // A limiter that is broken limits nobody.
       log.warn('rate-limiter-failed');
-      const result = new RateLimiterRes(counter.limit, WINDOW_MS[counter.window], 0, false);
-      return { granted: 1, result };
+      return undefined;
     }
   }
 
@@ -175,6 +224,11 @@ export class RateLimiter {
   }
 }
 
+type AnyLimiter = RateLimiterMemory | RateLimiterRedis;
+
+/** Where a request was taken from. */
+type Taken = ReadonlyMap<Counter, Loan>;
+
 interface Borrowed {
   /** Requests that may be taken from the loan. */
   readonly granted: number;
@@ -194,14 +248,13 @@ interface Limiters {
 /** What stands for a tenant's keys together; no key has such an id. */
 const ALL_KEYS = '*';
 
+/** In the order in which they are asked. */
 function countersOf(tenantId: string, keyId: string, limits: RateLimits): Counter[] {
   const key = `${tenantId}:${keyId}`;
-  const counters: Counter[] = [
-    { window: 'hour', limit: limits.hour, of: key },
-    { window: 'day', limit: limits.day, of: key },
-  ];
+  const counters: Counter[] = [{ window: 'hour', limit: limits.hour, of: key }];
   if (limits.tenantHour !== null)
     counters.push({ window: 'hour', limit: limits.tenantHour, of: `${tenantId}:${ALL_KEYS}` });
+  counters.push({ window: 'day', limit: limits.day, of: key });
   return counters;
 }
 
@@ -209,8 +262,21 @@ function nameOf({ window, limit, of }: Counter): string {
   return `${window}:${limit}:${of}`;
 }
 
+function keyOf({ window, of }: Counter): string {
+  return `${of}:${window}`;
+}
+
+function isCurrent(loan: Loan | undefined, now: number): loan is Loan {
+  return loan !== undefined && loan.resetAt > now;
+}
+
 function hasRequest(loan: Loan | undefined, now: number): loan is Loan {
-  return loan !== undefined && loan.left >= 1 && loan.resetAt > now;
+  return isCurrent(loan, now) && loan.left >= 1;
+}
+
+/** Whether there was anything left for a request, here or where it is counted. */
+function hasAny(loan: Loan | undefined, now: number): boolean {
+  return isCurrent(loan, now) && loan.left + loan.remaining >= 1;
 }
 
 function windowOf(counter: Counter, loan: Loan | undefined, allowed: boolean, now: number): RateWindow {
@@ -224,10 +290,11 @@ function windowOf(counter: Counter, loan: Loan | undefined, allowed: boolean, no
 }
 
 /** A client is told of one hour: its key's or its tenant's, whichever leaves it less. */
-function shownWindows([hour, day, tenantHour]: readonly RateWindow[]): RateWindow[] {
-  if (hour === undefined || day === undefined) return [];
-  if (tenantHour === undefined) return [hour, day];
+function shownWindows(windows: readonly RateWindow[]): RateWindow[] {
+  const [hour, tenantHour] = windows.filter(({ name }) => name === 'hour');
+  const day = windows.filter(({ name }) => name === 'day');
+  if (hour === undefined || tenantHour === undefined) return [...windows];
   const isTenants =
     hour.allowed === tenantHour.allowed ? tenantHour.remaining < hour.remaining : !tenantHour.allowed;
-  return [isTenants ? tenantHour : hour, day];
+  return [isTenants ? tenantHour : hour, ...day];
 }

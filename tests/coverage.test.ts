@@ -56,11 +56,45 @@ describe('a detector’s result under its threshold', () => {
     expect(read.response.detector_results).toMatchObject([{ detector, below_threshold: true }]);
   });
 
-  it('counts at the threshold, without a confidence, and beside a surer try', async () => {
+  it('is also one that states no confidence: unknown means least', async () => {
+    const { detector, plan } = await planFor(0.1);
+    const body = { policy_bundle: plan, detector_results: [result(detector)], response };
+    const answer = await record(body);
+    expect([answer.status, answer.body]).toMatchObject([
+      206,
+      { coverage_achieved: 0, detectors_succeeded: 0 },
+    ]);
+    const { body: read } = await app.request('GET', `/api/v1/orchestrations/${answer.body.request_id}`, {
+      key: acme.reader,
+    });
+    expect(read.detector_results).toMatchObject([{ confidence: null, below_threshold: true }]);
+  });
+
+  it('is none without a confidence where there is no threshold to reach: none is configured, or it is 0', async () => {
+    const { detector, plan } = await planFor(0);
+    const unknown = 'detector-without-config';
+    await post('routing-plans', { plan_name: 'unconfigured', primary_detectors: [unknown] });
+    for (const body of [
+      { policy_bundle: plan, detector_results: [result(detector)] },
+      { policy_bundle: 'unconfigured', detector_results: [result(unknown)] },
+    ])
+      expect((await record({ ...body, response })).body).toMatchObject({ coverage_achieved: 1 });
+  });
+
+  it('is no try that failed: it has no confidence to state', async () => {
+    const { detector, plan } = await planFor(0.7);
+    const failed = { ...result(detector), status: 'failed', error: 'away' };
+    const { body: open } = await record({ policy_bundle: plan });
+    const path = `orchestrations/${open.request_id}/detector-results`;
+    const added = await post(path, { results: [failed] });
+    expect(added.body.results).toMatchObject([{ status: 'failed', below_threshold: false }]);
+  });
+
+  it('counts at the threshold, and beside a surer try', async () => {
     const { detector, plan } = await planFor(0.7);
     for (const results of [
       [result(detector, 0.7)],
-      [result(detector)],
+      [result(detector), result(detector, 0.9)],
       [result(detector, 0.1), result(detector, 0.9)],
     ]) {
       const answer = await record({ policy_bundle: plan, detector_results: results, response });
@@ -123,6 +157,57 @@ describe('a request that is left with nothing to cover', () => {
       206,
       { coverage_achieved: 0, fallback_used: true, code: 'PARTIAL_COVERAGE' },
     ]);
+  });
+
+  it.each([
+    { coverage_method: 'required_set' },
+    {
+      coverage_method: 'weighted_coverage',
+      secondary_detectors: ['anything'],
+      weights: { first: 0.1, anything: 0.9 },
+    },
+    { coverage_method: 'taxonomy_coverage', required_taxonomy_categories: ['PII'] },
+  ])(
+    'is partial whatever it adds once all primary detectors are excluded: $coverage_method',
+    async (plan) => {
+      const name = `excluded-${plan.coverage_method}`;
+      const made = await post('routing-plans', {
+        plan_name: name,
+        primary_detectors: ['first', 'second'],
+        ...plan,
+      });
+      expect(made.status).toBe(201);
+      const body = {
+        policy_bundle: name,
+        required_detectors: ['anything'],
+        detector_results: [{ ...result('anything', 1), output: { taxonomy: ['PII'] } }],
+        response,
+      };
+      const all = await record({ ...body, excluded_detectors: ['second', 'first'] });
+      expect([all.status, all.body]).toMatchObject([
+        206,
+        { coverage_achieved: 0, fallback_used: true, code: 'PARTIAL_COVERAGE' },
+      ]);
+      const some = await record({ ...body, excluded_detectors: ['second'] });
+      expect(some.body.coverage_achieved).toBeGreaterThan(0);
+      const { body: open } = await record({
+        ...body,
+        response: undefined,
+        excluded_detectors: ['first', 'second'],
+      });
+      const late = await app.request('PUT', `/api/v1/orchestrations/${open.request_id}/response`, {
+        key: acme.owner,
+        body: response,
+      });
+      expect([late.status, late.body.coverage_achieved]).toEqual([206, 0]);
+    },
+  );
+
+  it('is covered by its own detectors where the plan names none', async () => {
+    await post('routing-plans', { plan_name: 'own' });
+    const own = { policy_bundle: 'own', required_detectors: ['mine'], excluded_detectors: ['other'] };
+    const answer = await record({ ...own, detector_results: [result('mine', 1)], response });
+    expect([answer.status, answer.body.coverage_achieved]).toEqual([201, 1]);
   });
 
   it('is partial also under a plan whose threshold is 0', async () => {

@@ -13,7 +13,7 @@ const detectorConfig = z.strictObject({
   confidence_threshold: unit
     .default(0.5)
     .describe(
-      'A result of the detector that is less sure than this does not count as a success for coverage.',
+      'A result of the detector that is less sure than this, or does not say how sure it is, is no success for coverage. 0 for a detector that states no confidence.',
     ),
   endpoint_url: z
     .url({ protocol: /^https?$/ })

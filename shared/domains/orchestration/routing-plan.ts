@@ -81,14 +81,27 @@ export function policyNotFound(name: string): Problem {
   });
 }
 
-/** What a request under a plan must cover. */
-export function coverageRuleOf(
-  plan: RoutingPlan,
-  request: { readonly required_detectors: readonly string[]; readonly excluded_detectors: readonly string[] },
-): CoverageRule {
+interface OwnWishes {
+  readonly required_detectors: readonly string[];
+  readonly excluded_detectors: readonly string[];
+}
+
+/** Whether a request leaves out all detectors that its plan is made of. */
+function excludesPlan(plan: RoutingPlan, { excluded_detectors: excluded }: OwnWishes): boolean {
+  return plan.primary_detectors.length > 0 && plan.primary_detectors.every((name) => excluded.includes(name));
+}
+
+/**
+ * What a request under a plan must cover. One that excludes all of the plan's primary detectors is left with a rule that
+ * asks for nothing, which is never covered: what it requires instead must not stand for the plan.
+ */
+export function coverageRuleOf(plan: RoutingPlan, request: OwnWishes): CoverageRule {
+  const { coverage_method: method, coverage_threshold: threshold } = plan;
+  if (excludesPlan(plan, request))
+    return { method, threshold, required_detectors: [], weights: {}, required_categories: [] };
   return {
-    method: plan.coverage_method,
-    threshold: plan.coverage_threshold,
+    method,
+    threshold,
     required_detectors: requiredDetectors(
       plan.primary_detectors,
       request.required_detectors,

@@ -42,7 +42,9 @@ const detectorResult = z.strictObject({
   metadata: freeForm.default({}),
   error: errorText.optional(),
   processing_time_ms: milliseconds,
-  confidence: unit.optional(),
+  confidence: unit
+    .optional()
+    .describe('Absent counts as 0: the result then reaches no `confidence_threshold` above 0.'),
 });
 export type DetectorResult = z.output<typeof detectorResult>;
 
@@ -89,7 +91,7 @@ export const newOrchestration = z
       .max(100)
       .default([])
       .describe(
-        'Not needed, though the plan names them. Excluding all that is needed leaves the outcome partial.',
+        'Not needed, though the plan names them. Excluding all of its primary ones leaves the outcome partial, whatever is required instead.',
       ),
     detector_results: z.array(detectorResult).max(RESULTS_MAX).optional(),
     response: orchestrationResponse.optional(),
@@ -112,7 +114,7 @@ const identity = {
 
 const coverage = {
   coverage_achieved: unit.describe(
-    'As the routing plan counts it. A plan that is left with nothing to cover is at 0, and partial.',
+    'As the routing plan counts it. A plan that is left with nothing to cover, or without any of its primary detectors, is at 0, and partial.',
   ),
   coverage_method: z.string(),
   coverage_threshold: unit,
@@ -148,7 +150,7 @@ export type OrchestrationAnswer = z.output<typeof orchestrationAnswer>;
 const belowThreshold = z
   .boolean()
   .describe(
-    'Less sure than its detector’s `confidence_threshold` when it was recorded: no success for coverage.',
+    'Less sure than its detector’s `confidence_threshold` when it was recorded, or a success that states no confidence where the threshold is above 0: no success for coverage.',
   );
 
 /** The answer to added results. */

@@ -48,19 +48,22 @@ export function forgetThresholds(services: CallServices): void {
 /** A detector's result, as far as its threshold looks at it. */
 interface Measured {
   readonly detector: string;
+  readonly status: string;
   readonly confidence?: number | undefined;
 }
 
-/**
- * Results, each with whether it is less sure than its detector's threshold. A result that states no confidence, and one of a
- * detector without a config, is under none.
- */
+/** A success that does not say how sure it is counts as not sure at all; a try that failed has nothing to be sure of. */
+function confidenceOf({ status, confidence }: Measured): number {
+  return confidence ?? (status === 'success' ? 0 : 1);
+}
+
+/** Results, each with whether it is less sure than its detector's threshold. A detector without a config has none to reach. */
 export function withThresholds<R extends Measured>(
   results: readonly R[],
   thresholds: Thresholds,
 ): (R & { readonly below_threshold: boolean })[] {
   return results.map((result) => ({
     ...result,
-    below_threshold: (result.confidence ?? 1) < (thresholds.get(result.detector) ?? 0),
+    below_threshold: confidenceOf(result) < (thresholds.get(result.detector) ?? 0),
   }));
 }

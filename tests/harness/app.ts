@@ -56,6 +56,8 @@ export interface TestApp {
   readonly host: FunctionsHost;
   /** Every line that the host and the app have logged so far. */
   readonly logLines: readonly string[];
+  /** Every statement of a tenant that this process has sent so far, the app's and the test's. */
+  readonly tenantStatements: ReadonlySet<string>;
   /** One request: `app.request('POST', '/api/v1/mappings', { key, body, headers })`. */
   request(method: string, path: string, options?: RequestOptions): Promise<TestAnswer>;
   /** A key of a tenant with just these permissions. */
@@ -145,7 +147,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     await broker.stop();
   });
   // After that hook: hooks run in reverse, and this one asks the databases.
-  watchStatements(Object.values(admin));
+  const tenantStatements = watchStatements(Object.values(admin));
   return {
     baseUrl,
     keys,
@@ -156,6 +158,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     broker,
     host,
     logLines,
+    tenantStatements,
     makeKey,
     request: (method, path, sent = {}) => ask(baseUrl, method, path, sent),
   };

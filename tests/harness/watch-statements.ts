@@ -1,24 +1,26 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type postgres from 'postgres';
 import { afterAll, expect } from 'vitest';
-import { findUnfenced } from './statement-fence.ts';
+import { TENANT_STATEMENTS } from '../../shared/platform/db/tenant-database.ts';
+import { findUnscoped } from './tenant-scope-check.ts';
 
 /**
  * Holds every statement that ran for a tenant in this test file, whoever ran it in this process, to the order that
- * tenant isolation needs. To be called before the databases are closed.
+ * tenant isolation needs. To be called before the databases are closed. Returns what it has seen so far.
  */
-export function watchStatements(databases: readonly postgres.Sql[]): void {
+export function watchStatements(databases: readonly postgres.Sql[]): ReadonlySet<string> {
   const texts = new Set<string>();
   const listen = (text: unknown): void => void texts.add(String(text));
-  subscribe('comply-ai:tenant-statement', listen);
+  subscribe(TENANT_STATEMENTS, listen);
   afterAll(async () => {
-    unsubscribe('comply-ai:tenant-statement', listen);
+    unsubscribe(TENANT_STATEMENTS, listen);
     const guarded = new Set((await Promise.all(databases.map(readGuarded))).flat());
     const faults = [...texts].flatMap((text) =>
-      findUnfenced(text, guarded).map((fault) => ({ fault, text })),
+      findUnscoped(text, guarded).map((fault) => ({ fault, text })),
     );
     expect(faults).toEqual([]);
   });
+  return texts;
 }
 
 /** The tables with row security, as a statement names them. */

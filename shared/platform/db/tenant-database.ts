@@ -88,11 +88,14 @@ export class TenantTransaction {
   }
 }
 
+/** The diagnostics channel of {@link TenantDatabase.statement}. */
+export const TENANT_STATEMENTS = 'comply-ai:tenant-statement';
+
 /**
  * Every statement of a tenant, as it is sent. The tests listen, and hold each one that runs in them to the rules of
  * {@link TenantDatabase.statement} by PostgreSQL's own parser; without a listener it costs nothing.
  */
-const statements = channel('comply-ai:tenant-statement');
+const statements = channel(TENANT_STATEMENTS);
 
 /**
  * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
@@ -111,8 +114,8 @@ export class TenantDatabase {
    * may be scanned before. A read stands in a lateral subquery that takes a value from `scope` and ends in `offset 0`,
    * which the planner may not pull up; an insert takes its rows from `scope`. An update or delete could run first: it
    * needs {@link transaction}. A test holds every statement that runs in the suite to this
-   * (`tests/harness/statement-fence.ts`); nothing looks at them at run time, when a statement that broke the rules would
-   * see too few rows, never another tenant's. `$1` is the tenant; the caller's parameters begin at `$2`.
+   * (`tests/harness/tenant-scope-check.ts`); nothing looks at them at run time, when a statement that broke the rules
+   * would see too few rows, never another tenant's. `$1` is the tenant; the caller's parameters begin at `$2`.
    *
    *     tenant.statement(`select r.* from scope, lateral (
    *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2 offset 0) r`, [id])

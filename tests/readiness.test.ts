@@ -18,11 +18,12 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-/** The real server behind a port, which says in its greeting that it is another version. */
-async function serverThatSays(major: string, port: number): Promise<number> {
+/** The real server behind a port, which says in its greeting that it is another version; and what it was sent. */
+async function serverThatSays(major: string, port: number): Promise<{ port: number; received: string[] }> {
+  const received: string[] = [];
   const server = createServer((client) => {
     const real = connect(port, '127.0.0.1');
-    client.pipe(real);
+    client.on('data', (chunk) => void received.push(chunk.toString('latin1'))).pipe(real);
     real.on('data', (chunk) => {
       const said = chunk.toString('latin1').replace(/(server_version\0)\d\d/, `$1${major}`);
       client.write(Buffer.from(said, 'latin1'));
@@ -35,7 +36,7 @@ async function serverThatSays(major: string, port: number): Promise<number> {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
+  return { port: (server.address() as AddressInfo).port, received };
 }
 
 const atPort = (url: string, port: number): string => {
@@ -79,11 +80,22 @@ describe('a PostgreSQL before 16', () => {
     async (name) => {
       const setting = `${name}_CROSS_TENANT_DATABASE_URL` as const;
       const url = app.settings[setting];
-      const old = atPort(url, await serverThatSays('15', Number(new URL(url).port)));
-      const services = open({ [setting]: old });
+      const { port, received } = await serverThatSays('15', Number(new URL(url).port));
+      const services = open({ [setting]: atPort(url, port) });
       const database = services.crossTenant[name.toLowerCase() as 'core'];
-      for (const _first of [true, false])
-        await expect(database.query('select 1')).rejects.toBeInstanceOf(UnsupportedServer);
+      const ask = () => database.query(`select 'asked'`, [], { short: true });
+      const transact = () => database.transaction((transaction) => transaction.query(`select 'asked'`));
+      const outcomes = [
+        ...(await Promise.allSettled([ask(), ask(), transact()])),
+        ...(await Promise.allSettled([ask()])),
+      ];
+      for (const outcome of outcomes)
+        expect(outcome).toMatchObject({
+          status: 'rejected',
+          reason: expect.any(UnsupportedServer) as unknown,
+        });
+      // Not even the first one of a connection, before which nothing was known of the server.
+      expect(received.filter((sent) => /asked|begin/.test(sent))).toEqual([]);
       const answer = await checkReadiness(services);
       const detail = expect.stringMatching(
         /^PostgreSQL 15\S* .*is not supported: 16 or later is needed$/,
@@ -100,8 +112,8 @@ describe('a PostgreSQL before 16', () => {
 
   it('is all that is refused: 16 is taken', async () => {
     const url = app.settings.CORE_CROSS_TENANT_DATABASE_URL;
-    const just = atPort(url, await serverThatSays('16', Number(new URL(url).port)));
-    const services = open({ CORE_CROSS_TENANT_DATABASE_URL: just });
+    const { port } = await serverThatSays('16', Number(new URL(url).port));
+    const services = open({ CORE_CROSS_TENANT_DATABASE_URL: atPort(url, port) });
     expect(await services.crossTenant.core.query('select 1 as one')).toEqual([{ one: 1 }]);
   });
 });

@@ -29,6 +29,7 @@ class Connection {
   readonly pool: Pool;
   #uses = 0;
   #alone = false;
+  #greeting: Promise<unknown> | undefined;
   #ending: { readonly timer: NodeJS.Timeout; readonly ended: () => void } | undefined;
 
   constructor(pool: Pool) {
@@ -41,6 +42,20 @@ class Connection {
 
   get shareable(): boolean {
     return !this.#alone && this.#uses > 0 && this.#uses < SHARED_MAX;
+  }
+
+  /**
+   * Connects where that is still to be done. A server tells its version when a connection begins, so that one which is too
+   * old is refused before it gets anything of the callers'. @throws what the driver throws.
+   */
+  async greet(): Promise<void> {
+    this.#greeting ??= this.pool.unsafe('select 1');
+    try {
+      await this.#greeting;
+    } catch (error) {
+      this.#greeting = undefined;
+      throw error;
+    }
   }
 
   take(alone: boolean): this {
@@ -129,9 +144,9 @@ export class GuardedPool {
     const connection =
       free ?? (await new Promise<Connection>((take, refuse) => this.#waiting.push({ short, take, refuse })));
     try {
+      await connection.greet();
       requireSupportedServer(connection.pool);
       const value = await use(connection.pool);
-      requireSupportedServer(connection.pool);
       if (this.#limit < this.#max && this.#connections.includes(connection)) this.#limit += 1;
       return value;
     } catch (error) {

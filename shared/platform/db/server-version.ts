@@ -2,7 +2,7 @@ import { log } from '../log/log.ts';
 import { DependencyUnavailable } from './errors.ts';
 import type { Pool } from './pool.ts';
 
-/** The oldest major version of PostgreSQL that the migrations and statements work on. */
+/** The oldest major version of PostgreSQL that the migrations and statements work on. 17 and 18 are supported too. */
 export const POSTGRES_MINIMUM = 16;
 
 /** The server is too old for this build: it is not used, whatever would happen to work. */
@@ -19,7 +19,7 @@ export class UnsupportedServer extends DependencyUnavailable {
 const refused = new Set<string>();
 
 /**
- * Each server tells its version when a connection begins; before the first one nothing is known, and nothing refused.
+ * Each server tells its version when a connection begins; before the first one nothing is known.
  * @throws UnsupportedServer for a server before {@link POSTGRES_MINIMUM}; the log says so once.
  */
 export function requireSupportedServer(pool: Pool): void {

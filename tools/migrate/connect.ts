@@ -1,12 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { sslOf } from '../../shared/platform/config/connection-settings.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
+
+/** What of a URL would decide on encryption instead of {@link sslOf}, by rules of the driver's own. */
+const DRIVERS_OWN = ['sslmode', 'ssl', 'uselibpqcompat'];
+
+/** A URL as the driver takes it: encrypted by the app's own rule, `require` unless the server is on this machine. */
+function clientOptions(url: string): pg.ClientConfig {
+  const ssl = sslOf(url);
+  const plain = new URL(url);
+  for (const name of DRIVERS_OWN) plain.searchParams.delete(name);
+  const connectionString = plain.toString();
+  // The driver cannot try without first: what prefers encryption, on this machine alone, goes without.
+  if (ssl === false || ssl === 'prefer') return { connectionString, ssl: false };
+  return { connectionString, ssl: { rejectUnauthorized: ssl === 'verify-full' } };
+}
 
 /** Runs `work` on one connection of its own and closes it, whatever happens. */
 export async function withConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
-    connectionString: url,
+    ...clientOptions(url),
     application_name: 'comply-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });

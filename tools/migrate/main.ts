@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { postgresUrl } from '../../shared/platform/config/connection-settings.ts';
 import { DATABASES, findMigrationsFolder } from './databases.ts';
 import type { DatabaseName } from './databases.ts';
 import { checkDatabase, migrateDatabase } from './migrate-database.ts';
@@ -8,15 +10,27 @@ const USAGE = `usage: npm run migrate [-- --check]
 Brings the three databases up to this build's migrations, or with --check only tells what they lack.
 Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
 (to make roles and databases) or of a member of comply_owner (when those are there). Connect to the server
-itself, PostgreSQL 16, 17 or 18, not through a pooler. A password may come from PGPASSWORD instead.`;
+itself, PostgreSQL 16, 17 or 18, not through a pooler; the connection is encrypted unless the server is on this
+machine. A password may come from PGPASSWORD instead.`;
 
+const settings = z.object({
+  MIGRATE_CORE_URL: postgresUrl,
+  MIGRATE_BILLING_URL: postgresUrl,
+  MIGRATE_ANALYTICS_URL: postgresUrl,
+});
+
+/** Throws, naming each setting at fault, and never its value. */
 function readUrls(): Record<DatabaseName, string> | undefined {
+  if (Object.keys(settings.shape).some((name) => !process.env[name])) return undefined;
+  const parsed = settings.safeParse(process.env);
+  if (!parsed.success)
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('\n'));
   const {
     MIGRATE_CORE_URL: core,
     MIGRATE_BILLING_URL: billing,
     MIGRATE_ANALYTICS_URL: analytics,
-  } = process.env;
-  return core && billing && analytics ? { core, billing, analytics } : undefined;
+  } = parsed.data;
+  return { core, billing, analytics };
 }
 
 async function migrateOne(database: DatabaseName, url: string): Promise<void> {

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startPostgres } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
@@ -124,6 +126,56 @@ describe('migrating is refused when', () => {
       expect(() => checkVersionNumber(old)).toThrow(
         /^the server runs PostgreSQL (15|14|9); this build needs 16 or later$/,
       );
+  });
+
+  describe('the connection would not be encrypted, though it leaves the machine', () => {
+    /** This machine by a name that does not say so; the test's server offers no encryption. */
+    const elsewhere = (mode?: string): string => {
+      const url = new URL(nameNewDatabase());
+      url.hostname = '127.1';
+      if (mode !== undefined) url.searchParams.set('sslmode', mode);
+      return url.toString();
+    };
+    const run = (url: string) =>
+      promisify(execFile)(process.execPath, ['tools/migrate/main.ts'], {
+        env: { ...process.env, MIGRATE_CORE_URL: url, MIGRATE_BILLING_URL: url, MIGRATE_ANALYTICS_URL: url },
+      }).then(
+        () => 'migrated',
+        ({ stderr }: { stderr: string }) => stderr,
+      );
+
+    test.each([undefined, 'require', 'verify-full'])(
+      'with sslmode %s the server must offer it',
+      async (mode) => {
+        await expect(migrateDatabase(elsewhere(mode), writeMigrations(ONE), 'test')).rejects.toThrow(
+          'The server does not support SSL connections',
+        );
+        expect(await run(elsewhere(mode))).toContain('The server does not support SSL connections');
+      },
+    );
+
+    test.each(['disable', 'prefer', 'no-verify'])(
+      'sslmode %s is refused, by the setting’s name',
+      async (mode) => {
+        const said = await run(elsewhere(mode));
+        expect(said).toContain('MIGRATE_CORE_URL: must have sslmode require, verify-ca, verify-full or none');
+        expect(said).toContain('MIGRATE_ANALYTICS_URL');
+        expect(said).not.toContain(':test@');
+      },
+    );
+
+    test.each(['ssl=0', 'host=127.0.0.1', 'uselibpqcompat=true'])(
+      'no other parameter goes round that: %s',
+      async (parameter) => {
+        const url = `${elsewhere()}?${parameter}`;
+        await expect(migrateDatabase(url, writeMigrations(ONE), 'test')).rejects.toThrow(
+          'The server does not support SSL connections',
+        );
+        const near = new URL(nameNewDatabase());
+        near.searchParams.set('host', '127.1');
+        expect(await run(near.toString())).toContain('MIGRATE_CORE_URL: must name its host before the path');
+      },
+    );
   });
 
   test('a file was changed after it was applied; other line ends are no change', async () => {

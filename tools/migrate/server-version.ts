@@ -1,8 +1,6 @@
 import type { Client } from 'pg';
+import { POSTGRES_MINIMUM } from '../../shared/platform/db/server-version.ts';
 import { withConnection, withDatabase } from './connect.ts';
-
-/** The oldest major version whose features the app uses. Supported are 16, 17 and 18; the tests run on 18. */
-const OLDEST_MAJOR = 16;
 
 /** In `server_version_num`, such as 180004 for 18.4. */
 const MAJOR = 10_000;
@@ -18,9 +16,9 @@ export class UnsupportedServerError extends Error {
 /** Throws UnsupportedServerError when a server that says this `server_version_num` is too old. */
 export function checkVersionNumber(versionNumber: number): void {
   const major = Math.floor(versionNumber / MAJOR);
-  if (major < OLDEST_MAJOR) {
+  if (major < POSTGRES_MINIMUM) {
     throw new UnsupportedServerError(
-      `the server runs PostgreSQL ${major}; this build needs ${OLDEST_MAJOR} or later`,
+      `the server runs PostgreSQL ${major}; this build needs ${POSTGRES_MINIMUM} or later`,
     );
   }
 }

@@ -54,6 +54,8 @@ export const postgresUrl = urlSetting(
   ['postgres', 'postgresql'],
   (url) => {
     if (url.username === '' || url.pathname.length < 2) return 'must name a user and a database';
+    // A driver that reads it would connect to a host that nothing here has looked at.
+    if (url.searchParams.has('host')) return 'must name its host before the path';
     const mode = url.searchParams.get('sslmode');
     if (isLoopback(url) || mode === null || SAFE_SSL_MODES.some((safe) => safe === mode)) return undefined;
     return `must have sslmode ${SAFE_SSL_MODES.join(', ')} or none: the server is not on this machine`;

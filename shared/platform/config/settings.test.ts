@@ -49,6 +49,7 @@ describe('a broken setting is refused by its name and reason, without its value'
     ['CORE_DATABASE_URL', `postgres://a%p:${SECRET}@db.example.com/core`, 'percent-encoded'],
     ['CORE_DATABASE_URL', `postgres://app:${SECRET}@d%b.example.com/core`, 'percent-encoded'],
     ['CORE_DATABASE_URL', `postgres://app:${SECRET}@db.example.com/co%re`, 'percent-encoded'],
+    ['CORE_DATABASE_URL', `postgres://app:${SECRET}@127.0.0.1/core?host=db`, 'host before the path'],
     ['REDIS_URL', `rediss://:%ss${SECRET}@cache.example.com:6380`, 'percent-encoded'],
     ['REDIS_URL', `http://:${SECRET}@cache.example.com`, 'must be like rediss://'],
     ['SERVICE_BUS_CONNECTION', SECRET, 'must be Name=value pairs'],

@@ -2,7 +2,10 @@ import { log } from '../log/log.ts';
 import { DependencyUnavailable } from './errors.ts';
 import type { Pool } from './pool.ts';
 
-/** The oldest major version of PostgreSQL that the migrations and statements work on. 17 and 18 are supported too. */
+/**
+ * The oldest major version of PostgreSQL that the migrations and statements work on. Supported are 16, 17 and 18; the
+ * tests run on 18.
+ */
 export const POSTGRES_MINIMUM = 16;
 
 /** The server is too old for this build: it is not used, whatever would happen to work. */

@@ -83,6 +83,35 @@ const ROUTES = [
   'POST /api/v1/platform/jobs/{job}/runs',
 ];
 
+/** What a newcomer needs first comes first: what services record, what one looks up, what one sets up, what keeps it running. */
+const GROUPS = [
+  'orchestrations',
+  'mappings',
+  'records',
+  'analyses',
+  'analysis-metrics',
+  'lineage',
+  'audit',
+  'usage',
+  'jobs',
+  'routing-plans',
+  'detector-configs',
+  'taxonomy-labels',
+  'compliance-mappings',
+  'analysis-templates',
+  'model-versions',
+  'usage-metrics',
+  'performance-metrics',
+  'data-retention-policies',
+  'legal-holds',
+  'tenant-config',
+  'api-keys',
+  'billing-plans',
+  'platform',
+  'health',
+  'documentation',
+];
+
 const PUBLIC = ['docs-read', 'docs-script-read', 'health-live', 'health-ready', 'openapi-read'];
 
 describe('the API’s description', () => {
@@ -132,9 +161,11 @@ describe('the API’s description', () => {
       ]).toEqual([path, 200]);
   });
 
-  it('is shown on a page that leads nowhere else: no assistant, tools or client of another’s', async () => {
+  it('is shown on a page that leads nowhere else: no assistant, tools, client or link of another’s', async () => {
     const page = await app.request('GET', '/api/docs');
-    const configuration: unknown = JSON.parse(/data-configuration='([^']+)'/.exec(page.body)?.[1] ?? '');
+    const configuration = JSON.parse(/data-configuration='([^']+)'/.exec(page.body)?.[1] ?? '') as {
+      customCss?: string;
+    };
     expect(configuration).toMatchObject({
       agent: { disabled: true },
       showDeveloperTools: 'never',
@@ -142,6 +173,16 @@ describe('the API’s description', () => {
       telemetry: false,
       withDefaultFonts: false,
     });
+    // What cannot be switched off is hidden: every link that the page's script could add, by a part of its address.
+    const rule = /^a\[href\*="(\w+)"\] \{ display: none !important; \}$/.exec(configuration.customCss ?? '');
+    const hidden = rule?.[1] ?? '';
+    expect(hidden).not.toBe('');
+    const { body: script } = await app.request('GET', '/api/docs/scalar.js');
+    const links = [...String(script).matchAll(/\bhref:\s*"((?:https?:|mailto:)[^"]+)"/g)].map(
+      ([, to = '']) => to,
+    );
+    expect(links).toContain('https://www.scalar.com');
+    expect(links.filter((to) => !to.includes(hidden))).toEqual([]);
   });
 
   it('says where clients reach it', () => {
@@ -162,7 +203,7 @@ describe('every operation', () => {
     const wordless = groups.filter(({ description = '' }) => description.match(/[.!](?= |$)/g)?.length !== 2);
     expect(wordless).toEqual([]);
     const names = groups.map(({ name }) => name);
-    expect([names[0], names.at(-2), names.at(-1)]).toEqual(['orchestrations', 'health', 'documentation']);
+    expect(names).toEqual(GROUPS);
     expect(new Set(names)).toEqual(new Set(operations.flatMap(({ tags }) => tags)));
   });
 

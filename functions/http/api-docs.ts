@@ -8,8 +8,8 @@ import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 import { VERSION } from '../../shared/platform/config/version.ts';
 
 /**
- * The page reads this API alone: no fonts, telemetry, assistant, client or tools of its maker's, all of which lead (or
- * send what is typed) elsewhere.
+ * The page reads this API alone: no fonts, telemetry, assistant, client, tools or links of its maker's, all of which lead
+ * (or send what is typed) elsewhere.
  */
 const SCALAR = {
   withDefaultFonts: false,
@@ -17,6 +17,8 @@ const SCALAR = {
   hideClientButton: true,
   showDeveloperTools: 'never',
   agent: { disabled: true },
+  // No setting takes the maker's own links away, such as the one below the list of groups.
+  customCss: 'a[href*="scalar"] { display: none !important; }',
 };
 
 const DOCS_PAGE = `<!doctype html>

@@ -29,8 +29,12 @@ const stackFile = path.join(folder, 'stack.json');
 const running = new Set<ChildProcess>();
 
 function start(...flags: string[]): Started {
+  return startWith({}, ...flags);
+}
+
+function startWith(env: NodeJS.ProcessEnv, ...flags: string[]): Started {
   const root = path.join(import.meta.dirname, '..');
-  const started = runStart(root, ['--folder', folder, '--app', appDir, '--port', port, ...flags]);
+  const started = runStart(root, ['--folder', folder, '--app', appDir, '--port', port, ...flags], env);
   const { child } = started;
   running.add(child);
   child.once('exit', () => running.delete(child));
@@ -136,5 +140,18 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await waitForExit(interrupted.child);
     await untilGone(everything);
     expect(existsSync(stackFile)).toBe(false);
+  });
+
+  test('says what running without Redis costs, and how to have one', async () => {
+    // An empty folder on the PATH, and no server elsewhere.
+    const empty = mkdtempSync(path.join(folder, 'path-'));
+    const { child, output } = startWith({ PATH: empty, REDIS_URL: undefined });
+    await untilHolds(output, () => /Redis .*\n/.test(output()) || child.exitCode !== null);
+    child.kill('SIGINT');
+    await waitForExit(child);
+    const [said = ''] = /Redis .*\n.*/.exec(output()) ?? [];
+    expect(said).toContain('none found. Everything works, but nothing is cached');
+    expect(said).toContain('rate limits start from zero with every start');
+    expect(said).toContain('node dev/redis/install.ts');
   });
 });

@@ -47,11 +47,12 @@ export interface Started {
   readonly output: () => string;
 }
 
-/** Starts the stack of the repository in `root`, as `npm start -- …args` does. */
-export function runStart(root: string, args: readonly string[]): Started {
+/** Starts the stack of the repository in `root`, as `npm start -- …args` does. `env`: variables beside this process's. */
+export function runStart(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
   const main = path.join(root, 'dev', 'start.ts');
   const child = spawn(findTypeScriptNode(), [main, ...args], {
     cwd: root,
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

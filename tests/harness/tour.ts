@@ -11,6 +11,8 @@ import { until, type TestAnswer, type TestApp } from './app.ts';
 export interface Stop {
   /** The OpenAPI operation. */
   readonly operation: string;
+  /** As it was asked for; undefined for rows that the tour's own preparations made. */
+  readonly path?: string;
   readonly expected: number;
   readonly answer: TestAnswer;
 }
@@ -44,21 +46,22 @@ const RESULTS = [{ detector: 'regex-pii', status: 'success', processing_time_ms:
 
 /**
  * Makes one request of every operation of the API that does what it is for, as acme's owner and as an operator, on rows
- * of its own. Answers what came back, with the status that the operation promises.
+ * of its own. Answers what came back, with the status that the operation promises. `spell` may write the paths otherwise.
  */
-export async function takeTour(app: TestApp): Promise<Stop[]> {
+export async function takeTour(app: TestApp, spell = (path: string) => path): Promise<Stop[]> {
   const stops: Stop[] = [];
   const send = async (
     key: string,
     operation: string,
     expected: number,
     method: string,
-    path: string,
+    written: string,
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<TestAnswer> => {
-    const answer = await app.request(method, `/api/${path}`, { key, body, headers });
-    stops.push({ operation, expected, answer });
+    const path = `/api/${spell(written)}`;
+    const answer = await app.request(method, path, { key, body, headers });
+    stops.push({ operation, path, expected, answer });
     return answer;
   };
   const owner = send.bind(undefined, app.keys.acme.owner);

@@ -3,16 +3,18 @@ import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { lowerUuid, uuid } from '../../platform/ids/uuid.ts';
 
+/** A name that the trail may hold, spelled as it is kept there. */
+const name = z.string().min(1).max(255).overwrite(lowerUuid).optional();
 const outcome = z.enum(['success', 'denied', 'failure']);
 
 /** `GET /audit-logs`. */
 export const auditLogsQuery = z.object({
   ...pageQuery,
-  actor: z.string().min(1).max(255).optional(),
-  user_id: z.string().min(1).max(255).optional(),
+  actor: name,
+  user_id: name,
   action: z.string().min(1).max(255).optional(),
   resource_type: z.string().min(1).max(255).optional(),
-  resource_id: z.string().min(1).max(255).overwrite(lowerUuid).optional(),
+  resource_id: name,
   outcome: outcome.optional(),
   from: instant.optional().describe('Not before this.'),
   to: instant.optional().describe('Before this.'),

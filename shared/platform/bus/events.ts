@@ -10,18 +10,20 @@ export const AUDIT_RECORDED = 'com.comply-ai.audit.recorded.v1';
 export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
+/** The name of a user, service or thing: often a UUID, and then in one spelling. */
+const name = (max: number) => z.string().max(max).overwrite(lowerUuid);
 const tenantId = text(63);
 
 /** What a usage event says: that a tenant used something. */
 export const usageData = z.object({
   tenant_id: tenantId,
-  user_id: z.string().max(255).optional(),
+  user_id: name(255).optional(),
   subscription_id: uuid.optional(),
   usage_type: text(100).describe('api_calls, storage_gb, detector_runs, analysis_runs, or a producer’s own.'),
   usage_amount: z.number().nonnegative().max(1e9),
   usage_unit: text(50).default('count'),
   resource_type: text(100).optional(),
-  resource_id: text(255).overwrite(lowerUuid).optional(),
+  resource_id: name(255).min(1).optional(),
   reservation_id: uuid.optional().describe('The quota reservation made for it; set by this service alone.'),
 });
 export type UsageData = z.output<typeof usageData>;
@@ -29,11 +31,11 @@ export type UsageData = z.output<typeof usageData>;
 /** What an audit event says: who did what to what. Never content. */
 export const auditData = z.object({
   tenant_id: tenantId,
-  user_id: z.string().max(255).nullish(),
-  actor: z.string().max(255).nullish().describe('The key or service that acted.'),
+  user_id: name(255).nullish(),
+  actor: name(255).nullish().describe('The key or service that acted.'),
   action: text(255),
   resource_type: text(255),
-  resource_id: z.string().max(255).overwrite(lowerUuid).nullish(),
+  resource_id: name(255).nullish(),
   outcome: z.enum(['success', 'denied', 'failure']).default('success'),
   details: z.record(z.string(), z.unknown()).default({}),
   ip_address: z.union([z.ipv4(), z.ipv6()]).nullish(),

@@ -163,7 +163,7 @@ export async function answer(
     const idempotency =
       key === undefined
         ? null
-        : { key, fingerprint: fingerprintOf([endpoint.name, request.params, comparable(given.body)]) };
+        : { key, fingerprint: fingerprintOf([endpoint.name, parsed.params ?? {}, comparable(parsed.body)]) };
     return writeReply(request, await endpoint.run({ ...call, idempotency }, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
@@ -172,7 +172,10 @@ export async function answer(
   }
 }
 
-/** A body as the fingerprint of a repeatable request reads it: bytes as text, an absent one as null. */
+/**
+ * A body as the fingerprint of a repeatable request reads it: as it was understood, so that another spelling of an id or a
+ * default that is written out is the same body. Bytes as text, an absent one as null.
+ */
 function comparable(body: unknown): unknown {
   return body instanceof Uint8Array ? Buffer.from(body).toString('base64') : (body ?? null);
 }

@@ -46,15 +46,18 @@ export const batchOutcome = z.object({
 });
 type Outcome = z.output<typeof batchOutcome>['items'][number];
 
+/** An item that was understood, and the key that makes it repeatable. */
+interface ParsedItem<Body> {
+  readonly body: Body;
+  readonly claim: IdempotencyClaim | null;
+}
+
 /** How one kind of thing is written in batches. */
 export interface BatchKind<Body> {
   readonly schema: z.ZodType<Body>;
   readonly write: HotWrite;
   /** Makes the valid items ready; a problem refuses one. In the order given. */
-  readonly prepare: (
-    call: Call,
-    items: readonly { readonly body: Body; readonly claim: IdempotencyClaim | null }[],
-  ) => Promise<(Item | Problem)[]>;
+  readonly prepare: (call: Call, items: readonly ParsedItem<Body>[]) => Promise<(Item | Problem)[]>;
 }
 
 /**
@@ -68,11 +71,11 @@ export async function writeBatch<Body>(
   kind: BatchKind<Body>,
 ): Promise<Reply> {
   const { write } = kind;
-  const claim = call.idempotency;
+  const parsed = given.map((item) => parseItem(call, item, kind));
+  const claim = batchClaim(call.idempotency, given, parsed);
   // First, so that a repeated batch is not prepared again and takes nothing from the quota, not even for a moment.
   const earlier = await findEarlierAnswer(call.databases[write.database], call, claim);
   if (earlier !== undefined) return earlier;
-  const parsed = given.map((item) => parseItem(call, item, kind));
   const valid = parsed.filter((item): item is Exclude<typeof item, Problem> => !(item instanceof Problem));
   const prepared = await kind.prepare(call, valid);
   const ready = prepared.filter((item): item is Item => !(item instanceof Problem));
@@ -84,6 +87,19 @@ export async function writeBatch<Body>(
   const { reply, events } = answerOf(await writeItems(call, write, ready));
   if (events.length > 0) await emitEvents(call, events, write.database);
   return reply;
+}
+
+/** The batch's own claim, by what its items were understood as; one that could not be understood counts as it was sent. */
+function batchClaim(
+  claim: IdempotencyClaim | null,
+  given: readonly unknown[],
+  parsed: readonly (ParsedItem<unknown> | Problem)[],
+): IdempotencyClaim | null {
+  if (claim === null) return null;
+  const items = parsed.map((item, n) =>
+    item instanceof Problem ? { given: given[n] } : { key: item.claim?.key ?? null, body: item.body },
+  );
+  return { ...claim, fingerprint: fingerprintOf(items) };
 }
 
 /** The outcomes in the order given: of what was refused while it was parsed or prepared, and of what was written. */
@@ -108,7 +124,7 @@ function parseItem<Body>(
   call: Call,
   given: Readonly<Record<string, unknown>>,
   kind: BatchKind<Body>,
-): { body: Body; claim: IdempotencyClaim | null } | Problem {
+): ParsedItem<Body> | Problem {
   const { idempotency_key: givenKey, ...rest } = given;
   try {
     refuseOtherTenantIn(call.principal.tenantId, rest, kind.schema);
@@ -118,8 +134,8 @@ function parseItem<Body>(
     const parsed = kind.schema.safeParse(body, PARSING);
     if (!parsed.success) faults.push(...faultsOf(parsed.error, ''));
     if (!parsed.success || faults.length > 0) return new Problem('INVALID_REQUEST', { errors: faults });
-    const claim = key === null ? null : { key, fingerprint: fingerprintOf([kind.write.route, {}, body]) };
-    return { body: parsed.data, claim };
+    const asked = [kind.write.route, {}, parsed.data];
+    return { body: parsed.data, claim: key === null ? null : { key, fingerprint: fingerprintOf(asked) } };
   } catch (error) {
     if (error instanceof Problem) return error;
     throw error;

@@ -29,6 +29,26 @@ test('those who ask at once share one look-up, and later ones ask nobody until i
   expect(load).toHaveBeenCalledTimes(2);
 });
 
+test('its time counts from before the look-up, which may have seen what changed while it took its time', async () => {
+  const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
+  const { load, calls } = lookUp();
+  const slow = memory.find('a', load);
+  now += 600;
+  calls[0]?.answer('old');
+  expect(await slow).toBe('old');
+  now += 399;
+  expect(memory.find('a', load)).toBe('old');
+  now += 1;
+  const again = memory.find('a', load);
+  // Slower than its time: those who ask meanwhile share it, and it is not remembered.
+  now += 1_500;
+  const shared = memory.find('a', load);
+  calls[1]?.answer('new');
+  expect(await Promise.all([again, shared])).toEqual(['new', 'new']);
+  expect(memory.find('a', load)).toBeInstanceOf(Promise);
+  expect(load).toHaveBeenCalledTimes(3);
+});
+
 test('a failure is told to all who wait for it, and not remembered', async () => {
   const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();

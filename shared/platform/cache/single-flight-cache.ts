@@ -16,7 +16,7 @@ export class SingleFlightCache<V> {
   readonly #kept = new Map<string, Kept<V>>();
   readonly #loading = new Map<string, Promise<V>>();
 
-  /** `max`: keys at once; past it everything is forgotten. */
+  /** `ttlMs` counts from the start of a look-up. `max`: keys at once; past it everything is forgotten. */
   constructor({ ttlMs, max }: { readonly ttlMs: number; readonly max: number }) {
     this.#ttlMs = ttlMs;
     this.#max = max;
@@ -36,19 +36,21 @@ export class SingleFlightCache<V> {
   }
 
   async #load(key: string, load: () => Promise<V>): Promise<V> {
+    // From before the look-up: what it answers may have changed while it was on its way.
+    const until = performance.now() + this.#ttlMs;
     const loading = load();
     this.#loading.set(key, loading);
     try {
       const value = await loading;
-      if (this.#loading.get(key) === loading) this.#keep(key, value);
+      if (this.#loading.get(key) === loading) this.#keep(key, { value, until });
       return value;
     } finally {
       if (this.#loading.get(key) === loading) this.#loading.delete(key);
     }
   }
 
-  #keep(key: string, value: V): void {
+  #keep(key: string, kept: Kept<V>): void {
     if (this.#kept.size >= this.#max) this.#kept.clear();
-    this.#kept.set(key, { value, until: performance.now() + this.#ttlMs });
+    this.#kept.set(key, kept);
   }
 }

@@ -89,6 +89,22 @@ describe('recording a mapping', () => {
   });
 });
 
+describe('the answer to the same question before', () => {
+  const ask = (body: object) =>
+    app.request('POST', '/api/v1/mappings', { key: acme.writer, body: { ...mapping, ...body } });
+
+  it('is told to a request without one, however its output’s members are ordered', async () => {
+    await ask({ output: { kind: 'ssn', at: [1, 2], more: { a: 1, b: 2 } }, response });
+    const { body } = await until(
+      () => ask({ output: { more: { b: 2, a: 1 }, at: [1, 2], kind: 'ssn' } }),
+      (answer) => answer.body.known_response !== undefined,
+    );
+    expect(body.known_response).toMatchObject({ taxonomy: response.taxonomy, confidence: 0.97 });
+    const other = await ask({ output: { more: { b: 2, a: 1 }, at: [2, 1], kind: 'ssn' } });
+    expect([other.status, other.body.known_response]).toEqual([201, undefined]);
+  });
+});
+
 describe('an idempotency key', () => {
   const send = (key: string, body: unknown) =>
     app.request('POST', '/api/v1/mappings', { key: acme.writer, body, headers: { 'idempotency-key': key } });

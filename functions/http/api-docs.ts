@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { publicEndpoint, type Endpoint } from '../../shared/platform/http/endpoint.ts';
 import { ok } from '../../shared/platform/call/reply.ts';
 import { API_DESCRIPTION, API_TAGS } from '../api-words.ts';
+import { namesTag } from '../../shared/platform/http/etag.ts';
 import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 import { VERSION } from '../../shared/platform/config/version.ts';
 
@@ -94,7 +95,7 @@ export const apiDocsEndpoints = (
       scalar ??= readScalar();
       const { text, etag } = await scalar;
       const headers = { etag, 'cache-control': 'public, max-age=3600' };
-      if (ifNoneMatch === etag) return { status: 304, headers };
+      if (namesTag(ifNoneMatch, etag)) return { status: 304, headers };
       return { status: 200, text, headers: { ...headers, 'content-type': 'text/javascript; charset=utf-8' } };
     },
   }),

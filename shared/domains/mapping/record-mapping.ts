@@ -7,6 +7,7 @@ import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
+import { canonicalJson } from '../../platform/json/canonical-json.ts';
 import { defineHotWrite, singleReply, type Item } from '../../platform/writes/hot-write.ts';
 import { writeItems } from '../../platform/writes/write-items.ts';
 import {
@@ -196,7 +197,7 @@ function questionHash(
   return contentHash(
     dataKey.key,
     body.detector,
-    JSON.stringify(body.output ?? null),
+    canonicalJson(body.output ?? null),
     body.source_data,
     body.model_version,
   );

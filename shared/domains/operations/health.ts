@@ -5,6 +5,7 @@ import { UnsupportedServer } from '../../platform/db/server-version.ts';
 import type { BlobStore } from '../../platform/blob/blob-store.ts';
 import type { BusSender } from '../../platform/bus/bus-sender.ts';
 import type { Cache } from '../../platform/cache/cache.ts';
+import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { CrossTenantDatabases } from '../../platform/call/call.ts';
 import type { Clock } from '../../platform/time/clock.ts';
 
@@ -41,7 +42,7 @@ export interface ProbedServices {
 }
 
 const instanceId = newId();
-let answered: { services: ProbedServices; readiness: Promise<Readiness>; until: number } | undefined;
+const memories = new WeakMap<ProbedServices, SingleFlightCache<Readiness>>();
 
 async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Promise<Dependency> {
   const start = performance.now();
@@ -88,9 +89,16 @@ async function check(services: ProbedServices): Promise<Readiness> {
   return { status, checked_at: services.clock.now().toISOString(), dependencies };
 }
 
+function memoryOf(services: ProbedServices): SingleFlightCache<Readiness> {
+  let memory = memories.get(services);
+  if (memory === undefined) {
+    memory = new SingleFlightCache({ ttlMs: ANSWER_TTL_MS, max: 1 });
+    memories.set(services, memory);
+  }
+  return memory;
+}
+
 /** Probes every dependency, all at once. */
-export function checkReadiness(services: ProbedServices): Promise<Readiness> {
-  if (answered?.services === services && answered.until > performance.now()) return answered.readiness;
-  answered = { services, readiness: check(services), until: performance.now() + ANSWER_TTL_MS };
-  return answered.readiness;
+export async function checkReadiness(services: ProbedServices): Promise<Readiness> {
+  return memoryOf(services).find('readiness', () => check(services));
 }

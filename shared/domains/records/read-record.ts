@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Call } from '../../platform/call/call.ts';
 import type { Parameter, StatementOptions } from '../../platform/db/tenant-database.ts';
 import { Problem } from '../../platform/call/problem.ts';
+import { namesTag } from '../../platform/http/etag.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { daysAsText, partitionDaysOf, RECORD_COLUMNS } from './record-columns.ts';
 import type { StorageRecord } from './schemas.ts';
@@ -47,7 +48,7 @@ export async function readRecord(call: Call, id: string, ifNoneMatch: string | n
   if (row === undefined) throw noRecord();
   const etag = etagOf(row);
   const headers = { etag, 'cache-control': 'private, no-cache' };
-  if (ifNoneMatch !== null && names(ifNoneMatch, etag)) return { status: 304, headers };
+  if (namesTag(ifNoneMatch, etag)) return { status: 304, headers };
   return ok(row, headers);
 }
 
@@ -60,12 +61,4 @@ export function noRecord(): Problem {
 function etagOf(record: StorageRecord): string {
   const state = [record.id, record.archived_at, record.blob_url, record.access_tier, record.expires_at];
   return `"${createHash('sha256').update(JSON.stringify(state)).digest('base64url').slice(0, 22)}"`;
-}
-
-/** Whether an `If-None-Match` names the tag; comparison is weak (RFC 9110, 13.1.2). */
-function names(ifNoneMatch: string, etag: string): boolean {
-  return ifNoneMatch
-    .split(',')
-    .map((tag) => tag.trim().replace(/^W\//, ''))
-    .some((tag) => tag === '*' || tag === etag);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { etagOf, isNotModified, readIfMatch, requireIfMatch } from './etag.ts';
+import { etagOf, isNotModified, namesTag, readIfMatch, requireIfMatch } from './etag.ts';
 import { Problem } from '../call/problem.ts';
 
 describe('If-Match', () => {
@@ -35,6 +35,18 @@ describe('If-None-Match', () => {
   ])('%s on version 3: not modified is %s', (header, expected) => {
     expect(isNotModified(header, 3)).toBe(expected);
   });
+});
+
+test.each([
+  ['"a-b"', true],
+  ['W/"a-b" , "c"', true],
+  ['*', true],
+  ['"a-b', false],
+  ['a-b', false],
+  ['"x", *', false],
+  [null, false],
+])('If-None-Match %s names a tag that is no version: %s', (header, expected) => {
+  expect(namesTag(header, '"a-b"')).toBe(expected);
 });
 
 test('an entity tag is strong and quoted', () => {

@@ -51,11 +51,16 @@ export function requireIfMatch(header: string | null): VersionCheck {
   return readIfMatch(header);
 }
 
-/** Whether `If-None-Match` names the version, so that 304 is the answer; weak comparison. A malformed header names nothing. */
-export function isNotModified(ifNoneMatch: string | null, version: number): boolean {
+/** Whether `If-None-Match` names the entity tag; weak comparison. A malformed header names nothing. */
+export function namesTag(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   const tags = readTags(ifNoneMatch);
-  return tags === '*' || (tags?.some((tag) => tag.text === etagOf(version)) ?? false);
+  return tags === '*' || (tags?.some((tag) => tag.text === etag) ?? false);
+}
+
+/** Whether `If-None-Match` names the version, so that 304 is the answer. */
+export function isNotModified(ifNoneMatch: string | null, version: number): boolean {
+  return namesTag(ifNoneMatch, etagOf(version));
 }
 
 /** The refusal of a change to a version that is not the present one. */

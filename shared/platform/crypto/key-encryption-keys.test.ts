@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { rememberVersions, type KeyVersion } from './key-encryption-keys.ts';
+
+let now = 0;
+beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => now));
+afterEach(() => void vi.restoreAllMocks());
+
+const MINUTE_MS = 60_000;
+const keyOf = (version: string): Uint8Array => Buffer.alloc(32, version);
+
+/** A vault whose newest version is told, and which counts what it is asked. */
+function vault() {
+  const state = { newest: 'a', isAway: false };
+  const read = vi.fn(async (version?: string): Promise<KeyVersion> => {
+    await Promise.resolve();
+    if (state.isAway) throw new Error('the vault is away');
+    const found = version ?? state.newest;
+    return { version: found, key: keyOf(found) };
+  });
+  return { state, read, keys: rememberVersions(read) };
+}
+
+test('those who need a key at the same time ask the vault once', async () => {
+  const { keys, read } = vault();
+  const found = await Promise.all([keys.version('b'), keys.version('b'), keys.version('b')]);
+  expect(found).toEqual([keyOf('b'), keyOf('b'), keyOf('b')]);
+  await Promise.all([keys.current(), keys.current()]);
+  expect(read.mock.calls).toEqual([['b'], []]);
+});
+
+test('a version is remembered for good, the newest for ten minutes', async () => {
+  const { state, keys, read } = vault();
+  await keys.version('b');
+  expect(await keys.current()).toEqual({ version: 'a', key: keyOf('a') });
+  state.newest = 'c';
+  now += 10 * MINUTE_MS - 1;
+  expect((await keys.current()).version).toBe('a');
+  now += 1;
+  expect(await keys.current()).toEqual({ version: 'c', key: keyOf('c') });
+  now += 1_000 * MINUTE_MS;
+  expect(await keys.version('b')).toEqual(keyOf('b'));
+  expect(read).toHaveBeenCalledTimes(3);
+});
+
+test('a vault that is away is asked again by the next who needs a key', async () => {
+  const { state, keys } = vault();
+  state.isAway = true;
+  await expect(keys.current()).rejects.toThrow('the vault is away');
+  await expect(keys.version('b')).rejects.toThrow('the vault is away');
+  state.isAway = false;
+  expect((await keys.current()).version).toBe('a');
+  expect(await keys.version('b')).toEqual(keyOf('b'));
+});

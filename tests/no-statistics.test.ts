@@ -13,6 +13,7 @@ import { archiveRecords } from '../shared/domains/records/archive/archive-record
 import { requestForgottenArchives } from '../shared/domains/records/archive/request-archives.ts';
 import { bookDeletions, bookLooks } from '../shared/domains/records/blobs/book-blobs.ts';
 import { findDueBlobs, findKept } from '../shared/domains/records/blobs/due-blobs.ts';
+import { lockBooked } from '../shared/domains/records/blobs/lock-blobs.ts';
 import { moveKeptRows } from '../shared/domains/records/expiry/kept-rows.ts';
 import { applyChangedPolicies } from '../shared/domains/retention/apply-policies.ts';
 import { legalHoldsOver } from '../shared/domains/retention/legal-holds.ts';
@@ -329,7 +330,10 @@ describe('a batch reads no more than its rows’ look-ups', () => {
     const due = await findDueBlobs(database, now, 2 * BATCH);
     expect(due).toHaveLength(BATCH);
     expectLookUps(measured, PAGES_A_LOOK_UP);
-    await database.transaction((transaction) => findKept(transaction, due));
+    await database.transaction(async (transaction) => {
+      expect(await lockBooked(transaction, due)).toHaveLength(BATCH);
+      await findKept(transaction, due);
+    });
     const nextCheckAt = now;
     await bookLooks(
       database,

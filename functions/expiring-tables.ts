@@ -1,12 +1,13 @@
 import { expiringAnalyses, expiringMetrics } from '../shared/domains/analysis/expiring.ts';
 import { expiringMappings } from '../shared/domains/mapping/expiring.ts';
 import { expiringOrchestrations } from '../shared/domains/orchestration/expiring.ts';
-import { expiringRecords } from '../shared/domains/records/expiring.ts';
+import { mappingIdsSql } from '../shared/domains/mapping/ids.ts';
+import { expiringRecordsOf } from '../shared/domains/records/expiring.ts';
 import type { ExpiringTable } from '../shared/domains/retention/expiring-table.ts';
 
 /** Every table whose rows expire, in the order in which they do: records first, since a mapping stays as long as its record. */
 export const expiringTables: readonly ExpiringTable[] = [
-  expiringRecords,
+  expiringRecordsOf(mappingIdsSql),
   expiringMappings,
   expiringOrchestrations,
   expiringAnalyses,

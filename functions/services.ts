@@ -1,6 +1,6 @@
 import { freeTierQuota } from '../shared/domains/billing/quota-reservation.ts';
 import { ApiKeyAuthenticator } from '../shared/domains/identity/api-key-authenticator.ts';
-import { retentionDaysSql } from '../shared/domains/retention/retention-days.ts';
+import { retentionDays } from '../shared/domains/retention/retention-days.ts';
 import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
@@ -46,7 +46,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     cache,
     rateLimiter: new RateLimiter(cache),
     dataKeys: new DataKeys(crossTenant.core, openKeyEncryptionKeys(settings)),
-    tenants: new CachedTenantDirectory(crossTenant.core, retentionDaysSql),
+    tenants: new CachedTenantDirectory(crossTenant.core, retentionDays),
     authenticator,
     credentials: authenticator,
     quota: freeTierQuota,

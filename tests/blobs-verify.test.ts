@@ -1,6 +1,7 @@
 import { describe, expect, it, beforeEach } from 'vitest';
+import { blobsTier } from '../shared/domains/records/blobs/blobs-tier.ts';
 import { blobsVerify } from '../shared/domains/records/blobs/blobs-verify.ts';
-import { runJob } from '../shared/platform/jobs/job.ts';
+import { runJob, type JobRun } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp();
@@ -35,12 +36,55 @@ async function make(): Promise<{ recordId: string; name: string; bytes: Buffer }
 
 const read = (name: string) => app.services.blobs.read(CONTAINER, name);
 
+type Blobs = typeof app.services.blobs;
+
+/** The storage, but for what a test has happen in it. */
+const storageWith = (changed: Partial<Pick<Blobs, 'create' | 'delete' | 'describe'>>): Blobs => {
+  const { blobs } = app.services;
+  return {
+    create: (...given: Parameters<Blobs['create']>) => blobs.create(...given),
+    delete: (...given: Parameters<Blobs['delete']>) => blobs.delete(...given),
+    describe: (...given: Parameters<Blobs['describe']>) => blobs.describe(...given),
+    read: (...given: Parameters<Blobs['read']>) => blobs.read(...given),
+    ...changed,
+  } as never;
+};
+
 /** A run once every blob has been there for long enough, or sooner. */
-const verify = (minutes = 11) =>
-  runJob(app.services, blobsVerify, {
+const verify = (minutes = 11, blobs = app.services.blobs, job = blobsVerify) =>
+  runJob({ ...app.services, blobs }, job, {
     asOf: new Date(Date.now() + minutes * 60_000),
     triggeredBy: 'test',
   });
+
+/** A run that deletes what its retention's end has come for. */
+const tier = (blobs = app.services.blobs) =>
+  runJob({ ...app.services, blobs }, blobsTier, {
+    asOf: new Date(Date.now() + 8 * 366 * 86_400_000),
+    triggeredBy: 'test',
+  });
+
+/** Begins a run, and waits until it is over or waits for a lock on the books. */
+async function begin<T>(start: () => Promise<T>): Promise<{ run: Promise<T> }> {
+  const run = start();
+  let over = false;
+  run.finally(() => (over = true)).catch(() => undefined);
+  await until(
+    () =>
+      app.admin
+        .core`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%ops.blobs%'`,
+    (waiting) => over || waiting.length > 0,
+  );
+  return { run };
+}
+
+/** Whether the storage and the books agree about a blob, and on what. */
+async function agreed(name: string): Promise<'there' | 'deleted' | 'not agreed'> {
+  const [row] = await app.admin.core`select deleted_at from ops.blobs where blob_name = ${name}`;
+  const isBooked = row?.['deleted_at'] === null;
+  if (isBooked !== ((await read(name)) !== undefined)) return 'not agreed';
+  return isBooked ? 'there' : 'deleted';
+}
 
 const told = (action: string, name: string) =>
   until(
@@ -110,14 +154,97 @@ describe('a run that compares blobs', () => {
     expect((await read(name))?.equals(bytes)).toBe(true);
   });
 
+  it.each([
+    ['other bytes', 'changed', () => Buffer.from('{}')],
+    ['the same bytes', undefined, (bytes: Buffer) => bytes],
+  ])('restores none that somebody wrote meanwhile with %s', async (_what, outcome, bytesOf) => {
+    const { name, bytes } = await make();
+    await app.services.blobs.delete(CONTAINER, name);
+    const storage = storageWith({
+      async create(...given) {
+        await app.services.blobs.create(CONTAINER, name, bytesOf(bytes), {});
+        return app.services.blobs.create(...given);
+      },
+    });
+    expect((await verify(11, storage)).details).toEqual(outcome === undefined ? {} : { [outcome]: 1 });
+    expect((await read(name))?.equals(bytesOf(bytes))).toBe(true);
+  });
+
+  it('restores none that is deleted meanwhile as it should be', async () => {
+    const { name, recordId } = await make();
+    await app.services.blobs.delete(CONTAINER, name);
+    const deleting: Promise<unknown>[] = [];
+    const storage = storageWith({
+      async create(...given) {
+        await app.admin.core`delete from storage_records where id = ${recordId}`;
+        deleting.push((await begin(tier)).run);
+        return app.services.blobs.create(...given);
+      },
+    });
+    await verify(11, storage);
+    expect(await Promise.all(deleting)).toMatchObject([{ deleted: 1 }]);
+    expect(await agreed(name)).toBe('deleted');
+  });
+
+  it('does not call missing what is just being deleted as it should be', async () => {
+    const { name, recordId } = await make();
+    await app.admin.core`delete from storage_records where id = ${recordId}`;
+    const verifying: ReturnType<typeof verify>[] = [];
+    const storage = storageWith({
+      async delete(...given) {
+        const outcome = await app.services.blobs.delete(...given);
+        verifying.push((await begin(verify)).run);
+        return outcome;
+      },
+    });
+    expect(await tier(storage)).toMatchObject({ deleted: 1 });
+    expect((await Promise.all(verifying)).map(({ details }) => details)).toEqual([{}]);
+    expect(await agreed(name)).toBe('deleted');
+  });
+
+  it('has time for blobs that it has compared before, however many are new', async () => {
+    const { name, bytes } = await make();
+    expect((await verify()).details).toEqual({});
+    await app.services.blobs.delete(CONTAINER, name);
+    await app.admin.core`
+      insert into ops.blobs (tenant_id, container_name, blob_name, retention_class, access_tier, sha256, bytes, created_at,
+        tier_changed_at, next_check_at, delete_after)
+      select 'acme', ${CONTAINER}, 'new-' || n, 'backups', 'Archive', '\\x00', 1, now(), now(), now(), now() + interval '1 year'
+        from generate_series(1, 900) n`;
+    const storage = storageWith({
+      describe: (container, blob) =>
+        blob.startsWith('new-')
+          ? Promise.resolve({ archived: true, metadata: { sha256: '00' } })
+          : app.services.blobs.describe(container, blob),
+    });
+    // Time for seven batches, of the ten that there are.
+    let left = 9;
+    const short = {
+      ...blobsVerify,
+      run: (run: JobRun) => blobsVerify.run({ ...run, timeLeftMs: () => --left }),
+    };
+    const run = await verify(11, storage, short);
+    expect([run.status, run.details]).toEqual(['partial', { restored: 1 }]);
+    expect((await read(name))?.equals(bytes)).toBe(true);
+    // The new ones have the rest of the time.
+    expect(run.examined).toBeGreaterThan(400);
+  });
+
+  it('that fails in its walk over all keeps its place before the batch that failed', async () => {
+    const { name, bytes } = await make();
+    expect((await verify()).details).toEqual({});
+    await app.services.blobs.delete(CONTAINER, name);
+    const storage = storageWith({ describe: () => Promise.reject(new Error('the storage is away')) });
+    await expect(verify(11, storage)).rejects.toThrow('the storage is away');
+    expect((await verify()).details).toEqual({ restored: 1 });
+    expect((await read(name))?.equals(bytes)).toBe(true);
+  });
+
   it('that fails keeps its place before the batch that failed', async () => {
     const { name, bytes } = await make();
     await app.services.blobs.delete(CONTAINER, name);
-    const blobs = { describe: () => Promise.reject(new Error('the storage is away')) } as never;
-    const asOf = new Date(Date.now() + 11 * 60_000);
-    await expect(
-      runJob({ ...app.services, blobs }, blobsVerify, { asOf, triggeredBy: 'test' }),
-    ).rejects.toThrow('the storage is away');
+    const storage = storageWith({ describe: () => Promise.reject(new Error('the storage is away')) });
+    await expect(verify(11, storage)).rejects.toThrow('the storage is away');
     expect((await verify()).details).toEqual({ restored: 1 });
     expect((await read(name))?.equals(bytes)).toBe(true);
   });

@@ -1,101 +1,27 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { startTestApp, until } from './harness/app.ts';
+import { expiringTables } from '../functions/expiring-tables.ts';
+import { openHoldScene } from './harness/hold-scene.ts';
 
-const app = await startTestApp();
-const { acme, globex, operator } = app.keys;
+const {
+  app,
+  runJob,
+  hold,
+  placeHold,
+  release,
+  newOrchestration,
+  newMapping,
+  newAnalysis,
+  newMetric,
+  archived,
+  exists,
+  recordStays,
+  mappingStays,
+  blobStays,
+} = await openHoldScene();
+const { globex } = app.keys;
 const DAY_MS = 86_400_000;
 const BLOB_YEARS_DAYS = 7 * 366;
-
-const response = {
-  taxonomy: ['PII.Identifier.SSN'],
-  scores: { 'PII.Identifier.SSN': 0.97 },
-  confidence: 0.97,
-  processing_time_ms: 120,
-  model_used: 'mapper-8b',
-};
-
-const send = (path: string, body: unknown, key = acme.writer) =>
-  app.request('POST', `/api/v1/${path}`, { key, body });
-
-async function make(path: string, body: unknown): Promise<Record<string, string>> {
-  const answer = await send(path, body);
-  expect([path, answer.status]).toEqual([path, 201]);
-  return answer.body;
-}
-
-async function runJob(job: string, days: number): Promise<Record<string, number>> {
-  const answer = await app.request('POST', `/api/v1/platform/jobs/${job}/runs`, {
-    key: operator,
-    body: { as_of: new Date(Date.now() + days * DAY_MS).toISOString() },
-  });
-  expect([answer.status, answer.body.status]).toEqual([200, 'completed']);
-  return answer.body;
-}
-
-const hold = (scope: unknown, key = acme.owner) =>
-  send('legal-holds', { name: 'case', reason: 'litigation', scope }, key);
-
-async function placeHold(scope: unknown): Promise<string> {
-  const answer = await hold(scope);
-  expect([answer.status, answer.body.errors]).toEqual([201, undefined]);
-  return answer.body.hold_id;
-}
-
-async function release(holdId: string): Promise<void> {
-  expect((await send(`legal-holds/${holdId}/release`, {}, acme.owner)).status).toBe(200);
-}
-
-const newOrchestration = (mode: 'sync' | 'async' = 'sync') =>
-  make('orchestrations', {
-    content: 'text',
-    content_type: 'text',
-    policy_bundle: 'default',
-    environment: 'prod',
-    processing_mode: mode,
-  });
-const newMapping = (orchestrationId?: string, answered = true) =>
-  make('mappings', {
-    detector: 'regex-pii',
-    source_data: randomUUID(),
-    model_version: 'v1',
-    ...(orchestrationId === undefined ? {} : { orchestration_request_id: orchestrationId }),
-    ...(answered ? { response } : {}),
-  });
-const newAnalysis = () =>
-  make('analyses', {
-    period: { start: '2026-11-01T00:00:00Z', end: '2026-11-02T00:00:00Z' },
-    metrics: { coverage: 0.5 },
-  });
-async function newMetric(): Promise<string> {
-  const body = {
-    metrics: [{ metric_name: 'held', metric_value: 1, time_period: '2026-11-01T00:00:00Z' }],
-  };
-  const answer = await send('analysis-metrics', body);
-  expect(answer.status).toBe(201);
-  return answer.body.ids[0];
-}
-
-/** Waits until a record has its blob, and answers the blob's name. */
-async function archived(recordId: string | undefined): Promise<string> {
-  const [row] = await until(
-    () => app.admin.core`select blob_name from ops.blobs where record_id = ${recordId ?? ''}`,
-    (rows) => rows.length === 1,
-  );
-  return String(row?.['blob_name']);
-}
-
-async function exists(table: string, column: string, id: string | undefined): Promise<boolean> {
-  const rows = await app.admin.core.unsafe(`select from ${table} where ${column} = $1`, [id ?? '']);
-  return rows.length === 1;
-}
-
-const recordStays = (mapping: Record<string, string>) =>
-  exists('storage_records', 'id', mapping['record_id']);
-const mappingStays = (mapping: Record<string, string>) =>
-  exists('mapper_requests', 'request_id', mapping['request_id']);
-const blobStays = async (name: string) =>
-  (await app.services.blobs.describe('mapper-outputs', name)) !== undefined;
 
 /** One row of each table that expires, with an id that a hold may name it by. */
 const TABLES = [
@@ -129,6 +55,12 @@ const TABLES = [
   },
   { table: 'analysis_metrics', column: 'id', kind: 'analysis_metrics', add: newMetric },
 ] as const;
+
+it('every table that expires is held here in turn', () => {
+  expect(TABLES.map(({ table, column, kind }) => [table, column, kind])).toEqual(
+    expiringTables.map(({ table, idColumn, dataType }) => [table, idColumn, dataType]),
+  );
+});
 
 describe.each(TABLES)('a hold on $table', ({ table, column, kind, add }) => {
   it.each([

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { expiringTables } from '../functions/expiring-tables.ts';
 import { findExistingAnalyses } from '../shared/domains/analysis/find-existing.ts';
+import { orchestrationOfMappingSql } from '../shared/domains/mapping/ids.ts';
 import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
 import { releaseAbandoned } from '../shared/domains/billing/abandoned-reservations.ts';
@@ -12,9 +13,11 @@ import { archiveRecords } from '../shared/domains/records/archive/archive-record
 import { requestForgottenArchives } from '../shared/domains/records/archive/request-archives.ts';
 import { bookDeletions, bookLooks } from '../shared/domains/records/blobs/book-blobs.ts';
 import { findDueBlobs, findKept } from '../shared/domains/records/blobs/due-blobs.ts';
+import { lockBooked } from '../shared/domains/records/blobs/lock-blobs.ts';
 import { moveKeptRows } from '../shared/domains/records/expiry/kept-rows.ts';
 import { applyChangedPolicies } from '../shared/domains/retention/apply-policies.ts';
 import { legalHoldsOver } from '../shared/domains/retention/legal-holds.ts';
+import type { DataType } from '../shared/domains/retention/expiry.ts';
 import { deleteExpired, WALK_START } from '../shared/domains/retention/delete-expired.ts';
 import { inBatch } from '../shared/platform/db/batch-transaction.ts';
 import { findNew } from '../shared/platform/consume/same-event.ts';
@@ -285,12 +288,20 @@ describe('a batch reads no more than its rows’ look-ups', () => {
   const { crossTenant } = app.services;
   const publisher = { publish: () => undefined };
 
-  it('that names ids in a legal hold', async () => {
+  it.each<{ name: string; scope: { data_types?: DataType[]; created_from?: string } }>([
+    { name: 'of anything', scope: {} },
+    { name: 'of records', scope: { data_types: ['storage_records'] } },
+    { name: 'of mappings', scope: { data_types: ['mappings'] } },
+    { name: 'of orchestrations', scope: { data_types: ['orchestrations'] } },
+    { name: 'of analyses', scope: { data_types: ['analyses'] } },
+    { name: 'of metrics', scope: { data_types: ['analysis_metrics'] } },
+    { name: 'of a time', scope: { created_from: '2020-01-01T00:00:00Z' } },
+  ])('that names ids $name in a legal hold', async ({ scope }) => {
     const { database, measured } = measuring(crossTenant.core);
     const faults = await database.transaction((transaction) =>
       Promise.resolve(
         legalHoldsOver(expiringTables).check?.(
-          { name: 'n', reason: 'r', scope: { record_ids: ids } },
+          { name: 'n', reason: 'r', scope: { ...scope, record_ids: ids } },
           { call: { tenant: { tenantId: 'globex' } } as never, transaction },
         ),
       ),
@@ -310,7 +321,7 @@ describe('a batch reads no more than its rows’ look-ups', () => {
     const { database, measured } = measuring(crossTenant.core);
     const services = { ...app.services, crossTenant: { ...crossTenant, core: database }, publisher };
     const wanted = ids.map((id) => ({ tenant_id: 'globex', record_id: id }));
-    expect((await archiveRecords(services, wanted, now)).archived).toBe(BATCH);
+    expect((await archiveRecords(services, orchestrationOfMappingSql, wanted, now)).archived).toBe(BATCH);
     expectLookUps(measured, PAGES_A_CHANGE);
   });
 
@@ -319,7 +330,10 @@ describe('a batch reads no more than its rows’ look-ups', () => {
     const due = await findDueBlobs(database, now, 2 * BATCH);
     expect(due).toHaveLength(BATCH);
     expectLookUps(measured, PAGES_A_LOOK_UP);
-    await database.transaction((transaction) => findKept(transaction, due));
+    await database.transaction(async (transaction) => {
+      expect(await lockBooked(transaction, due)).toHaveLength(BATCH);
+      await findKept(transaction, due);
+    });
     const nextCheckAt = now;
     await bookLooks(
       database,

@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import postgres from 'postgres';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { findMigrationsFolder } from '../tools/migrate/databases.ts';
 import { migrateDatabase } from '../tools/migrate/migrate-database.ts';
 import { askForPart } from './harness/ask.ts';
@@ -11,28 +11,41 @@ import { askForPart } from './harness/ask.ts';
 // A database as it was before, with rows in it, brought to what this build needs.
 
 const core = findMigrationsFolder('core');
-const before = mkdtempSync(path.join(tmpdir(), 'comply-before-'));
-const files = readdirSync(core).sort();
-for (const name of files.slice(
-  0,
-  files.findIndex((file) => /^\d{4}_retention\.sql$/.test(file)),
-))
-  cpSync(path.join(core, name), path.join(before, name));
-
 const { adminUrl } = await askForPart('postgres');
-const url = new URL(adminUrl);
-url.pathname = '/retention_migration';
-await migrateDatabase(url.toString(), before, 'core');
-const admin = postgres(url.toString(), { max: 1, onnotice: () => undefined });
-afterAll(async () => {
-  await admin.end();
-  rmSync(before, { recursive: true, force: true });
-  const server = postgres(adminUrl, { max: 1 });
-  await server`drop database retention_migration with (force)`;
-  await server.end();
-});
+
+/** The database as it was before a migration, to write into, and what brings it to the newest. */
+async function databaseBefore(migration: RegExp) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'comply-before-'));
+  const files = readdirSync(core).sort();
+  for (const name of files.slice(
+    0,
+    files.findIndex((file) => migration.test(file)),
+  ))
+    cpSync(path.join(core, name), path.join(folder, name));
+  const name = `retention_${randomUUID().replaceAll('-', '')}`;
+  const url = new URL(adminUrl);
+  url.pathname = `/${name}`;
+  await migrateDatabase(url.toString(), folder, 'core');
+  const admin = postgres(url.toString(), { max: 1, onnotice: () => undefined });
+  onTestFinished(async () => {
+    await admin.end();
+    rmSync(folder, { recursive: true, force: true });
+    const server = postgres(adminUrl, { max: 1 });
+    await server.unsafe(`drop database ${name} with (force)`);
+    await server.end();
+  });
+  return { admin, migrate: () => migrateDatabase(url.toString(), core, 'core') };
+}
+
+/** Those of the tables that bind their owner too. */
+async function forcedOf(admin: postgres.Sql, tables: readonly string[]): Promise<unknown[]> {
+  const forced = await admin`
+    select relname from pg_class where relname = any(${tables}) and relforcerowsecurity order by 1`;
+  return forced.map((row) => row['relname']);
+}
 
 it('mends the scopes that were kept as they were typed, and tells old blobs what their records came from', async () => {
+  const { admin, migrate } = await databaseBefore(/^\d{4}_retention\.sql$/);
   const [record, mapping, orchestration, mixed, plain] = Array.from({ length: 5 }, () => randomUUID());
   await admin`insert into tenants (tenant_id, name) values ('acme', 'Acme')`;
   await admin`
@@ -59,7 +72,7 @@ it('mends the scopes that were kept as they were typed, and tells old blobs what
       insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
       values ('acme', ${randomUUID()}, ${String(n)}, 'r', ${admin.json(scope as never)}, 'test')`;
 
-  await migrateDatabase(url.toString(), core, 'core');
+  await migrate();
 
   const holds = await admin`select scope, held_ids::text from legal_holds order by name`;
   const ids = (...values: (string | undefined)[]) => `{${values.join(',')}}`;
@@ -75,16 +88,44 @@ it('mends the scopes that were kept as they were typed, and tells old blobs what
     { record_id: record, source_id: mapping, orchestration_id: orchestration },
     { record_id: null, source_id: null, orchestration_id: null },
   ]);
-  const forced = await admin`
-    select relname from pg_class where relname in ('legal_holds', 'blobs', 'storage_records', 'mapper_requests')
-       and relforcerowsecurity order by 1`;
-  expect(forced.map((row) => row['relname'])).toEqual([
-    'blobs',
-    'legal_holds',
-    'mapper_requests',
-    'storage_records',
-  ]);
+  const changed = ['blobs', 'legal_holds', 'mapper_requests', 'storage_records'];
+  expect(await forcedOf(admin, changed)).toEqual(changed);
   // Filled before the index was declared, its partition waits for the timer that makes partitions.
   const [missing] = await admin`select ops.index_partition('storage_records') as name`;
   expect(missing?.['name']).toMatch(/^storage_records_d\d{8}$/);
+});
+
+it('deactivates policies for the audit trail, and has those applied again that may undercut a framework', async () => {
+  const { admin, migrate } = await databaseBefore(/^\d{4}_stored_retention\.sql$/);
+  await admin`insert into tenants (tenant_id, name) values ('plain', 'Plain'), ('framed', 'Framed')`;
+  await admin`insert into tenant_configs (tenant_id, config_data) values ('plain', '{}'), ('framed', '{"frameworks": ["HIPAA"]}')`;
+  const policies = [
+    { tenant: 'plain', type: 'audit_logs', days: 30, framework: null, active: true },
+    { tenant: 'framed', type: 'audit_logs', days: 30, framework: 'HIPAA', active: false },
+    { tenant: 'plain', type: 'mappings', days: 30, framework: 'HIPAA 2013', active: true },
+    { tenant: 'framed', type: 'mappings', days: 30, framework: null, active: true },
+    { tenant: 'plain', type: 'analyses', days: 30, framework: null, active: true },
+    { tenant: 'framed', type: 'analyses', days: 2190, framework: 'HIPAA', active: true },
+  ];
+  for (const { tenant, type, days, framework, active } of policies)
+    await admin`
+      insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days, compliance_framework, is_active,
+        applied_at)
+      values (${tenant}, ${randomUUID()}, ${type}, ${days}, ${framework}, ${active}, now())`;
+
+  await migrate();
+
+  const rows = await admin`
+    select tenant_id, data_type, is_active, applied_at is null or applied_at < updated_at as again, version
+      from data_retention_policies order by data_type, tenant_id`;
+  expect(rows.map((row) => Object.values(row))).toEqual([
+    ['framed', 'analyses', true, false, 1],
+    ['plain', 'analyses', true, false, 1],
+    ['framed', 'audit_logs', false, false, 1],
+    ['plain', 'audit_logs', false, true, 2],
+    ['framed', 'mappings', true, true, 1],
+    ['plain', 'mappings', true, true, 1],
+  ]);
+  const changed = ['data_retention_policies', 'tenant_configs'];
+  expect(await forcedOf(admin, changed)).toEqual(changed);
 });

@@ -50,6 +50,20 @@ describe('a retention policy', () => {
     expect([replaced.status, pointers(replaced)]).toEqual([400, ['/retention_days']]);
   });
 
+  it.each(['SOC Type 2', 'SOC Type II', 'ISO 27K'])(
+    'that names %s is held to its family’s minimum too',
+    async (framework) => {
+      const answer = await policy({ retention_days: 364, compliance_framework: framework });
+      expect([answer.status, pointers(answer)]).toEqual([400, ['/retention_days']]);
+      expect((await policy({ retention_days: 365, compliance_framework: framework })).status).toBe(201);
+    },
+  );
+
+  it('that names a framework in letters that look like others is refused', async () => {
+    const answer = await policy({ retention_days: 3650, compliance_framework: 'НІРАА' });
+    expect([answer.status, pointers(answer)]).toEqual([400, ['/compliance_framework']]);
+  });
+
   it('for the audit trail is refused: nothing deletes audit entries', async () => {
     const answer = await policy({ data_type: 'audit_logs', retention_days: 3650 });
     expect([answer.status, pointers(answer)]).toEqual([400, ['/data_type']]);
@@ -80,6 +94,14 @@ describe('a tenant’s settings', () => {
     ]);
     await app.request('DELETE', made.headers.get('location') ?? '', { key: acme.owner });
     expect((await configure({ frameworks: ['GDPR', 'SOC2'] })).status).toBe(200);
+  });
+
+  it('cannot name a framework in letters that look like others', async () => {
+    const answer = await configure({ frameworks: ['GDPR', 'НІРАА', 'SOC2', 'ʜɪᴘᴀᴀ'] });
+    expect([answer.status, pointers(answer)]).toEqual([
+      400,
+      ['/config_data/frameworks/1', '/config_data/frameworks/3'],
+    ]);
   });
 
   it('that name a framework and no days keep records as long as the framework asks for', async () => {

@@ -5,7 +5,8 @@ import { expect, it } from 'vitest';
 
 // Each table has one owner: the folder whose code inserts its rows, or declares it as a resource. Nobody else's SQL names
 // it: a domain uses another's exported functions. Read from the text of all SQL in `shared/`, so that nothing has to be
-// kept up beside it.
+// kept up beside it. The same goes for the database's functions, which read the tables of one domain, or judge by its rules; their
+// owners are written down here.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -15,6 +16,35 @@ const OTHERWISE_OWNED: Readonly<Record<string, string>> = { 'ops.deployment': 'p
 
 /** The domain whose subject is the platform's machinery: it shows operators what the machinery has written down. */
 const OPERATORS_DOMAIN = 'operations';
+
+/** Whose the database's functions are; the platform's are there for every domain. */
+const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
+  'ops.current_tenant': 'platform',
+  'ops.wall': 'platform',
+  'ops.make_partition': 'platform',
+  'ops.index_partition': 'platform',
+  'ops.hold_partition': 'domains/records',
+  'ops.drop_partition': 'domains/records',
+  'ops.kept_records': 'domains/records',
+  'ops.scope_ids': 'domains/retention',
+  'ops.scope_bound': 'domains/retention',
+  'ops.scope_covers': 'domains/retention',
+  'ops.orchestration_ids': 'domains/orchestration',
+  'ops.orchestration_of': 'domains/mapping',
+  'ops.mapping_ids': 'domains/mapping',
+  'ops.mappings_named': 'domains/mapping',
+};
+
+/** Every function and procedure that the migrations make. */
+const FUNCTIONS = [
+  ...new Set(
+    globSync('migrations/*/*.sql', { cwd: ROOT }).flatMap((file) =>
+      [...read(file).matchAll(/^create (?:or replace )?(?:function|procedure) ([a-z_.]+)/gm)].map(
+        ([, name]) => String(name),
+      ),
+    ),
+  ),
+];
 
 /** Every table of the three databases, as the snapshots of their schemas list them. */
 const TABLES = [
@@ -127,5 +157,18 @@ it.each(TABLES)('%s is named by its owner’s SQL alone', (table) => {
     if (user === owner || !namesTable(text, table)) return false;
     return !(owner === 'platform' && user === `domains/${OPERATORS_DOMAIN}`);
   });
+  expect(foreign.map(({ file, line }) => `${file}:${line}`)).toEqual([]);
+});
+
+it('every function of the databases has an owner', () => {
+  expect(FUNCTIONS.toSorted()).toEqual(Object.keys(FUNCTION_OWNERS).toSorted());
+});
+
+const DOMAINS_FUNCTIONS = FUNCTIONS.filter((name) => FUNCTION_OWNERS[name] !== 'platform');
+
+it.each(DOMAINS_FUNCTIONS)('%s is called by its owner’s SQL alone', (name) => {
+  const call = new RegExp(`\\b${name.replace('.', '\\.')}\\b`);
+  const callers = TEXTS.filter(({ text }) => call.test(text));
+  const foreign = callers.filter(({ file }) => ownerOf(file) !== FUNCTION_OWNERS[name]);
   expect(foreign.map(({ file, line }) => `${file}:${line}`)).toEqual([]);
 });

@@ -1,4 +1,7 @@
 import { queueConsumer } from '../../shared/platform/consume/consume.ts';
-import { archiveConsumer } from '../../shared/domains/records/archive/archive-records.ts';
+import { orchestrationOfMappingSql } from '../../shared/domains/mapping/ids.ts';
+import { archiveConsumerOf } from '../../shared/domains/records/archive/archive-records.ts';
 
-export const archiveRecords = queueConsumer('archive-records', [archiveConsumer]);
+export const archiveRecords = queueConsumer('archive-records', [
+  archiveConsumerOf(orchestrationOfMappingSql),
+]);

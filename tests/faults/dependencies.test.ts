@@ -5,6 +5,7 @@ import { describe, test } from 'vitest';
 import type { RedisServer } from '../../dev/redis/start-redis.ts';
 import { until } from '../harness/app.ts';
 import { freeze } from './freeze.ts';
+import { mendBlobs } from './mend-blobs.ts';
 import { checkRedisCost } from './redis-cost.ts';
 import { ALL_SERVED, MAY_BE_AWAY, openScene, type Fault } from './scene.ts';
 
@@ -107,6 +108,9 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
   };
 }
 
+/** Where Azurite writes down which blobs it has. */
+const booksOfStorage = (): string => path.join(stack.folder, 'azurite', '__azurite_db_blob__.json');
+
 /**
  * The blob storage vanishes in the middle of whatever it does, is killed, and comes back. Azurite writes down only every
  * few seconds what it has acknowledged (real storage: before it acknowledges), so it is cut off first, and killed once
@@ -115,10 +119,9 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
 async function loseBlobStorage(): Promise<void> {
   await faults.blobs.refuse();
   const cutAt = Date.now();
-  const books = path.join(stack.folder, 'azurite', '__azurite_db_blob__.json');
   try {
     await until(
-      () => Promise.resolve(statSync(books).mtimeMs),
+      () => Promise.resolve(statSync(booksOfStorage()).mtimeMs),
       (writtenAt) => writtenAt > cutAt,
     );
     await stack.azurite.kill();
@@ -126,6 +129,27 @@ async function loseBlobStorage(): Promise<void> {
   } finally {
     await faults.blobs.accept();
   }
+}
+
+/**
+ * The blob storage is killed while it holds blobs that it has acknowledged and not written down: it forgets them, and the database
+ * says that their records are archived. It is looked at while it stands still, so that it cannot write them down meanwhile.
+ */
+async function killForgetfulBlobStorage(): Promise<void> {
+  await until(
+    async () => {
+      const thaw = freeze(stack.azurite.process.pid);
+      const writtenAt = statSync(booksOfStorage()).mtime;
+      const [row] = await faults.sql
+        .core`select count(*)::int as n from ops.blobs where created_at > ${writtenAt}`;
+      const unwritten = Number(row?.['n']);
+      if (unwritten === 0) thaw();
+      return unwritten;
+    },
+    (unwritten) => unwritten > 0,
+  );
+  await stack.azurite.kill();
+  await stack.azurite.start();
 }
 
 describe('under load, what was answered is kept and nothing is doubled', { timeout: SCENARIO_MS }, () => {
@@ -159,4 +183,11 @@ describe('under load, what was answered is kept and nothing is doubled', { timeo
 
   test('when the blob storage is killed and comes back', () =>
     play({ tolerated: ALL_SERVED, fault: loseBlobStorage }));
+
+  test('when the blob storage is killed and forgets blobs, which the timer writes again', () =>
+    play({
+      tolerated: ALL_SERVED,
+      fault: killForgetfulBlobStorage,
+      mend: () => mendBlobs(faults, ledger),
+    }));
 });

@@ -45,6 +45,8 @@ export class Ledger {
   readonly writes: Write[] = [];
   readonly attempts: Attempt[] = [];
   readonly messages: SentMessage[] = [];
+  /** Blobs that the storage forgot and that were written again, as `tenant container/name`. */
+  readonly restoredBlobs: string[] = [];
 
   /** Attempts sent since a moment. */
   since(moment: number): Attempt[] {

@@ -31,6 +31,8 @@ export const MAY_BREAK_OFF: Tolerated = { unavailable: false, unanswered: true }
 export interface Fault {
   readonly tolerated: Tolerated;
   readonly fault: () => Promise<void>;
+  /** What has to be done once everything that waits is done, before it is checked. */
+  readonly mend?: () => Promise<void>;
   readonly also?: (found: Disagreements) => void;
   /** Where the host's clock stands at the end. */
   readonly clockOffsetMs?: number;

@@ -144,6 +144,7 @@ export async function checkAudit(
     if (message.valid && message.queue === 'audit-events')
       expected.add(`${message.tenantId} producer.probed ${message.id}`);
   }
+  for (const blob of ledger.restoredBlobs) expected.add(blob.replace(' ', ' blob.restored '));
   for (const entry of expected) {
     const times = told.get(entry) ?? 0;
     found.check(times === 1, () => `the audit trail has ${times} times: ${entry}`);

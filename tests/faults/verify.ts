@@ -20,6 +20,8 @@ export interface Verification {
   readonly since: number;
   readonly tolerated: Tolerated;
   readonly clockOffsetMs?: number;
+  /** What has to be done once everything that waits is done, before it is checked. */
+  readonly mend?: () => Promise<void>;
   /** Checks of the scenario's own. */
   readonly also?: (found: Disagreements) => void;
 }
@@ -36,7 +38,11 @@ export async function verify(given: Verification): Promise<void> {
   given.also?.(found);
   const context = `seed ${random.seed}; ${attempts.length} attempts: ${summarize(attempts)}`;
   try {
-    const { deadLettered } = await settle(faults, given.clockOffsetMs);
+    let { deadLettered } = await settle(faults, given.clockOffsetMs);
+    if (given.mend !== undefined) {
+      await given.mend();
+      ({ deadLettered } = await settle(faults, given.clockOffsetMs));
+    }
     const rows = await readRows(faults);
     checkRows(found, ledger, rows);
     await checkUsage(found, faults, ledger, rows);

@@ -6,7 +6,14 @@ export const expiringAnalyses: ExpiringTable = {
   idColumn: 'request_id',
   dataType: 'analyses',
   holdIds: 'array[t.request_id]',
-  named: ['select true from analysis_requests a where a.tenant_id = $1 and a.request_id = w.id'],
+  named: [
+    {
+      from: 'analysis_requests a',
+      where: 'a.tenant_id = $1 and a.request_id = w.id',
+      dataTypes: ['analyses'],
+      createdAt: 'a.created_at',
+    },
+  ],
   stays: [],
 };
 
@@ -16,6 +23,13 @@ export const expiringMetrics: ExpiringTable = {
   idColumn: 'id',
   dataType: 'analysis_metrics',
   holdIds: 'array[t.id]',
-  named: ['select true from analysis_metrics a where a.tenant_id = $1 and a.id = w.id'],
+  named: [
+    {
+      from: 'analysis_metrics a',
+      where: 'a.tenant_id = $1 and a.id = w.id',
+      dataTypes: ['analysis_metrics'],
+      createdAt: 'a.created_at',
+    },
+  ],
   stays: [],
 };

@@ -1,5 +1,18 @@
-import { recordOfMappingStays } from '../records/expiring.ts';
+import { recordOfMappingStays, sourceOfRecordSql } from '../records/expiring.ts';
 import type { ExpiringTable } from '../retention/expiring-table.ts';
+import { mappingIdsSql } from './ids.ts';
+
+/** The mappings that the id `w.id` stands for: its own, or those of an orchestration or a job; and what is found by each. */
+const ofNamed = (found: string): string =>
+  `ops.mappings_named($1, w.id) s (id) cross join lateral (${found} offset 0) m`;
+
+const ANSWERS =
+  'select p.record_id, p.created_at from mapper_responses p where p.tenant_id = $1 and p.request_id = s.id';
+const RECORD_STAYS = recordOfMappingStays({
+  tenantId: '$1',
+  recordId: 'm.record_id',
+  createdAt: 'm.created_at',
+});
 
 /** How mappings expire: with their response, and not before the record that they led to. */
 export const expiringMappings: ExpiringTable = {
@@ -7,11 +20,37 @@ export const expiringMappings: ExpiringTable = {
   idColumn: 'request_id',
   dataType: 'mappings',
   // Its record too: who holds a record holds what it was made from.
-  holdIds: `ops.mapping_ids(t.tenant_id, t.request_id) || (
+  holdIds: `${mappingIdsSql({ tenantId: 't.tenant_id', mappingId: 't.request_id' })} || (
     select m.record_id from mapper_responses m where m.tenant_id = t.tenant_id and m.request_id = t.request_id)`,
   named: [
-    'select true from mapper_requests m where m.tenant_id = $1 and m.request_id = w.id',
-    'select true from mapper_requests m where m.tenant_id = $1 and m.orchestration_request_id = w.id',
+    {
+      from: ofNamed(
+        'select m.created_at from mapper_requests m where m.tenant_id = $1 and m.request_id = s.id',
+      ),
+      where: 'true',
+      dataTypes: ['mappings'],
+      createdAt: 'm.created_at',
+    },
+    {
+      from: 'mapper_requests m',
+      where: `m.tenant_id = $1 and m.request_id = ${sourceOfRecordSql('w.id')}`,
+      dataTypes: ['mappings'],
+      createdAt: 'm.created_at',
+    },
+    {
+      from: ofNamed(ANSWERS),
+      where: RECORD_STAYS,
+      dataTypes: ['storage_records'],
+      createdAt: 'm.created_at',
+    },
+    {
+      // A record that comes with the answer.
+      from: ofNamed(`
+        select from mapper_requests m where m.tenant_id = $1 and m.request_id = s.id and not exists (
+          select from mapper_responses p where p.tenant_id = $1 and p.request_id = s.id)`),
+      where: 'true',
+      dataTypes: ['storage_records'],
+    },
   ],
   stays: [
     {

@@ -31,6 +31,12 @@ export function partitionDaysOfAll(ids: readonly string[]): readonly string[] | 
   return [...new Set(days.flatMap((known) => known ?? []))];
 }
 
+/** SQL for the instant that a UUIDv7 was made; null for any other id. */
+export function instantOfIdSql(id: string): string {
+  return `case when substr(${id}::text, 15, 1) = '7'
+    then to_timestamp(('x' || left(replace(${id}::text, '-', ''), 12))::bit(48)::bigint / 1000.0) end`;
+}
+
 /** Older days have few records of their own left: their rows have expired, or are kept with those of other days. */
 const RECENT_DAYS = 100;
 

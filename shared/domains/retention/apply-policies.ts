@@ -1,7 +1,8 @@
 import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import { log } from '../../platform/log/log.ts';
 import { readRetentionSettings } from '../tenancy/retention-settings.ts';
-import { defaultDaysOf, RETENTION_DAYS_DEFAULT } from './expiry.ts';
+import { daysKept, RETENTION_DAYS_DEFAULT } from './expiry.ts';
 import type { ExpiringTable } from './expiring-table.ts';
 
 /** Rows in one batch: well within a statement's ten seconds, also where each moves to another partition. */
@@ -17,6 +18,7 @@ interface ChangedPolicy {
   readonly updated_at: string;
   /** Of the policy that is active for its kind of data now. */
   readonly active_days: number | null;
+  readonly active_framework: string | null;
 }
 
 /** What applying the policies came to. */
@@ -31,7 +33,8 @@ export interface AppliedPolicies {
 /**
  * Applies policies that were made, changed or deactivated since the last time to what was recorded before: rows expire
  * so many days after their creation. A policy without auto_delete, and a deactivated one, leave the tenant's default, as
- * for new rows. Rows of a partitioned table that keep other than the platform's time move to its partition of kept rows.
+ * for new rows. Where a tenant's settings cannot be read, its rows are kept as long as any framework could ask for, and its policies
+ * are applied once they can. Rows of a partitioned table that keep other than the platform's time move to its partition of kept rows.
  */
 export async function applyChangedPolicies(
   database: CrossTenantDatabase,
@@ -44,6 +47,7 @@ export async function applyChangedPolicies(
     const rows = await applyPolicy(database, tables, policy, timeLeftMs);
     changed += rows.changed;
     if (!rows.finished) return { applied, changed, finished: false };
+    if (rows.provisional) continue;
     // What was changed again in the meantime is newer than what was applied, and comes again.
     await database.query(
       `update data_retention_policies set applied_at = $3 where tenant_id = $1 and policy_id = $2`,
@@ -56,7 +60,8 @@ export async function applyChangedPolicies(
 
 function findChanged(database: CrossTenantDatabase): Promise<ChangedPolicy[]> {
   return database.query<ChangedPolicy>(
-    `select p.tenant_id, p.policy_id, p.data_type, p.updated_at, active.retention_days as active_days
+    `select p.tenant_id, p.policy_id, p.data_type, p.updated_at, active.retention_days as active_days,
+            active.compliance_framework as active_framework
        from data_retention_policies p
        left join data_retention_policies active
          on active.tenant_id = p.tenant_id and active.data_type = p.data_type and active.is_active and active.auto_delete
@@ -75,13 +80,21 @@ async function applyPolicy(
   tables: readonly ExpiringTable[],
   policy: ChangedPolicy,
   timeLeftMs: () => number,
-): Promise<Batches> {
+): Promise<Batches & { readonly provisional: boolean }> {
   const table = tables.find(({ dataType }) => dataType === policy.data_type);
   // Nothing deletes audit entries, so a policy for them (from before they were refused) changes nothing here.
-  if (table === undefined) return { changed: 0, finished: true };
+  if (table === undefined) return { changed: 0, finished: true, provisional: false };
   const settings = await readRetentionSettings(database, policy.tenant_id);
-  const days = policy.active_days ?? defaultDaysOf(settings);
-  return applyInBatches(database, policy.tenant_id, days, statementsFor(table, days), timeLeftMs);
+  if (settings === undefined) log.error('tenant-settings-unreadable', { tenant_id: policy.tenant_id });
+  const frameworks = settings && [...settings.frameworks, ...namedBy(policy)];
+  const days = daysKept(policy.active_days ?? settings?.retention_days ?? null, frameworks);
+  const statements = statementsFor(table, days);
+  const rows = await applyInBatches(database, policy.tenant_id, days, statements, timeLeftMs);
+  return { ...rows, provisional: settings === undefined };
+}
+
+function namedBy({ active_framework: framework }: ChangedPolicy): readonly string[] {
+  return framework === null ? [] : [framework];
 }
 
 async function applyInBatches(

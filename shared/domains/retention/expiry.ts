@@ -1,5 +1,5 @@
-import type { TenantConfig, TenantContext } from '../../platform/auth/tenant-context.ts';
-import { minimumOf } from './framework-minimums.ts';
+import type { TenantContext } from '../../platform/auth/tenant-context.ts';
+import { LONGEST_MINIMUM_DAYS, minimumOf } from './framework-minimums.ts';
 import { addDays } from '../../platform/time/clock.ts';
 
 /** The platform's retention where neither a policy nor the tenant's settings say otherwise. */
@@ -19,13 +19,18 @@ export type DataType = (typeof DATA_TYPES)[number];
 
 /** How many days a tenant keeps a kind of data. */
 export function retentionDaysOf(context: TenantContext, dataType: DataType): number {
-  return context.retentionDays[dataType] ?? defaultDaysOf(context.config);
+  const { retention_days: ofSettings, frameworks } = context.config;
+  return daysKept(context.retentionDays[dataType] ?? ofSettings, frameworks);
 }
 
-/** How many days a tenant keeps what it has no policy for: what its settings say, else what its frameworks ask for. */
-export function defaultDaysOf(config: Pick<TenantConfig, 'retention_days' | 'frameworks'>): number {
-  const minimum = minimumOf(config.frameworks)?.days ?? 0;
-  return config.retention_days ?? Math.max(RETENTION_DAYS_DEFAULT, minimum);
+/**
+ * How many days something is kept: what a policy or the tenant's settings say, or the platform's days, and not less than the
+ * frameworks ask for. What is stored can say less: it was taken under other rules. `frameworks` undefined: nobody knows them, and
+ * the longest minimum of any counts.
+ */
+export function daysKept(own: number | null, frameworks: readonly string[] | undefined): number {
+  const minimum = frameworks === undefined ? LONGEST_MINIMUM_DAYS : (minimumOf(frameworks)?.days ?? 0);
+  return Math.max(own ?? RETENTION_DAYS_DEFAULT, minimum);
 }
 
 /** When something recorded now expires. */

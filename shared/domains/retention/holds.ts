@@ -16,12 +16,24 @@ export interface HeldRow {
  * all of the tenant's.
  */
 export function heldSql(row: HeldRow): string {
-  const dataTypes = row.dataTypes.map((dataType) => `'${dataType}'`).join(', ');
   return `exists (
     select from legal_holds h
      where h.tenant_id = ${row.tenantId} and h.released_at is null
-       and ops.scope_covers(h.scope, array[${dataTypes}]::text[], ${row.createdAt})
+       and ${coversSql('h.scope', row.dataTypes, row.createdAt)}
        and (h.held_ids is null or h.held_ids && (${row.ids})))`;
+}
+
+/** SQL that is true where a scope covers what counts as these kinds of data and was made at that time. */
+export function coversSql(scope: string, dataTypes: readonly DataType[], createdAt: string): string {
+  const kinds = dataTypes.map((dataType) => `'${dataType}'`).join(', ');
+  return `ops.scope_covers(${scope}, array[${kinds}]::text[], ${createdAt})`;
+}
+
+/** SQL that is true where an open hold of the tenant names this id, whatever kinds and times it covers. */
+export function namedByHoldSql(tenantId: string, id: string): string {
+  return `exists (
+    select from legal_holds h
+     where h.tenant_id = ${tenantId} and h.released_at is null and h.held_ids @> array[${id}])`;
 }
 
 /** SQL that is true where the tenant's policy keeps this kind of data until somebody deletes it by hand. */

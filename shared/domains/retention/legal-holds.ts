@@ -11,7 +11,7 @@ import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
 import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
 import { lockText, updateText } from '../../platform/resources/resource-sql.ts';
 import { json } from '../../platform/db/tenant-database.ts';
-import type { ExpiringTable } from './expiring-table.ts';
+import { namesSql, type ExpiringTable } from './expiring-table.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** Records that one hold can name; for more, hold their kind or their time. */
@@ -27,7 +27,8 @@ const scope = z
       .optional()
       .describe(
         'Ids of records, mappings, orchestrations (or their jobs), analyses or metrics. A mapping’s id holds its record and blob, an ' +
-          'orchestration’s those of all its mappings, also of later ones. An id that names nothing is refused.',
+          'orchestration’s those of all its mappings, also of later ones; a job’s keeps its orchestration too, whatever the kinds and ' +
+          'times. An id that names nothing of the scope’s kinds and times is refused.',
       ),
     created_from: instant.optional(),
     created_to: instant.optional(),
@@ -67,23 +68,25 @@ export const legalHolds = declareResource({
 });
 
 /**
- * Legal holds over these tables: a hold that names an id which is not, or no longer, there is refused. It would seem to hold
- * something and hold nothing.
+ * Legal holds over these tables: a hold that names an id of which it would hold nothing is refused. There is no such thing, or
+ * no longer, or it has none of the kinds and times that the scope covers.
  */
 export function legalHoldsOver(tables: readonly ExpiringTable[]): typeof legalHolds {
-  const lookUps = tables.flatMap(({ named }) => named.map((look) => `(${look} limit 1)`));
   const unknownIds = `select w.n::int from unnest($2::uuid[]) with ordinality w (id, n)
-                       where not coalesce(${lookUps.join(', ')}, false) order by w.n`;
+                       where not ${namesSql(tables)} order by w.n`;
   return {
     ...legalHolds,
-    async check({ scope: { record_ids: ids } }, { call, transaction }) {
+    async check({ scope: held }, { call, transaction }) {
+      const { record_ids: ids, ...covers } = held;
       if (ids === undefined) return [];
       // What is found here cannot be deleted before the hold is there: a batch that deletes locks out this lock.
       await transaction.query('lock table legal_holds in row exclusive mode');
-      const unknown = await transaction.query<{ n: number }>(unknownIds, [call.tenant.tenantId, ids]);
+      const parameters = [call.tenant.tenantId, ids, json(held)];
+      const unknown = await transaction.query<{ n: number }>(unknownIds, parameters);
+      const of = Object.keys(covers).length === 0 ? '' : ' of these kinds and times';
       return unknown.map(({ n }) => ({
         pointer: `/scope/record_ids/${n - 1}`,
-        detail: 'names nothing that could be held',
+        detail: `names nothing${of} that could be held`,
       }));
     },
   };

@@ -1,22 +1,22 @@
 import { z } from 'zod';
-import type { Fault } from '../../platform/call/problem.ts';
+import { Problem, type Fault } from '../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import { readRetentionSettings, type RetentionSettings } from '../tenancy/retention-settings.ts';
 import { DATA_TYPES } from './expiry.ts';
-import { minimumOf, type FrameworkMinimum } from './framework-minimums.ts';
+import { isPlainName, minimumOf, type FrameworkMinimum } from './framework-minimums.ts';
 import { flag, isActive, optionalText } from '../../platform/resources/field-schemas.ts';
 import { declareResource } from '../../platform/resources/resource.ts';
 
 /** The table's own bound: ten years of days. */
 const RETENTION_DAYS_MAX = 3650;
 
-/** The audit trail has no policy: it is append-only, and nothing deletes it. */
-const POLICY_DATA_TYPES = DATA_TYPES.filter((dataType) => dataType !== 'audit_logs');
-
 const retentionPolicy = z.strictObject({
+  // The trail's policies from before they were refused are still read.
   data_type: z
-    .enum(POLICY_DATA_TYPES)
-    .describe('Audit entries have no policy: they are append-only and stay seven years or longer.'),
+    .enum(DATA_TYPES)
+    .describe(
+      'A policy for `audit_logs` is refused: audit entries are append-only and stay seven years or longer.',
+    ),
   retention_days: z.number().int().min(1).max(RETENTION_DAYS_MAX),
   auto_delete: z.boolean().default(true).describe('False: kept until somebody deletes it by hand.'),
   compliance_framework: optionalText(50).describe(
@@ -27,8 +27,9 @@ const retentionPolicy = z.strictObject({
 });
 
 /**
- * What keeps a policy from satisfying the framework that it names and those that the tenant's settings name. The transaction
- * shuts out a change of those settings until it ends.
+ * What keeps a policy from being taken, also from satisfying the framework that it names and those that the tenant's settings name.
+ * The transaction shuts out a change of those settings until it ends.
+ * @throws Problem 409 where the settings cannot be read: nobody knows then which frameworks the tenant answers to.
  */
 export async function checkRetentionPolicy(
   policy: z.output<typeof retentionPolicy>,
@@ -36,8 +37,22 @@ export async function checkRetentionPolicy(
   tenantId: string,
 ): Promise<Fault[]> {
   await lockRetentionRules(transaction, tenantId);
-  const { frameworks } = await readRetentionSettings(transaction, tenantId);
-  return faultsOfPolicy(policy, frameworks);
+  const settings = await readRetentionSettings(transaction, tenantId);
+  if (settings === undefined) {
+    const detail =
+      'The tenant’s settings cannot be read, so that its frameworks are not known. Replace them first.';
+    throw new Problem('CONFLICT', { detail });
+  }
+  return [
+    // The audit trail has no policy: it is append-only, and nothing deletes it.
+    ...(policy.data_type === 'audit_logs'
+      ? [{ pointer: '/data_type', detail: 'has no policy: nothing deletes it' }]
+      : []),
+    ...(policy.compliance_framework === null
+      ? []
+      : faultsOfName(policy.compliance_framework, '/compliance_framework')),
+    ...faultsOfPolicy(policy, settings.frameworks),
+  ];
 }
 
 /** What a policy lacks under the framework that it names, and under others. */
@@ -58,6 +73,10 @@ export async function checkRetentionSettings(
   transaction: Pick<TenantTransaction, 'query'>,
   tenantId: string,
 ): Promise<Fault[]> {
+  const names = settings.frameworks.flatMap((framework, n) =>
+    faultsOfName(framework, `/config_data/frameworks/${n}`),
+  );
+  if (names.length > 0) return names;
   await lockRetentionRules(transaction, tenantId);
   const minimum = minimumOf(settings.frameworks);
   if (minimum === undefined) return [];
@@ -87,6 +106,11 @@ async function lockRetentionRules(
   ]);
 }
 
+function faultsOfName(framework: string, pointer: string): Fault[] {
+  if (isPlainName(framework)) return [];
+  return [{ pointer, detail: 'must be in Latin letters, so that a framework is known by its name' }];
+}
+
 function faultsUnder(minimum: FrameworkMinimum | undefined, days: number, pointer: string): Fault[] {
   if (minimum === undefined || days >= minimum.days) return [];
   return [{ pointer, detail: `must be at least ${minimum.days} days under ${minimum.framework}` }];
@@ -102,7 +126,7 @@ export const dataRetentionPolicies = declareResource({
   verbs: ['create', 'list', 'read', 'replace', 'deactivate'],
   permissions: { read: 'retention:read', write: 'retention:write' },
   body: retentionPolicy,
-  filters: { data_type: z.enum(POLICY_DATA_TYPES), is_active: flag },
+  filters: { data_type: z.enum(DATA_TYPES), is_active: flag },
   conflicts: {
     data_retention_policies_one_active:
       'The data type has an active policy already: replace or deactivate that one.',

@@ -46,8 +46,8 @@ export const tenantConfigSchema = z.strictObject({
 export type TenantConfig = z.output<typeof tenantConfigSchema>;
 
 /**
- * The same as it may be stored: a callback that was taken while it had no effect still has none. Settings that cannot be read
- * at all, of another build, count as the defaults.
+ * The same as it may be stored: a callback that was taken while it had no effect still has none, and what a newer build has added
+ * is passed over.
  */
 export const storedTenantConfig = tenantConfigSchema
   .extend({
@@ -56,4 +56,7 @@ export const storedTenantConfig = tenantConfigSchema
       .transform(() => null)
       .prefault(null),
   })
-  .catch(() => tenantConfigSchema.parse({}));
+  .strip();
+
+/** The settings of a tenant that has stored none. */
+export const defaultTenantConfig = (): TenantConfig => tenantConfigSchema.parse({});

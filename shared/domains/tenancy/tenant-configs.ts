@@ -5,7 +5,12 @@ import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import { storedTenantConfig, tenantConfigSchema, type TenantConfig } from './tenant-config.ts';
+import {
+  defaultTenantConfig,
+  storedTenantConfig,
+  tenantConfigSchema,
+  type TenantConfig,
+} from './tenant-config.ts';
 
 /** `PUT /tenant-config`: the settings as a whole; what is left out goes back to its default. */
 export const newTenantConfig = z.strictObject({ config_data: tenantConfigSchema });
@@ -35,8 +40,8 @@ const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_re
 /** A tenant that never wrote settings has the defaults, as version 0. */
 function present(row: ConfigRow): Record<string, unknown> {
   const { row_version: version, config_data: stored, ...rest } = row;
-  // A setting of another build's must not make the rest unreadable: the tenant's context reads it the same way.
-  const known = storedTenantConfig.parse(stored ?? {});
+  // Settings that cannot be read must not keep the tenant from replacing them.
+  const known = storedTenantConfig.safeParse(stored ?? {}).data ?? defaultTenantConfig();
   return { ...rest, config_data: known, etag: etagOf(version) };
 }
 

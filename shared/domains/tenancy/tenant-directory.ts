@@ -2,7 +2,10 @@ import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { TenantContext, TenantDirectory } from '../../platform/auth/tenant-context.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
-import { storedTenantConfig } from './tenant-config.ts';
+import { defaultTenantConfig, storedTenantConfig } from './tenant-config.ts';
+
+/** Settings that cannot be read count as the defaults, but for the frameworks, which nobody knows then. */
+const unreadableConfig = z.unknown().transform(() => ({ ...defaultTenantConfig(), frameworks: undefined }));
 
 /** A {@link TenantContext} as the database gives it. */
 const contextSchema = z.object({
@@ -10,10 +13,17 @@ const contextSchema = z.object({
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
   planId: z.string(),
   dataKeyId: z.string().nullable(),
-  config: storedTenantConfig,
-  /** Days by data type, of the active policies with auto_delete; what is absent has the platform's 90. */
-  retentionDays: z.record(z.string(), z.number()),
+  config: storedTenantConfig.or(unreadableConfig),
 });
+
+/**
+ * Days by data type, of the active policies with auto_delete; what is absent has the platform's 90. Retention knows the SQL, so that
+ * one statement reads all, and how its values are read.
+ */
+export interface RetentionDays {
+  readonly sql: (tenantId: string) => string;
+  readonly schema: z.ZodType<Readonly<Record<string, number>>>;
+}
 
 /**
  * A changed status, plan or setting acts everywhere within 5 s, at once where it was changed: 4 s of memory, and a second
@@ -29,13 +39,12 @@ const MEMORY_MAX = 10_000;
  */
 export class CachedTenantDirectory implements TenantDirectory {
   readonly #database: CrossTenantDatabase;
-  readonly #retentionDaysSql: (tenantId: string) => string;
+  readonly #retentionDays: RetentionDays;
   readonly #memory = new SingleFlightCache<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
 
-  /** `retentionDaysSql`: retention's own SQL for a tenant's days by data type, so that one statement reads all. */
-  constructor(database: CrossTenantDatabase, retentionDaysSql: (tenantId: string) => string) {
+  constructor(database: CrossTenantDatabase, retentionDays: RetentionDays) {
     this.#database = database;
-    this.#retentionDaysSql = retentionDaysSql;
+    this.#retentionDays = retentionDays;
   }
 
   /** The tenant's context, or null if there is no such tenant. */
@@ -52,12 +61,16 @@ export class CachedTenantDirectory implements TenantDirectory {
     const [row] = await this.#database.query(
       `select t.tenant_id as "tenantId", t.status, t.plan_id as "planId", t.data_key_id as "dataKeyId",
               coalesce(c.config_data, '{}') as config,
-              ${this.#retentionDaysSql('t.tenant_id')} as "retentionDays"
+              ${this.#retentionDays.sql('t.tenant_id')} as "retentionDays"
          from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
         where t.tenant_id = $1`,
       [tenantId],
       { short: true },
     );
-    return row === undefined ? null : contextSchema.parse(row);
+    if (row === undefined) return null;
+    return {
+      ...contextSchema.parse(row),
+      retentionDays: this.#retentionDays.schema.parse(row['retentionDays']),
+    };
   }
 }

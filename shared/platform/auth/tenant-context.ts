@@ -3,7 +3,8 @@ export type TenantStatus = 'active' | 'suspended' | 'offboarding' | 'erased';
 
 /** A tenant's settings, as domains read them. The tenancy domain owns their schema and their meaning. */
 export interface TenantConfig {
-  readonly frameworks: readonly string[];
+  /** Undefined where the settings cannot be read. */
+  readonly frameworks: readonly string[] | undefined;
   readonly confidence_cutoff: number;
   readonly mapping_confidence_cutoff: number;
   readonly rate_limit_per_hour: number | null;

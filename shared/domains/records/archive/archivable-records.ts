@@ -16,7 +16,7 @@ const WANTED = recordset({ tenant_id: 'text', record_id: 'uuid' });
  * no statistics to plan a join by.
  */
 export function findStoredRecords(
-  database: CrossTenantDatabase,
+  database: Pick<CrossTenantDatabase, 'query'>,
   wanted: readonly ArchiveData[],
 ): Promise<StoredRecord[]> {
   return database.query<StoredRecord>(

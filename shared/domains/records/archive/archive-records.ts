@@ -38,23 +38,25 @@ const BYTES_A_GB = 2 ** 30;
 /** Who the audit trail says it was. */
 const ACTOR = 'service:archive-records';
 
+/** SQL for the orchestration that a mapping came from, which is the mapping domain's to know. */
+export type OrchestrationOf = (of: { tenantId: string; mappingId: string }) => string;
+
 /** Writes records to their blobs, for the queue `archive-records`. */
-export const archiveConsumer: EventConsumer<ArchiveData> = {
-  type: ARCHIVE_REQUESTED,
-  schema: archiveData,
-  maxAgeDays: MAX_AGE_DAYS,
-  write: async (services, events, now) => {
-    const { conflicts } = await archiveRecords(
-      services,
-      events.map((event) => event.data),
-      now,
-    );
-    if (conflicts.length === 0) return;
-    // Refused alone, it is what is left of a batch that was halved: said once.
-    if (events.length === 1) await reportConflict(services, conflicts[0], now);
-    throw new EventRefused('is a record whose blob exists with other bytes');
-  },
-};
+export function archiveConsumerOf(orchestrationOf: OrchestrationOf): EventConsumer<ArchiveData> {
+  return {
+    type: ARCHIVE_REQUESTED,
+    schema: archiveData,
+    maxAgeDays: MAX_AGE_DAYS,
+    write: async (services, events, now) => {
+      const wanted = events.map((event) => event.data);
+      const { conflicts } = await archiveRecords(services, orchestrationOf, wanted, now);
+      if (conflicts.length === 0) return;
+      // Refused alone, it is what is left of a batch that was halved: said once.
+      if (events.length === 1) await reportConflict(services, conflicts[0], now);
+      throw new EventRefused('is a record whose blob exists with other bytes');
+    },
+  };
+}
 
 /** What archiving came to. */
 export interface ArchiveOutcome {
@@ -72,9 +74,11 @@ export interface ArchiveOutcome {
  */
 export async function archiveRecords(
   services: ConsumeServices,
+  orchestrationOf: OrchestrationOf,
   wanted: readonly ArchiveData[],
   now: Date,
 ): Promise<ArchiveOutcome> {
+  const text = markArchivedText(orchestrationOf);
   const distinct = [...new Map(wanted.map((one) => [`${one.tenant_id}/${one.record_id}`, one])).values()];
   let archived = 0;
   const conflicts: ArchiveData[] = [];
@@ -89,6 +93,7 @@ export async function archiveRecords(
     );
     archived += await markArchived(
       services,
+      text,
       written.filter((one) => one.url !== undefined),
       now,
     );
@@ -138,7 +143,7 @@ const ARCHIVED = recordset({
 
 // `num_nulls(archived_at) = 1`: as `is null` it would bring in the index of unarchived records, which looks small to the planner
 // as long as the day's partition has no statistics, and is read from end to end.
-const MARK_ARCHIVED = `
+const markArchivedText = (orchestrationOf: OrchestrationOf): string => `
   with given as materialized (
     select * from ${ARCHIVED.from('g', 4)}),
   marked as (
@@ -154,7 +159,7 @@ const MARK_ARCHIVED = `
       created_at, tier_changed_at, next_check_at, delete_after, source_id, orchestration_id)
     select m.tenant_id, $2, m.blob_name, 'mapping_results', 'Hot', m.blob_sha256, m.blob_bytes,
            m.created_at, m.created_at, m.next_check_at, m.delete_after, m.source_id,
-           ops.orchestration_of(m.tenant_id, m.source_id)
+           ${orchestrationOf({ tenantId: 'm.tenant_id', mappingId: 'm.source_id' })}
       from marked m
     on conflict (tenant_id, container_name, blob_name) do nothing),
   caused as (
@@ -164,6 +169,7 @@ const MARK_ARCHIVED = `
 /** Marks records archived and publishes what that causes. Answers how many were not archived before. */
 async function markArchived(
   services: ConsumeServices,
+  text: string,
   written: readonly WrittenDocument[],
   now: Date,
 ): Promise<number> {
@@ -176,7 +182,7 @@ async function markArchived(
   }));
   const marked = await inBatch(services.crossTenant.core, (transaction) =>
     transaction.query<{ outbox_id: string }>(
-      MARK_ARCHIVED,
+      text,
       [now, CONTAINERS.records, partitionDaysOfAll(rows.map(({ id }) => id)), ...ARCHIVED.parameters(rows)],
       { prepare: false },
     ),

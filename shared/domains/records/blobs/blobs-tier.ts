@@ -8,6 +8,7 @@ import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { bookDeletions, bookLooks, type BlobEntry } from './book-blobs.ts';
 import { findDueBlobs, findKept, keyOf, type BookedBlob } from './due-blobs.ts';
+import { lockBooked } from './lock-blobs.ts';
 import { decideBlob, postponed, type BlobDecision } from '../../retention/tiers.ts';
 
 /** Half of what the host allows a function: whatever is left waits for the next run. */
@@ -82,10 +83,11 @@ async function tierBlob(job: JobRun, { blob, decision }: Decided<'move' | 'wait'
 }
 
 /** Deletes blobs whose time is over, while no hold can be placed; puts off those that must stay. */
-async function deleteBlobs(job: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
+async function deleteBlobs(job: JobRun, over: readonly BookedBlob[]): Promise<void> {
   const { deleted, stayed, entries } = await inDeletingBatch(
     job.services.crossTenant.core,
     async (transaction) => {
+      const blobs = await lockBooked(transaction, over);
       const kept = await findKept(transaction, blobs);
       const outcomes = await inParallel(blobs, CALLS_AT_ONCE, async (blob) => ({
         blob,

@@ -1,14 +1,19 @@
 import { z } from 'zod';
 import { inParallel } from '../../../platform/blob/in-parallel.ts';
+import type { OutboxEntry } from '../../../platform/call/call.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
+import { addToOutbox } from '../../../platform/writes/outbox.ts';
 import { findStoredRecords } from '../archive/archivable-records.ts';
 import { archiveDocument } from '../archive/archive-document.ts';
 import { blobEvent } from './blob-events.ts';
 import { blobSha256 } from '../archive/blob-sha256.ts';
-import type { BookedBlob } from './due-blobs.ts';
-import { bookVerified, findNewest, findNext, stillBooked } from './verified-blobs.ts';
+import { keyOf, type BookedBlob } from './due-blobs.ts';
+import { lockBooked } from './lock-blobs.ts';
+import { bookRestored, findNewest, findNext } from './verified-blobs.ts';
 
 const BUDGET_MS = 4 * MINUTE_MS;
 /** A batch is begun only while this much is left: seconds of storage calls. */
@@ -25,6 +30,8 @@ const CALLS_AT_ONCE = 16;
 const SETTLED_MS = 10 * MINUTE_MS;
 /** Blobs of the walk over all in one run: 24,000 a day, hourly. */
 const ALL_A_RUN = 1_000;
+/** Its share of a run's time, which comes first: however many blobs are new, each is compared again some day. */
+const ALL_SHARE = 0.25;
 const ACTOR = 'job:blobs-verify';
 
 const position = z.object({
@@ -47,72 +54,128 @@ const START: Position = {
 export const blobsVerify: Job = { name: 'blobs-verify', budgetMs: BUDGET_MS, run };
 
 async function run(job: JobRun): Promise<'completed' | 'partial'> {
-  const reserve = Math.min(BATCH_RESERVE_MS, job.timeLeftMs() * RESERVED_SHARE);
+  const total = job.timeLeftMs();
   const before = new Date(job.now.getTime() - SETTLED_MS);
   job.progress.cutoff = before;
-  const database = job.services.crossTenant.core;
   let at = (await job.position(position)) ?? START;
-  // Saved after each batch: one that fails is compared again.
-  const save = (changed: Partial<Position>): Promise<void> => job.savePosition((at = { ...at, ...changed }));
-  // A blob that both walks meet is compared, and counted, once.
-  const seen = new Set<string>();
-  const keyOf = ({ tenantId, container, name }: BookedBlob): string => [tenantId, container, name].join(' ');
-  for (;;) {
-    if (job.timeLeftMs() <= reserve) return 'partial';
-    const { blobs, next } = await findNewest(database, at.newest, before, BATCH_SIZE);
-    if (next === undefined) break;
-    for (const blob of blobs) seen.add(keyOf(blob));
+  const walk: Walk = {
+    job,
+    before,
+    at: () => at,
+    // Saved after each batch: one that fails is compared again.
+    save: (changed) => job.savePosition((at = { ...at, ...changed })),
+    seen: new Set(),
+  };
+  await walkAll(walk, total * (1 - ALL_SHARE));
+  return walkNewest(walk, Math.min(BATCH_RESERVE_MS, total * RESERVED_SHARE));
+}
+
+/** A run's two walks. */
+interface Walk {
+  readonly job: JobRun;
+  /** Younger blobs are left alone. */
+  readonly before: Date;
+  readonly at: () => Position;
+  readonly save: (changed: Partial<Position>) => Promise<void>;
+  /** A blob that both walks meet is compared, and counted, once. */
+  readonly seen: Set<string>;
+}
+
+/** Goes on with the walk over all blobs while more than so much time is left. */
+async function walkAll({ job, before, at, save, seen }: Walk, untilLeftMs: number): Promise<void> {
+  for (let compared = 0; compared < ALL_A_RUN && job.timeLeftMs() > untilLeftMs; compared += BATCH_SIZE) {
+    const { blobs, next } = await findNext(job.services.crossTenant.core, at().all, before, BATCH_SIZE);
     await verify(job, blobs);
-    await save({ newest: next });
+    for (const blob of blobs) seen.add(keyOf(blob));
+    await save({ all: next ?? START.all });
+    if (next === undefined) return;
   }
-  for (let compared = 0; compared < ALL_A_RUN; compared += BATCH_SIZE) {
-    if (job.timeLeftMs() <= reserve) return 'partial';
-    const { blobs, next } = await findNext(database, at.all, before, BATCH_SIZE);
+}
+
+/** Compares the blobs that were written since the last run, while more than so much time is left. */
+async function walkNewest(
+  { job, before, at, save, seen }: Walk,
+  untilLeftMs: number,
+): Promise<'completed' | 'partial'> {
+  while (job.timeLeftMs() > untilLeftMs) {
+    const { blobs, next } = await findNewest(job.services.crossTenant.core, at().newest, before, BATCH_SIZE);
+    if (next === undefined) return 'completed';
     await verify(
       job,
       blobs.filter((blob) => !seen.has(keyOf(blob))),
     );
-    await save({ all: next ?? START.all });
-    if (next === undefined) break;
+    await save({ newest: next });
   }
-  return 'completed';
+  return 'partial';
 }
 
 type Found = 'sound' | 'missing' | 'changed';
 
-async function verify(job: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
-  const found = await inParallel(blobs, CALLS_AT_ONCE, async (blob): Promise<Found> => {
-    const sha256 = await blobSha256(job.services.blobs, blob.container, blob.name);
-    if (sha256 === undefined) return 'missing';
-    return sha256 === blob.sha256 ? 'sound' : 'changed';
-  });
-  job.progress.examined += blobs.length;
-  for (const blob of blobs) job.progress.bytes += blob.bytes;
-  const those = (outcome: Found): BookedBlob[] => blobs.filter((_, n) => found[n] === outcome);
-  const database = job.services.crossTenant.core;
-  const missing = await stillBooked(database, those('missing'));
-  const changed = await stillBooked(database, those('changed'));
-  const restored = await restore(job, missing);
-  const lost = missing.filter((blob) => !restored.includes(blob));
-  const told = [
-    ...restored.map((blob) => blobEvent(ACTOR, blob, 'blob.restored', 'success')),
-    ...lost.map((blob) => blobEvent(ACTOR, blob, 'blob.missing', 'failure')),
-    ...changed.map((blob) => blobEvent(ACTOR, blob, 'blob.changed', 'failure')),
-  ];
-  await bookVerified(database, restored, told, job.now);
-  for (const entry of told) job.services.publisher.publish(entry);
-  report(job, 'restored', restored);
-  report(job, 'missing', lost);
-  report(job, 'changed', changed);
+async function compare({ services }: JobRun, blob: BookedBlob): Promise<Found> {
+  const sha256 = await blobSha256(services.blobs, blob.container, blob.name);
+  if (sha256 === undefined) return 'missing';
+  return sha256 === blob.sha256 ? 'sound' : 'changed';
 }
 
-/** Writes missing blobs again whose records are there and give the same bytes. Answers those. */
-async function restore(job: JobRun, missing: readonly BookedBlob[]): Promise<readonly BookedBlob[]> {
+/** What became of a blob that was not as it should be. */
+const OUTCOMES = ['restored', 'missing', 'changed'] as const;
+type Outcome = Found | 'restored';
+
+async function verify(job: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
+  const found = await inParallel(blobs, CALLS_AT_ONCE, (blob) => compare(job, blob));
+  job.progress.examined += blobs.length;
+  for (const blob of blobs) job.progress.bytes += blob.bytes;
+  const unsound = blobs.filter((_, n) => found[n] !== 'sound');
+  if (unsound.length === 0) return;
+  const { outcomes, told } = await inBatch(job.services.crossTenant.core, (transaction) =>
+    mend(job, transaction, unsound),
+  );
+  for (const entry of told) job.services.publisher.publish(entry);
+  for (const outcome of OUTCOMES) report(job, outcome, outcomes);
+}
+
+interface Mended {
+  readonly outcomes: ReadonlyMap<BookedBlob, Outcome>;
+  readonly told: readonly OutboxEntry[];
+}
+
+/** Looks again at blobs that nobody can delete meanwhile, writes the missing ones and books what came of it. */
+async function mend(
+  job: JobRun,
+  transaction: CrossTenantTransaction,
+  unsound: readonly BookedBlob[],
+): Promise<Mended> {
+  // One that is gone from the books too was deleted as it should be.
+  const booked = await lockBooked(transaction, unsound);
+  const found = await inParallel(booked, CALLS_AT_ONCE, (blob) => compare(job, blob));
+  const outcomes = new Map<BookedBlob, Outcome>(booked.map((blob, n) => [blob, found[n] ?? 'sound']));
+  const those = (outcome: Outcome): BookedBlob[] => booked.filter((blob) => outcomes.get(blob) === outcome);
+  for (const [blob, outcome] of await restore(job, transaction, those('missing')))
+    outcomes.set(blob, outcome);
+  const told = [
+    ...those('restored').map((blob) => blobEvent(ACTOR, blob, 'blob.restored', 'success')),
+    ...those('missing').map((blob) => blobEvent(ACTOR, blob, 'blob.missing', 'failure')),
+    ...those('changed').map((blob) => blobEvent(ACTOR, blob, 'blob.changed', 'failure')),
+  ];
+  await bookRestored(transaction, those('restored'), job.now);
+  await addToOutbox(transaction, told);
+  return { outcomes, told };
+}
+
+/**
+ * Writes missing blobs again whose records are there and give the same bytes. Answers what became of those; one that somebody else
+ * wrote meanwhile is what it turned out to be.
+ */
+async function restore(
+  job: JobRun,
+  transaction: CrossTenantTransaction,
+  missing: readonly BookedBlob[],
+): Promise<readonly (readonly [BookedBlob, Outcome])[]> {
   const wanted = missing.flatMap(({ tenantId, recordId }) =>
     recordId === undefined ? [] : [{ tenant_id: tenantId, record_id: recordId }],
   );
   if (wanted.length === 0) return [];
-  const records = await findStoredRecords(job.services.crossTenant.core, wanted);
+  const records = await findStoredRecords(transaction, wanted);
   const byName = new Map(missing.map((blob) => [`${blob.tenantId}/${blob.name}`, blob]));
   const restored = await inParallel(records, CALLS_AT_ONCE, async (record) => {
     const document = archiveDocument(record);
@@ -120,13 +183,14 @@ async function restore(job: JobRun, missing: readonly BookedBlob[]): Promise<rea
     const blob = byName.get(`${record.tenant_id}/${document.name}`);
     if (blob?.sha256 !== sha256) return [];
     const metadata = { sha256, tenant_id: record.tenant_id, record_id: record.id };
-    await job.services.blobs.create(blob.container, blob.name, document.bytes, metadata);
-    return [blob];
+    const { written } = await job.services.blobs.create(blob.container, blob.name, document.bytes, metadata);
+    return [[blob, written ? 'restored' : await compare(job, blob)] as const];
   });
   return restored.flat();
 }
 
-function report(job: JobRun, what: 'restored' | 'missing' | 'changed', blobs: readonly BookedBlob[]): void {
+function report(job: JobRun, what: (typeof OUTCOMES)[number], outcomes: Mended['outcomes']): void {
+  const blobs = [...outcomes].flatMap(([blob, outcome]) => (outcome === what ? [blob] : []));
   if (blobs.length === 0) return;
   const { details } = job.progress;
   details[what] = Number(details[what] ?? 0) + blobs.length;

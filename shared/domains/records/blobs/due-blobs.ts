@@ -3,6 +3,7 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { instantOfId } from '../../../platform/ids/ids.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
+import { orchestrationIdsSql } from '../../orchestration/ids.ts';
 import { heldSql } from '../../retention/holds.ts';
 import type { RetentionClass, TieredBlob } from '../../retention/tiers.ts';
 
@@ -73,7 +74,10 @@ export function bookedBlob(row: BlobRow): BookedBlob {
 export type KeptBecause = 'on_hold' | 'record_stays';
 
 // What the record came from is kept beside the blob: the record itself, and its mapping, may be gone for years.
-const BLOB_IDS = `array[b.record_id, b.source_id] || ops.orchestration_ids(b.tenant_id, b.orchestration_id)`;
+const BLOB_IDS = `array[b.record_id, b.source_id] || ${orchestrationIdsSql({
+  tenantId: 'b.tenant_id',
+  orchestrationId: 'b.orchestration_id',
+})}`;
 
 const GIVEN = recordset({
   tenant_id: 'text',

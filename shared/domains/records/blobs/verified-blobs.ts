@@ -1,8 +1,5 @@
-import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
-import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
-import type { OutboxEntry } from '../../../platform/call/call.ts';
-import { addToOutbox } from '../../../platform/writes/outbox.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { BLOB_COLUMNS, bookedBlob, type BlobRow, type BookedBlob } from './due-blobs.ts';
 
@@ -80,49 +77,23 @@ function keysOf(blobs: readonly BookedBlob[]): string[] {
   );
 }
 
-/** Those of the blobs that the books still have: one that is gone from them too was deleted as it should be. */
-export async function stillBooked(
-  database: CrossTenantDatabase,
-  blobs: readonly BookedBlob[],
-): Promise<BookedBlob[]> {
-  if (blobs.length === 0) return [];
-  const rows = await database.query<{ name: string }>(
-    `select b.name from ${KEYS.from('g', 1)}
-      cross join lateral (
-        select b.tenant_id || '/' || b.container_name || '/' || b.blob_name as name from ops.blobs b
-         where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name
-           and num_nulls(b.deleted_at) = 1 offset 0) b`,
-    keysOf(blobs),
-    { prepare: false },
-  );
-  const names = new Set(rows.map((row) => row.name));
-  return blobs.filter((blob) => names.has(`${blob.tenantId}/${blob.container}/${blob.name}`));
-}
-
-/**
- * Writes down what was found out: blobs that were written again lie in the hot tier, and are due for a look at their tier; and
- * what the tenants' trails are told.
- */
-export async function bookVerified(
-  database: CrossTenantDatabase,
+/** Writes down that blobs were written again: they lie in the hot tier, and are due for a look at their tier. */
+export async function bookRestored(
+  transaction: CrossTenantTransaction,
   restored: readonly BookedBlob[],
-  told: readonly OutboxEntry[],
   now: Date,
 ): Promise<void> {
-  if (told.length === 0) return;
-  await inBatch(database, async (transaction) => {
-    await transaction.query(
-      `update ops.blobs b set access_tier = 'Hot', tier_changed_at = $1, next_check_at = $1 from ${KEYS.from('g', 2)}
-        where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name`,
-      [now, ...keysOf(restored)],
-    );
-    await transaction.query(
-      `update storage_records r set access_tier = 'Hot' from ${KEYS.from('g', 2)}
-        where r.tenant_id = g.tenant_id and r.id = g.record_id
-          and ($1::date[] is null or r.partition_day = any($1::date[]))`,
-      [partitionDaysOfAll(restored.flatMap(({ recordId }) => recordId ?? [])), ...keysOf(restored)],
-      { prepare: false },
-    );
-    await addToOutbox(transaction, told);
-  });
+  if (restored.length === 0) return;
+  await transaction.query(
+    `update ops.blobs b set access_tier = 'Hot', tier_changed_at = $1, next_check_at = $1 from ${KEYS.from('g', 2)}
+      where b.tenant_id = g.tenant_id and b.container_name = g.container_name and b.blob_name = g.blob_name`,
+    [now, ...keysOf(restored)],
+  );
+  await transaction.query(
+    `update storage_records r set access_tier = 'Hot' from ${KEYS.from('g', 2)}
+      where r.tenant_id = g.tenant_id and r.id = g.record_id
+        and ($1::date[] is null or r.partition_day = any($1::date[]))`,
+    [partitionDaysOfAll(restored.flatMap(({ recordId }) => recordId ?? [])), ...keysOf(restored)],
+    { prepare: false },
+  );
 }

@@ -6,7 +6,14 @@ import type { Reply } from '../call/reply.ts';
 import { faultOf } from '../db/errors.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent } from './caused-events.ts';
-import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
+import {
+  coalesced,
+  within,
+  type HotWrite,
+  type Item,
+  type ItemOutcome,
+  type ItemStore,
+} from './hot-write.ts';
 import {
   claimColumns,
   claimKey,
@@ -15,7 +22,6 @@ import {
   stillRunning,
   type StoredAnswer,
 } from './idempotency.ts';
-import { coalesced, within, type ItemStore } from './item-store.ts';
 import { addToOutbox, newEntries, newEntry } from './outbox.ts';
 import { withPartition } from './with-partition.ts';
 import type { CoalescedRow } from './write-coalescer.ts';

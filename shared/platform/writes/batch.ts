@@ -6,7 +6,7 @@ import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { refuseOtherTenantIn, withoutTenant } from '../call/named-tenants.ts';
 import { faultsOf, PARSING } from '../call/faults.ts';
 import { Problem, type Fault, type ProblemCode } from '../call/problem.ts';
-import type { Reply } from '../call/reply.ts';
+import { Written, type Reply } from '../call/reply.ts';
 import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
 import { uuid } from '../ids/uuid.ts';
 import { findEarlierAnswer } from './idempotency.ts';
@@ -44,6 +44,7 @@ export const batchOutcome = z.object({
     }),
   ),
 });
+type BatchReply = Reply<207, z.output<typeof batchOutcome>>;
 type Outcome = z.output<typeof batchOutcome>['items'][number];
 
 /** How one kind of thing is written in batches. */
@@ -66,17 +67,17 @@ export async function writeBatch<Body>(
   call: Call,
   given: readonly Readonly<Record<string, unknown>>[],
   kind: BatchKind<Body>,
-): Promise<Reply> {
+): Promise<BatchReply> {
   const { write } = kind;
   const claim = call.idempotency;
   // First, so that a repeated batch is not prepared again and takes nothing from the quota, not even for a moment.
-  const earlier = await findEarlierAnswer(call.databases[write.database], call, claim);
+  const earlier = await findEarlierAnswer<BatchReply>(call.databases[write.database], call, claim);
   if (earlier !== undefined) return earlier;
   const parsed = given.map((item) => parseItem(call, item, kind));
   const valid = parsed.filter((item): item is Exclude<typeof item, Problem> => !(item instanceof Problem));
   const prepared = await kind.prepare(call, valid);
   const ready = prepared.filter((item): item is Item => !(item instanceof Problem));
-  const answerOf = (written: readonly ItemOutcome[]): BatchAnswer => ({
+  const answerOf = (written: readonly ItemOutcome[]): BatchAnswer<BatchReply> => ({
     reply: { status: 207, body: { items: outcomesOf(parsed, prepared, written) } },
     events: mismatchEvents(call, parsed),
   });
@@ -164,7 +165,7 @@ const answerIds = z.object({
 function outcomeOf(outcome: ItemOutcome): Outcome {
   if (outcome.outcome === 'refused') return refusedOutcome(outcome.problem);
   const { reply } = outcome;
-  const body: unknown = reply.text === undefined ? reply.body : JSON.parse(reply.text);
+  const body = reply.body instanceof Written ? (JSON.parse(reply.body.text) as unknown) : reply.body;
   const ids = answerIds.parse(body);
   const given = Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== undefined));
   return { ...given, status: outcome.outcome === 'duplicate' ? 200 : reply.status, outcome: outcome.outcome };

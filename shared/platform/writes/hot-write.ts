@@ -63,24 +63,24 @@ export function defineHotWrite({ columns, inserts, ...definition }: HotWriteDefi
 }
 
 /** One thing to write, its answer already known. */
-export interface Item {
+export interface Item<Answer extends Reply = Reply> {
   readonly requestId: string;
   readonly claim: IdempotencyClaim | null;
   readonly row: Readonly<Record<string, unknown>>;
-  readonly reply: Reply;
+  readonly reply: Answer;
   readonly audit: AuditNote;
   readonly usage: readonly Used[];
   readonly events: readonly CloudEvent[];
 }
 
 /** What became of an item. */
-export type ItemOutcome =
-  | { readonly outcome: 'created'; readonly reply: Reply }
-  | { readonly outcome: 'duplicate'; readonly reply: Reply }
+export type ItemOutcome<Answer extends Reply = Reply> =
+  | { readonly outcome: 'created'; readonly reply: Answer }
+  | { readonly outcome: 'duplicate'; readonly reply: Answer }
   | { readonly outcome: 'refused'; readonly problem: Problem };
 
 /** The answer to a single request written alone. */
-export function singleReply(outcomes: readonly ItemOutcome[]): Reply {
+export function singleReply<Answer extends Reply>(outcomes: readonly ItemOutcome<Answer>[]): Answer {
   const [only] = outcomes;
   if (only === undefined) throw new Error('nothing was written');
   if (only.outcome === 'refused') throw only.problem;
@@ -91,7 +91,9 @@ export function singleReply(outcomes: readonly ItemOutcome[]): Reply {
 export interface ItemStore {
   /** Writes rows in one statement: all or none. */
   write(rows: readonly CoalescedRow[]): Promise<ReadonlyMap<string, RowOutcome>>;
-  findAnswers(keys: readonly string[]): Promise<ReadonlyMap<string, StoredAnswer>>;
+  findAnswers<Answer extends Reply>(
+    keys: readonly string[],
+  ): Promise<ReadonlyMap<string, StoredAnswer<Answer>>>;
   onWritten(entry: OutboxEntry): void;
 }
 

@@ -52,12 +52,14 @@ export function replay<Answer extends Reply>(stored: StoredAnswer<Answer>, claim
   return reply as Answer;
 }
 
-/** Refuses a second request under a key whose first one is still running. */
-export function stillRunning(): Problem {
-  return new Problem('CONFLICT', {
-    detail: 'A request with this Idempotency-Key is still running.',
-    headers: { 'retry-after': '1' },
-  });
+/** The refusal of a second request under a key whose first one is still running. */
+export class StillRunning extends Problem {
+  constructor() {
+    super('CONFLICT', {
+      detail: 'A request with this Idempotency-Key is still running.',
+      headers: { 'retry-after': '1' },
+    });
+  }
 }
 
 /** Takes a key's lock. Tried, never waited for: two batches that name the same keys in another order cannot block each other. */
@@ -160,7 +162,7 @@ export async function claimKey<Answer extends Reply>(
       call.now,
     ]),
   ]);
-  if (lock?.free !== true) throw stillRunning();
+  if (lock?.free !== true) throw new StillRunning();
   return stored === undefined ? undefined : replay(stored, claim);
 }
 

@@ -19,7 +19,7 @@ import {
   claimKey,
   keepAnswer,
   replay,
-  stillRunning,
+  StillRunning,
   type StoredAnswer,
 } from './idempotency.ts';
 import { addToOutbox, newEntries, newEntry } from './outbox.ts';
@@ -231,7 +231,7 @@ async function writeTogether<Answer extends Reply>(
       outcomes.set(item, { outcome: 'created', reply: item.reply });
       store.onWritten(entry);
     } else if (row?.free === false) {
-      outcomes.set(item, { outcome: 'refused', problem: stillRunning() });
+      outcomes.set(item, { outcome: 'refused', problem: new StillRunning() });
     }
   }
 }
@@ -269,7 +269,8 @@ async function answerFromStore<Answer extends Reply>(
   for (const item of items) {
     const stored = item.claim === null ? undefined : answers.get(item.claim.key);
     if (item.claim !== null && stored !== undefined) outcomes.set(item, replayed(stored, item.claim));
-    else outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? stillRunning() });
+    else
+      outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? new StillRunning() });
   }
 }
 

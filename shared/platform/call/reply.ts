@@ -17,7 +17,7 @@ export type ReplyHeaders = Readonly<Record<string, string>>;
  * nothing checks it. Only `pageReply` and `replay` make one, each from what it knows of the text.
  */
 export class Written<Body> {
-  declare readonly writtenFrom: Body;
+  declare protected readonly writtenFrom: Body;
   readonly text: string;
   constructor(text: string) {
     this.text = text;

@@ -178,7 +178,9 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-it('knows every route of the app', () => {
+it('knows every route of the app, and each once', () => {
+  const lines = ROUTES.map(({ operation, path }) => `${operation} ${path}`);
+  expect(lines.filter((line, n) => lines.indexOf(line) !== n)).toEqual([]);
   const known = new Set(ROUTES.map(({ operation }) => operation));
   expect([...known].sort()).toEqual(api.operations.map(({ id }) => id).sort());
   for (const { operation, needs } of ROUTES) {

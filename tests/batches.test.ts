@@ -16,7 +16,9 @@ await sql.unsafe(`
   create function hold_answer() returns trigger language plpgsql as
     'begin perform pg_advisory_xact_lock_shared(${HOLD}); return new; end';
   create trigger hold_answer before insert on ops.idempotency for each row
-    when (new.route like '%-batch-create') execute function hold_answer()`);
+    when (new.route like '%-batch-create') execute function hold_answer();
+  create function fail_on_our_side() returns trigger language plpgsql as
+    'begin raise exception ''a bug of ours''; end'`);
 
 interface Route {
   readonly name: string;
@@ -231,6 +233,74 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect(outcomes(first)).toEqual(['201 created', '409 refused', '201 created']);
     expect((await send(items, batchKey)).body).toEqual(first.body);
     expect([(await rows(marker)).length, await caused(marker)]).toEqual([3, 3]);
+  });
+
+  it('is refused as a whole where an item fails on our side, and its key can be used again', async () => {
+    const [marker, batchKey, own] = [randomUUID(), randomUUID(), randomUUID()];
+    const items = [
+      item(marker, { idempotency_key: own }),
+      item(marker, { unheard_of: 1 }),
+      item(marker, { metadata: { marker, fails: true } }),
+    ];
+    const whileItFails = async (run: () => Promise<void>): Promise<void> => {
+      await sql.unsafe(`create trigger fails before insert on ${table} for each row
+        when (new.metadata ? 'fails') execute function fail_on_our_side()`);
+      try {
+        await run();
+      } finally {
+        await sql.unsafe(`drop trigger fails on ${table}`);
+      }
+    };
+    await whileItFails(async () => {
+      for (const sender of [acme.writer, globex.writer]) {
+        const failed = await send(items, batchKey, sender);
+        expect([failed.status, failed.body.code, failed.body.errors]).toEqual([
+          500,
+          'INTERNAL_ERROR',
+          [{ pointer: '/items/2', detail: 'could not be written' }],
+        ]);
+      }
+      const reservations = () =>
+        app.admin.billing`select from ops.usage_reservations where tenant_id = 'globex'`;
+      await until(reservations, ({ length }) => length === 0);
+      const kept = await sql`select from ops.idempotency where key in ${sql([batchKey, own])}`;
+      expect([kept.length, (await rows(marker)).length]).toEqual([0, 0]);
+    });
+    const again = await send(items, batchKey);
+    expect([isReplayed(again), outcomes(again)]).toEqual([
+      false,
+      ['201 created', '400 invalid', '201 created'],
+    ]);
+    expect([(await rows(marker)).length, await caused(marker)]).toEqual([2, 2]);
+    // Without a key for the batch, nothing of it is kept, and each item has its own outcome.
+    await whileItFails(async () => {
+      const answer = await app.request('POST', path, { key: acme.writer, body: { items: items.slice(1) } });
+      expect(outcomes(answer)).toEqual(['400 invalid', '500 refused']);
+    });
+  });
+
+  it('is refused as a whole where an item’s own key is still running, and can be sent again', async () => {
+    const [marker, batchKey, own] = [randomUUID(), randomUUID(), randomUUID()];
+    const items = [item(marker), item(marker, { idempotency_key: own })];
+    const lock = `'acme' || chr(31) || '${name}-create' || chr(31) || '${own}', 0`;
+    const running = await sql.reserve();
+    try {
+      await running.unsafe(`select pg_advisory_lock(hashtextextended(${lock}))`);
+      const refused = await send(items, batchKey);
+      expect([refused.status, refused.body.code, refused.body.errors[0].pointer]).toEqual([
+        409,
+        'CONFLICT',
+        '/items/1',
+      ]);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await rows(marker)).toHaveLength(0);
+    } finally {
+      await running.unsafe(`select pg_advisory_unlock(hashtextextended(${lock}))`);
+      running.release();
+    }
+    const again = await send(items, batchKey);
+    expect([isReplayed(again), outcomes(again)]).toEqual([false, ['201 created', '201 created']]);
+    expect(await rows(marker)).toHaveLength(2);
   });
 
   it('may be another batch once its answer has expired, before the sweep', async () => {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { hash } from 'node:crypto';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
+import { readApiDocument } from './harness/api-document.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();
@@ -68,6 +69,28 @@ describe('a mapping less sure than the tenant’s cutoff', () => {
       body.items.map(({ request_id }: { request_id: string }) => read(request_id)),
     );
     expect(found.map(({ review_status }) => review_status)).toEqual(['needs_review', null]);
+  });
+
+  it('is told of in the outcome of a batch’s item, and of its repetition', async () => {
+    const items = [unsure, sure].map((one, n) => ({
+      ...mapping,
+      response: one,
+      idempotency_key: `batch-review-${n}`,
+    }));
+    const told = ({ body }: TestAnswer): unknown[] =>
+      body.items.map((item: Record<string, unknown>) => [item['outcome'], item['review_status']]);
+    expect(told(await post('mappings/batch', { items }))).toEqual([
+      ['created', 'needs_review'],
+      ['created', undefined],
+    ]);
+    expect(told(await post('mappings/batch', { items }))).toEqual([
+      ['duplicate', 'needs_review'],
+      ['duplicate', undefined],
+    ]);
+    const { document } = await readApiDocument(app);
+    const { schema } =
+      document.paths['/api/v1/mappings/batch'].post.responses['207'].content['application/json'];
+    expect(schema.properties.items.items.properties).toHaveProperty('review_status');
   });
 
   it('needs review when its response comes late, by the cutoff of that time', async () => {

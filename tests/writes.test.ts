@@ -4,7 +4,7 @@ import { openServices } from '../functions/services.ts';
 import { AUDIT_RECORDED, newEvent, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import type { Call, DatabaseName } from '../shared/platform/call/call.ts';
 import { Problem } from '../shared/platform/call/problem.ts';
-import { ok, type Reply } from '../shared/platform/call/reply.ts';
+import { textOf, type Reply } from '../shared/platform/call/reply.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { leftoversSweep } from '../shared/domains/operations/sweep-leftovers.ts';
@@ -122,8 +122,7 @@ const cases = NAMES.flatMap((database) =>
 );
 
 function idOf(reply: Reply): string {
-  const body = (reply.text === undefined ? reply.body : JSON.parse(reply.text)) as { readonly id: string };
-  return body.id;
+  return JSON.parse(textOf(reply) ?? '').id;
 }
 const codeOf = (write: Promise<Reply>): Promise<string> =>
   write.then(
@@ -310,7 +309,7 @@ describe('an operator’s write that concerns a tenant', () => {
         text,
       ]);
       const audit = { action: 'note.written', resource_type: 'note', tenant_id: 'globex' };
-      return { reply: ok({}), audit };
+      return { reply: { status: 200, body: {} }, audit };
     });
     await expect(foreign).rejects.toMatchObject({ code: '42501' });
     expect(await notes('core', text)).toHaveLength(0);

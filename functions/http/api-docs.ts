@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { publicEndpoint, type Endpoint } from '../../shared/platform/http/endpoint.ts';
-import { ok } from '../../shared/platform/call/reply.ts';
+import { notModified, ok, okText } from '../../shared/platform/call/reply.ts';
 import { API_DESCRIPTION, API_TAGS } from '../api-words.ts';
 import { namesTag } from '../../shared/platform/http/etag.ts';
 import { openApiDocument } from '../../shared/platform/http/openapi.ts';
@@ -64,7 +64,7 @@ export const apiDocsEndpoints = (
         description: API_DESCRIPTION,
         tags: API_TAGS,
       };
-      return Promise.resolve(ok(openApiDocument(endpoints(), words)));
+      return Promise.resolve(ok<Record<string, unknown>>(openApiDocument(endpoints(), words)));
     },
   }),
   publicEndpoint({
@@ -74,12 +74,7 @@ export const apiDocsEndpoints = (
     tag: 'documentation',
     summary: 'This API as a page to read and try',
     responses: { 200: { description: 'The page.', contentType: 'text/html' } },
-    run: () =>
-      Promise.resolve({
-        status: 200,
-        text: DOCS_PAGE,
-        headers: { 'content-type': 'text/html; charset=utf-8' },
-      }),
+    run: () => Promise.resolve(okText('text/html; charset=utf-8', DOCS_PAGE)),
   }),
   publicEndpoint({
     name: 'docs-script-read',
@@ -95,8 +90,8 @@ export const apiDocsEndpoints = (
       scalar ??= readScalar();
       const { text, etag } = await scalar;
       const headers = { etag, 'cache-control': 'public, max-age=3600' };
-      if (namesTag(ifNoneMatch, etag)) return { status: 304, headers };
-      return { status: 200, text, headers: { ...headers, 'content-type': 'text/javascript; charset=utf-8' } };
+      if (namesTag(ifNoneMatch, etag)) return notModified(headers);
+      return okText('text/javascript; charset=utf-8', text, headers);
     },
   }),
 ];

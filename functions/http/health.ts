@@ -1,7 +1,15 @@
 import { z } from 'zod';
 import { publicEndpoint } from '../../shared/platform/http/endpoint.ts';
 import { ok } from '../../shared/platform/call/reply.ts';
-import { checkReadiness, readiness, type ProbedServices } from '../../shared/domains/operations/health.ts';
+import {
+  checkReadiness,
+  readiness,
+  type ProbedServices,
+  type Readiness,
+} from '../../shared/domains/operations/health.ts';
+
+const liveness = z.object({ status: z.literal('healthy') });
+type Liveness = z.output<typeof liveness>;
 
 /** Probes of the load balancer. */
 export const healthEndpoints = (services: () => ProbedServices) => [
@@ -11,8 +19,8 @@ export const healthEndpoints = (services: () => ProbedServices) => [
     path: 'health/live',
     tag: 'health',
     summary: 'Whether the process runs',
-    responses: { 200: { description: 'It does.', schema: z.object({ status: z.literal('healthy') }) } },
-    run: () => Promise.resolve(ok({ status: 'healthy' })),
+    responses: { 200: { description: 'It does.', schema: liveness } },
+    run: () => Promise.resolve(ok<Liveness>({ status: 'healthy' })),
   }),
   publicEndpoint({
     name: 'health-ready',
@@ -29,7 +37,7 @@ export const healthEndpoints = (services: () => ProbedServices) => [
     },
     run: async () => {
       const answer = await checkReadiness(services());
-      if (answer.status !== 'unhealthy') return ok(answer);
+      if (answer.status !== 'unhealthy') return ok<Readiness>(answer);
       return { status: 503, body: answer, headers: { 'retry-after': '2' } };
     },
   }),

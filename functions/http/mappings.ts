@@ -14,6 +14,7 @@ import { respondToMapping } from '../../shared/domains/mapping/respond.ts';
 import {
   mapperResponse,
   mapping,
+  mappingCompleted,
   mappingCreated,
   mappingReviewed,
   mappingsQuery,
@@ -63,7 +64,7 @@ export const mappingsEndpoints = [
     responses: {
       200: {
         description: 'Completed; the same response again changes nothing.',
-        schema: mappingCreated.partial(),
+        schema: mappingCompleted,
       },
     },
     run: (call, { params, body }) => respondToMapping(call, params.request_id, body),

@@ -1,5 +1,6 @@
 import {
   discardBody,
+  discarded,
   quarantineItem,
   quarantineItemWithBody,
   quarantineQuery,
@@ -56,7 +57,7 @@ export const platformQuarantineEndpoints = [
     summary: 'Mark a message as never to be processed',
     params: idParams,
     body: discardBody,
-    responses: { 200: { description: 'Discarded.', schema: replayed.omit({ message_id: true }) } },
+    responses: { 200: { description: 'Discarded.', schema: discarded } },
     run: (call, { params, body }) => discardQuarantined(call, params.id, body),
   }),
 ];

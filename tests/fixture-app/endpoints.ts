@@ -72,7 +72,7 @@ export const fixtureEndpoints = (environment: () => string, all: () => readonly 
     responses: { 200: { description: 'The document.', schema: z.record(z.string(), z.unknown()) } },
     run: () => {
       const words = { version: '0', serverUrl: 'http://127.0.0.1', description: '', tags: [] };
-      return Promise.resolve(ok(openApiDocument(all(), words)));
+      return Promise.resolve(ok<Record<string, unknown>>(openApiDocument(all(), words)));
     },
   }),
 ];

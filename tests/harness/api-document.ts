@@ -125,6 +125,19 @@ function readOperation(method: string, path: string, found: unknown, document: J
   };
 }
 
+/**
+ * A schema of which an object's named fields are all that it may have. Clients are told that fields may be added later; here
+ * a field that the description does not name is one that nobody has described.
+ */
+function closed(schema: Json): Json {
+  return JSON.parse(JSON.stringify(schema), (_key, value: unknown) => {
+    const isClosed = isJson(value) && isJson(value['properties']) && !('additionalProperties' in value);
+    return isClosed ? { ...value, additionalProperties: false } : value;
+  });
+}
+
+const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null;
+
 function makeChecker(): ApiDocument['findFaults'] {
   // The formats' own patterns stand in the schemas beside them.
   const ajv = new Ajv2020({ allErrors: true, validateFormats: false, strict: true, strictTypes: false });
@@ -142,12 +155,14 @@ function makeChecker(): ApiDocument['findFaults'] {
     if (type !== documented.contentType) return [...missing, `content type ${type ?? 'missing'}`];
     const { schema } = documented;
     if (schema === undefined || !/json/.test(documented.contentType)) return missing;
-    const validate = compiled.get(schema) ?? ajv.compile(schema);
+    const validate = compiled.get(schema) ?? ajv.compile(closed(schema));
     compiled.set(schema, validate);
     if (validate(answer.body)) return missing;
     return [
       ...missing,
-      ...(validate.errors ?? []).map((error) => `${error.instancePath} ${error.message ?? ''}`),
+      ...(validate.errors ?? []).map(
+        ({ instancePath, message, params }) => `${instancePath} ${message ?? ''} ${JSON.stringify(params)}`,
+      ),
     ];
   };
 }

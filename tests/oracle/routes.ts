@@ -128,7 +128,6 @@ const OTHERS: readonly Route[] = [
   }),
   read('mappings-read', 'mappings', 'mappings:read'),
   list('mappings-list', 'mappings', 'mappings:read'),
-  write('mappings-review', 'POST', 'mappings/{}/review', 'mappings:review', { decision: 'rejected' }),
   write('mappings-respond', 'PUT', 'mappings/{}/response', 'mappings:write', MAPPER_RESPONSE),
   write('mappings-review', 'POST', 'mappings/{}/review', 'mappings:review', { decision: 'rejected' }),
   create('mappings-create', 'mappings', 'mappings:write', MAPPING),

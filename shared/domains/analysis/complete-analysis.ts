@@ -12,7 +12,7 @@ import {
 import { findTemplates, type Template } from './find-templates.ts';
 import { ANALYSIS_COLUMNS } from './read-analyses.ts';
 import { fallbackNote } from './record-analysis.ts';
-import type { AnalysisResponse, FallbackRequest } from './schemas.ts';
+import type { Analysis, AnalysisResponse, FallbackRequest } from './schemas.ts';
 import {
   isUnsure,
   responseFingerprint,
@@ -24,14 +24,9 @@ import {
   type SettledResponse,
 } from './settle-response.ts';
 
-type Subject = Pick<AnalysisSubject, 'analysis_type' | 'period' | 'metrics' | 'evidence_refs'>;
+type AnalysisRow = Analysis & CompletionRow;
 
-interface AnalysisRow extends CompletionRow, Subject {
-  readonly request_id: string;
-  readonly template_fallback_used: boolean | null;
-}
-
-const ANALYSIS: CompletionKind<AnalysisRow> = {
+const ANALYSIS: CompletionKind<AnalysisRow, Reply<200, Analysis>> = {
   one: 'analysis',
   requests: 'analysis_requests',
   responses: 'analysis_responses',
@@ -48,7 +43,7 @@ export async function respondToAnalysis(
   call: Call,
   requestId: string,
   response: AnalysisResponse,
-): Promise<Reply> {
+): Promise<Reply<200, Analysis>> {
   const cutoff = call.context.config.confidence_cutoff;
   return completeOnce(call, ANALYSIS, requestId, {
     isRepetition: sameResponse(responseFingerprint(response)),
@@ -83,7 +78,7 @@ export async function renderFallback(
   call: Call,
   requestId: string,
   request: FallbackRequest,
-): Promise<Reply> {
+): Promise<Reply<200, Analysis>> {
   return completeOnce(call, ANALYSIS, requestId, {
     // Whichever template: one that replaced an unsure response is what was asked for, too.
     isRepetition: (analysis) => analysis.template_fallback_used === true,

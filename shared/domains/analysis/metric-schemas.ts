@@ -36,6 +36,8 @@ export const metricsWritten = z.object({
   ids: z.array(uuid).describe('In the order given.'),
 });
 
+export type MetricsWritten = z.output<typeof metricsWritten>;
+
 /** The lengths of time that a series is summed up by. */
 export const BUCKETS = ['hour', 'day', 'week', 'month'] as const;
 export type Bucket = (typeof BUCKETS)[number];
@@ -83,6 +85,8 @@ export const metricPoint = z.object({
   expires_at: z.string(),
 });
 
+export type MetricPoint = z.output<typeof metricPoint>;
+
 /** A stretch of a series, summed up. Stretches without points are not listed. */
 export const metricBucket = z.object({
   bucket_start: z.string(),
@@ -93,3 +97,4 @@ export const metricBucket = z.object({
   max: z.number(),
   value: z.number().optional().describe('The figure that `aggregate` names.'),
 });
+export type MetricBucket = z.output<typeof metricBucket>;

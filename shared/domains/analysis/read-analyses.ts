@@ -2,15 +2,10 @@ import type { z } from 'zod';
 import { when } from '../../platform/db/keyset.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
+import type { Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import type { analysesQuery } from './schemas.ts';
-
-interface AnalysisRow {
-  readonly [column: string]: unknown;
-  readonly request_id: string;
-  readonly created_at: string;
-}
+import type { analysesQuery, Analysis } from './schemas.ts';
 
 /** The columns of an analysis as it is read, of a request `q`. */
 export const ANALYSIS_COLUMNS = `q.request_id, q.period, q.metrics, q.evidence_refs, q.analysis_type, q.priority, q.metadata,
@@ -29,8 +24,8 @@ export const ANALYSIS_COLUMNS = `q.request_id, q.period, q.metrics, q.evidence_r
  * One analysis with its response.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readAnalysis(call: Call, requestId: string): Promise<Reply> {
-  const [row] = await call.tenant.statement<AnalysisRow>(
+export async function readAnalysis(call: Call, requestId: string): Promise<Reply<200, Analysis>> {
+  const [row] = await call.tenant.statement<Analysis>(
     `select r.* from scope, lateral (
        select ${ANALYSIS_COLUMNS} from analysis_requests q
         where q.tenant_id = scope.tenant_id and q.request_id = $2 and q.expires_at > $3 offset 0) r`,
@@ -41,7 +36,11 @@ export async function readAnalysis(call: Call, requestId: string): Promise<Reply
 }
 
 /** A page of the tenant's analyses. */
-export function listAnalyses(call: Call, query: z.output<typeof analysesQuery>, url: string): Promise<Reply> {
+export function listAnalyses(
+  call: Call,
+  query: z.output<typeof analysesQuery>,
+  url: string,
+): Promise<Reply<200, Page<Analysis>>> {
   return listReply(call, query, url, {
     table: 'analysis_requests q',
     columns: ANALYSIS_COLUMNS,

@@ -8,28 +8,25 @@ import {
 } from '../../platform/db/keyset.ts';
 import type { Parameter } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { cursorScope, pageReply, readPage, type CursorScope } from '../../platform/http/pagination.ts';
+import {
+  cursorScope,
+  pageReply,
+  readPage,
+  type CursorScope,
+  type Page,
+} from '../../platform/http/pagination.ts';
 import type { Reply } from '../../platform/call/reply.ts';
-import type { Bucket, MetricsQuery } from './metric-schemas.ts';
+import type { Bucket, MetricBucket, MetricPoint, MetricsQuery } from './metric-schemas.ts';
 
-interface PointRow {
-  readonly [column: string]: unknown;
-  readonly id: string;
-  readonly time_period: string;
-}
-
-interface BucketRow {
-  readonly [column: string]: unknown;
-  readonly bucket_start: string;
-  readonly count: number;
-  readonly sum: number;
-  readonly avg: number;
-  readonly min: number;
-  readonly max: number;
-}
+type PointsReply = Reply<200, Page<MetricPoint>>;
+type BucketsReply = Reply<200, Page<MetricBucket>>;
 
 /** A page of points in order of time or, with `bucket`, a page of the series summed up by it. */
-export async function readMetrics(call: Call, query: MetricsQuery, url: string): Promise<Reply> {
+export async function readMetrics(
+  call: Call,
+  query: MetricsQuery,
+  url: string,
+): Promise<PointsReply | BucketsReply> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const { bucket } = query;
@@ -53,7 +50,7 @@ async function readPoints(
   url: string,
   scope: CursorScope,
   page: PageRequest,
-): Promise<Reply> {
+): Promise<PointsReply> {
   const list: KeysetList = {
     table: 'analysis_metrics',
     columns:
@@ -64,7 +61,7 @@ async function readPoints(
     conditions: conditionsOf(call, query),
   };
   return pageReply(scope, url, page, {
-    read: (step) => readKeyset<PointRow>(call.tenant, list, step),
+    read: (step) => readKeyset<MetricPoint>(call.tenant, list, step),
     positionOf: (row) => ({ at: row.time_period, id: row.id }),
   });
 }
@@ -76,15 +73,15 @@ async function readBuckets(
   url: string,
   scope: CursorScope,
   page: PageRequest,
-): Promise<Reply> {
+): Promise<BucketsReply> {
   const { aggregate } = query;
   return pageReply(scope, url, page, {
-    read: (step) => {
+    read: async (step) => {
       const { text, parameters } = bucketStatement(conditionsOf(call, query), bucket, step);
-      return call.tenant.statement<BucketRow>(text, parameters);
+      const rows = await call.tenant.statement<MetricBucket>(text, parameters);
+      return aggregate === undefined ? rows : rows.map((row) => ({ ...row, value: row[aggregate] }));
     },
     positionOf: (row) => ({ at: row.bucket_start, id: bucket }),
-    present: (row) => (aggregate === undefined ? row : { ...row, value: row[aggregate] }),
   });
 }
 

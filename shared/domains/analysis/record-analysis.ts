@@ -7,7 +7,7 @@ import { defineHotWrite, singleReply, type Item } from '../../platform/writes/ho
 import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { findTemplates, type Template } from './find-templates.ts';
-import type { NewAnalysis } from './schemas.ts';
+import type { AnalysisCreated, NewAnalysis } from './schemas.ts';
 import {
   isUnsure,
   SETTLED_COLUMNS,
@@ -43,6 +43,8 @@ export const ANALYSIS_WRITE = defineHotWrite({
         from fresh, scope where answer is not null)`,
 });
 
+type AnalysisItem = Item<Reply<201, AnalysisCreated>>;
+
 /** An analysis to record, and the key that makes it repeatable. */
 export interface ClaimedAnalysis {
   readonly body: NewAnalysis;
@@ -50,13 +52,16 @@ export interface ClaimedAnalysis {
 }
 
 /** Records one analysis. 201; completed at once where it came with its response. */
-export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Reply> {
+export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Reply<201, AnalysisCreated>> {
   const items = await prepareAnalyses(call, [{ body, claim: call.idempotency }]);
   return singleReply(await writeItems(call, ANALYSIS_WRITE, items));
 }
 
 /** Makes analyses ready to be recorded: fixes ids and answers, renders templates for responses that are too unsure. */
-export async function prepareAnalyses(call: Call, analyses: readonly ClaimedAnalysis[]): Promise<Item[]> {
+export async function prepareAnalyses(
+  call: Call,
+  analyses: readonly ClaimedAnalysis[],
+): Promise<AnalysisItem[]> {
   const cutoff = call.context.config.confidence_cutoff;
   const unsure = analyses.filter(({ body }) => isUnsure(body.response, cutoff));
   const templates = await findTemplates(
@@ -70,7 +75,7 @@ export async function prepareAnalyses(call: Call, analyses: readonly ClaimedAnal
 export function prepareAnalysisBatch(
   call: Call,
   analyses: readonly ClaimedAnalysis[],
-): Promise<(Item | Problem)[]> {
+): Promise<(AnalysisItem | Problem)[]> {
   return prepareAnalyses(call, analyses);
 }
 
@@ -79,7 +84,7 @@ function prepare(
   body: NewAnalysis,
   claim: IdempotencyClaim | null,
   template: Template | undefined,
-): Item {
+): AnalysisItem {
   const requestId = newId(call.now);
   const { response, ...request } = body;
   const subject = { ...request, tenantId: call.tenant.tenantId, requestId };

@@ -81,6 +81,8 @@ export const analysisCreated = z.object({
   ...z.object(templateUse).partial().shape,
 });
 
+export type AnalysisCreated = z.output<typeof analysisCreated>;
+
 /** An analysis as it is read. */
 export const analysis = z.object({
   ...requestFields,
@@ -107,6 +109,8 @@ export const analysis = z.object({
     })
     .nullable(),
 });
+
+export type Analysis = z.output<typeof analysis>;
 
 /** `GET /analyses`. */
 export const analysesQuery = z.object({

@@ -4,7 +4,7 @@ import { newId } from '../../platform/ids/ids.ts';
 import { defineHotWrite, singleReply } from '../../platform/writes/hot-write.ts';
 import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
-import type { NewMetrics } from './metric-schemas.ts';
+import type { MetricsWritten, NewMetrics } from './metric-schemas.ts';
 
 /** One write's points: all of them or none. */
 const METRICS_WRITE = defineHotWrite({
@@ -21,9 +21,9 @@ const METRICS_WRITE = defineHotWrite({
 });
 
 /** Writes points of series, all of them or none. 201 with their ids. */
-export async function writeMetrics(call: Call, { metrics }: NewMetrics): Promise<Reply> {
+export async function writeMetrics(call: Call, { metrics }: NewMetrics): Promise<Reply<201, MetricsWritten>> {
   const points = metrics.map((metric) => ({ ...metric, id: newId(call.now) }));
-  const outcomes = await writeItems(call, METRICS_WRITE, [
+  const outcomes = await writeItems<Reply<201, MetricsWritten>>(call, METRICS_WRITE, [
     {
       requestId: newId(call.now),
       claim: call.idempotency,

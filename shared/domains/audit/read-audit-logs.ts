@@ -2,16 +2,11 @@ import type { z } from 'zod';
 import { when } from '../../platform/db/keyset.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
+import type { Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { instantOfId } from '../../platform/ids/ids.ts';
-import type { auditLogsQuery } from './schemas.ts';
-
-interface AuditRow {
-  readonly [column: string]: unknown;
-  readonly id: string;
-  readonly created_at: string;
-}
+import type { AuditLog, auditLogsQuery, AuditLogWithProof } from './schemas.ts';
 
 const COLUMNS = `id, event_source, event_id, user_id, actor, action, resource_type, resource_id, details, outcome,
   host(ip_address) as ip_address, user_agent, trace_id, azure_region, subscription_id, resource_group,
@@ -22,7 +17,7 @@ export function listAuditLogs(
   call: Call,
   query: z.output<typeof auditLogsQuery>,
   url: string,
-): Promise<Reply> {
+): Promise<Reply<200, Page<AuditLog>>> {
   return listReply(
     call,
     query,
@@ -44,7 +39,7 @@ export function listAuditLogs(
         ...when('created_at < ?::timestamptz', query.to),
       ],
     },
-    { statement: { prepare: false } },
+    { prepare: false },
   );
 }
 
@@ -52,13 +47,13 @@ export function listAuditLogs(
  * One entry, with the bytes that its hash covers.
  * @throws Problem 404 if the tenant's trail has none of that id.
  */
-export async function readAuditLog(call: Call, id: string): Promise<Reply> {
+export async function readAuditLog(call: Call, id: string): Promise<Reply<200, AuditLogWithProof>> {
   // An entry's id begins with its time, which names the one partition that it can be in.
   const at = instantOfId(id);
   const rows =
     at === undefined
       ? []
-      : await call.tenant.statement<AuditRow>(
+      : await call.tenant.statement<AuditLogWithProof>(
           `select r.* from scope, lateral (
              select ${COLUMNS}, convert_from(canonical, 'UTF8') as canonical from audit_logs
               where tenant_id = scope.tenant_id and id = $2

@@ -43,7 +43,10 @@ export const auditLog = z.object({
   received_at: z.string(),
 });
 
+export type AuditLog = z.output<typeof auditLog>;
+
 /** One entry, with what its hash is over. */
 export const auditLogWithProof = auditLog.extend({
   canonical: z.string().describe('The canonical bytes (RFC 8785) that the leaf hash covers.'),
 });
+export type AuditLogWithProof = z.output<typeof auditLogWithProof>;

@@ -5,18 +5,13 @@ import { hasQuota } from './quota-reservation.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
 import { liveSql } from './subscriptions.ts';
 import { calendarMonth } from './periods.ts';
+import type { UsageReport } from './schemas.ts';
 
-interface UsageItem {
-  readonly [column: string]: unknown;
-  readonly usage_type: string;
-  readonly used: number;
-  readonly limit: number | null;
-  readonly period_start: string;
-  readonly resets_at: string;
-}
+/** A type's usage as it is read; what remains is computed. */
+type UsageItem = Omit<UsageReport['items'][number], 'remaining'>;
 
 /** The calling tenant's usage in the running period, by type, with what its plan allows. */
-export async function readUsage(call: Call): Promise<Reply> {
+export async function readUsage(call: Call): Promise<Reply<200, UsageReport>> {
   const billing = call.databases.billing;
   if (hasQuota(call)) await beginPeriods(call);
   const items = await billing.transaction(async (transaction) => {

@@ -14,3 +14,4 @@ export const usageReport = z.object({
     }),
   ),
 });
+export type UsageReport = z.output<typeof usageReport>;

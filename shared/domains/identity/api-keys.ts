@@ -1,16 +1,25 @@
 import type { z } from 'zod';
 import { knownPermissions } from '../../platform/auth/permissions.ts';
-import { when } from '../../platform/db/keyset.ts';
+import { readKeyset, when, type KeysetList } from '../../platform/db/keyset.ts';
 import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { listReply } from '../../platform/http/list-reply.ts';
+import { positionIn } from '../../platform/http/list-reply.ts';
+import { cursorScope, pageReply, readPage, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import { created, noContent, type Reply } from '../../platform/call/reply.ts';
+import { created, noContent, type NoContent, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import { grantsOfNewKey, readExpiry, refuseMoreThanHeld, type Grants } from './key-grants.ts';
 import { lockManagingKeys, requireManagingKeyLeft } from './managing-keys.ts';
 import { insertKey, KEY_COLUMNS, keyStatus, presentKey, type KeyRow } from './insert-key.ts';
-import { permissionsOf, type apiKeysQuery, type NewApiKey, type Rotation } from './schemas.ts';
+import {
+  permissionsOf,
+  type ApiKey,
+  type ApiKeyCreated,
+  type ApiKeyRotated,
+  type apiKeysQuery,
+  type NewApiKey,
+  type Rotation,
+} from './schemas.ts';
 
 const AUDIT_TYPE = 'api_key';
 
@@ -19,7 +28,7 @@ const AUDIT_TYPE = 'api_key';
  * @throws Problem 403 for more than the caller's own key has: permissions, rates, a later expiry; 400 for an expiry that
  * has passed.
  */
-export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
+export function createApiKey(call: Call, body: NewApiKey): Promise<Reply<201, ApiKeyCreated>> {
   const grants = grantsOfNewKey(call, permissionsOf(body), body);
   return performWrite(call, async (transaction) => {
     const { row, credential } = await insertKey(
@@ -33,8 +42,9 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
       },
       call.now,
     );
+    const shown = presentKey(row, call.now);
     return {
-      ...shownOnce(call, row, credential),
+      ...shownOnce(row, (api_key): ApiKeyCreated => ({ ...shown, api_key }), credential),
       audit: {
         action: 'api_key.created',
         resource_type: AUDIT_TYPE,
@@ -46,21 +56,25 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply> {
 }
 
 /** A page of the tenant's keys, revoked ones too. */
-export function listApiKeys(call: Call, query: z.output<typeof apiKeysQuery>, url: string): Promise<Reply> {
-  return listReply<KeyRow>(
-    call,
-    query,
-    url,
-    {
-      table: 'api_keys k',
-      columns: KEY_COLUMNS,
-      timeColumn: 'created_at',
-      idColumn: 'key_id',
-      idType: 'text',
-      conditions: when('is_active = ?', query.is_active),
-    },
-    { present: (row) => presentKey(row, call.now) },
-  );
+export async function listApiKeys(
+  call: Call,
+  query: z.output<typeof apiKeysQuery>,
+  url: string,
+): Promise<Reply<200, Page<ApiKey>>> {
+  const list: KeysetList = {
+    table: 'api_keys k',
+    columns: KEY_COLUMNS,
+    timeColumn: 'created_at',
+    idColumn: 'key_id',
+    idType: 'text',
+    conditions: when('is_active = ?', query.is_active),
+  };
+  const scope = cursorScope(call, query);
+  return pageReply<ApiKey>(scope, url, readPage(scope, query), {
+    read: async (step) =>
+      (await readKeyset<KeyRow>(call.tenant, list, step)).map((row) => presentKey(row, call.now)),
+    positionOf: positionIn(list),
+  });
 }
 
 /**
@@ -68,7 +82,11 @@ export function listApiKeys(call: Call, query: z.output<typeof apiKeysQuery>, ur
  * @throws Problem 404; 409 for a key that is revoked, expired or rotated already, and for the last lasting one that manages
  * keys, where its successor would not last; 403 where the successor would have more than the caller's own key.
  */
-export async function rotateApiKey(call: Call, keyId: string, body: Rotation): Promise<Reply> {
+export async function rotateApiKey(
+  call: Call,
+  keyId: string,
+  body: Rotation,
+): Promise<Reply<201, ApiKeyRotated>> {
   const reply = await performWrite(
     call,
     async (transaction) => {
@@ -92,8 +110,9 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
         [call.tenant.tenantId, keyId, row.key_id, end, call.now],
       );
       const replaces = { key_id: keyId, expires_at: end.toISOString() };
+      const shown = { ...presentKey(row, call.now), replaces };
       return {
-        ...shownOnce(call, row, credential, { replaces }),
+        ...shownOnce(row, (api_key): ApiKeyRotated => ({ ...shown, api_key }), credential),
         audit: {
           action: 'api_key.rotated',
           resource_type: AUDIT_TYPE,
@@ -112,7 +131,7 @@ export async function rotateApiKey(call: Call, keyId: string, body: Rotation): P
  * Revokes a key; revoked already, it stays so.
  * @throws Problem 404; 409 for the last lasting key that manages keys, without which the tenant would be locked out.
  */
-export async function revokeApiKey(call: Call, keyId: string): Promise<Reply> {
+export async function revokeApiKey(call: Call, keyId: string): Promise<NoContent> {
   const reply = await performWrite(
     call,
     async (transaction) => {
@@ -140,18 +159,13 @@ function actorOf(call: Call): string {
 }
 
 /** The answer with the key's text, and the one that is kept for a repeated Idempotency-Key, without it. */
-function shownOnce(
-  call: Call,
+function shownOnce<Body>(
   row: KeyRow,
+  bodyWith: (credential: string | null) => Body,
   credential: string,
-  more: Readonly<Record<string, unknown>> = {},
-): { reply: Reply; storedReply: Reply } {
+): { reply: Reply<201, Body>; storedReply: Reply<201, Body> } {
   const location = `/api/v1/api-keys/${row.key_id}`;
-  const shown = { ...presentKey(row, call.now), ...more };
-  return {
-    reply: created(location, { ...shown, api_key: credential }),
-    storedReply: created(location, { ...shown, api_key: null }),
-  };
+  return { reply: created(location, bodyWith(credential)), storedReply: created(location, bodyWith(null)) };
 }
 
 function notRotatable(detail: string): Problem {

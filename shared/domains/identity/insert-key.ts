@@ -2,6 +2,7 @@ import { generateApiKey, hashApiKey } from '../../platform/auth/api-key.ts';
 import type { Permission } from '../../platform/auth/permissions.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
+import type { ApiKey } from './schemas.ts';
 
 /** A transaction of a tenant's or of the jobs role. */
 export interface Queries {
@@ -22,36 +23,21 @@ export interface KeyToMake {
 }
 
 /** A key as the database tells it: {@link KEY_COLUMNS}. */
-export interface KeyRow {
-  readonly [column: string]: unknown;
-  readonly key_id: string;
-  readonly key_name: string;
-  readonly permissions: unknown;
-  readonly rate_limit_per_hour: number;
-  readonly rate_limit_per_day: number;
-  readonly is_active: boolean;
-  readonly revoked_at: string | null;
-  readonly expires_at: string | null;
-  readonly replaced_by: string | null;
-  readonly created_at: string;
-}
+export type KeyRow = Omit<ApiKey, 'status'>;
 
 /** A key's columns for an answer, of `api_keys k`; never the hash. */
 export const KEY_COLUMNS = `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day,
   k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.created_at, k.updated_at`;
 
 /** Whether a key opens anything at an instant, and if not, why. */
-export type KeyStatus = 'active' | 'expired' | 'revoked' | 'inactive';
-
-/** A key's status at an instant. */
-export function keyStatus(row: KeyRow, now: Date): KeyStatus {
+export function keyStatus(row: KeyRow, now: Date): ApiKey['status'] {
   if (row.revoked_at !== null) return 'revoked';
   if (!row.is_active) return 'inactive';
   return row.expires_at !== null && Date.parse(row.expires_at) <= now.getTime() ? 'expired' : 'active';
 }
 
 /** A key as clients see it. */
-export function presentKey(row: KeyRow, now: Date): Record<string, unknown> {
+export function presentKey(row: KeyRow, now: Date): ApiKey {
   return { ...row, status: keyStatus(row, now) };
 }
 

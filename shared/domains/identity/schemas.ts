@@ -105,6 +105,8 @@ export const apiKey = z.object({
   updated_at: z.string(),
 });
 
+export type ApiKey = z.output<typeof apiKey>;
+
 /** What a secret's field says of itself. */
 export const SHOWN_ONCE =
   'The key itself, shown in this answer alone and stored nowhere: null when an Idempotency-Key is replayed.';
@@ -115,6 +117,8 @@ export const apiKeyCreated = z.object({
   api_key: z.string().nullable().describe(SHOWN_ONCE),
 });
 
+export type ApiKeyCreated = z.output<typeof apiKeyCreated>;
+
 /** A key just rotated. */
 export const apiKeyRotated = z.object({
   ...apiKeyCreated.shape,
@@ -122,6 +126,8 @@ export const apiKeyRotated = z.object({
     .object({ key_id: z.string(), expires_at: z.string() })
     .describe('The old key, and its last moment.'),
 });
+
+export type ApiKeyRotated = z.output<typeof apiKeyRotated>;
 
 /** `GET /api-keys`. */
 export const apiKeysQuery = z.object({

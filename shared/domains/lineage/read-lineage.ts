@@ -9,7 +9,7 @@ import { findMappings } from '../mapping/lineage.ts';
 import { findOrchestrations, findResults } from '../orchestration/lineage.ts';
 import { findRecords } from '../records/lineage.ts';
 import { LineageGraph } from './graph.ts';
-import type { lineageParams } from './schemas.ts';
+import type { Lineage, lineageParams } from './schemas.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** The most of each kind that one graph tells of: a person looks at it. */
@@ -23,7 +23,10 @@ const AUDIT_ENTRIES_MAX = 200;
  * blob, analyses, and the audit entries of them all. Of what it came from, not the rest that came of that.
  * @throws Problem 404 if the tenant has no such thing, or it has expired.
  */
-export async function readLineage(call: Call, root: z.output<typeof lineageParams>): Promise<Reply> {
+export async function readLineage(
+  call: Call,
+  root: z.output<typeof lineageParams>,
+): Promise<Reply<200, Lineage>> {
   const reader = new Reader(call);
   await reader.readRoot(root);
   const { graph } = reader;

@@ -54,3 +54,5 @@ export const lineage = z.object({
   edges: z.array(edge),
   truncated: z.boolean().describe('True where there is more than is told of a kind here.'),
 });
+/** A thing with all that it came from and that came of it. */
+export type Lineage = z.output<typeof lineage>;

@@ -6,7 +6,7 @@ import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import { flag, optionalText, slug } from '../../platform/resources/field-schemas.ts';
-import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
+import { noSuch, presentRow, type ShownRow } from '../../platform/resources/read-resource.ts';
 import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
 import { resourceSchemas } from '../../platform/resources/resource-schemas.ts';
 import { selectList } from '../../platform/resources/resource-sql.ts';
@@ -65,9 +65,9 @@ export const modelVersionParams = z.object({ id: uuid });
  * Makes a version its model's active one, and the one before it inactive, in one transaction: no reader sees none or two.
  * @throws Problem 404.
  */
-export async function activateModelVersion(call: Call, id: string): Promise<Reply> {
+export async function activateModelVersion(call: Call, id: string): Promise<Reply<200, ShownRow>> {
   const changed: ResourceRow[] = [];
-  const reply = await performPlatformWrite(call, async (transaction) => {
+  const reply = await performPlatformWrite<Reply<200, ShownRow>>(call, async (transaction) => {
     // All versions of the model, in one order: two activations at once wait for each other instead of deadlocking.
     await transaction.query(
       `select from model_versions
@@ -119,7 +119,11 @@ const { row: modelSchema } = resourceSchemas(modelVersions);
  * A model version by its name, read through the cache: services ask this at every start.
  * @throws Problem 404.
  */
-export async function readModelByName(call: Call, name: string, version: string): Promise<Reply> {
+export async function readModelByName(
+  call: Call,
+  name: string,
+  version: string,
+): Promise<Reply<200, ShownRow>> {
   const key = modelConfigKey(name, version);
   const cached = await call.services.cache.read(key, modelSchema);
   if (cached !== undefined) return ok(cached, { etag: String(cached['etag']) });

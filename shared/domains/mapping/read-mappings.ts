@@ -2,16 +2,10 @@ import type { z } from 'zod';
 import { when } from '../../platform/db/keyset.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
+import type { Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import type { mappingsQuery } from './schemas.ts';
-
-interface MappingRow {
-  readonly [column: string]: unknown;
-  readonly request_id: string;
-  readonly created_at: string;
-  readonly response: Record<string, unknown> | null;
-}
+import type { Mapping, mappingsQuery } from './schemas.ts';
 
 const COLUMNS = `request_id, orchestration_request_id, detector, output, model_version, processing_mode, priority, metadata,
   status, created_at, updated_at, expires_at,
@@ -26,8 +20,8 @@ const COLUMNS = `request_id, orchestration_request_id, detector, output, model_v
  * One mapping with its response.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readMapping(call: Call, requestId: string): Promise<Reply> {
-  const [row] = await call.tenant.statement<MappingRow>(
+export async function readMapping(call: Call, requestId: string): Promise<Reply<200, Mapping>> {
+  const [row] = await call.tenant.statement<Mapping>(
     `select r.* from scope, lateral (
        select ${COLUMNS} from mapper_requests m
         where m.tenant_id = scope.tenant_id and m.request_id = $2 and m.expires_at > $3 offset 0) r`,
@@ -38,7 +32,11 @@ export async function readMapping(call: Call, requestId: string): Promise<Reply>
 }
 
 /** A page of the tenant's mappings. */
-export function listMappings(call: Call, query: z.output<typeof mappingsQuery>, url: string): Promise<Reply> {
+export function listMappings(
+  call: Call,
+  query: z.output<typeof mappingsQuery>,
+  url: string,
+): Promise<Reply<200, Page<Mapping>>> {
   return listReply(call, query, url, {
     table: 'mapper_requests m',
     columns: COLUMNS,

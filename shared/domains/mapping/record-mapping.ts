@@ -18,9 +18,14 @@ import {
 } from '../records/new-record.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
-import { z } from 'zod';
 import { reviewStatusOf } from './review.ts';
-import type { MapperResponse, NewMapping } from './schemas.ts';
+import {
+  knownResponse,
+  type KnownResponse,
+  type MapperResponse,
+  type MappingCreated,
+  type NewMapping,
+} from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
 /** What a response adds to a mapping's row; see {@link responseColumns}. */
@@ -85,15 +90,11 @@ export const MAPPING_WRITE = defineHotWrite({
 
 /** How long a mapper's answer is offered to the same question. */
 const KNOWN_RESPONSE_TTL_S = 60 * 60;
-const knownResponseSchema = z.object({
-  taxonomy: z.array(z.string()),
-  scores: z.record(z.string(), z.number()),
-  confidence: z.number(),
-  model_used: z.string(),
-});
+
+type MappingItem = Item<Reply<201, MappingCreated>>;
 
 /** Records one mapping. 201, with a `record_id` when it came with its response. */
-export async function recordMapping(call: Call, body: NewMapping): Promise<Reply> {
+export async function recordMapping(call: Call, body: NewMapping): Promise<Reply<201, MappingCreated>> {
   const [item] = await prepareMappings(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
   if (item === undefined) throw new Error('nothing was prepared');
@@ -110,7 +111,7 @@ export interface ClaimedMapping {
 export async function prepareMappings(
   call: Call,
   mappings: readonly ClaimedMapping[],
-): Promise<(Item | Problem)[]> {
+): Promise<(MappingItem | Problem)[]> {
   const [dataKey, labels] = await Promise.all([dataKeyOf(call), knownLabels(call.services.crossTenant.core)]);
   return Promise.all(
     mappings.map(async ({ body, claim }) => {
@@ -126,14 +127,14 @@ async function prepare(
   dataKey: DataKey,
   body: NewMapping,
   claim: IdempotencyClaim | null,
-): Promise<Item> {
+): Promise<MappingItem> {
   const requestId = newId(call.now);
   const recordId = body.response === undefined ? undefined : newId(call.now);
   const source = Buffer.from(body.source_data, 'utf8');
   const expiresAt = expiryOf(call.context, 'mappings', call.now);
-  const known = await knownResponse(call, dataKey, body);
+  const known = await findKnownResponse(call, dataKey, body);
   const review = body.response === undefined ? null : reviewStatusOf(call, body.response);
-  const answerBody = {
+  const answer: MappingCreated = {
     request_id: requestId,
     status: recordId === undefined ? 'pending' : 'completed',
     detector: body.detector,
@@ -147,7 +148,7 @@ async function prepare(
   return {
     requestId,
     claim,
-    reply: created(`/api/v1/mappings/${requestId}`, answerBody),
+    reply: created(`/api/v1/mappings/${requestId}`, answer),
     audit: {
       action: 'mapping.created',
       resource_type: 'mapping',
@@ -171,7 +172,7 @@ async function prepare(
       priority: body.priority,
       metadata: body.metadata,
       orchestration_request_id: body.orchestration_request_id ?? null,
-      status: answerBody.status,
+      status: answer.status,
       expires_at: expiresAt,
       ...(body.response === undefined || recordId === undefined
         ? {}
@@ -204,14 +205,14 @@ function questionHash(
 }
 
 /** The mapper's answer to the same question before, for a request that has none yet; keeps the answer of one that has. */
-async function knownResponse(
+async function findKnownResponse(
   call: Call,
   dataKey: DataKey,
   body: NewMapping,
-): Promise<z.output<typeof knownResponseSchema> | undefined> {
+): Promise<KnownResponse | undefined> {
   if (!call.services.cache.configured) return undefined;
   const key = mapperResponseKey(call.tenant.tenantId, questionHash(dataKey, body));
-  if (body.response === undefined) return call.services.cache.read(key, knownResponseSchema);
+  if (body.response === undefined) return call.services.cache.read(key, knownResponse);
   const { taxonomy, scores, confidence, model_used } = body.response;
   call.services.cache.keep(key, { taxonomy, scores, confidence, model_used }, KNOWN_RESPONSE_TTL_S);
   return undefined;

@@ -12,17 +12,17 @@ import {
 } from '../../platform/writes/complete-once.ts';
 import { archiveRequested, insertRecordsSql } from '../records/new-record.ts';
 import { RESPONSE_COLUMNS, responseColumns } from './record-mapping.ts';
-import type { MapperResponse } from './schemas.ts';
+import type { MapperResponse, Mapping, MappingCompleted } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
-interface MappingRow extends CompletionRow {
-  readonly request_id: string;
-  readonly status: string;
-  readonly record_id: string | null;
-  readonly review_status: string | null;
-}
+type Completed = Reply<200, MappingCompleted>;
 
-const MAPPING: CompletionKind<MappingRow> = {
+/** A mapping's columns as they are once it is completed. */
+type MappingRow = CompletionRow &
+  Pick<MappingCompleted, 'request_id' | 'status' | 'record_id'> &
+  Pick<Mapping, 'review_status'>;
+
+const MAPPING: CompletionKind<MappingRow, Completed> = {
   one: 'mapping',
   requests: 'mapper_requests',
   responses: 'mapper_responses',
@@ -41,7 +41,7 @@ export async function respondToMapping(
   call: Call,
   requestId: string,
   response: MapperResponse,
-): Promise<Reply> {
+): Promise<Completed> {
   const faults = labelFaults(await knownLabels(call.services.crossTenant.core), response, '');
   if (faults.length > 0) throw new Problem('INVALID_REQUEST', { errors: faults });
   return completeOnce(call, MAPPING, requestId, {

@@ -2,16 +2,11 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import type { MapperResponse, Review } from './schemas.ts';
+import type { MapperResponse, MappingReviewed, Review } from './schemas.ts';
 
 /** What becomes of a mapping's review when its response comes: it is needed where the mapper is less sure than the cutoff. */
 export function reviewStatusOf(call: Call, response: MapperResponse): 'needs_review' | null {
   return response.confidence < call.context.config.mapping_confidence_cutoff ? 'needs_review' : null;
-}
-
-interface ReviewRow {
-  readonly [column: string]: unknown;
-  readonly review_status: string | null;
 }
 
 const COLUMNS = 'request_id, status, review_status, review_note, reviewed_by, reviewed_at';
@@ -20,15 +15,19 @@ const COLUMNS = 'request_id, status, review_status, review_note, reviewed_by, re
  * Settles the review of a mapping, once. The mapping and its record stay as they are: what the mapper answered is evidence.
  * @throws Problem 404; 409 when the mapping needs no review, or its review is settled.
  */
-export async function reviewMapping(call: Call, requestId: string, review: Review): Promise<Reply> {
+export async function reviewMapping(
+  call: Call,
+  requestId: string,
+  review: Review,
+): Promise<Reply<200, MappingReviewed>> {
   return performWrite(call, async (transaction) => {
-    const [before] = await transaction.query<ReviewRow>(
+    const [before] = await transaction.query<Pick<MappingReviewed, 'review_status'>>(
       `select review_status from mapper_requests where tenant_id = $1 and request_id = $2 and expires_at > $3 for update`,
       [call.tenant.tenantId, requestId, call.now],
     );
     if (before === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such mapping.' });
     if (before.review_status !== 'needs_review') throw notOpen(before.review_status);
-    const [row] = await transaction.query<ReviewRow>(
+    const [row] = await transaction.query<MappingReviewed>(
       `update mapper_requests set review_status = $3, review_note = $4, reviewed_by = $5, reviewed_at = $6,
               updated_at = $6, version = version + 1
         where tenant_id = $1 and request_id = $2 returning ${COLUMNS}`,
@@ -41,6 +40,7 @@ export async function reviewMapping(call: Call, requestId: string, review: Revie
         call.now,
       ],
     );
+    if (row === undefined) throw new Error('a row that is locked was not written');
     return {
       reply: ok(row),
       audit: {

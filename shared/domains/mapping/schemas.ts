@@ -100,6 +100,7 @@ export const mappingReviewed = z.object({
   status: z.enum(['pending', 'completed', 'failed']),
   ...reviewFields,
 });
+export type MappingReviewed = z.output<typeof mappingReviewed>;
 
 const requestFields = {
   request_id: uuid,
@@ -110,6 +111,15 @@ const requestFields = {
   expires_at: z.string(),
 };
 
+/** What the mapper answered to the same question before. */
+export const knownResponse = z.object({
+  taxonomy: z.array(z.string()),
+  scores: z.record(z.string(), z.number()),
+  confidence: z.number(),
+  model_used: z.string(),
+});
+export type KnownResponse = z.output<typeof knownResponse>;
+
 /** The answer to a recorded mapping. */
 export const mappingCreated = z.object({
   ...requestFields,
@@ -117,18 +127,20 @@ export const mappingCreated = z.object({
   review_status: reviewStatus
     .optional()
     .describe('`needs_review` where the response is not sure enough to stand alone.'),
-  known_response: z
-    .object({
-      taxonomy: z.array(z.string()),
-      scores: z.record(z.string(), z.number()),
-      confidence: z.number(),
-      model_used: z.string(),
-    })
+  known_response: knownResponse
     .optional()
     .describe(
       'What the mapper answered to the same detector, source and model version before: it need not run again.',
     ),
 });
+
+export type MappingCreated = z.output<typeof mappingCreated>;
+
+/** The answer to a mapper's response. */
+export const mappingCompleted = mappingCreated
+  .pick({ request_id: true, status: true, review_status: true })
+  .extend({ record_id: uuid.describe('The storage record.') });
+export type MappingCompleted = z.output<typeof mappingCompleted>;
 
 /** A mapping as it is read. */
 export const mapping = z.object({
@@ -156,6 +168,8 @@ export const mapping = z.object({
     })
     .nullable(),
 });
+
+export type Mapping = z.output<typeof mapping>;
 
 /** `GET /mappings`. */
 export const mappingsQuery = z.object({

@@ -3,7 +3,7 @@ import { readPlatformKeyset } from '../../platform/db/keyset.ts';
 import { auditEvent, emitEvents, type AuditNote } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { findEarlierAnswer } from '../../platform/writes/idempotency.ts';
-import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import { cursorScope, pageReply, readPage, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
@@ -11,7 +11,7 @@ import { DAY_MS } from '../../platform/time/clock.ts';
 import { runJob, type Job } from '../../platform/jobs/job.ts';
 import type { ScheduledJob } from '../../platform/jobs/scheduled-job.ts';
 import { RUN_COLUMNS, type RunSummary } from '../../platform/jobs/run-ledger.ts';
-import type { jobRunsQuery, newJobRun } from './job-schemas.ts';
+import type { jobRunsQuery, JobsList, newJobRun } from './job-schemas.ts';
 
 /** What a run may take while an operator waits: Azure's load balancer gives up an answer after 230 s. */
 const WAIT_MS = 200_000;
@@ -20,7 +20,7 @@ const WAIT_MS = 200_000;
 const LOCAL_AHEAD_MS = 100 * 365 * DAY_MS;
 
 /** Every job with its last run. */
-export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Promise<Reply> {
+export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Promise<Reply<200, JobsList>> {
   const jobs = timers.toSorted((left, right) => left.job.name.localeCompare(right.job.name));
   // An operator's route: runs belong to no tenant.
   const rows = await call.services.crossTenant.core.query<RunSummary & { running: boolean }>(
@@ -51,7 +51,7 @@ export async function listJobRuns(
   name: string,
   query: z.output<typeof jobRunsQuery>,
   url: string,
-): Promise<Reply> {
+): Promise<Reply<200, Page<RunSummary>>> {
   const job = jobOf(timers, name);
   const scope = cursorScope(call, { ...query, job: job.name });
   const page = readPage(scope, query);
@@ -79,13 +79,13 @@ export async function startJobRun(
   timers: readonly ScheduledJob[],
   name: string,
   given: z.output<typeof newJobRun>,
-): Promise<Reply> {
+): Promise<Reply<200, RunSummary>> {
   const job = jobOf(timers, name);
   const asOf = given.as_of === undefined ? undefined : new Date(given.as_of);
   if (asOf !== undefined) refuseFuture(call, asOf);
   // The run is no part of the answer's transaction, so a repeated key is looked up before it starts; two at once are kept
   // apart by the job's lock.
-  const repeated = await findEarlierAnswer(call.tenant, call, call.idempotency);
+  const repeated = await findEarlierAnswer<Reply<200, RunSummary>>(call.tenant, call, call.idempotency);
   if (repeated !== undefined) return repeated;
   const note: AuditNote = {
     action: 'job.run',

@@ -37,6 +37,8 @@ export const jobsList = z.object({
   ),
 });
 
+export type JobsList = z.output<typeof jobsList>;
+
 /** `GET /platform/jobs/{job}/runs`. */
 export const jobRunsQuery = z.object(pageQuery);
 

@@ -31,12 +31,16 @@ export const quarantineItem = z.object({
   resolution: z.string().nullable().describe('Why it was discarded, or as which message it was replayed.'),
 });
 
+export type QuarantineItem = z.output<typeof quarantineItem>;
+
 /** A message in quarantine as it came. */
 export const quarantineItemWithBody = quarantineItem.extend({
   body: z.string(),
   body_encoding: z.enum(['utf-8', 'base64']).describe('base64: the body is not UTF-8.'),
   properties: freeForm,
 });
+
+export type QuarantineItemWithBody = z.output<typeof quarantineItemWithBody>;
 
 /** `POST /platform/quarantine/{id}/replay`. */
 export const replayBody = z.strictObject({
@@ -53,3 +57,8 @@ export const discardBody = z.strictObject({ reason: z.string().min(1).max(500) }
 export const replayed = quarantineItem.pick({ id: true, queue: true, status: true, attempts: true }).extend({
   message_id: z.string().describe('The message that it went as.'),
 });
+export type Replayed = z.output<typeof replayed>;
+
+/** The answer to a discard. */
+export const discarded = replayed.omit({ message_id: true });
+export type Discarded = z.output<typeof discarded>;

@@ -2,16 +2,13 @@ import type { z } from 'zod';
 import { readPlatformKeyset, when } from '../../platform/db/keyset.ts';
 import { auditEvent, emitEvents } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { cursorScope, pageReply, readPage } from '../../platform/http/pagination.ts';
+import { cursorScope, pageReply, readPage, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import type { quarantineQuery } from './quarantine-schemas.ts';
+import type { QuarantineItem, QuarantineItemWithBody, quarantineQuery } from './quarantine-schemas.ts';
 
-interface ItemRow {
-  readonly [column: string]: unknown;
-  readonly id: string;
-  readonly created_at: string;
-}
+/** A message as it is stored: its body is bytes. */
+type StoredItem = Omit<QuarantineItemWithBody, 'body' | 'body_encoding'> & { readonly body: Buffer };
 
 /** A message's columns but for its body and properties. */
 const COLUMNS = `id, queue, reason, detail, tenant_id, message_id, octet_length(body) as body_bytes, status, attempts,
@@ -22,7 +19,7 @@ export async function listQuarantine(
   call: Call,
   query: z.output<typeof quarantineQuery>,
   url: string,
-): Promise<Reply> {
+): Promise<Reply<200, Page<QuarantineItem>>> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const list = {
@@ -39,7 +36,7 @@ export async function listQuarantine(
   } as const;
   return pageReply(scope, url, page, {
     // An operator's route: messages in quarantine belong to no tenant.
-    read: (step) => readPlatformKeyset<ItemRow>(call.services.crossTenant.core, list, step),
+    read: (step) => readPlatformKeyset<QuarantineItem>(call.services.crossTenant.core, list, step),
     positionOf: (row) => ({ at: row.created_at, id: row.id }),
   });
 }
@@ -50,8 +47,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * One message with its body, which may be a tenant's content: the read is audited.
  * @throws Problem 404.
  */
-export async function readQuarantined(call: Call, id: string): Promise<Reply> {
-  const [row] = await call.services.crossTenant.core.query<ItemRow & { body: Buffer; queue: string }>(
+export async function readQuarantined(call: Call, id: string): Promise<Reply<200, QuarantineItemWithBody>> {
+  const [row] = await call.services.crossTenant.core.query<StoredItem>(
     `select ${COLUMNS}, body, properties from ops.quarantine where id = $1`,
     [id],
   );

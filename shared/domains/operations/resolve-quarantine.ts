@@ -4,13 +4,13 @@ import { DependencyUnavailable } from '../../platform/db/errors.ts';
 import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import { ok, type Reply } from '../../platform/call/reply.ts';
+import { accepted, ok, type Reply } from '../../platform/call/reply.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { performPlatformWrite, type Effect } from '../../platform/writes/perform-write.ts';
 import { queueOf } from '../../platform/bus/events.ts';
 import { MessageTooLarge } from '../../platform/bus/bus-sender.ts';
 import { EVENT_BATCH, ONE_EVENT } from '../../platform/bus/pack-events.ts';
-import type { discardBody, replayBody } from './quarantine-schemas.ts';
+import type { discardBody, Discarded, replayBody, Replayed } from './quarantine-schemas.ts';
 import { notInQuarantine } from './read-quarantine.ts';
 import { NO_QUEUE } from '../../platform/writes/outbox-relay.ts';
 
@@ -37,7 +37,7 @@ export function replayQuarantined(
   call: Call,
   id: string,
   given: z.output<typeof replayBody>,
-): Promise<Reply> {
+): Promise<Reply<202, Replayed>> {
   return performPlatformWrite(call, async (transaction) => {
     const item = await lockOpen(transaction, id);
     const queue = queueFor(item, given.body);
@@ -52,7 +52,7 @@ export function replayQuarantined(
     return effect(
       'replayed',
       item,
-      { status: 202, body: { id, queue, status: 'replayed', attempts, message_id: messageId } },
+      accepted({ id, queue, status: 'replayed', attempts, message_id: messageId }),
       { mended: given.body !== undefined, message_id: messageId },
     );
   });
@@ -66,7 +66,7 @@ export function discardQuarantined(
   call: Call,
   id: string,
   given: z.output<typeof discardBody>,
-): Promise<Reply> {
+): Promise<Reply<200, Discarded>> {
   return performPlatformWrite(call, async (transaction) => {
     const item = await lockOpen(transaction, id);
     const { attempts } = item;
@@ -137,12 +137,12 @@ async function resolve(
   );
 }
 
-function effect(
+function effect<Answer extends Reply>(
   what: 'replayed' | 'discarded',
   item: Quarantined,
-  reply: Reply,
+  reply: Answer,
   details: Readonly<Record<string, unknown>>,
-): Effect {
+): Effect<Answer> {
   return {
     reply,
     audit: {

@@ -5,7 +5,7 @@ import { Problem } from '../../platform/call/problem.ts';
 import type { Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import { keepKnownResults } from './known-results.ts';
-import type { NewResults } from './schemas.ts';
+import type { NewResults, ResultsAdded } from './schemas.ts';
 import { findThresholds, withThresholds } from './thresholds.ts';
 
 interface OpenRequest {
@@ -20,14 +20,18 @@ interface OpenRequest {
  * Adds detectors' results to an open request, each detector's tries counted up; a pending request becomes running.
  * @throws Problem 404, 409 when the request has ended.
  */
-export async function addResults(call: Call, requestId: string, { results }: NewResults): Promise<Reply> {
+export async function addResults(
+  call: Call,
+  requestId: string,
+  { results }: NewResults,
+): Promise<Reply<201, ResultsAdded>> {
   let request: OpenRequest | undefined;
   const measured = withThresholds(results, await findThresholds(call));
-  const reply = await performWrite(
+  const reply = await performWrite<Reply<201, ResultsAdded>>(
     call,
     async (transaction) => {
       request = await lockOpen(call, transaction, requestId);
-      const stored = await transaction.query(ADD_RESULTS, [
+      const stored = await transaction.query<ResultsAdded['results'][number]>(ADD_RESULTS, [
         call.tenant.tenantId,
         requestId,
         call.now,

@@ -2,6 +2,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
+import type { Job } from './schemas.ts';
 
 function noSuchJob(): Problem {
   return new Problem('NOT_FOUND', { detail: 'There is no such job.' });
@@ -11,8 +12,8 @@ function noSuchJob(): Problem {
  * The job of an async orchestration.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readJob(call: Call, jobId: string): Promise<Reply> {
-  const [row] = await call.tenant.statement(
+export async function readJob(call: Call, jobId: string): Promise<Reply<200, Job>> {
+  const [row] = await call.tenant.statement<Job>(
     `select r.* from scope, lateral (
        select o.job_id, o.request_id, o.status, o.created_at, o.updated_at, p.coverage_achieved, p.coverage_threshold,
               p.fallback_used, p.error
@@ -35,7 +36,7 @@ interface CancelledJob {
  * Cancels a job that has not ended. Its results stay; its response is refused from now on.
  * @throws Problem 404, 409 when it has ended.
  */
-export async function cancelJob(call: Call, jobId: string): Promise<Reply> {
+export async function cancelJob(call: Call, jobId: string): Promise<Reply<200, Job>> {
   return performWrite(call, async (transaction) => {
     const [found] = await transaction.query<CancelledJob>(
       `select request_id, status as before from orchestration_requests
@@ -48,13 +49,14 @@ export async function cancelJob(call: Call, jobId: string): Promise<Reply> {
         detail: `The job is ${found.before}; only a pending or running one can be cancelled.`,
       });
     }
-    const [job] = await transaction.query(
+    const [job] = await transaction.query<Job>(
       `update orchestration_requests set status = 'cancelled', updated_at = $3, version = version + 1
         where tenant_id = $1 and request_id = $2
        returning job_id, request_id, status, created_at, updated_at, null as coverage_achieved,
                  null as coverage_threshold, null as fallback_used, null as error`,
       [call.tenant.tenantId, found.request_id, call.now],
     );
+    if (job === undefined) throw new Error('a row that is locked was not written');
     return {
       reply: ok(job),
       audit: {

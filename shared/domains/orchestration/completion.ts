@@ -1,5 +1,5 @@
 import { fingerprintOf } from '../../platform/call/idempotency-key.ts';
-import type { Reply } from '../../platform/call/reply.ts';
+import type { Reply, ReplyHeaders } from '../../platform/call/reply.ts';
 import { assessCoverage, labelsOf, type CoverageRule, type Finding } from './coverage.ts';
 import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';
 
@@ -170,11 +170,10 @@ export function statusOf(outcome: Pick<Completion, 'error'>): 'completed' | 'fai
 }
 
 /** 206 under the threshold, else the status that the route has for a success. */
-export function coverageReply(
+export function coverageReply<Success extends 200 | 201>(
   answer: OrchestrationAnswer,
-  success: 200 | 201,
-  headers?: Readonly<Record<string, string>>,
-): Reply {
-  const status = answer.fallback_used === true ? 206 : success;
-  return headers === undefined ? { status, body: answer } : { status, body: answer, headers };
+  success: Success,
+  headers: ReplyHeaders = {},
+): Reply<Success | 206, OrchestrationAnswer> {
+  return { status: answer.fallback_used === true ? 206 : success, body: answer, headers };
 }

@@ -2,15 +2,10 @@ import type { z } from 'zod';
 import { when } from '../../platform/db/keyset.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
+import type { Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
-import type { orchestrationsQuery } from './schemas.ts';
-
-interface OrchestrationRow {
-  readonly [column: string]: unknown;
-  readonly request_id: string;
-  readonly created_at: string;
-}
+import type { Orchestration, orchestrationsQuery, OrchestrationSummary } from './schemas.ts';
 
 const REQUEST_COLUMNS = `request_id, job_id, content_type, policy_bundle,
   routing_plan_id, environment, processing_mode, priority, metadata, required_detectors, excluded_detectors, status,
@@ -38,8 +33,8 @@ const DETAIL_COLUMNS = `
  * One orchestration with every try of its detectors and its response; never its content.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readOrchestration(call: Call, requestId: string): Promise<Reply> {
-  const [row] = await call.tenant.statement<OrchestrationRow>(
+export async function readOrchestration(call: Call, requestId: string): Promise<Reply<200, Orchestration>> {
+  const [row] = await call.tenant.statement<Orchestration>(
     `select r.* from scope, lateral (
        select ${REQUEST_COLUMNS}, ${DETAIL_COLUMNS} from ${REQUESTS_WITH_COVERAGE}
         where o.tenant_id = scope.tenant_id and o.request_id = $2 and o.expires_at > $3 offset 0) r`,
@@ -54,7 +49,7 @@ export function listOrchestrations(
   call: Call,
   query: z.output<typeof orchestrationsQuery>,
   url: string,
-): Promise<Reply> {
+): Promise<Reply<200, Page<OrchestrationSummary>>> {
   return listReply(call, query, url, {
     table: REQUESTS_WITH_COVERAGE,
     columns: REQUEST_COLUMNS,

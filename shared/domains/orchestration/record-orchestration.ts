@@ -76,8 +76,10 @@ export const ORCHESTRATION_WRITE = defineHotWrite({
        where fresh.completion is not null)`,
 });
 
+type Recorded = Reply<201 | 206, OrchestrationAnswer>;
+
 /** Records one orchestration. 201; 206 when it came whole and covers less than its plan asks for. */
-export async function recordOrchestration(call: Call, body: NewOrchestration): Promise<Reply> {
+export async function recordOrchestration(call: Call, body: NewOrchestration): Promise<Recorded> {
   const [item] = await prepareOrchestrations(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
   if (item === undefined) throw new Error('nothing was prepared');
@@ -94,7 +96,7 @@ export interface ClaimedOrchestration {
 export async function prepareOrchestrations(
   call: Call,
   orchestrations: readonly ClaimedOrchestration[],
-): Promise<(Item | Problem)[]> {
+): Promise<(Item<Recorded> | Problem)[]> {
   const names = orchestrations.map(({ body }) => body.policy_bundle);
   const [dataKey, plans, thresholds] = await Promise.all([
     dataKeyOf(call),
@@ -117,7 +119,7 @@ async function prepare(
   plan: RoutingPlan,
   body: MeasuredOrchestration,
   claim: IdempotencyClaim | null,
-): Promise<Item> {
+): Promise<Item<Recorded>> {
   const requestId = newId(call.now);
   const jobId = body.processing_mode === 'async' ? newId(call.now) : null;
   const content = Buffer.from(body.content, 'utf8');

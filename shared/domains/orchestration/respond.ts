@@ -24,7 +24,7 @@ import {
   type Try,
 } from './completion.ts';
 import { coverageRule } from './coverage.ts';
-import type { OrchestrationResponse } from './schemas.ts';
+import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';
 
 interface OrchestrationRow extends Answered, CompletionRow, Pick<Completion, OutcomeColumn> {
   readonly status: string;
@@ -32,7 +32,9 @@ interface OrchestrationRow extends Answered, CompletionRow, Pick<Completion, Out
   readonly completed_at: string;
 }
 
-const ORCHESTRATION: CompletionKind<OrchestrationRow> = {
+type Completed = Reply<200 | 206, OrchestrationAnswer>;
+
+const ORCHESTRATION: CompletionKind<OrchestrationRow, Completed> = {
   one: 'orchestration',
   requests: 'orchestration_requests',
   responses: 'orchestration_responses',
@@ -51,7 +53,7 @@ export async function respondToOrchestration(
   call: Call,
   requestId: string,
   response: OrchestrationResponse,
-): Promise<Reply> {
+): Promise<Completed> {
   return completeOnce(call, ORCHESTRATION, requestId, {
     isRepetition: sameResponse(responseFingerprint(response)),
     prepare: () => Promise.resolve(undefined),

@@ -166,6 +166,8 @@ export const resultsAdded = z.object({
   ),
 });
 
+export type ResultsAdded = z.output<typeof resultsAdded>;
+
 const requestFields = {
   ...identity,
   job_id: uuid.nullable(),
@@ -187,6 +189,7 @@ const requestFields = {
 
 /** An orchestration as a list shows it. */
 export const orchestrationSummary = z.object(requestFields);
+export type OrchestrationSummary = z.output<typeof orchestrationSummary>;
 
 /** An orchestration with everything recorded of it but its content. */
 export const orchestration = z.object({
@@ -227,6 +230,8 @@ export const orchestration = z.object({
     .nullable(),
 });
 
+export type Orchestration = z.output<typeof orchestration>;
+
 /** `GET /orchestrations`. */
 export const orchestrationsQuery = z.object({
   ...pageQuery,
@@ -252,3 +257,4 @@ export const job = z.object({
   fallback_used: z.boolean().nullable(),
   error: z.string().nullable(),
 });
+export type Job = z.output<typeof job>;

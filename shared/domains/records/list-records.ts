@@ -1,7 +1,13 @@
 import { numbered, when, type Condition, type PageRequest } from '../../platform/db/keyset.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
 import type { Call } from '../../platform/call/call.ts';
-import { cursorScope, LIMIT_DEFAULT, pageReply, readPage } from '../../platform/http/pagination.ts';
+import {
+  cursorScope,
+  LIMIT_DEFAULT,
+  pageReply,
+  readPage,
+  type Page,
+} from '../../platform/http/pagination.ts';
 import type { Reply } from '../../platform/call/reply.ts';
 import { utcDay } from '../../platform/time/clock.ts';
 import { daysAsText, KEPT_DAY, RECORD_COLUMNS } from './record-columns.ts';
@@ -20,7 +26,11 @@ import type { RecordsQuery, StorageRecord } from './schemas.ts';
  * that are kept for other than the usual time. A page reads the few days that it probably lies in and that one
  * partition, and more days only where those do not fill it: the first page costs what the last one costs.
  */
-export async function listRecords(call: Call, query: RecordsQuery, url: string): Promise<Reply> {
+export async function listRecords(
+  call: Call,
+  query: RecordsQuery,
+  url: string,
+): Promise<Reply<200, Page<StorageRecord>>> {
   const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   return pageReply(scope, url, page, {

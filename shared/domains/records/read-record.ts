@@ -3,7 +3,7 @@ import type { Call } from '../../platform/call/call.ts';
 import type { Parameter, StatementOptions } from '../../platform/db/tenant-database.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { namesTag } from '../../platform/http/etag.ts';
-import { ok, type Reply } from '../../platform/call/reply.ts';
+import { notModified, ok, type NotModified, type Reply } from '../../platform/call/reply.ts';
 import { daysAsText, partitionDaysOf, RECORD_COLUMNS } from './record-columns.ts';
 import type { StorageRecord } from './schemas.ts';
 
@@ -43,12 +43,16 @@ export async function findRecordRow<Row extends Record<string, unknown>>(
  * One record. 304 where the client has it as it stands.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readRecord(call: Call, id: string, ifNoneMatch: string | null): Promise<Reply> {
+export async function readRecord(
+  call: Call,
+  id: string,
+  ifNoneMatch: string | null,
+): Promise<Reply<200, StorageRecord> | NotModified> {
   const row = await findRecordRow<StorageRecord>(call, id, RECORD_COLUMNS);
   if (row === undefined) throw noRecord();
   const etag = etagOf(row);
   const headers = { etag, 'cache-control': 'private, no-cache' };
-  if (namesTag(ifNoneMatch, etag)) return { status: 304, headers };
+  if (namesTag(ifNoneMatch, etag)) return notModified(headers);
   return ok(row, headers);
 }
 

@@ -7,6 +7,7 @@ import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { log } from '../../platform/log/log.ts';
 import { findRecordRow, noRecord } from './read-record.ts';
+import type { RecordSource } from './schemas.ts';
 
 interface SealedSource {
   readonly [column: string]: unknown;
@@ -21,7 +22,7 @@ interface SealedSource {
  * read that failed.
  * @throws Problem 404 for no such record, or one whose key was destroyed; SealBroken if the sealed bytes were changed.
  */
-export async function readSource(call: Call, id: string): Promise<Reply> {
+export async function readSource(call: Call, id: string): Promise<Reply<200, RecordSource>> {
   const row = await findRecordRow<SealedSource>(
     call,
     id,

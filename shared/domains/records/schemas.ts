@@ -51,3 +51,4 @@ export const recordSource = z.object({
   sha256: z.string().describe('Hex, of the source in UTF-8.'),
   encryption_key_id: uuid,
 });
+export type RecordSource = z.output<typeof recordSource>;

@@ -7,7 +7,7 @@ import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import { DATA_TYPES } from './expiry.ts';
 import { nameText } from '../../platform/resources/field-schemas.ts';
-import { noSuch, presentRow } from '../../platform/resources/read-resource.ts';
+import { noSuch, presentRow, type ShownRow } from '../../platform/resources/read-resource.ts';
 import { declareResource, type ResourceRow } from '../../platform/resources/resource.ts';
 import { lockText, updateText } from '../../platform/resources/resource-sql.ts';
 import { json } from '../../platform/db/tenant-database.ts';
@@ -99,7 +99,7 @@ export const holdParams = z.object({ hold_id: uuid });
  * Releases a hold; released already, it stays as it was.
  * @throws Problem 404.
  */
-export function releaseHold(call: Call, holdId: string): Promise<Reply> {
+export function releaseHold(call: Call, holdId: string): Promise<Reply<200, ShownRow>> {
   return performWrite(
     call,
     async (transaction) => {

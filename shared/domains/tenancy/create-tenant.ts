@@ -7,7 +7,7 @@ import type { CrossTenantTransaction } from '../../platform/db/tenant-database.t
 import { auditEvent } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
-import { pageOf, pageQuery } from '../../platform/http/pagination.ts';
+import { pageOf, pageQuery, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { created, ok, type Reply } from '../../platform/call/reply.ts';
 import { insertKey, presentKey } from '../identity/insert-key.ts';
@@ -59,6 +59,8 @@ export const tenant = z.object({
   updated_at: z.string(),
 });
 
+export type Tenant = z.output<typeof tenant>;
+
 /** A page of tenants. */
 export const tenantsPage = pageOf(tenant);
 
@@ -69,18 +71,14 @@ export const tenantCreated = z.object({
   owner_api_key: z.string().nullable().describe(SHOWN_ONCE),
 });
 
+export type TenantCreated = z.output<typeof tenantCreated>;
+
 /** `GET /platform/tenants`. */
 export const tenantsQuery = z.object({
   ...pageQuery,
   status: z.enum(STATUSES).optional(),
   plan_id: z.string().max(100).optional(),
 });
-
-interface TenantRow {
-  readonly [column: string]: unknown;
-  readonly tenant_id: string;
-  readonly created_at: string;
-}
 
 const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
 
@@ -95,10 +93,10 @@ export async function addTenant(
   transaction: CrossTenantTransaction,
   wanted: TenantToAdd,
   now: Date,
-): Promise<TenantRow> {
+): Promise<Tenant> {
   if (!(await planExists(services.crossTenant.billing, wanted.plan_id)))
     throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
-  const [added] = await transaction.query<TenantRow>(
+  const [added] = await transaction.query<Tenant>(
     `insert into tenants (tenant_id, name, plan_id, created_at, updated_at) values ($1, $2, $3, $4, $4)
      on conflict (tenant_id) do nothing returning ${COLUMNS}`,
     [wanted.tenant_id, wanted.name, wanted.plan_id, now],
@@ -121,8 +119,8 @@ export async function addTenant(
  * `POST /platform/tenants`: a tenant with its first key, which is in this answer alone.
  * @throws what {@link addTenant} throws.
  */
-export async function createTenant(call: Call, body: NewTenant): Promise<Reply> {
-  const reply = await performPlatformWrite(call, async (transaction) => {
+export async function createTenant(call: Call, body: NewTenant): Promise<Reply<201, TenantCreated>> {
+  const reply = await performPlatformWrite<Reply<201, TenantCreated>>(call, async (transaction) => {
     const added = await addTenant(call.services, transaction, body, call.now);
     const { row, credential } = await insertKey(
       call.services.settings,
@@ -162,8 +160,8 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply> 
  * One tenant. `tenants` is the platform's table: requests' own role reads it, whoever asks.
  * @throws Problem 404.
  */
-export async function readTenant(call: Call, id: string): Promise<Reply> {
-  const [row] = await call.tenant.statement<TenantRow>(
+export async function readTenant(call: Call, id: string): Promise<Reply<200, Tenant>> {
+  const [row] = await call.tenant.statement<Tenant>(
     `select r.* from scope, lateral (select ${COLUMNS} from tenants t where t.tenant_id = $2 offset 0) r`,
     [id],
   );
@@ -172,7 +170,11 @@ export async function readTenant(call: Call, id: string): Promise<Reply> {
 }
 
 /** A page of all tenants, the platform's own too. */
-export function listTenants(call: Call, query: z.output<typeof tenantsQuery>, url: string): Promise<Reply> {
+export function listTenants(
+  call: Call,
+  query: z.output<typeof tenantsQuery>,
+  url: string,
+): Promise<Reply<200, Page<Tenant>>> {
   return listReply(call, query, url, {
     table: 'tenants t',
     columns: COLUMNS,

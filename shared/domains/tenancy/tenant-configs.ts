@@ -3,7 +3,7 @@ import { json, type TenantTransaction } from '../../platform/db/tenant-database.
 import { Problem, type Fault } from '../../platform/call/problem.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
-import { ok, type Reply } from '../../platform/call/reply.ts';
+import { notModified, ok, type NotModified, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import {
   defaultTenantConfig,
@@ -28,17 +28,19 @@ export const tenantConfig = z.object({
   etag: z.string().describe('The version, for If-Match.'),
 });
 
-interface ConfigRow {
-  readonly [column: string]: unknown;
+type ShownConfig = z.output<typeof tenantConfig>;
+
+/** The settings as they are stored. */
+type ConfigRow = Omit<ShownConfig, 'config_data' | 'etag'> & {
   readonly config_data: unknown;
   readonly row_version: number;
-}
+};
 
 const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_resource_group, c.azure_region,
   c.azure_key_vault_url, c.created_at, c.updated_at, coalesce(c.version, 0) as row_version`;
 
 /** A tenant that never wrote settings has the defaults, as version 0. */
-function present(row: ConfigRow): Record<string, unknown> {
+function present(row: ConfigRow): ShownConfig {
   const { row_version: version, config_data: stored, ...rest } = row;
   // Settings that cannot be read must not keep the tenant from replacing them.
   const known = storedTenantConfig.safeParse(stored ?? {}).data ?? defaultTenantConfig();
@@ -53,7 +55,10 @@ export type SettingsCheck = (
 ) => Promise<readonly Fault[]>;
 
 /** The calling tenant's settings. */
-export async function readTenantConfig(call: Call, ifNoneMatch: string | null): Promise<Reply> {
+export async function readTenantConfig(
+  call: Call,
+  ifNoneMatch: string | null,
+): Promise<Reply<200, ShownConfig> | NotModified> {
   const [row] = await call.tenant.statement<ConfigRow>(
     `select r.* from scope, lateral (
        select ${COLUMNS} from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id
@@ -61,7 +66,7 @@ export async function readTenantConfig(call: Call, ifNoneMatch: string | null): 
   );
   if (row === undefined) throw new Error('the tenant of a credential does not exist');
   const headers = { etag: etagOf(row.row_version) };
-  if (isNotModified(ifNoneMatch, row.row_version)) return { status: 304, headers };
+  if (isNotModified(ifNoneMatch, row.row_version)) return notModified(headers);
   return ok(present(row), headers);
 }
 
@@ -74,9 +79,9 @@ export async function replaceTenantConfig(
   body: z.output<typeof newTenantConfig>,
   ifMatch: string | null,
   check: SettingsCheck,
-): Promise<Reply> {
+): Promise<Reply<200, ShownConfig>> {
   const matches = requireIfMatch(ifMatch);
-  const reply = await performWrite(call, async (transaction) => {
+  const reply = await performWrite<Reply<200, ShownConfig>>(call, async (transaction) => {
     const { tenantId } = call.tenant;
     // Made first if need be, so that there is a row to lock; version 0 is what its absence reads as.
     await transaction.query(

@@ -15,7 +15,7 @@ import { parseParts, readBodyOf } from './parse-request.ts';
 import { fallbackProblem, type Route } from './fallback.ts';
 import { rateHeaders, requestUrl, writeReply } from './write-reply.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
-import type { Reply } from '../call/reply.ts';
+import type { NotModified, Reply } from '../call/reply.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
 
 /** What answering needs beside what the domains may use. */
@@ -93,7 +93,7 @@ export function answerUnrouted(routes: readonly Route[], request: HttpRequest): 
 async function answerAnyone(
   name: string,
   request: HttpRequest,
-  run: () => Promise<Reply>,
+  run: () => Promise<Reply | NotModified>,
 ): Promise<HttpResponseInit> {
   const trace = traceOf(request);
   try {

@@ -1,18 +1,23 @@
 import type { z } from 'zod';
 import type { Permission } from '../auth/permissions.ts';
 import type { Call } from '../call/call.ts';
-import type { Reply } from '../call/reply.ts';
+import type { NotModified, OtherText, Reply } from '../call/reply.ts';
 
-/** A documented answer. */
+/** A documented answer. Without a schema and a media type it has no body. */
 export interface ResponseDefinition {
   readonly description: string;
+  /** The JSON body. The handler's replies of this status are held to it when they are compiled. */
   readonly schema?: z.ZodType;
   readonly headers?: readonly string[];
-  /** `application/json` unless said otherwise. */
+  /** The media type of a body that is no JSON. */
   readonly contentType?: string;
 }
 
-type ObjectSchema = z.ZodObject;
+/** A route's documented answers, by status. Refusals are not among them: each route can throw a `Problem`. */
+export type Responses = Readonly<Record<number, ResponseDefinition>>;
+
+type ObjectSchema = z.ZodObject | undefined;
+type BodySchema = z.ZodType | undefined;
 
 interface Described {
   /** Noun and verb, kebab-case: the Azure function's name and the OpenAPI operation id. */
@@ -23,7 +28,6 @@ interface Described {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
-  readonly responses: Readonly<Record<number, ResponseDefinition>>;
   /** Where `If-Match` is looked at, and whether it must be there; what changes a thing that has versions. */
   readonly ifMatch?: 'required' | 'optional';
 }
@@ -41,61 +45,6 @@ export interface Input<Params, Query, Body> {
   readonly ifNoneMatch: string | null;
 }
 
-type Out<S, Absent> = S extends z.ZodType ? z.output<S> : Absent;
-
-/** A raw body is bytes, whatever else was declared. */
-type BodyOut<B, R> = R extends true ? Buffer : Out<B, undefined>;
-
-/** How a route takes its body. */
-interface BodyDefinition<B extends z.ZodType | undefined, R extends true | undefined> {
-  /** The schema of a JSON body. */
-  readonly body?: B;
-  /**
-   * The handler gets the body's bytes exactly as they were sent, and nothing parses them: a webhook's signature covers its
-   * bytes. Excludes `body`.
-   */
-  readonly rawBody?: R;
-  /** The media type that the API's document gives a raw body; `application/octet-stream` unless said otherwise. */
-  readonly rawBodyType?: string;
-  /** Bytes; {@link BODY_LIMIT_DEFAULT} unless said otherwise. */
-  readonly bodyLimit?: number;
-}
-
-/** One definition of a route: registration, validation, permission, OpenAPI and handler all come from it. */
-export interface EndpointDefinition<
-  P extends ObjectSchema | undefined,
-  Q extends ObjectSchema | undefined,
-  B extends z.ZodType | undefined,
-  R extends true | undefined,
->
-  extends Described, BodyDefinition<B, R> {
-  readonly permission: Permission;
-  readonly params?: P;
-  readonly query?: Q;
-  /** True where a tenant whose subscription lapsed may still write: keys, holds, settings. */
-  readonly openToSuspended?: boolean;
-  readonly run: (
-    call: Call,
-    input: Input<Out<P, undefined>, Out<Q, undefined>, BodyOut<B, R>>,
-  ) => Promise<Reply>;
-}
-
-/**
- * A route without a caller: health, the API's own documents, a webhook that proves itself by a signature. What it needs of
- * the process's services, the composition root hands to the function that declares it.
- */
-export interface PublicEndpointDefinition<
-  P extends ObjectSchema | undefined,
-  Q extends ObjectSchema | undefined,
-  B extends z.ZodType | undefined,
-  R extends true | undefined,
->
-  extends Described, BodyDefinition<B, R> {
-  readonly params?: P;
-  readonly query?: Q;
-  readonly run: (input: PublicInput<Out<P, undefined>, Out<Q, undefined>, BodyOut<B, R>>) => Promise<Reply>;
-}
-
 /** What a public route sees of its request. */
 export interface PublicInput<Params, Query, Body> {
   readonly params: Params;
@@ -106,27 +55,110 @@ export interface PublicInput<Params, Query, Body> {
   readonly header: (name: string) => string | null;
 }
 
+/** What is left of a part of the request once its schema has parsed it. */
+type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
+
+/**
+ * What the handler of a route may reply: one of the documented statuses, each with the body of its own schema. That is the
+ * schema's output, not its input: nothing parses an answer, so a field with a default has to be there already, and it is the
+ * output that the API's document tells of.
+ */
+export type ReplyOf<R extends Responses> =
+  NotModified | { [Status in keyof R & number]: Reply<Status, BodyOf<R[Status]>> }[keyof R & number];
+
+type BodyOf<Definition> = Definition extends { readonly schema: z.ZodType }
+  ? z.output<Definition['schema']>
+  : Definition extends { readonly contentType: string }
+    ? OtherText
+    : undefined;
+
+/** The parts of a definition that its handler's types are taken from, but for the body. */
+interface Parts<Params extends ObjectSchema, Query extends ObjectSchema, R extends Responses> {
+  readonly params?: Params;
+  readonly query?: Query;
+  readonly responses: R;
+  /** Bytes of the body; {@link BODY_LIMIT_DEFAULT} unless said otherwise. */
+  readonly bodyLimit?: number;
+}
+
+/** How a route takes its body, with the handler of that: as JSON by a schema (or not at all), or as its bytes. Never both. */
+type Handled<Body extends BodySchema, RunOnJson, RunOnBytes> =
+  | {
+      readonly body?: Body;
+      readonly rawBody?: never;
+      readonly rawBodyType?: never;
+      readonly run: RunOnJson;
+    }
+  | {
+      readonly body?: never;
+      /**
+       * The handler gets the body's bytes exactly as they were sent, and nothing parses them: a webhook's signature covers its
+       * bytes.
+       */
+      readonly rawBody: true;
+      /** The media type that the API's document gives the bytes; `application/octet-stream` unless said otherwise. */
+      readonly rawBodyType?: string;
+      readonly run: RunOnBytes;
+    };
+
+type Run<Params, Query, Body, R extends Responses> = (
+  call: Call,
+  input: Input<Parsed<Params>, Parsed<Query>, Body>,
+) => Promise<ReplyOf<R>>;
+
+/** One definition of a route: registration, validation, permission, OpenAPI and handler all come from it. */
+export type EndpointDefinition<
+  Params extends ObjectSchema,
+  Query extends ObjectSchema,
+  Body extends BodySchema,
+  R extends Responses,
+> = Described &
+  Parts<Params, Query, R> &
+  Handled<Body, Run<Params, Query, Parsed<Body>, R>, Run<Params, Query, Buffer, R>> & {
+    readonly permission: Permission;
+    /** True where a tenant whose subscription lapsed may still write: keys, holds, settings. */
+    readonly openToSuspended?: boolean;
+  };
+
+type PublicRun<Params, Query, Body, R extends Responses> = (
+  input: PublicInput<Parsed<Params>, Parsed<Query>, Body>,
+) => Promise<ReplyOf<R>>;
+
+/**
+ * A route without a caller: health, the API's own documents, a webhook that proves itself by a signature. What it needs of
+ * the process's services, the composition root hands to the function that declares it.
+ */
+export type PublicEndpointDefinition<
+  Params extends ObjectSchema,
+  Query extends ObjectSchema,
+  Body extends BodySchema,
+  R extends Responses,
+> = Described &
+  Parts<Params, Query, R> &
+  Handled<Body, PublicRun<Params, Query, Parsed<Body>, R>, PublicRun<Params, Query, Buffer, R>>;
+
 /** An endpoint with its schemas' types forgotten: what the wrapper and OpenAPI work from. */
 interface Erased extends Described {
-  readonly params: ObjectSchema | undefined;
-  readonly query: ObjectSchema | undefined;
-  readonly body: z.ZodType | undefined;
+  readonly params: ObjectSchema;
+  readonly query: ObjectSchema;
+  readonly body: BodySchema;
   readonly rawBody: boolean;
   readonly rawBodyType: string;
   readonly bodyLimit: number;
+  readonly responses: Responses;
   readonly openToSuspended: boolean;
 }
 
 /** A route that needs a credential. */
 export interface GuardedEndpoint extends Erased {
   readonly permission: Permission;
-  readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply>;
+  readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
 /** A route that anyone may call. */
 export interface PublicEndpoint extends Erased {
   readonly permission: null;
-  readonly run: (input: PublicInput<unknown, unknown, unknown>) => Promise<Reply>;
+  readonly run: (input: PublicInput<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
 /** Any route of the app. */
@@ -139,11 +171,11 @@ const RAW_BODY_TYPE = 'application/octet-stream';
 
 /** Declares a route that needs a credential. */
 export function endpoint<
-  P extends ObjectSchema | undefined = undefined,
-  Q extends ObjectSchema | undefined = undefined,
-  B extends z.ZodType | undefined = undefined,
-  R extends true | undefined = undefined,
->(definition: EndpointDefinition<P, Q, B, R>): GuardedEndpoint {
+  R extends Responses,
+  Params extends ObjectSchema = undefined,
+  Query extends ObjectSchema = undefined,
+  Body extends BodySchema = undefined,
+>(definition: EndpointDefinition<Params, Query, Body, R>): GuardedEndpoint {
   return {
     ...definition,
     ...erased(definition),
@@ -155,11 +187,11 @@ export function endpoint<
 
 /** Declares a route that anyone may call. */
 export function publicEndpoint<
-  P extends ObjectSchema | undefined = undefined,
-  Q extends ObjectSchema | undefined = undefined,
-  B extends z.ZodType | undefined = undefined,
-  R extends true | undefined = undefined,
->(definition: PublicEndpointDefinition<P, Q, B, R>): PublicEndpoint {
+  R extends Responses,
+  Params extends ObjectSchema = undefined,
+  Query extends ObjectSchema = undefined,
+  Body extends BodySchema = undefined,
+>(definition: PublicEndpointDefinition<Params, Query, Body, R>): PublicEndpoint {
   return {
     ...definition,
     ...erased(definition),
@@ -171,15 +203,7 @@ export function publicEndpoint<
 }
 
 function erased(
-  definition: Pick<
-    EndpointDefinition<
-      ObjectSchema | undefined,
-      ObjectSchema | undefined,
-      z.ZodType | undefined,
-      true | undefined
-    >,
-    'params' | 'query' | 'body' | 'rawBody' | 'rawBodyType' | 'bodyLimit'
-  >,
+  definition: Parts<ObjectSchema, ObjectSchema, Responses> & Handled<BodySchema, unknown, unknown>,
 ) {
   return {
     params: definition.params,

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeCursor, encodeCursor, pageReply, type CursorScope } from './pagination.ts';
 import { Problem } from '../call/problem.ts';
+import { textOf } from '../call/reply.ts';
 
 const scope: CursorScope = {
   key: 'a key of the service',
@@ -105,8 +106,7 @@ async function readAll(rows: readonly Row[], limit: number): Promise<Row[][]> {
   do {
     const page = { limit, descending: true, after };
     const reply = await pageReply(scope, URL_OF_LIST, page, sourceOf(rows));
-    const body = reply.body as { items: Row[] };
-    expect(JSON.parse(reply.text ?? '')).toEqual(body);
+    const body: { items: Row[] } = JSON.parse(textOf(reply) ?? '');
     pages.push(body.items);
     const next = /^<([^>]+)>; rel="next"$/.exec(reply.headers?.['link'] ?? '')?.[1];
     const query = next === undefined ? undefined : new URL(next).searchParams;

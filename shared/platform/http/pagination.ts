@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { PageRequest, Position } from '../db/keyset.ts';
 import type { Call } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
-import type { Reply } from '../call/reply.ts';
+import { Written, type Reply } from '../call/reply.ts';
 
 /** Rows of a page where a client does not say. */
 export const LIMIT_DEFAULT = 50;
@@ -88,14 +88,12 @@ export function readPage(scope: CursorScope, query: PagedQuery): PageRequest {
   };
 }
 
-/** How a list is read and shown. */
-export interface ListSource<Row> {
-  /** The rows from a position on, in the list's order: at most one more than `limit`, and fewer only at the list's end. */
-  readonly read: (page: PageRequest) => Promise<readonly Row[]>;
-  /** Where a row stands in the list. */
-  readonly positionOf: (row: Row) => Position;
-  /** What of a row is shown; all of it unless said otherwise. */
-  readonly present?: (row: Row) => unknown;
+/** How a list is read. */
+export interface ListSource<Item> {
+  /** The items from a position on, in the list's order: at most one more than `limit`, and fewer only at the list's end. */
+  readonly read: (page: PageRequest) => Promise<readonly Item[]>;
+  /** Where an item stands in the list. */
+  readonly positionOf: (item: Item) => Position;
 }
 
 /** What a page's items have in bytes at most, but for a single one that has more. Below what gateways pass on. */
@@ -106,22 +104,25 @@ const PAGE_BYTES_MAX = 4 * 1024 * 1024;
  */
 const STEP_ROWS = 100;
 
+/** The body of a list's answer; {@link pageOf} is its schema. */
+export interface Page<Item> {
+  items: Item[];
+}
+
 /**
  * A page's answer: `{items}`, and `Link: <…>; rel="next"` unless it is the last. A page ends at its limit or where it gets
- * too large; the next one goes on from its last row, so that no row is lost.
+ * too large; the next one goes on from its last item, so that no item is lost.
  */
-export async function pageReply<Row>(
+export async function pageReply<Item>(
   scope: CursorScope,
   url: string,
   page: PageRequest,
-  source: ListSource<Row>,
-): Promise<Reply> {
-  const { items, texts, next } = await fillPage(page, source);
-  const headers = { 'content-type': 'application/json' };
-  const link = next === undefined ? {} : { link: nextLink(url, encodeCursor(scope, next), page.limit) };
+  source: ListSource<Item>,
+): Promise<Reply<200, Page<Item>>> {
+  const { texts, next } = await fillPage(page, source);
+  const headers = next === undefined ? {} : { link: nextLink(url, encodeCursor(scope, next), page.limit) };
   // The items' texts were made to be measured: they are not made twice.
-  const text = `{"items":[${texts.join(',')}]}`;
-  return { status: 200, body: { items }, text, headers: { ...headers, ...link } };
+  return { status: 200, body: new Written(`{"items":[${texts.join(',')}]}`), headers };
 }
 
 function nextLink(url: string, cursor: string, limit: number): string {
@@ -133,35 +134,30 @@ function nextLink(url: string, cursor: string, limit: number): string {
 }
 
 interface FilledPage {
-  readonly items: readonly unknown[];
   /** The items as JSON. */
   readonly texts: readonly string[];
-  /** The last row's position, if rows follow it. */
+  /** The last item's position, if items follow it. */
   readonly next: Position | undefined;
 }
 
-async function fillPage<Row>(
+async function fillPage<Item>(
   page: PageRequest,
-  { read, positionOf, present = (row) => row }: ListSource<Row>,
+  { read, positionOf }: ListSource<Item>,
 ): Promise<FilledPage> {
-  const items: unknown[] = [];
   const texts: string[] = [];
   let bytes = 0;
   let next = page.after;
   for (;;) {
-    const limit = Math.min(STEP_ROWS, page.limit - items.length);
-    const rows = await read({ ...page, limit, after: next });
-    for (const row of rows) {
-      const item = present(row);
+    const limit = Math.min(STEP_ROWS, page.limit - texts.length);
+    const items = await read({ ...page, limit, after: next });
+    for (const item of items) {
       const text = JSON.stringify(item);
       bytes += Buffer.byteLength(text);
-      if (items.length === page.limit || (bytes > PAGE_BYTES_MAX && items.length > 0))
-        return { items, texts, next };
-      items.push(item);
+      if (texts.length === page.limit || (bytes > PAGE_BYTES_MAX && texts.length > 0)) return { texts, next };
       texts.push(text);
-      next = positionOf(row);
+      next = positionOf(item);
     }
-    if (rows.length <= limit) return { items, texts, next: undefined };
+    if (items.length <= limit) return { texts, next: undefined };
   }
 }
 

@@ -1,6 +1,6 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import type { RateWindow } from '../cache/rate-limit.ts';
-import type { Reply } from '../call/reply.ts';
+import { textOf, type NotModified, type Reply } from '../call/reply.ts';
 import type { Settings } from '../config/settings.ts';
 
 /**
@@ -9,13 +9,13 @@ import type { Settings } from '../config/settings.ts';
  */
 export function writeReply(
   request: HttpRequest,
-  reply: Reply,
+  reply: Reply | NotModified,
   extra: Readonly<Record<string, string>>,
 ): HttpResponseInit {
   const headers: Record<string, string> = { 'cache-control': 'no-store', ...extra, ...reply.headers };
-  const text = reply.text ?? (reply.body === undefined ? undefined : JSON.stringify(reply.body));
+  const text = textOf(reply);
   if (text === undefined) return { status: reply.status, headers };
-  if (reply.text === undefined) headers['content-type'] ??= 'application/json';
+  headers['content-type'] ??= 'application/json';
   if (request.method === 'HEAD') headers['content-length'] = String(Buffer.byteLength(text));
   return { status: reply.status, headers, body: text };
 }

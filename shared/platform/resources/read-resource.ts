@@ -1,9 +1,10 @@
 import type { Call } from '../call/call.ts';
 import { etagOf, isNotModified } from '../http/etag.ts';
-import { listReply } from '../http/list-reply.ts';
-import type { PagedQuery } from '../http/pagination.ts';
+import { readKeyset } from '../db/keyset.ts';
+import { positionIn } from '../http/list-reply.ts';
+import { cursorScope, pageReply, readPage, type Page, type PagedQuery } from '../http/pagination.ts';
 import { Problem } from '../call/problem.ts';
-import { ok, type Reply } from '../call/reply.ts';
+import { notModified, ok, type NotModified, type Reply } from '../call/reply.ts';
 import { tenantDatabaseOf, type Collection } from './collection.ts';
 import type { Resource, ResourceRow } from './resource.ts';
 import { listOf, parentsStatement, readStatement } from './resource-sql.ts';
@@ -16,8 +17,14 @@ export function noSuch(resource: Resource): Problem {
   return new Problem('NOT_FOUND', { detail: `There is no such ${resource.one}.` });
 }
 
+/**
+ * A row as clients see it. Its fields are known from the declaration alone, of which both the statement that reads them and
+ * the schema that describes them are made: the compiler sees no more of it, and tests made from the declaration do.
+ */
+export type ShownRow = Record<string, unknown>;
+
 /** A row as clients see it: `etag` in place of the version, so that what a list shows can be replaced too. */
-export function presentRow(row: AnyRow): Record<string, unknown> {
+export function presentRow(row: AnyRow): ShownRow {
   const { row_version: version, ...fields } = row;
   return version === undefined ? fields : { ...fields, etag: etagOf(version) };
 }
@@ -56,12 +63,12 @@ export async function readResource(
   collection: Collection,
   id: string,
   ifNoneMatch: string | null,
-): Promise<Reply> {
+): Promise<Reply<200, ShownRow> | NotModified> {
   const [row] = await Promise.all([findRow(call, collection, id), requireParents(call, collection)]);
   if (row === undefined) throw noSuch(collection.resource);
   const headers = etagHeaders(row);
   const version = row.row_version;
-  if (version !== undefined && isNotModified(ifNoneMatch, version)) return { status: 304, headers };
+  if (version !== undefined && isNotModified(ifNoneMatch, version)) return notModified(headers);
   return ok(presentRow(row), headers);
 }
 
@@ -74,7 +81,7 @@ export async function listResource(
   collection: Collection,
   query: PagedQuery,
   url: string,
-): Promise<Reply> {
+): Promise<Reply<200, Page<ShownRow>>> {
   const { resource } = collection;
   const filters = Object.fromEntries(
     Object.keys(resource.filters ?? {}).map((name) => [
@@ -82,10 +89,15 @@ export async function listResource(
       query[name] as string | number | boolean | undefined,
     ]),
   );
-  const database = tenantDatabaseOf(call, resource);
-  const [page] = await Promise.all([
-    listReply<AnyRow>(call, query, url, listOf(collection, filters), { present: presentRow, database }),
+  const list = listOf(collection, filters);
+  const scope = cursorScope(call, query);
+  const [reply] = await Promise.all([
+    pageReply<ShownRow>(scope, url, readPage(scope, query), {
+      read: async (step) =>
+        (await readKeyset<AnyRow>(tenantDatabaseOf(call, resource), list, step)).map(presentRow),
+      positionOf: positionIn(list),
+    }),
     requireParents(call, collection),
   ]);
-  return page;
+  return reply;
 }

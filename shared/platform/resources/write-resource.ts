@@ -4,11 +4,11 @@ import { json, type Parameter, type TenantTransaction } from '../db/tenant-datab
 import type { Call } from '../call/call.ts';
 import { readIfMatch, requireIfMatch, versionConflict, type VersionCheck } from '../http/etag.ts';
 import { Problem } from '../call/problem.ts';
-import { created, noContent, ok, type Reply } from '../call/reply.ts';
+import { created, noContent, ok, type NoContent, type Reply } from '../call/reply.ts';
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../writes/perform-write.ts';
 import { locationOf, type Collection } from './collection.ts';
-import { etagHeaders, noParent, noSuch, presentRow } from './read-resource.ts';
+import { etagHeaders, noParent, noSuch, presentRow, type ShownRow } from './read-resource.ts';
 import { auditTypeOf, databaseOf, isVersioned, type Resource, type ResourceRow } from './resource.ts';
 import {
   bodyFields,
@@ -30,7 +30,11 @@ type Body = Readonly<Record<string, unknown>>;
  * @throws Problem 400 with what the resource's own check finds, 403 for a row that its writer could not see, 404 where
  * there is no such parent, 409 where a unique constraint refuses.
  */
-export function createResource(call: Call, collection: Collection, body: Body): Promise<Reply> {
+export function createResource(
+  call: Call,
+  collection: Collection,
+  body: Body,
+): Promise<Reply<201, ShownRow>> {
   const { resource, parentIds } = collection;
   const id = resource.idSchema === undefined ? newId(call.now) : String(body[resource.idColumn]);
   return write(call, collection, 'created', async (transaction) => {
@@ -47,7 +51,7 @@ export function createResource(call: Call, collection: Collection, body: Body): 
       ...tenantOf(call, resource),
     ]);
     await requireVisible(call, collection, id, transaction);
-    const reply = created(locationOf(collection, id), presentRow(row), etagHeaders(row));
+    const reply = created<ShownRow>(locationOf(collection, id), presentRow(row), etagHeaders(row));
     return { row, effect: effectOf(resource, 'created', id, reply, bodyFields(resource)) };
   });
 }
@@ -62,7 +66,7 @@ export async function replaceResource(
   id: string,
   body: Body,
   ifMatch: string | null,
-): Promise<Reply> {
+): Promise<Reply<200, ShownRow>> {
   const { resource } = collection;
   const matches = requireIfMatch(ifMatch);
   return write(call, collection, 'replaced', async (transaction) => {
@@ -77,7 +81,7 @@ export async function replaceResource(
     ]);
     await requireVisible(call, collection, id, transaction);
     const changed = bodyFields(resource).filter((field) => !isSame(before[field], row[field]));
-    const reply = ok(presentRow(row), etagHeaders(row));
+    const reply = ok<ShownRow>(presentRow(row), etagHeaders(row));
     return { row, before, effect: effectOf(resource, 'replaced', id, reply, changed) };
   });
 }
@@ -91,7 +95,7 @@ export async function deleteResource(
   collection: Collection,
   id: string,
   ifMatch: string | null,
-): Promise<Reply> {
+): Promise<NoContent> {
   const { resource } = collection;
   const matches = readIfMatch(ifMatch);
   return write(call, collection, 'deleted', async (transaction) => {
@@ -110,7 +114,7 @@ export async function deactivateResource(
   collection: Collection,
   id: string,
   ifMatch: string | null,
-): Promise<Reply> {
+): Promise<NoContent> {
   const { resource } = collection;
   const matches = readIfMatch(ifMatch);
   return write(call, collection, 'deactivated', async (transaction) => {
@@ -124,33 +128,33 @@ export async function deactivateResource(
 
 type Change = 'created' | 'replaced' | 'deleted' | 'deactivated';
 
-interface Written {
+interface Changed<Answer extends Reply> {
   readonly row: ResourceRow;
   /** The row as it was, where the change may have moved it. */
   readonly before?: ResourceRow;
-  readonly effect: Effect;
+  readonly effect: Effect<Answer>;
 }
 
-async function write(
+async function write<Answer extends Reply>(
   call: Call,
   collection: Collection,
   change: Change,
-  run: (transaction: Queries) => Promise<Written>,
-): Promise<Reply> {
+  run: (transaction: Queries) => Promise<Changed<Answer>>,
+): Promise<Answer> {
   const { resource } = collection;
-  const done: ResourceRow[] = [];
-  const perform = async (transaction: Queries): Promise<Effect> => {
+  const rows: ResourceRow[] = [];
+  const perform = async (transaction: Queries): Promise<Effect<Answer>> => {
     await requireParents(call, collection, transaction);
-    const written = await run(transaction);
-    done.push(written.row, ...(written.before === undefined ? [] : [written.before]));
-    return written.effect;
+    const { row, before, effect } = await run(transaction);
+    rows.push(row, ...(before === undefined ? [] : [before]));
+    return effect;
   };
   const options = { database: databaseOf(resource), beyondQuota: resource.essential ?? false };
   try {
     const reply = await (hasTenant(resource)
       ? performWrite(call, perform, options)
       : performPlatformWrite(call, perform, options));
-    for (const row of done) await resource.forget?.(call, row);
+    for (const row of rows) await resource.forget?.(call, row);
     return reply;
   } catch (error) {
     throw refusalOf(resource, change, error) ?? error;
@@ -256,13 +260,13 @@ async function lock(
 }
 
 /** The audit entry names the fields that were written, never what was written into them. */
-function effectOf(
+function effectOf<Answer extends Reply>(
   resource: Resource,
   change: Change,
   id: string,
-  reply: Reply,
+  reply: Answer,
   fields: readonly string[],
-): Effect {
+): Effect<Answer> {
   const type = auditTypeOf(resource);
   return {
     reply,

@@ -6,16 +6,29 @@ import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { refuseOtherTenantIn, withoutTenant } from '../call/named-tenants.ts';
 import { faultsOf, PARSING } from '../call/faults.ts';
 import { Problem, type Fault, type ProblemCode } from '../call/problem.ts';
-import type { Reply } from '../call/reply.ts';
+import { Written, type Reply } from '../call/reply.ts';
 import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
 import { uuid } from '../ids/uuid.ts';
-import { findEarlierAnswer } from './idempotency.ts';
+import { findEarlierAnswer, StillRunning } from './idempotency.ts';
 import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
 /** Items of one batch at most. */
 export const BATCH_MAX = 100;
 /** A batch's body: 100 of the largest ordinary items would be more, but not through the gateway's own limits. */
 export const BATCH_BODY_LIMIT = 8 * 1024 * 1024;
+
+/** What an item's outcome repeats of the answer that the item alone would have had. */
+const repeatedFields = {
+  request_id: uuid.optional(),
+  record_id: uuid.optional(),
+  job_id: uuid.optional(),
+  code: z.string().optional(),
+  review_status: z
+    .string()
+    .optional()
+    .describe('Of a mapping: `needs_review` where its response is not sure enough to stand alone.'),
+};
+const answerFields = z.object(repeatedFields);
 
 /** `{items: […]}`; each item is judged on its own, so that a faulty one spoils none of the others. */
 export const batchBody = z.strictObject({
@@ -25,7 +38,9 @@ export const batchBody = z.strictObject({
     .max(BATCH_MAX)
     .describe(
       'As the single route takes them. With an `Idempotency-Key` header the batch as a whole is repeatable; an item may ' +
-        'have an `idempotency_key` of its own, which is the same key as on the single route.',
+        'have an `idempotency_key` of its own, which is the same key as on the single route. A repeatable batch is written ' +
+        'with all outcomes or not at all: where an item fails on our side, or its own key belongs to a request that still ' +
+        'runs, the batch is refused with that status (5xx or 409) and can be sent again under its key.',
     ),
 });
 
@@ -35,15 +50,13 @@ export const batchOutcome = z.object({
     z.object({
       status: z.number().int().describe('The HTTP status that the item alone would have had.'),
       outcome: z.enum(['created', 'duplicate', 'invalid', 'refused']),
-      code: z.string().optional(),
       detail: z.string().optional(),
-      request_id: uuid.optional(),
-      record_id: uuid.optional(),
-      job_id: uuid.optional(),
+      ...repeatedFields,
       errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
     }),
   ),
 });
+type BatchReply = Reply<207, z.output<typeof batchOutcome>>;
 type Outcome = z.output<typeof batchOutcome>['items'][number];
 
 /** An item that was understood, and the key that makes it repeatable. */
@@ -61,28 +74,32 @@ export interface BatchKind<Body> {
 }
 
 /**
- * Writes a batch: 207 with an outcome for each item. Under an Idempotency-Key the first 207 is the batch's answer for good,
- * whatever became of its items (see {@link writeBatchOnce}); without one, items that have keys of their own are repeatable.
- * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch.
+ * Writes a batch: 207 with an outcome for each item. Under an Idempotency-Key the first 207 is the batch's answer for good
+ * (see {@link writeBatchOnce}), so that it says of each item what is settled: {@link requireSettled}. An item that was refused
+ * is sent again under a new key. Without a key, each item has its outcome, and those with keys of their own are repeatable.
+ * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; under a key, the first
+ * item's that is not settled.
  */
 export async function writeBatch<Body>(
   call: Call,
   given: readonly Readonly<Record<string, unknown>>[],
   kind: BatchKind<Body>,
-): Promise<Reply> {
+): Promise<BatchReply> {
   const { write } = kind;
   const parsed = given.map((item) => parseItem(call, item, kind));
   const claim = batchClaim(call.idempotency, given, parsed);
   // First, so that a repeated batch is not prepared again and takes nothing from the quota, not even for a moment.
-  const earlier = await findEarlierAnswer(call.databases[write.database], call, claim);
+  const earlier = await findEarlierAnswer<BatchReply>(call.databases[write.database], call, claim);
   if (earlier !== undefined) return earlier;
   const valid = parsed.filter((item): item is Exclude<typeof item, Problem> => !(item instanceof Problem));
   const prepared = await kind.prepare(call, valid);
   const ready = prepared.filter((item): item is Item => !(item instanceof Problem));
-  const answerOf = (written: readonly ItemOutcome[]): BatchAnswer => ({
-    reply: { status: 207, body: { items: outcomesOf(parsed, prepared, written) } },
-    events: mismatchEvents(call, parsed),
-  });
+  const answerOf = (written: readonly ItemOutcome[]): BatchAnswer<BatchReply> => {
+    const outcomes = inOrderGiven(parsed, prepared, written);
+    if (claim !== null) requireSettled(outcomes);
+    const reply: BatchReply = { status: 207, body: { items: outcomes.map(shownOutcome) } };
+    return { reply, events: mismatchEvents(call, parsed) };
+  };
   if (claim !== null) return writeBatchOnce(call, write, claim, ready, answerOf);
   const { reply, events } = answerOf(await writeItems(call, write, ready));
   if (events.length > 0) await emitEvents(call, events, write.database);
@@ -103,21 +120,41 @@ function batchClaim(
 }
 
 /** The outcomes in the order given: of what was refused while it was parsed or prepared, and of what was written. */
-function outcomesOf(
+function inOrderGiven(
   parsed: readonly unknown[],
   prepared: readonly (Item | Problem)[],
   written: readonly ItemOutcome[],
-): Outcome[] {
+): ItemOutcome[] {
+  const refused = (problem: Problem): ItemOutcome => ({ outcome: 'refused', problem });
   const next = { prepared: prepared[Symbol.iterator](), written: written[Symbol.iterator]() };
-  return parsed.map((item): Outcome => {
-    if (item instanceof Problem) return refusedOutcome(item);
+  return parsed.map((item): ItemOutcome => {
+    if (item instanceof Problem) return refused(item);
     const ready = next.prepared.next().value;
-    if (ready === undefined || ready instanceof Problem) {
-      return refusedOutcome(ready ?? new Problem('INTERNAL_ERROR'));
-    }
-    const outcome = next.written.next().value;
-    return outcome === undefined ? refusedOutcome(new Problem('INTERNAL_ERROR')) : outcomeOf(outcome);
+    if (ready instanceof Problem) return refused(ready);
+    const outcome = ready === undefined ? undefined : next.written.next().value;
+    return outcome ?? refused(new Problem('INTERNAL_ERROR'));
   });
+}
+
+/**
+ * Refuses to keep an answer that tells of what passes by itself: of a failure on our side, or of an item whose own key is
+ * held by a request that still runs. Kept, a repeated batch would be told of it for a day, while the item could be written
+ * the next second.
+ * @throws Problem the item's, so that nothing of the batch is written, and it can be sent again under its key.
+ */
+function requireSettled(outcomes: readonly ItemOutcome[]): void {
+  for (const [n, outcome] of outcomes.entries()) {
+    if (outcome.outcome !== 'refused') continue;
+    const { problem } = outcome;
+    if (problem.status < 500 && !(problem instanceof StillRunning)) continue;
+    const { detail = 'could not be written', headers } = problem.options;
+    throw new Problem(problem.code, {
+      detail: 'An item could not be written, so nothing of the batch was. Send it again under the same key.',
+      errors: [{ pointer: `/items/${n}`, detail }],
+      ...(headers === undefined ? {} : { headers }),
+      cause: problem,
+    });
+  }
 }
 
 function parseItem<Body>(
@@ -154,36 +191,29 @@ function itemKey(given: unknown, faults: Fault[]): string | null {
   return null;
 }
 
-function refusedOutcome(problem: Problem): Outcome {
-  const invalid: ReadonlySet<ProblemCode> = new Set([
-    'INVALID_REQUEST',
-    'POLICY_NOT_FOUND',
-    'IDEMPOTENCY_MISMATCH',
-  ]);
+const INVALID: ReadonlySet<ProblemCode> = new Set([
+  'INVALID_REQUEST',
+  'POLICY_NOT_FOUND',
+  'IDEMPOTENCY_MISMATCH',
+]);
+
+function shownOutcome(outcome: ItemOutcome): Outcome {
+  if (outcome.outcome === 'refused') return shownProblem(outcome.problem);
+  const { body, status } = outcome.reply;
+  const answer = answerFields.parse(body instanceof Written ? JSON.parse(body.text) : body);
+  const fields = Object.fromEntries(Object.entries(answer).filter(([, value]) => value !== undefined));
+  return { ...fields, status: outcome.outcome === 'duplicate' ? 200 : status, outcome: outcome.outcome };
+}
+
+function shownProblem(problem: Problem): Outcome {
   const { detail, errors } = problem.options;
   return {
     status: problem.status,
-    outcome: invalid.has(problem.code) ? 'invalid' : 'refused',
+    outcome: INVALID.has(problem.code) ? 'invalid' : 'refused',
     code: problem.code,
     ...(detail === undefined ? {} : { detail }),
     ...(errors === undefined ? {} : { errors: [...errors] }),
   };
-}
-
-const answerIds = z.object({
-  request_id: uuid.optional(),
-  record_id: uuid.optional(),
-  job_id: uuid.optional(),
-  code: z.string().optional(),
-});
-
-function outcomeOf(outcome: ItemOutcome): Outcome {
-  if (outcome.outcome === 'refused') return refusedOutcome(outcome.problem);
-  const { reply } = outcome;
-  const body: unknown = reply.text === undefined ? reply.body : JSON.parse(reply.text);
-  const ids = answerIds.parse(body);
-  const given = Object.fromEntries(Object.entries(ids).filter(([, value]) => value !== undefined));
-  return { ...given, status: outcome.outcome === 'duplicate' ? 200 : reply.status, outcome: outcome.outcome };
 }
 
 /** What the audit trail says of items that named another tenant: one event for all of them. */

@@ -13,7 +13,7 @@ export interface CompletionRow {
 }
 
 /** A kind of request that one response completes. */
-export interface CompletionKind<Row extends CompletionRow> {
+export interface CompletionKind<Row extends CompletionRow, Answer extends Reply> {
   /** What refusals call it: `mapping`. */
   readonly one: string;
   /** The table of requests, with the alias `q`: `tenant_id`, `request_id`, `expires_at`. */
@@ -25,7 +25,7 @@ export interface CompletionKind<Row extends CompletionRow> {
   /** How the write of a response is made, where that is not the usual way. */
   readonly write?: WriteOptions;
   /** The answer about a completed request: to the first response and to each repetition. */
-  readonly answer: (row: Row) => Reply;
+  readonly answer: (row: Row) => Answer;
 }
 
 /** How one response completes a request. */
@@ -47,17 +47,12 @@ export interface Completing<Row extends CompletionRow, Prepared> {
     transaction: TenantTransaction,
     open: Row,
     prepared: Prepared,
-  ) => Promise<Omit<Effect, 'reply' | 'storedReply'>>;
+  ) => Promise<Omit<Effect<Reply>, 'reply' | 'storedReply'>>;
 }
 
 /** Thrown out of the transaction, which then has changed nothing and is not metered. */
 class CompletedBefore extends Error {
   override name = 'CompletedBefore';
-  readonly reply: Reply;
-  constructor(reply: Reply) {
-    super('completed before');
-    this.reply = reply;
-  }
 }
 
 /**
@@ -66,40 +61,52 @@ class CompletedBefore extends Error {
  * and only then stores.
  * @throws Problem 404; 409 when the request was completed otherwise; what `prepare` and `store` throw.
  */
-export async function completeOnce<Row extends CompletionRow, Prepared>(
+export async function completeOnce<Row extends CompletionRow, Prepared, Answer extends Reply>(
   call: Call,
-  kind: CompletionKind<Row>,
+  kind: CompletionKind<Row, Answer>,
   requestId: string,
   completing: Completing<Row, Prepared>,
-): Promise<Reply> {
+): Promise<Answer> {
   // Without the lock first: a repetition is answered even where the tenant's allowance is spent.
   const [found] = await call.tenant.statement<Row>(
     `select r.* from scope, lateral (${select(kind, 'scope.tenant_id', 2)} offset 0) r`,
     [requestId, call.now],
   );
-  const { before, open } = judge(kind, completing, found);
+  if (found === undefined) throw noSuch(kind);
+  const before = answerBefore(kind, completing, found);
   if (before !== undefined && completing.repetitionNote === undefined) return before;
-  const prepared = open === undefined ? undefined : { value: await completing.prepare(open) };
+  const prepared = before === undefined ? { value: await completing.prepare(found) } : undefined;
+  let meanwhile: Answer | undefined;
   try {
     return await performWrite(
       call,
-      (transaction) => completeLocked(call, kind, requestId, completing, prepared, transaction),
+      async (transaction) => {
+        const done = await completeLocked(call, kind, requestId, completing, prepared, transaction);
+        if (done.effect !== undefined) return done.effect;
+        meanwhile = done.before;
+        throw new CompletedBefore();
+      },
       kind.write,
     );
   } catch (error) {
-    if (error instanceof CompletedBefore) return error.reply;
+    if (error instanceof CompletedBefore && meanwhile !== undefined) return meanwhile;
     throw error;
   }
 }
 
-async function completeLocked<Row extends CompletionRow, Prepared>(
+/** What was done, or the answer to an earlier response, where nothing was. */
+type Completed<Answer extends Reply> =
+  | { readonly effect: Effect<Answer>; readonly before?: never }
+  | { readonly effect?: never; readonly before: Answer };
+
+async function completeLocked<Row extends CompletionRow, Prepared, Answer extends Reply>(
   call: Call,
-  kind: CompletionKind<Row>,
+  kind: CompletionKind<Row, Answer>,
   requestId: string,
   completing: Completing<Row, Prepared>,
   prepared: { readonly value: Prepared } | undefined,
   transaction: TenantTransaction,
-): Promise<Effect> {
+): Promise<Completed<Answer>> {
   const parameters = [transaction.tenantId, requestId, call.now];
   const read = (): Promise<Row[]> => transaction.query<Row>(select(kind, '$1', 2), parameters);
   // The second statement sees what the lock's last holder committed. Both travel together.
@@ -110,21 +117,22 @@ async function completeLocked<Row extends CompletionRow, Prepared>(
     ),
     read(),
   ]);
-  const { before, open } = judge(kind, completing, locked);
+  if (locked === undefined) throw noSuch(kind);
+  const before = answerBefore(kind, completing, locked);
   if (before !== undefined) {
-    if (completing.repetitionNote === undefined) throw new CompletedBefore(before);
-    return { reply: before, audit: completing.repetitionNote };
+    const audit = completing.repetitionNote;
+    return audit === undefined ? { before } : { effect: { reply: before, audit } };
   }
   if (prepared === undefined) throw new Error(`a completed ${kind.one} is open again`);
-  const effect = await completing.store(transaction, open, prepared.value);
+  const effect = await completing.store(transaction, locked, prepared.value);
   const [completed] = await read();
   if (completed === undefined) throw new Error(`a ${kind.one} is gone that was locked`);
-  return { ...effect, reply: kind.answer(completed) };
+  return { effect: { ...effect, reply: kind.answer(completed) } };
 }
 
 /** The select of a request with its response, for a tenant given in SQL; `$first` is its id, the next one is now. */
 function select(
-  kind: Pick<CompletionKind<CompletionRow>, 'requests' | 'responses' | 'columns'>,
+  kind: Pick<CompletionKind<never, Reply>, 'requests' | 'responses' | 'columns'>,
   tenantId: string,
   first: number,
 ): string {
@@ -134,21 +142,21 @@ function select(
            where q.tenant_id = ${tenantId} and q.request_id = $${first} and q.expires_at > $${first + 1}`;
 }
 
-type Judged<Row> =
-  { readonly before: Reply; readonly open?: never } | { readonly before?: never; readonly open: Row };
+function noSuch({ one }: Pick<CompletionKind<never, Reply>, 'one'>): Problem {
+  return new Problem('NOT_FOUND', { detail: `There is no such ${one}.` });
+}
 
 /**
- * Whether a request is open, or was completed by an equal response, whose answer is then given again.
- * @throws Problem 404, 409.
+ * The answer to an equal response that completed a request before; undefined for a request that is open.
+ * @throws Problem 409 where it was completed otherwise.
  */
-function judge<Row extends CompletionRow>(
-  kind: CompletionKind<Row>,
+function answerBefore<Row extends CompletionRow, Answer extends Reply>(
+  kind: CompletionKind<Row, Answer>,
   { isRepetition }: Pick<Completing<Row, unknown>, 'isRepetition'>,
-  row: Row | undefined,
-): Judged<Row> {
-  if (row === undefined) throw new Problem('NOT_FOUND', { detail: `There is no such ${kind.one}.` });
-  if (row.fingerprint === null) return { open: row };
-  if (isRepetition(row)) return { before: kind.answer(row) };
+  row: Row,
+): Answer | undefined {
+  if (row.fingerprint === null) return undefined;
+  if (isRepetition(row)) return kind.answer(row);
   throw new Problem('CONFLICT', { detail: `The ${kind.one} was completed with another response.` });
 }
 

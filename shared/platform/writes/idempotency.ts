@@ -2,7 +2,7 @@ import { recordset, type Columns, type RecordsetRow } from '../db/recordset.ts';
 import type { TenantDatabase, TenantTransaction } from '../db/tenant-database.ts';
 import type { Call, IdempotencyClaim } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
-import type { Reply } from '../call/reply.ts';
+import { textOf, Written, type Reply } from '../call/reply.ts';
 
 // The one implementation of Idempotency-Key, and all SQL of ops.idempotency, which each of the three databases has: an
 // answer is stored in the transaction of its effect, so it is in the effect's own database. The protocol:
@@ -18,12 +18,12 @@ import type { Reply } from '../call/reply.ts';
 /** How long a first answer is kept; published in the API's documentation. */
 export const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
 
-/** A first answer as it is stored. */
-export interface StoredAnswer {
+/** A first answer as it is stored. A route's keys are its own, so what is stored under one is an `Answer` of that route. */
+export interface StoredAnswer<Answer extends Reply> {
   readonly [column: string]: unknown;
   readonly key: string;
   readonly fingerprint: Buffer;
-  readonly status: number;
+  readonly status: Answer['status'];
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
 }
@@ -39,24 +39,27 @@ type Queries = Pick<TenantTransaction, 'query'>;
  * The stored answer again.
  * @throws Problem 422 if the key came with another request.
  */
-export function replay(stored: StoredAnswer, claim: IdempotencyClaim): Reply {
+export function replay<Answer extends Reply>(stored: StoredAnswer<Answer>, claim: IdempotencyClaim): Answer {
   if (!stored.fingerprint.equals(claim.fingerprint)) {
     throw new Problem('IDEMPOTENCY_MISMATCH', {
       detail: 'The Idempotency-Key was used with another request body.',
     });
   }
   const headers = { ...stored.headers, [REPLAYED_HEADER]: 'true' };
-  return stored.body === null
-    ? { status: stored.status, headers }
-    : { status: stored.status, headers, text: stored.body };
+  const body = stored.body === null ? undefined : new Written(stored.body);
+  const reply: Reply = { status: stored.status, headers, body };
+  // The one place where a stored answer gets its type back: see StoredAnswer.
+  return reply as Answer;
 }
 
-/** Refuses a second request under a key whose first one is still running. */
-export function stillRunning(): Problem {
-  return new Problem('CONFLICT', {
-    detail: 'A request with this Idempotency-Key is still running.',
-    headers: { 'retry-after': '1' },
-  });
+/** The refusal of a second request under a key whose first one is still running. */
+export class StillRunning extends Problem {
+  constructor() {
+    super('CONFLICT', {
+      detail: 'A request with this Idempotency-Key is still running.',
+      headers: { 'retry-after': '1' },
+    });
+  }
 }
 
 /** Takes a key's lock. Tried, never waited for: two batches that name the same keys in another order cannot block each other. */
@@ -99,13 +102,14 @@ export function claimColumns(
   reply: Reply,
 ): RecordsetRow<typeof CLAIM_COLUMNS> {
   if (claim === null) return {};
-  const contentType = reply.body === undefined ? {} : { 'content-type': 'application/json' };
+  const text = textOf(reply);
+  const contentType = text === undefined ? {} : { 'content-type': 'application/json' };
   return {
     idempotency_key: claim.key,
     fingerprint: claim.fingerprint,
     reply_status: reply.status,
     reply_headers: { ...contentType, ...reply.headers },
-    reply_body: reply.body === undefined ? null : JSON.stringify(reply.body),
+    reply_body: text ?? null,
   };
 }
 
@@ -143,22 +147,22 @@ const TRANSACTION_STORE_SQL = store({
  * then the transaction ends with {@link keepAnswer}.
  * @throws Problem 409 while another request holds the key, 422 where it was used with another request.
  */
-export async function claimKey(
+export async function claimKey<Answer extends Reply>(
   transaction: Queries,
   call: KeyedCall,
   claim: IdempotencyClaim,
-): Promise<Reply | undefined> {
+): Promise<Answer | undefined> {
   // Sent together, run one after the other: the look-up sees what the lock's last holder committed.
   const [[lock], [stored]] = await Promise.all([
     transaction.query<{ free: boolean }>(TRANSACTION_LOCK_SQL, [call.tenant.tenantId, call.route, claim.key]),
-    transaction.query<StoredAnswer>(TRANSACTION_UNEXPIRED_SQL, [
+    transaction.query<StoredAnswer<Answer>>(TRANSACTION_UNEXPIRED_SQL, [
       call.tenant.tenantId,
       call.route,
       [claim.key],
       call.now,
     ]),
   ]);
-  if (lock?.free !== true) throw stillRunning();
+  if (lock?.free !== true) throw new StillRunning();
   return stored === undefined ? undefined : replay(stored, claim);
 }
 
@@ -176,25 +180,25 @@ export async function keepAnswer(
 }
 
 /** The unexpired answers of some keys on a route, in one statement. */
-export async function findAnswers(
+export async function findAnswers<Answer extends Reply>(
   tenant: TenantDatabase,
   { route, now }: Pick<KeyedCall, 'route' | 'now'>,
   keys: readonly string[],
-): Promise<ReadonlyMap<string, StoredAnswer>> {
+): Promise<ReadonlyMap<string, StoredAnswer<Answer>>> {
   if (keys.length === 0) return new Map();
-  const rows = await tenant.statement<StoredAnswer>(STATEMENT_UNEXPIRED_SQL, [route, keys, now]);
+  const rows = await tenant.statement<StoredAnswer<Answer>>(STATEMENT_UNEXPIRED_SQL, [route, keys, now]);
   return new Map(rows.map((row) => [row.key, row]));
 }
 
 /** As {@link findAnswers}, within a transaction. */
-export async function findAnswersWithin(
+export async function findAnswersWithin<Answer extends Reply>(
   transaction: TenantTransaction,
   { route, now }: Pick<KeyedCall, 'route' | 'now'>,
   keys: readonly string[],
-): Promise<ReadonlyMap<string, StoredAnswer>> {
+): Promise<ReadonlyMap<string, StoredAnswer<Answer>>> {
   if (keys.length === 0) return new Map();
   const parameters = [transaction.tenantId, route, keys, now];
-  const rows = await transaction.query<StoredAnswer>(TRANSACTION_UNEXPIRED_SQL, parameters);
+  const rows = await transaction.query<StoredAnswer<Answer>>(TRANSACTION_UNEXPIRED_SQL, parameters);
   return new Map(rows.map((row) => [row.key, row]));
 }
 
@@ -202,12 +206,12 @@ export async function findAnswersWithin(
  * The earlier answer to a call's key, without claiming it: to spare a repeated request the work that comes before the write.
  * @throws Problem 422 where the key was used with another request.
  */
-export async function findEarlierAnswer(
+export async function findEarlierAnswer<Answer extends Reply>(
   tenant: TenantDatabase,
   call: KeyedCall,
   claim: IdempotencyClaim | null,
-): Promise<Reply | undefined> {
+): Promise<Answer | undefined> {
   if (claim === null) return undefined;
-  const stored = (await findAnswers(tenant, call, [claim.key])).get(claim.key);
+  const stored = (await findAnswers<Answer>(tenant, call, [claim.key])).get(claim.key);
   return stored === undefined ? undefined : replay(stored, claim);
 }

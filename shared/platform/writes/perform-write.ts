@@ -8,10 +8,10 @@ import { addToOutbox, newEntries } from './outbox.ts';
 import { withPartition, type DailyTable } from './with-partition.ts';
 
 /** What a write did: its answer, what the audit trail says of it, and what else it causes. */
-export interface Effect {
-  readonly reply: Reply;
+export interface Effect<Answer extends Reply> {
+  readonly reply: Answer;
   /** What a repeated Idempotency-Key is answered with, where that differs: a secret is shown once and kept nowhere. */
-  readonly storedReply?: Reply;
+  readonly storedReply?: Answer;
   readonly audit: AuditNote;
   readonly events?: readonly CloudEvent[];
 }
@@ -32,11 +32,11 @@ export interface WriteOptions extends Partial<DailyTable> {
  * @throws Problem 402 when the allowance is spent, 409 while the first request still runs, 422 for another body; whatever
  * `write` throws.
  */
-export function performWrite(
+export function performWrite<Answer extends Reply>(
   call: Call,
-  write: (transaction: TenantTransaction) => Promise<Effect>,
+  write: (transaction: TenantTransaction) => Promise<Effect<Answer>>,
   options: WriteOptions = {},
-): Promise<Reply> {
+): Promise<Answer> {
   const database = call.databases[options.database ?? 'core'];
   return perform(call, (run) => database.transaction(run), write, options);
 }
@@ -45,11 +45,11 @@ export function performWrite(
  * As {@link performWrite}, for an operator's write of what belongs to no tenant or to another one: the cross-tenant role may
  * write the platform's tables, requests' own role may not. Only for routes that need `platform:operate`.
  */
-export function performPlatformWrite(
+export function performPlatformWrite<Answer extends Reply>(
   call: Call,
-  write: (transaction: CrossTenantTransaction) => Promise<Effect>,
+  write: (transaction: CrossTenantTransaction) => Promise<Effect<Answer>>,
   options: WriteOptions = {},
-): Promise<Reply> {
+): Promise<Answer> {
   const database = call.services.crossTenant[options.database ?? 'core'];
   return perform(call, (run) => database.transaction(run), write, options);
 }
@@ -57,19 +57,19 @@ export function performPlatformWrite(
 type Queries = Pick<TenantTransaction, 'query'>;
 type Begin<T> = <R>(run: (transaction: T) => Promise<R>) => Promise<R>;
 
-async function perform<T extends Queries>(
+async function perform<T extends Queries, Answer extends Reply>(
   call: Call,
   begin: Begin<T>,
-  write: (transaction: T) => Promise<Effect>,
+  write: (transaction: T) => Promise<Effect<Answer>>,
   options: WriteOptions,
-): Promise<Reply> {
+): Promise<Answer> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(options.usage ?? [])];
   const admission =
     options.beyondQuota === true
       ? { reservationId: undefined }
       : await call.services.quota.reserveOne(call, usage);
   if ('problem' in admission) {
-    const earlier = await begin((transaction) => claim(call, transaction));
+    const earlier = await begin((transaction) => claim<Answer>(call, transaction));
     if (earlier === undefined) throw admission.problem;
     return earlier;
   }
@@ -89,13 +89,13 @@ async function perform<T extends Queries>(
 }
 
 /** The statements of a write's transaction. Without entries nothing happened: the answer is an earlier one. */
-async function commitEffect<T extends Queries>(
+async function commitEffect<T extends Queries, Answer extends Reply>(
   call: Call,
   transaction: T,
-  write: (transaction: T) => Promise<Effect>,
+  write: (transaction: T) => Promise<Effect<Answer>>,
   given: WriteOptions & { readonly usage: readonly Used[]; readonly reservationId: string | undefined },
-): Promise<{ readonly reply: Reply; readonly entries: readonly OutboxEntry[] }> {
-  const earlier = await claim(call, transaction);
+): Promise<{ readonly reply: Answer; readonly entries: readonly OutboxEntry[] }> {
+  const earlier = await claim<Answer>(call, transaction);
   if (earlier !== undefined) return { reply: earlier, entries: [] };
   const effect = await write(transaction);
   const events = [
@@ -114,6 +114,6 @@ async function commitEffect<T extends Queries>(
   return { reply: effect.reply, entries };
 }
 
-async function claim(call: Call, transaction: Queries): Promise<Reply | undefined> {
+async function claim<Answer extends Reply>(call: Call, transaction: Queries): Promise<Answer | undefined> {
   return call.idempotency === null ? undefined : claimKey(transaction, call, call.idempotency);
 }

@@ -6,16 +6,22 @@ import type { Reply } from '../call/reply.ts';
 import { faultOf } from '../db/errors.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent } from './caused-events.ts';
-import type { HotWrite, Item, ItemOutcome } from './hot-write.ts';
+import {
+  coalesced,
+  within,
+  type HotWrite,
+  type Item,
+  type ItemOutcome,
+  type ItemStore,
+} from './hot-write.ts';
 import {
   claimColumns,
   claimKey,
   keepAnswer,
   replay,
-  stillRunning,
+  StillRunning,
   type StoredAnswer,
 } from './idempotency.ts';
-import { coalesced, within, type ItemStore } from './item-store.ts';
 import { addToOutbox, newEntries, newEntry } from './outbox.ts';
 import { withPartition } from './with-partition.ts';
 import type { CoalescedRow } from './write-coalescer.ts';
@@ -26,24 +32,25 @@ import type { CoalescedRow } from './write-coalescer.ts';
  * are written one by one. Answers in the order given, after the commit.
  * @throws only what concerns them all: the database is away.
  */
-export async function writeItems(
+export async function writeItems<Answer extends Reply>(
   call: Call,
   write: HotWrite,
-  items: readonly Item[],
-): Promise<ItemOutcome[]> {
-  const admission = await admit(call, items);
-  const outcomes = new Map<Item, ItemOutcome>();
+  items: readonly Item<Answer>[],
+): Promise<ItemOutcome<Answer>[]> {
+  const admission = await admit(call, write, items);
+  const outcomes = new Map<Item<Answer>, ItemOutcome<Answer>>();
+  const writing = { ...admission, store: coalesced(call, write), outcomes };
   try {
-    await writeAdmitted(call, write, admission, coalesced(call, write), outcomes);
+    await writeAdmitted(writing);
   } finally {
-    await releaseUnused(call, admission, outcomes);
+    await releaseUnused(admission, outcomes);
   }
-  return inOrder(items, admission, outcomes);
+  return inOrder(writing);
 }
 
 /** What a whole batch comes to, once its items' outcomes are known. */
-export interface BatchAnswer {
-  readonly reply: Reply;
+export interface BatchAnswer<Answer extends Reply> {
+  readonly reply: Answer;
   /** Events of the batch beside those of its items. */
   readonly events: readonly CloudEvent[];
 }
@@ -51,33 +58,34 @@ export interface BatchAnswer {
 /**
  * Writes a batch once for its Idempotency-Key (`claim`, on the call's route): the key, the items, the answer and all events
  * are one transaction. So a process that dies at any moment leaves all of it or nothing, and a repeated key finds the whole
- * answer or makes the whole batch; there is no state between that a retry would have to complete. The answer is kept
- * whatever it says of the single items: an item that was refused is sent again under a new key. What was reserved for items
- * of a transaction that did not commit is given back here, or found abandoned by a timer.
+ * answer or makes the whole batch; there is no state between that a retry would have to complete. `answerOf` throws where
+ * what became of the items is not to be kept: then nothing is written. What was reserved for items of a transaction that did
+ * not commit is given back here, or found abandoned by a timer.
  *
  * Its rows share no statement with other requests' (they are many already), and its own transaction holds one connection.
- * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; what concerns all items.
+ * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; what concerns all items;
+ * what `answerOf` throws.
  */
-export async function writeBatchOnce(
+export async function writeBatchOnce<Answer extends Reply>(
   call: Call,
   write: HotWrite,
   claim: IdempotencyClaim,
   items: readonly Item[],
-  answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer,
-): Promise<Reply> {
-  const admission = await admit(call, items);
+  answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer<Answer>,
+): Promise<Answer> {
+  const admission = await admit(call, write, items);
   let committed: Batch = { outcomes: new Map(), entries: [] };
   try {
     const { reply, ...batch } = await withPartition(call, write, () =>
       call.databases[write.database].transaction((transaction) =>
-        batchTransaction(call, write, claim, items, { transaction, admission, answerOf }),
+        batchTransaction(transaction, claim, admission, answerOf),
       ),
     );
     committed = batch;
     return reply;
   } finally {
     for (const entry of committed.entries) call.services.publisher.publish(entry);
-    await releaseUnused(call, admission, committed.outcomes);
+    await releaseUnused(admission, committed.outcomes);
   }
 }
 
@@ -86,41 +94,50 @@ interface Batch {
   readonly entries: readonly OutboxEntry[];
 }
 
-async function batchTransaction(
-  call: Call,
-  write: HotWrite,
+async function batchTransaction<Answer extends Reply>(
+  transaction: TenantTransaction,
   claim: IdempotencyClaim,
-  items: readonly Item[],
-  given: {
-    readonly transaction: TenantTransaction;
-    readonly admission: Admission;
-    readonly answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer;
-  },
-): Promise<Batch & { readonly reply: Reply }> {
-  const { transaction, admission, answerOf } = given;
+  admission: Admission<Reply>,
+  answerOf: (outcomes: readonly ItemOutcome[]) => BatchAnswer<Answer>,
+): Promise<Batch & { readonly reply: Answer }> {
+  const { call, write } = admission;
   const outcomes = new Map<Item, ItemOutcome>();
-  const earlier = await claimKey(transaction, call, claim);
+  const earlier = await claimKey<Answer>(transaction, call, claim);
   if (earlier !== undefined) return { reply: earlier, outcomes, entries: [] };
   const entries: OutboxEntry[] = [];
   const store = within(transaction, call, write, (entry) => entries.push(entry));
-  await writeAdmitted(call, write, admission, store, outcomes);
-  const { reply, events } = answerOf(inOrder(items, admission, outcomes));
+  const writing = { ...admission, store, outcomes };
+  await writeAdmitted(writing);
+  const { reply, events } = answerOf(inOrder(writing));
   const own = newEntries(write.database, call.tenant.tenantId, events, call.now);
   await Promise.all([addToOutbox(transaction, own), keepAnswer(transaction, call, claim, reply)]);
   return { reply, outcomes, entries: [...entries, ...own] };
 }
 
-/** Which items may be written. */
-interface Admission {
+/** Items to write, and which of them may be written. */
+interface Admission<Answer extends Reply> {
+  readonly call: Call;
+  readonly write: HotWrite;
+  readonly items: readonly Item<Answer>[];
   /** Items, those whose key an earlier item has left out. */
-  readonly distinct: readonly Item[];
-  readonly firstByKey: ReadonlyMap<string, Item>;
+  readonly distinct: readonly Item<Answer>[];
+  readonly firstByKey: ReadonlyMap<string, Item<Answer>>;
   /** Problems of those that the free quota does not cover, by request id. */
   readonly refused: ReadonlyMap<string, Problem>;
 }
 
-async function admit(call: Call, items: readonly Item[]): Promise<Admission> {
-  const firstByKey = new Map<string, Item>();
+/** Items on their way into a store, and what has become of them so far. */
+interface Writing<Answer extends Reply> extends Admission<Answer> {
+  readonly store: ItemStore;
+  readonly outcomes: Map<Item<Answer>, ItemOutcome<Answer>>;
+}
+
+async function admit<Answer extends Reply>(
+  call: Call,
+  write: HotWrite,
+  items: readonly Item<Answer>[],
+): Promise<Admission<Answer>> {
+  const firstByKey = new Map<string, Item<Answer>>();
   const distinct = items.filter((item) => {
     if (item.claim === null) return true;
     if (firstByKey.has(item.claim.key)) return false;
@@ -128,12 +145,13 @@ async function admit(call: Call, items: readonly Item[]): Promise<Admission> {
     return true;
   });
   const wanted = distinct.map((item) => ({ reservationId: item.requestId, usage: item.usage }));
-  return { distinct, firstByKey, refused: await call.services.quota.reserve(call, wanted) };
+  const refused = await call.services.quota.reserve(call, wanted);
+  return { call, write, items, distinct, firstByKey, refused };
 }
 
+/** Gives back what was reserved for items that were not made. */
 async function releaseUnused(
-  call: Call,
-  { distinct, refused }: Admission,
+  { call, distinct, refused }: Admission<Reply>,
   outcomes: ReadonlyMap<Item, ItemOutcome>,
 ): Promise<void> {
   const unused = distinct.filter(
@@ -145,20 +163,15 @@ async function releaseUnused(
   );
 }
 
-function inOrder(
-  items: readonly Item[],
-  { firstByKey }: Admission,
-  outcomes: ReadonlyMap<Item, ItemOutcome>,
-): ItemOutcome[] {
-  return items.map((item) => outcomes.get(item) ?? repeated(item, firstByKey, outcomes));
+function inOrder<Answer extends Reply>(writing: Writing<Answer>): ItemOutcome<Answer>[] {
+  return writing.items.map((item) => writing.outcomes.get(item) ?? repeated(writing, item));
 }
 
 /** An item whose key an earlier item of the same batch has. */
-function repeated(
-  item: Item,
-  firstByKey: ReadonlyMap<string, Item>,
-  outcomes: ReadonlyMap<Item, ItemOutcome>,
-): ItemOutcome {
+function repeated<Answer extends Reply>(
+  { firstByKey, outcomes }: Writing<Answer>,
+  item: Item<Answer>,
+): ItemOutcome<Answer> {
   const first = item.claim === null ? undefined : firstByKey.get(item.claim.key);
   const outcome = first === undefined ? undefined : outcomes.get(first);
   if (first === undefined || outcome === undefined)
@@ -170,40 +183,30 @@ function repeated(
   return { outcome: 'refused', problem: new Problem('IDEMPOTENCY_MISMATCH', { detail }) };
 }
 
-/** Writes admitted items and finds the answers of those whose keys were used before; fills `outcomes` as it goes. */
-async function writeAdmitted(
-  call: Call,
-  write: HotWrite,
-  { distinct, refused }: Admission,
-  store: ItemStore,
-  outcomes: Map<Item, ItemOutcome>,
-): Promise<void> {
+/** Writes admitted items and finds the answers of those whose keys were used before. */
+async function writeAdmitted<Answer extends Reply>(writing: Writing<Answer>): Promise<void> {
+  const { distinct, refused, outcomes } = writing;
   const admitted = distinct.filter((item) => !refused.has(item.requestId));
-  if (admitted.length > 0) await writeSeparable(call, write, admitted, store, outcomes);
+  if (admitted.length > 0) await writeSeparable(writing, admitted);
   await answerFromStore(
+    writing,
     distinct.filter((item) => !outcomes.has(item)),
-    refused,
-    store,
-    outcomes,
   );
 }
 
-async function writeSeparable(
-  call: Call,
-  write: HotWrite,
-  items: readonly Item[],
-  store: ItemStore,
-  outcomes: Map<Item, ItemOutcome>,
+async function writeSeparable<Answer extends Reply>(
+  writing: Writing<Answer>,
+  items: readonly Item<Answer>[],
 ): Promise<void> {
   try {
-    await writeTogether(call, write, items, store, outcomes);
+    await writeTogether(writing, items);
   } catch (error) {
     const fault = faultOf(error);
     if (fault === 'unavailable' || fault === 'contention' || fault === 'no_partition') throw error;
     const [only] = items;
     if (items.length === 1 && only !== undefined)
-      outcomes.set(only, { outcome: 'refused', problem: refusal(error, call) });
-    else for (const item of items) await writeSeparable(call, write, [item], store, outcomes);
+      writing.outcomes.set(only, { outcome: 'refused', problem: refusal(error, writing.call) });
+    else for (const item of items) await writeSeparable(writing, [item]);
   }
 }
 
@@ -215,12 +218,9 @@ function refusal(error: unknown, call: Call): Problem {
   });
 }
 
-async function writeTogether(
-  call: Call,
-  write: HotWrite,
-  items: readonly Item[],
-  store: ItemStore,
-  outcomes: Map<Item, ItemOutcome>,
+async function writeTogether<Answer extends Reply>(
+  { call, write, store, outcomes }: Writing<Answer>,
+  items: readonly Item<Answer>[],
 ): Promise<void> {
   const metered = call.services.quota.limits(call);
   const caused = items.map((item) => ({ item, entry: entryOf(call, write, item, metered) }));
@@ -231,7 +231,7 @@ async function writeTogether(
       outcomes.set(item, { outcome: 'created', reply: item.reply });
       store.onWritten(entry);
     } else if (row?.free === false) {
-      outcomes.set(item, { outcome: 'refused', problem: stillRunning() });
+      outcomes.set(item, { outcome: 'refused', problem: new StillRunning() });
     }
   }
 }
@@ -260,22 +260,24 @@ function rowOf(call: Call, { rows }: HotWrite, item: Item, entry: OutboxEntry): 
 }
 
 /** Items that were not written now: either their key was answered before, or the quota refused them. */
-async function answerFromStore(
-  items: readonly Item[],
-  refused: ReadonlyMap<string, Problem>,
-  store: ItemStore,
-  outcomes: Map<Item, ItemOutcome>,
+async function answerFromStore<Answer extends Reply>(
+  { store, refused, outcomes }: Writing<Answer>,
+  items: readonly Item<Answer>[],
 ): Promise<void> {
   const keys = items.flatMap((item) => (item.claim === null ? [] : [item.claim.key]));
-  const answers = await store.findAnswers(keys);
+  const answers = await store.findAnswers<Answer>(keys);
   for (const item of items) {
     const stored = item.claim === null ? undefined : answers.get(item.claim.key);
     if (item.claim !== null && stored !== undefined) outcomes.set(item, replayed(stored, item.claim));
-    else outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? stillRunning() });
+    else
+      outcomes.set(item, { outcome: 'refused', problem: refused.get(item.requestId) ?? new StillRunning() });
   }
 }
 
-function replayed(stored: StoredAnswer, claim: IdempotencyClaim): ItemOutcome {
+function replayed<Answer extends Reply>(
+  stored: StoredAnswer<Answer>,
+  claim: IdempotencyClaim,
+): ItemOutcome<Answer> {
   try {
     return { outcome: 'duplicate', reply: replay(stored, claim) };
   } catch (error) {

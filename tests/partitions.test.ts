@@ -3,6 +3,7 @@ import postgres from 'postgres';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { listRecords } from '../shared/domains/records/list-records.ts';
 import { recordsQuery } from '../shared/domains/records/schemas.ts';
+import { textOf } from '../shared/platform/call/reply.ts';
 import type { Call } from '../shared/platform/call/call.ts';
 import { openPool } from '../shared/platform/db/pool.ts';
 import { openDatabases } from './harness/databases.ts';
@@ -270,9 +271,10 @@ async function listByModel(model: string): Promise<{ found: number; indexes: str
     from: `${day}T00:00:00Z`,
     to: `${day}T23:59:59Z`,
   });
-  const { body } = await listRecords(call, query, '/records');
+  const reply = await listRecords(call, query, '/records');
   await sql.end();
-  return { found: (body as { items: unknown[] }).items.length, indexes };
+  const page = JSON.parse(textOf(reply) ?? '') as { items: unknown[] };
+  return { found: page.items.length, indexes };
 }
 
 describe('an index that a partitioned table gains', () => {

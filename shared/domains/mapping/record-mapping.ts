@@ -18,7 +18,6 @@ import {
 } from '../records/new-record.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
-import { reviewStatusOf } from './review.ts';
 import {
   knownResponse,
   type KnownResponse,
@@ -216,4 +215,9 @@ async function findKnownResponse(
   const { taxonomy, scores, confidence, model_used } = body.response;
   call.services.cache.keep(key, { taxonomy, scores, confidence, model_used }, KNOWN_RESPONSE_TTL_S);
   return undefined;
+}
+
+/** A mapping needs review where its mapper is less sure than the tenant's cutoff; see `review.ts` for how it is settled. */
+function reviewStatusOf(call: Call, response: MapperResponse): 'needs_review' | null {
+  return response.confidence < call.context.config.mapping_confidence_cutoff ? 'needs_review' : null;
 }

@@ -2,12 +2,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import type { MapperResponse, MappingReviewed, Review } from './schemas.ts';
-
-/** What becomes of a mapping's review when its response comes: it is needed where the mapper is less sure than the cutoff. */
-export function reviewStatusOf(call: Call, response: MapperResponse): 'needs_review' | null {
-  return response.confidence < call.context.config.mapping_confidence_cutoff ? 'needs_review' : null;
-}
+import type { MappingReviewed, Review } from './schemas.ts';
 
 const COLUMNS = 'request_id, status, review_status, review_note, reviewed_by, reviewed_at';
 

@@ -1,8 +1,9 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../platform/bus/events.ts';
 import type { Call } from '../../platform/call/call.ts';
 import type { Columns } from '../../platform/db/recordset.ts';
-import { expiryOf, retentionDaysOf } from '../retention/expiry.ts';
-import { partitionDayOf } from './record-columns.ts';
+import { addDays, utcDay } from '../../platform/time/clock.ts';
+import { RETENTION_DAYS_DEFAULT, retentionDaysOf } from '../retention/expiry.ts';
+import { KEPT_DAY } from './record-columns.ts';
 
 /** The columns by which a caller's recordset carries a new record's own values; see {@link newRecordValues}. */
 export const NEW_RECORD_COLUMNS = {
@@ -19,8 +20,9 @@ export function newRecordValues(call: Call, recordId: string) {
   const days = retentionDaysOf(call.context, 'storage_records');
   return {
     record_id: recordId,
-    partition_day: partitionDayOf(days, call.now),
-    record_expires_at: expiryOf(call.context, 'storage_records', call.now),
+    // Days leave whole. A record that is kept for another time than the platform's lies apart.
+    partition_day: days === RETENTION_DAYS_DEFAULT ? utcDay(call.now) : KEPT_DAY,
+    record_expires_at: addDays(call.now, days),
     azure_region: call.services.settings.AZURE_REGION,
     resource_group: call.services.settings.AZURE_RESOURCE_GROUP,
     subscription_id: call.services.settings.AZURE_SUBSCRIPTION_ID ?? null,

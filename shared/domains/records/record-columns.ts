@@ -1,4 +1,3 @@
-import { RETENTION_DAYS_DEFAULT } from '../retention/expiry.ts';
 import { instantOfId } from '../../platform/ids/ids.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 
@@ -9,11 +8,6 @@ export const RECORD_COLUMNS = `id, tenant_id, detector, model_version, mapped_da
 
 /** The partition of records that do not leave with their day's. */
 export const KEPT_DAY = '9999-12-31';
-
-/** The partition that a record of now belongs to: its day's, unless it is kept for other than the platform's time. */
-export function partitionDayOf(retentionDays: number, createdAt: Date): string {
-  return retentionDays === RETENTION_DAYS_DEFAULT ? utcDay(createdAt) : KEPT_DAY;
-}
 
 /**
  * The partitions in which a record can lie: its day's, by the instant in its id, and that of kept rows. Undefined for an

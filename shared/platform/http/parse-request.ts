@@ -135,9 +135,13 @@ function parseJson(bytes: Buffer): unknown {
 export function parseParts(
   endpoint: Pick<Endpoint, 'params' | 'query' | 'body' | 'rawBody'>,
   given: GivenParts,
-): { params: unknown; query: unknown; body: unknown } {
+): { params: Readonly<Record<string, unknown>> | undefined; query: unknown; body: unknown } {
   const faults: Fault[] = [];
-  const parse = (schema: z.ZodType | undefined, value: unknown, root: string): unknown => {
+  const parse = <S extends z.ZodType>(
+    schema: S | undefined,
+    value: unknown,
+    root: string,
+  ): z.output<S> | undefined => {
     if (schema === undefined) return undefined;
     const parsed = schema.safeParse(value, PARSING);
     if (parsed.success) return parsed.data;

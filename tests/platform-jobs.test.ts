@@ -44,6 +44,18 @@ describe('the list of jobs', () => {
   });
 });
 
+describe('the list of a job’s runs', () => {
+  it('goes on by its own cursor, not by that of another job', async () => {
+    for (let n = 0; n < 2; n++) expect((await start('blobs-tier')).status).toBe(200);
+    const list = (job: string, query: string) =>
+      app.request('GET', `/api/v1/platform/jobs/${job}/runs?limit=1${query}`, { key: operator });
+    const page = await list('blobs-tier', '');
+    const cursor = /[?&](cursor=[^&>]+)/.exec(page.headers.get('link') ?? '')?.[1] ?? '';
+    expect((await list('blobs-tier', `&${cursor}`)).body.items).toHaveLength(1);
+    expect((await list('outbox-relay', `&${cursor}`)).status).toBe(400);
+  });
+});
+
 describe('a run by the operator’s hand', () => {
   it('is refused while another is under way, which goes on, and the ledger has both', async () => {
     let release = (): void => undefined;

@@ -188,6 +188,32 @@ describe('a row that tenants do not see', () => {
   });
 });
 
+describe('a cursor of a list below a parent', () => {
+  it('goes on below that parent, however its id is spelled, and below no other', async () => {
+    const [first, second] = [await makeVoyage(), await makeVoyage()];
+    for (const voyage of [first, second]) for (let n = 0; n < 3; n++) await makeLeg(voyage);
+    const page = await call('GET', `${first}/legs?limit=1`);
+    const next = /cursor=([^&>]+)/.exec(page.headers.get('link') ?? '')?.[1] ?? '';
+    const goOn = (voyage: string) => call('GET', `${voyage}/legs?limit=1&cursor=${next}`);
+    const inUpperCase = `${first.slice(0, first.lastIndexOf('/'))}/${lastOf(first).toUpperCase()}`;
+    const [here, spelled, elsewhere] = [await goOn(first), await goOn(inUpperCase), await goOn(second)];
+    expect([here.status, spelled.status]).toEqual([200, 200]);
+    expect(idsOf(spelled, 'leg_id')).toEqual(idsOf(here, 'leg_id'));
+    expect([elsewhere.status, elsewhere.body.errors]).toEqual([
+      400,
+      [{ pointer: 'query/cursor', detail: 'is not a cursor of this list with these filters' }],
+    ]);
+    // Also where the parent has an id that a client chose, and the grandparent is another.
+    const leg = await makeLeg(first);
+    for (let n = 0; n < 2; n++) await makeNote(leg);
+    const notes = await call('GET', `${leg}/notes?limit=1`);
+    const onNotes = /cursor=([^&>]+)/.exec(notes.headers.get('link') ?? '')?.[1] ?? '';
+    const other = await makeLeg(first);
+    expect((await call('GET', `${leg}/notes?limit=1&cursor=${onNotes}`)).status).toBe(200);
+    expect((await call('GET', `${other}/notes?limit=1&cursor=${onNotes}`)).status).toBe(400);
+  });
+});
+
 describe('a list by a time of its own', () => {
   it('goes page by page in the order of that time, over equal times too, whenever rows were made', async () => {
     const leg = await makeLeg(await makeVoyage());

@@ -33,6 +33,7 @@ export async function makeCall(services: Services, given: CallGiven): Promise<Ca
     context,
     now: given.now ?? services.clock.now(),
     route: given.route,
+    params: {},
     idempotency:
       given.key === undefined ? null : { key: given.key, fingerprint: fingerprintOf(given.asked ?? null) },
     origin: { traceId: newId().replaceAll('-', ''), ip: null, userAgent: null },

@@ -53,7 +53,7 @@ export async function listJobRuns(
   url: string,
 ): Promise<Reply<200, Page<RunSummary>>> {
   const job = jobOf(timers, name);
-  const scope = cursorScope(call, { ...query, job: job.name });
+  const scope = cursorScope(call, query);
   const page = readPage(scope, query);
   const list = {
     table: 'retention_runs',

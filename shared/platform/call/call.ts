@@ -36,6 +36,8 @@ export interface Call {
   readonly now: Date;
   /** The endpoint's name: the scope of idempotency keys. */
   readonly route: string;
+  /** What its path names, parsed: a list's cursor goes on below the same parent alone. */
+  readonly params: Readonly<Record<string, unknown>>;
   readonly idempotency: IdempotencyClaim | null;
   readonly origin: Origin;
 }

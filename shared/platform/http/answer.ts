@@ -141,6 +141,7 @@ export async function answer(
       context,
       now,
       route: endpoint.name,
+      params: {},
       idempotency: null,
       origin: originOf(request, trace),
     };
@@ -160,11 +161,12 @@ export async function answer(
       ifMatch: request.headers.get('if-match'),
       ifNoneMatch: request.headers.get('if-none-match'),
     };
+    const { params = {}, body: understood } = parsed;
     const idempotency =
       key === undefined
         ? null
-        : { key, fingerprint: fingerprintOf([endpoint.name, parsed.params ?? {}, comparable(parsed.body)]) };
-    return writeReply(request, await endpoint.run({ ...call, idempotency }, input), extra);
+        : { key, fingerprint: fingerprintOf([endpoint.name, params, comparable(understood)]) };
+    return writeReply(request, await endpoint.run({ ...call, params, idempotency }, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);

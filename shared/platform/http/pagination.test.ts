@@ -8,6 +8,7 @@ const scope: CursorScope = {
   key: 'a key of the service',
   tenantId: 'acme',
   route: 'things-list',
+  params: { box_id: 'a' },
   query: { limit: 50, sort: '-created_at', detector: 'x' },
 };
 
@@ -63,6 +64,8 @@ describe('a cursor', () => {
   test.each<[string, Partial<CursorScope>]>([
     ['another tenant', { tenantId: 'globex' }],
     ['another route', { route: 'others-list' }],
+    ['another parent', { params: { box_id: 'b' } }],
+    ['no parent', { params: {} }],
     ['another filter', { query: { ...scope.query, detector: 'y' } }],
     ['one filter less', { query: { limit: 50, sort: '-created_at' } }],
     ['another order', { query: { ...scope.query, sort: 'created_at' } }],

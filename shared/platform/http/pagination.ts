@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { PageRequest, Position } from '../db/keyset.ts';
 import type { Call } from '../call/call.ts';
+import { canonicalJson } from '../json/canonical-json.ts';
 import { Problem } from '../call/problem.ts';
 import { Written, type Reply } from '../call/reply.ts';
 
@@ -33,17 +34,16 @@ export interface CursorScope {
   readonly key: string;
   readonly tenantId: string;
   readonly route: string;
+  /** What the list's path names: its parents. */
+  readonly params: Readonly<Record<string, unknown>>;
   /** The query, without `cursor` and `limit`: a cursor does not move to other filters. */
   readonly query: Readonly<Record<string, unknown>>;
 }
 
 function signature(scope: CursorScope, payload: string): Buffer {
   const { limit: _limit, cursor: _cursor, ...filters } = scope.query;
-  const filterText = JSON.stringify(
-    Object.entries(filters).sort(([left], [right]) => left.localeCompare(right)),
-  );
   return createHmac('sha256', scope.key)
-    .update(JSON.stringify(['cursor', scope.tenantId, scope.route, filterText, payload]))
+    .update(canonicalJson(['cursor', scope.tenantId, scope.route, scope.params, filters, payload]))
     .digest()
     .subarray(0, 16);
 }
@@ -172,6 +172,7 @@ export function cursorScope(call: Call, query: Readonly<Record<string, unknown>>
     key: call.services.settings.API_KEY_PEPPER,
     tenantId: call.principal.tenantId,
     route: call.route,
+    params: call.params,
     query,
   };
 }

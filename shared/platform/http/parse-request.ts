@@ -1,5 +1,5 @@
 import { faultsOf, PARSING } from '../call/faults.ts';
-import { pointerPart } from '../json/pointer.ts';
+import { findUnstorable, PROTO, PROTO_FAULT } from '../json/unstorable.ts';
 import { isAscii } from 'node:buffer';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -8,9 +8,6 @@ import { z } from 'zod';
 import type { Endpoint } from './endpoint.ts';
 import type { GivenParts } from '../call/named-tenants.ts';
 import { Problem, type Fault } from '../call/problem.ts';
-
-/** Deeper than any contract; what is deeper is an attack on recursive code. */
-const DEPTH_MAX = 40;
 
 function invalid(errors: readonly Fault[], detail?: string): Problem {
   return new Problem('INVALID_REQUEST', detail === undefined ? { errors } : { errors, detail });
@@ -125,46 +122,10 @@ function parseJson(bytes: Buffer): unknown {
   } catch {
     throw invalid([{ pointer: '', detail: 'is not JSON' }], 'The body is not JSON.');
   }
-  // Only an escape can bring in what PostgreSQL's text cannot hold, so ordinary bodies skip the walk.
-  const suspicious = /\\u(0000|[dD][89a-fA-F])/.test(text);
-  const fault = findUnstorable(value, suspicious, 0);
+  // Only an escape can bring in what PostgreSQL's text cannot hold, so those of ordinary bodies are not looked at.
+  const fault = findUnstorable(value, { texts: /\\u(0000|[dD][89a-fA-F])/.test(text) });
   if (fault !== undefined) throw invalid([fault]);
   return value;
-}
-
-/**
- * The one name that an object cannot have as others: an assignment to it sets the object's prototype, so that it is lost
- * somewhere on the way. Refused, since what is lost is not said.
- */
-const PROTO = '__proto__';
-const PROTO_FAULT = 'is not a name that can be kept';
-
-function findUnstorable(value: unknown, checkStrings: boolean, depth: number): Fault | undefined {
-  if (typeof value === 'string') {
-    return checkStrings && (value.includes('\0') || !isWellFormed(value))
-      ? { pointer: '', detail: 'holds a NUL or half a surrogate pair' }
-      : undefined;
-  }
-  // `1e999` is JSON, and reads as Infinity, which is not.
-  if (typeof value === 'number')
-    return Number.isFinite(value) ? undefined : { pointer: '', detail: 'is beyond the range of a number' };
-  if (typeof value !== 'object' || value === null) return undefined;
-  if (depth >= DEPTH_MAX) return { pointer: '', detail: `is nested deeper than ${DEPTH_MAX} levels` };
-  for (const [key, member] of Object.entries(value)) {
-    if (key === PROTO) return { pointer: `/${key}`, detail: PROTO_FAULT };
-    if (checkStrings) {
-      const fault = findUnstorable(key, true, depth);
-      if (fault !== undefined)
-        return { ...fault, detail: 'has a name that holds a NUL or half a surrogate pair' };
-    }
-    const fault = findUnstorable(member, checkStrings, depth + 1);
-    if (fault !== undefined) return { ...fault, pointer: `/${pointerPart(key)}${fault.pointer}` };
-  }
-  return undefined;
-}
-
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
 }
 
 /**
@@ -174,9 +135,13 @@ function isWellFormed(text: string): boolean {
 export function parseParts(
   endpoint: Pick<Endpoint, 'params' | 'query' | 'body' | 'rawBody'>,
   given: GivenParts,
-): { params: unknown; query: unknown; body: unknown } {
+): { params: Readonly<Record<string, unknown>> | undefined; query: unknown; body: unknown } {
   const faults: Fault[] = [];
-  const parse = (schema: z.ZodType | undefined, value: unknown, root: string): unknown => {
+  const parse = <S extends z.ZodType>(
+    schema: S | undefined,
+    value: unknown,
+    root: string,
+  ): z.output<S> | undefined => {
     if (schema === undefined) return undefined;
     const parsed = schema.safeParse(value, PARSING);
     if (parsed.success) return parsed.data;

@@ -49,7 +49,7 @@ describe('findUnstorable', () => {
     ['{"a":"\\ud800"}', '/a', 'holds a NUL or half a surrogate pair'],
     ['{"a":{"b\\u0000":1}}', '/a', 'has a name that holds a NUL or half a surrogate pair'],
     ['[1e999]', '/0', 'is beyond the range of a number'],
-    ['{"a":{"__proto__":{}}}', '/a/__proto__', 'is a name that is not allowed'],
+    ['{"a":{"__proto__":{}}}', '/a/__proto__', 'is not a name that can be kept'],
   ])('refuses %s', (json, pointer, detail) => {
     expect(findUnstorable(JSON.parse(json))).toEqual({ pointer, detail });
   });
@@ -57,6 +57,14 @@ describe('findUnstorable', () => {
   it('refuses nesting deeper than 40 levels, and takes 40', () => {
     expect(findUnstorable(deep(40))).toBeUndefined();
     expect(findUnstorable(deep(41))?.detail).toBe('is nested deeper than 40 levels');
+  });
+
+  it('looks at no text where it is told that none can be at fault, and at everything else', () => {
+    const free = (json: string) => findUnstorable(JSON.parse(json), { texts: false });
+    expect(free('{"a":["x\\u0000","\\ud800"],"b\\u0000":1}')).toBeUndefined();
+    expect(free('{"a":[1e999]}')).toEqual({ pointer: '/a/0', detail: 'is beyond the range of a number' });
+    expect(free('{"__proto__":1}')?.pointer).toBe('/__proto__');
+    expect(findUnstorable(deep(41), { texts: false })).toBeDefined();
   });
 
   it('takes everything that JSON and PostgreSQL both hold', () => {

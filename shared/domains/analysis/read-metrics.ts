@@ -79,7 +79,8 @@ async function readBuckets(
     read: async (step) => {
       const { text, parameters } = bucketStatement(conditionsOf(call, query), bucket, step);
       const rows = await call.tenant.statement<MetricBucket>(text, parameters);
-      return aggregate === undefined ? rows : rows.map((row) => ({ ...row, value: row[aggregate] }));
+      if (aggregate === undefined) return rows;
+      return rows.map((row): MetricBucket => ({ ...row, value: row[aggregate] }));
     },
     positionOf: (row) => ({ at: row.bucket_start, id: bucket }),
   });

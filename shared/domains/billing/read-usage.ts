@@ -7,8 +7,10 @@ import { liveSql } from './subscriptions.ts';
 import { calendarMonth } from './periods.ts';
 import type { UsageReport } from './schemas.ts';
 
+type ReportedItem = UsageReport['items'][number];
+
 /** A type's usage as it is read; what remains is computed. */
-type UsageItem = Omit<UsageReport['items'][number], 'remaining'>;
+type UsageItem = Omit<ReportedItem, 'remaining'>;
 
 /** The calling tenant's usage in the running period, by type, with what its plan allows. */
 export async function readUsage(call: Call): Promise<Reply<200, UsageReport>> {
@@ -23,7 +25,7 @@ export async function readUsage(call: Call): Promise<Reply<200, UsageReport>> {
   return ok({
     plan_id: call.context.planId,
     items: items
-      .map((item) => ({
+      .map((item): ReportedItem => ({
         usage_type: item.usage_type,
         used: item.used,
         limit: item.limit,
@@ -78,7 +80,7 @@ async function readMetered(transaction: TenantTransaction, call: Call): Promise<
   // By their own names alone: a type may be called `constructor`.
   const limits = new Map(hasQuota(call) ? [] : Object.entries(period.limits));
   const types = new Set([...limits.keys(), ...amounts.keys()]);
-  return [...types].map((usageType) => ({
+  return [...types].map((usageType): UsageItem => ({
     usage_type: usageType,
     used: amounts.get(usageType) ?? 0,
     limit: limits.get(usageType) ?? null,

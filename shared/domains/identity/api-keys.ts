@@ -110,7 +110,7 @@ export async function rotateApiKey(
         [call.tenant.tenantId, keyId, row.key_id, end, call.now],
       );
       const replaces = { key_id: keyId, expires_at: end.toISOString() };
-      const shown = { ...presentKey(row, call.now), replaces };
+      const shown: Omit<ApiKeyRotated, 'api_key'> = { ...presentKey(row, call.now), replaces };
       return {
         ...shownOnce(row, (api_key): ApiKeyRotated => ({ ...shown, api_key }), credential),
         audit: {

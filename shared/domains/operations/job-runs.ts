@@ -34,7 +34,7 @@ export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Pro
   );
   const lastRuns = new Map(rows.map(({ running, ...run }) => [run.job, { running, run }]));
   return ok({
-    items: jobs.map(({ job, schedule }) => {
+    items: jobs.map(({ job, schedule }): JobsList['items'][number] => {
       const last = lastRuns.get(job.name);
       return { job: job.name, schedule, running: last?.running ?? false, last_run: last?.run ?? null };
     }),

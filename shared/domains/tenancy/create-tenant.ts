@@ -137,7 +137,10 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply<2
       call.now,
     );
     const location = `/api/v1/platform/tenants/${body.tenant_id}`;
-    const answer = { ...added, owner_key: presentKey(row, call.now) };
+    const answer: Omit<TenantCreated, 'owner_api_key'> = {
+      ...added,
+      owner_key: presentKey(row, call.now),
+    };
     const audit = {
       action: 'tenant.created',
       resource_type: 'tenant',

@@ -59,12 +59,16 @@ export interface PublicInput<Params, Query, Body> {
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 /**
- * What the handler of a route may reply: one of the documented statuses, each with the body of its own schema. That is the
- * schema's output, not its input: nothing parses an answer, so a field with a default has to be there already, and it is the
- * output that the API's document tells of.
+ * What the handler of a route may reply: one of the documented statuses, each with the body of its own schema.
+ * `{ 200: { schema: mapping } }` allows a `Reply<200, Mapping>`, and 304 as any route does.
+ *
+ * The body is the schema's output, not its input: nothing parses an answer, so a field with a default has to be there
+ * already, and it is the output that the API's document tells of.
  */
-export type ReplyOf<R extends Responses> =
-  NotModified | { [Status in keyof R & number]: Reply<Status, BodyOf<R[Status]>> }[keyof R & number];
+export type ReplyOf<Documented extends Responses> =
+  NotModified | OneOf<{ [Status in keyof Documented & number]: Reply<Status, BodyOf<Documented[Status]>> }>;
+
+type OneOf<Members> = Members[keyof Members];
 
 type BodyOf<Definition> = Definition extends { readonly schema: z.ZodType }
   ? z.output<Definition['schema']>
@@ -73,10 +77,10 @@ type BodyOf<Definition> = Definition extends { readonly schema: z.ZodType }
     : undefined;
 
 /** The parts of a definition that its handler's types are taken from, but for the body. */
-interface Parts<Params extends ObjectSchema, Query extends ObjectSchema, R extends Responses> {
+interface Parts<Params extends ObjectSchema, Query extends ObjectSchema, Documented extends Responses> {
   readonly params?: Params;
   readonly query?: Query;
-  readonly responses: R;
+  readonly responses: Documented;
   /** Bytes of the body; {@link BODY_LIMIT_DEFAULT} unless said otherwise. */
   readonly bodyLimit?: number;
 }
@@ -101,28 +105,28 @@ type Handled<Body extends BodySchema, RunOnJson, RunOnBytes> =
       readonly run: RunOnBytes;
     };
 
-type Run<Params, Query, Body, R extends Responses> = (
+type Run<Params, Query, Body, Documented extends Responses> = (
   call: Call,
   input: Input<Parsed<Params>, Parsed<Query>, Body>,
-) => Promise<ReplyOf<R>>;
+) => Promise<ReplyOf<Documented>>;
 
 /** One definition of a route: registration, validation, permission, OpenAPI and handler all come from it. */
 export type EndpointDefinition<
   Params extends ObjectSchema,
   Query extends ObjectSchema,
   Body extends BodySchema,
-  R extends Responses,
+  Documented extends Responses,
 > = Described &
-  Parts<Params, Query, R> &
-  Handled<Body, Run<Params, Query, Parsed<Body>, R>, Run<Params, Query, Buffer, R>> & {
+  Parts<Params, Query, Documented> &
+  Handled<Body, Run<Params, Query, Parsed<Body>, Documented>, Run<Params, Query, Buffer, Documented>> & {
     readonly permission: Permission;
     /** True where a tenant whose subscription lapsed may still write: keys, holds, settings. */
     readonly openToSuspended?: boolean;
   };
 
-type PublicRun<Params, Query, Body, R extends Responses> = (
+type PublicRun<Params, Query, Body, Documented extends Responses> = (
   input: PublicInput<Parsed<Params>, Parsed<Query>, Body>,
-) => Promise<ReplyOf<R>>;
+) => Promise<ReplyOf<Documented>>;
 
 /**
  * A route without a caller: health, the API's own documents, a webhook that proves itself by a signature. What it needs of
@@ -132,10 +136,14 @@ export type PublicEndpointDefinition<
   Params extends ObjectSchema,
   Query extends ObjectSchema,
   Body extends BodySchema,
-  R extends Responses,
+  Documented extends Responses,
 > = Described &
-  Parts<Params, Query, R> &
-  Handled<Body, PublicRun<Params, Query, Parsed<Body>, R>, PublicRun<Params, Query, Buffer, R>>;
+  Parts<Params, Query, Documented> &
+  Handled<
+    Body,
+    PublicRun<Params, Query, Parsed<Body>, Documented>,
+    PublicRun<Params, Query, Buffer, Documented>
+  >;
 
 /** An endpoint with its schemas' types forgotten: what the wrapper and OpenAPI work from. */
 interface Erased extends Described {
@@ -171,11 +179,11 @@ const RAW_BODY_TYPE = 'application/octet-stream';
 
 /** Declares a route that needs a credential. */
 export function endpoint<
-  R extends Responses,
+  Documented extends Responses,
   Params extends ObjectSchema = undefined,
   Query extends ObjectSchema = undefined,
   Body extends BodySchema = undefined,
->(definition: EndpointDefinition<Params, Query, Body, R>): GuardedEndpoint {
+>(definition: EndpointDefinition<Params, Query, Body, Documented>): GuardedEndpoint {
   return {
     ...definition,
     ...erased(definition),
@@ -187,11 +195,11 @@ export function endpoint<
 
 /** Declares a route that anyone may call. */
 export function publicEndpoint<
-  R extends Responses,
+  Documented extends Responses,
   Params extends ObjectSchema = undefined,
   Query extends ObjectSchema = undefined,
   Body extends BodySchema = undefined,
->(definition: PublicEndpointDefinition<Params, Query, Body, R>): PublicEndpoint {
+>(definition: PublicEndpointDefinition<Params, Query, Body, Documented>): PublicEndpoint {
   return {
     ...definition,
     ...erased(definition),

@@ -116,8 +116,9 @@ function drive(run: Run, lane: number): Promise<void> {
     let sentAt = 0;
     let connection: LoadConnection;
     const send = (): void => {
-      // With a rate, the wait of a request that is late counts: it was due, and somebody waited for it.
-      sentAt = gapMs === 0 ? performance.now() : dueAt;
+      const now = performance.now();
+      // With a rate, the wait of a request that is late counts: it was due, and somebody waited for it. A timer may be early.
+      sentAt = gapMs === 0 ? now : Math.min(now, dueAt);
       connection.send(next());
     };
     const onAnswer = (status: number): void => {

@@ -28,7 +28,7 @@ export const loadOrder = z.object({
 export type LoadOrder = z.output<typeof loadOrder>;
 
 /** What a run came to. Answers are counted when they are complete; those of another status than 2xx make it worthless. */
-export const loadResult = z.object({
+const loadResult = z.object({
   answers: z.int(),
   seconds: z.number(),
   perSecond: z.number(),

@@ -97,7 +97,7 @@ export function listSection(code: number, items: readonly Typed[]): Buffer {
 const UNDECODED_FORMAT = 0x7fff_0001;
 
 /** The message format of a Service Bus batch: each data section of the body is one encoded message. */
-export const BATCH_FORMAT = 0x8001_3700;
+const BATCH_FORMAT = 0x8001_3700;
 
 /**
  * Makes rhea hand over every message on the session as bytes. By default it decodes messages of the standard format.

@@ -281,7 +281,7 @@ async function startWithSettings(
  * core API as from Azure's Node worker, so the same registrations, conversions and handlers run as in Azure.
  *
  * Rejects when host.json or a registration is invalid, when a connection is not set, or with the error that the app throws
- * while it loads. Nothing is left running then.
+ * while it loads. Then nothing is left running.
  */
 export async function startFunctionsHost(options: FunctionsHostOptions): Promise<FunctionsHost> {
   const { port, undo } = prepareSettings(options);

@@ -40,7 +40,7 @@ export function applySettings(values: Record<string, string>, override: boolean)
 }
 
 /** An app setting by name; names ignore case, as in Azure. */
-export function readSetting(name: string): string | undefined {
+function readSetting(name: string): string | undefined {
   const exact = process.env[name];
   if (exact !== undefined) return exact;
   const wanted = name.toLowerCase();

@@ -6,7 +6,7 @@ import { z } from 'zod';
 const tenantKeys = z.object({ writer: z.string(), reader: z.string(), owner: z.string() });
 
 /** The API keys that the seed returns. Their text is stored nowhere else. */
-export const seedResultSchema = z.object({
+const seedResultSchema = z.object({
   tenants: z.object({ acme: tenantKeys, globex: tenantKeys }),
   operator: z.string(),
 });

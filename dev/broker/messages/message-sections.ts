@@ -26,7 +26,7 @@ const SMALL_ULONG = 0x53;
 const ULONG = 0x80;
 
 /** The offset after the value that begins at `offset`. The high half of an AMQP type code tells how long a value is. */
-export function skipValue(bytes: Buffer, offset: number): number {
+function skipValue(bytes: Buffer, offset: number): number {
   const code = bytes.readUInt8(offset);
   const body = offset + 1;
   if (code === DESCRIBED) return skipValue(bytes, skipValue(bytes, body));

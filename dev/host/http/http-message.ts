@@ -56,7 +56,7 @@ function escapeData(text: string): string {
 }
 
 /** A cookie as ASP.NET writes it. Without a path it is valid for the whole site. */
-export function formatCookie(cookie: RpcHttpCookie): string {
+function formatCookie(cookie: RpcHttpCookie): string {
   const parts = [`${escapeData(cookie.name ?? '')}=${escapeData(cookie.value ?? '')}`];
   const seconds = cookie.expires?.value?.seconds;
   if (seconds !== undefined && seconds !== null)

@@ -11,44 +11,44 @@ import { ProcessorMeter } from './processor-time.ts';
 
 let folder: string | undefined;
 
-/** A folder of this run's own, for data and builds; deleted when the process ends. */
+/** This run's folder for data and builds; deleted when the process ends. */
 export function benchFolder(): string {
   if (folder !== undefined) return folder;
   const made = mkdtempSync(path.join(tmpdir(), 'comply-bench-'));
-  chmodSync(made, 0o755); // PostgreSQL, which is never root, has to reach its data
+  chmodSync(made, 0o755); // PostgreSQL never runs as root, and must reach its data
   process.on('exit', () => rmSync(made, { recursive: true, force: true }));
   folder = made;
   return made;
 }
 
-/** A load test's key must not meet its own limit; the limiter works as ever, on larger numbers. */
+/** So high that a load test's key does not reach it. The limiter still counts as usual. */
 const RATE_LIMIT = 1_000_000_000;
-/** The first port that is tried for a functions host. */
+/** The first port tried for a functions host. */
 const PORT = 17_071;
 const DRAIN_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
 
-/** What runs in the host of a bench, besides its HTTP functions. */
+/** The functions that run in the hosts of a benchmark. HTTP functions always run. */
 export type HostRole = 'http alone' | 'everything' | 'queues alone';
 
-/** A superuser's connections, for arranging and looking. */
+/** A superuser's connections, to prepare data and to read it. */
 export type AdminSql = postgres.Sql;
 
-/** A stack with what benches do on it. */
+/** A running stack, and what benchmarks do with it. */
 export interface BenchStack {
   readonly stack: Stack;
-  /** Its functions hosts, `stack.host` the first of them. */
+  /** Its functions hosts. The first is `stack.host`. */
   readonly hosts: readonly Stack['host'][];
-  /** Of the hosts. */
+  /** The hosts' ports. */
   readonly ports: number[];
   readonly core: AdminSql;
   readonly billing: AdminSql;
   readonly analytics: AdminSql;
-  /** Prepares the server for a round: what earlier ones left to write is written, and no one's outbox is in the way. */
+  /** Prepares the server for a round: empties the outbox and runs a checkpoint, so that earlier rounds leave no work. */
   settle(): Promise<void>;
   /** Rows of the outbox. */
   outboxRows(): Promise<number>;
-  /** Waits until the publisher has sent what it holds: the outbox no longer shrinks. Answers what is left. */
+  /** Waits until the publisher has sent its events, so that the outbox no longer shrinks. Returns the remaining rows. */
   drainOutbox(): Promise<number>;
   meter(more?: Readonly<Record<string, number | undefined>>): ProcessorMeter;
   stop(): Promise<void>;
@@ -56,15 +56,15 @@ export interface BenchStack {
 
 let built: Promise<string> | undefined;
 
-/** The app that is measured, built once in a run: a folder of its own, so that no later build changes it. */
+/** The measured app, built once per run. It has its own folder, so that no later build changes it. */
 export function builtApp(): Promise<string> {
   built ??= buildApp(path.join(benchFolder(), 'app'));
   return built;
 }
 
 /**
- * The functions that Azure runs on instances of their own under Flex Consumption, which scales HTTP functions together and
- * each queue and timer function apart: a request's instance does not pay for them.
+ * Settings that disable the functions of other instances. Azure's Flex Consumption runs all HTTP functions on shared
+ * instances, and each queue and timer function on its own: an instance with requests does not run them.
  */
 function disabledFunctions(role: HostRole, registered: readonly string[]): Record<string, string> {
   const isQueue = (name: string): boolean => name.endsWith('-consume');
@@ -75,21 +75,21 @@ function disabledFunctions(role: HostRole, registered: readonly string[]): Recor
   return Object.fromEntries(disabled.map((name) => [`AzureWebJobs.${name}.Disabled`, 'true']));
 }
 
-/** The queue and timer functions, by their files' names, as they register themselves. */
+/** The registered names of the queue and timer functions, made from their files' names. */
 function backgroundFunctions(): string[] {
   const names = (kind: string): string[] =>
     readdirSync(new URL(`../functions/${kind}`, import.meta.url)).map((file) => path.basename(file, '.ts'));
   return [...names('queue').map((queue) => `${queue}-consume`), ...names('timer')];
 }
 
-/** What a bench's stack has besides. */
+/** Options of {@link startBenchStack}. */
 export interface BenchStackOptions {
   readonly settings?: Readonly<Record<string, string>>;
-  /** Functions hosts, one unless said: Azure starts more of them as a queue grows. */
+  /** The number of functions hosts, because Azure starts more of them as a queue grows. Default 1. */
   readonly instances?: number;
 }
 
-/** Starts a stack on fresh data: durable, as `npm start` is, and with a Redis. */
+/** Starts a stack on fresh data: durable like `npm start`, with Redis. */
 export async function startBenchStack(
   role: HostRole,
   { settings = {}, instances = 1 }: BenchStackOptions = {},
@@ -122,7 +122,7 @@ export async function startBenchStack(
   const billing = open(stack.adminUrls.billing);
   const analytics = open(stack.adminUrls.analytics);
   const stop = async (): Promise<void> => {
-    // Within a time: where a bench failed, a COPY may be half-way.
+    // With a timeout: a COPY may still be running when a benchmark failed.
     await Promise.all([core, billing, analytics].map((sql) => sql.end({ timeout: 5 })));
     await Promise.all(hosts.slice(1).map((host) => host.stop()));
     await stack.stop();

@@ -1,23 +1,23 @@
 import type { Figure } from './figures.ts';
 
-/** How long and how large to measure. */
+/** How long to measure, and with how many rows. */
 export interface Sizes {
   /** Pairs of baseline and candidate. */
   readonly rounds: number;
   readonly secondsEach: number;
-  /** Rows of the benches that fill tables; those that the targets name unless made smaller for a try. */
+  /** Rows in benchmarks that fill tables. The targets are for the default number. */
   readonly rows: number;
   /** Minutes of the soak. */
   readonly soakMinutes: number;
-  /** Where CPU profiles of the host go; none are made unless said. */
+  /** The folder for CPU profiles of the host; undefined for none. */
   readonly profileFolder: string | undefined;
 }
 
-/** One bench: it starts what it needs, and leaves nothing behind. */
+/** A benchmark. It starts everything that it needs, and stops it at the end. */
 export interface Bench {
   readonly name: string;
   readonly what: string;
-  /** False for one that runs only where it is asked for by name. */
+  /** False for a benchmark that runs only when it is named. */
   readonly byDefault: boolean;
   run(sizes: Sizes, say: (line: string) => void): Promise<readonly Figure[]>;
 }

@@ -11,7 +11,7 @@ import { benchFolder, builtApp, startBenchStack, type BenchStack } from './bench
 import { interleave, makeFigure } from './figures.ts';
 import { mappingBody } from './mapping-body.ts';
 
-/** Starts of each side in a round of the run: a single one tells little. */
+/** Starts of each app in a round. A single one would tell little. */
 const STARTS_A_ROUND = 5;
 
 const startSchema = z.object({
@@ -27,7 +27,7 @@ const run = promisify(execFile);
 const HELLO = fileURLToPath(new URL('cold-start/hello.ts', import.meta.url));
 const LOADER = fileURLToPath(new URL('cold-start/load.mjs', import.meta.url));
 
-/** What the loader calls: a function by its name, with a request. */
+/** The function that the loader calls, and its request. */
 interface FirstCall {
   readonly name: string;
   readonly request: object;
@@ -45,19 +45,19 @@ async function start(
   return startSchema.parse(JSON.parse(stdout));
 }
 
-/** A read of a record that is there, as the key of a tenant's reader. */
+/** A read of an existing record with a tenant's reader key. */
 async function prepareRead({ stack, core }: BenchStack): Promise<FirstCall> {
   const { acme } = stack.keys.tenants;
   const body: unknown = JSON.parse(mappingBody());
   const answer = await openApiClient(stack.baseUrl, acme.writer).send('POST', '/api/v1/mappings', body);
   const [row] = await core<{ id: string }[]>`select id from storage_records`;
-  if (row === undefined) throw new Error(`a mapping is ${answer.status}, and left no record`);
+  if (row === undefined) throw new Error(`POST /mappings returned ${answer.status} and stored no record`);
   const url = `http://127.0.0.1/api/v1/records/${row.id}`;
   const headers = { authorization: `Bearer ${acme.reader}` };
   return { name: 'records-read', request: { url, headers, params: { id: row.id } } };
 }
 
-/** What an instance that has just been made costs before it can serve. */
+/** How long a new instance takes before it answers its first request. */
 export const coldStartBench: Bench = {
   name: 'cold-start',
   what: 'node from its start to the first authenticated read ÷ to the first answer of a one-function app',
@@ -78,7 +78,7 @@ export const coldStartBench: Bench = {
         starts[side].push(one);
         return one.answeredMs;
       };
-      await sides.app(); // until the files are in the page cache
+      await sides.app(); // loads the files into the page cache
       await sides.hello();
       const answered = await interleave(
         sizes.rounds * STARTS_A_ROUND,
@@ -98,7 +98,7 @@ export const coldStartBench: Bench = {
           ...figure('cold start until the first authenticated read ÷ hello-world’s first answer', answered),
           target: { bound: 'at most', value: 1.6 },
           notes: [
-            `Node.js ${process.version}, from the process's begin; GET /records/{id} with its look-ups of key and tenant`,
+            `Node.js ${process.version}, from the process's start; GET /records/{id} with its look-ups of key and tenant`,
           ],
         }),
         makeFigure({

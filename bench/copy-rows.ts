@@ -8,11 +8,11 @@ export interface CopiedTable {
   readonly table: string;
 }
 
-/** Bytes handed to the connection at once, as psql and other clients do. */
+/** Bytes written to the connection at once, as psql and other clients do. */
 const CHUNK = 64 * 1024;
 
 async function readRows({ sql, table }: CopiedTable): Promise<Buffer> {
-  // From a partitioned table COPY reads through a query alone.
+  // COPY reads from a partitioned table only through a query.
   const stream = await sql.unsafe(`copy (select * from ${table}) to stdout`).readable();
   const chunks: Buffer[] = [];
   for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(Buffer.from(chunk));
@@ -28,8 +28,8 @@ async function writeRows({ sql, table }: CopiedTable, rows: Buffer): Promise<voi
 }
 
 /**
- * Takes the rows out of the tables and measures how long COPY takes to put the same ones back, one table after the
- * other. Answers seconds.
+ * Removes the rows from the tables and measures how long COPY takes to write the same rows again, one table after the
+ * other. Returns seconds.
  */
 export async function timeCopy(tables: readonly CopiedTable[]): Promise<number> {
   let seconds = 0;

@@ -20,25 +20,25 @@ import { undisturbed } from './undisturbed.ts';
 import { measureFloor } from './events-floor/measure-floor.ts';
 import { makeEvent, packedMessages, type EventKind, type Packing } from './fill-queue.ts';
 
-/** Events of a round, where rows are a million: enough for some seconds, and for eight batches an instance. */
+/** A round's events as a share of the rows. Of a million rows it is enough for some seconds and eight batches an instance. */
 const EVENTS_SHARE = 0.12;
-/** Of those, the ones that are sent one a message: what a message costs is most of what they cost. */
+/** The share of those events for rounds with one event per message. They are slower, because each message costs time. */
 const ALONE_SHARE = 0.4;
-/** Messages of a trigger's batch, as host.json has it. */
+/** Messages in a trigger's batch, as in host.json. */
 const BATCH = 100;
-/** Of a round's events, those that warm the hosts up. */
+/** The share of a round's events that warms the hosts up. */
 const WARM_UP_SHARE = 0.25;
 /** A queue function runs one batch at a time on an instance; a queue that is behind gets more instances. */
 const INSTANCES = 3;
-/** Seconds of a profile, and events enough for them. */
+/** The seconds of a profile, and enough events for them. */
 const PROFILE_S = 4;
 const PROFILE_EVENTS = 120_000;
 
 interface Kind {
   readonly kind: EventKind;
-  /** Every table that an event leaves a row in, the ledger of what was consumed among them. */
+  /** Every table that gets a row for an event, also the ledger of consumed events. */
   readonly tables: readonly CopiedTable[];
-  /** The table with one row an event. */
+  /** The table with one row per event. */
   readonly counted: CopiedTable;
   consume(services: Services, messages: Parameters<typeof consumeBatch>[3]): Promise<void>;
 }
@@ -76,7 +76,7 @@ async function empty(kind: Kind): Promise<void> {
   await kind.counted.sql.unsafe('checkpoint');
 }
 
-/** Events a second through queue and trigger, to their rows. */
+/** Events a second from the queue through the trigger to their rows. */
 async function measureTriggers(
   bench: BenchStack,
   settings: Settings,
@@ -112,7 +112,7 @@ function describeCosts(meter: ProcessorMeter | undefined, events: number): strin
     .join(', ');
 }
 
-/** Events a second through the trigger's function alone: batches as the trigger hands them over, one after the other. */
+/** Events a second through only the trigger's function: the same batches as from the trigger, one after the other. */
 async function measureFunction(
   bench: BenchStack,
   services: Services,
@@ -130,14 +130,14 @@ async function measureFunction(
   const received = receivedMessages(messages.map(({ body }) => body as unknown));
   const meter = bench.meter({ 'the function': process.pid });
   const startedAt = performance.now();
-  // As the trigger's handler does.
+  // Like the trigger's handler.
   for (let from = 0; from < received.length; from += BATCH)
     await retryWithBackoff(() => kind.consume(services, received.slice(from, from + BATCH)));
   const perSecond = events / ((performance.now() - startedAt) / 1000);
   return { perSecond, costs: describeCosts(meter, events) };
 }
 
-/** What one kind of events came to, round by round. */
+/** Results for one kind of events, one value per round. */
 interface Rounds {
   readonly shared: number[];
   readonly single: number[];
@@ -146,7 +146,7 @@ interface Rounds {
   readonly copied: number[];
 }
 
-interface Measuring {
+interface EventsContext {
   readonly bench: BenchStack;
   readonly settings: Settings;
   readonly services: Services;
@@ -154,7 +154,7 @@ interface Measuring {
 }
 
 async function measureRound(
-  { bench, settings, services, say }: Measuring,
+  { bench, settings, services, say }: EventsContext,
   kind: Kind,
   events: number,
   rounds: Rounds,
@@ -212,7 +212,7 @@ function figuresOf({ kind, tables }: Kind, events: number, rounds: Rounds): Figu
       name: `${kind} events one a message ÷ COPY`,
       candidate: { name: `${kind} events, one a message`, unit: '/s', values: rounds.single },
       baseline,
-      notes: ['as from a producer that packs none'],
+      notes: ['like a producer that sends one event per message'],
     }),
     makeFigure({
       bench: 'events',
@@ -229,7 +229,7 @@ function figuresOf({ kind, tables }: Kind, events: number, rounds: Rounds): Figu
         values: rounds.alone,
       },
       baseline,
-      notes: ['what is left where broker and trigger are other machines, one batch after the other'],
+      notes: ['the rate if broker and trigger run on other machines; one batch after the other'],
     }),
   ];
 }
@@ -242,7 +242,7 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   try {
     for (const kind of kindsOf(bench)) {
       const rounds: Rounds = { shared: [], single: [], floor: [], alone: [], copied: [] };
-      await measureFunction(bench, services, kind, events); // until its code is compiled
+      await measureFunction(bench, services, kind, events); // warm-up, so that its code is compiled
       for (let round = 0; round < sizes.rounds; round += 1)
         await measureRound({ bench, settings, services, say }, kind, events, rounds);
       if (sizes.profileFolder !== undefined) {
@@ -258,7 +258,7 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   }
 }
 
-/** What metering and auditing cost on their way from the queue. */
+/** What metering and auditing cost from the queue to the database. */
 export const eventsBench: Bench = {
   name: 'events',
   what: 'audit and usage events through their triggers ÷ COPY of the same rows into the same tables',

@@ -5,10 +5,10 @@ import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { makeFigure } from './figures.ts';
 import { countExpired, dropFilled, fillRecords } from './fill-records.ts';
 
-/** Records of a few days, each day's a partition, all past their ninety days. */
+/** The records are of this many days, one partition per day, and all are past their ninety days. */
 const DAYS = 4;
 const NEWEST_DAYS_AGO = 95;
-/** Each fills four million rows. */
+/** Few rounds, because each one fills four million rows. */
 const ROUNDS_MAX = 3;
 
 const runSchema = z.looseObject({ status: z.literal('completed'), deleted: z.int() });
@@ -17,7 +17,7 @@ function fill(bench: BenchStack, rows: number): Promise<void> {
   return fillRecords(bench.core, { rows, newestDaysAgo: NEWEST_DAYS_AGO, days: DAYS });
 }
 
-/** Milliseconds of a run of the job, from the request to its answer, over as many expired rows. */
+/** Milliseconds of a run of the job over `rows` expired records, from the request to its answer. */
 async function expire(bench: BenchStack, rows: number): Promise<number> {
   await fill(bench, rows);
   const client = openApiClient(bench.stack.baseUrl, bench.stack.keys.operator);
@@ -26,12 +26,12 @@ async function expire(bench: BenchStack, rows: number): Promise<number> {
   const ms = performance.now() - startedAt;
   runSchema.parse(answer.body);
   const left = await countExpired(bench.core);
-  if (left > 0) throw new Error(`${left} expired records are still there`);
+  if (left > 0) throw new Error(`${left} expired records were not deleted`);
   await dropFilled(bench.core);
   return ms;
 }
 
-/** Milliseconds of one plain DELETE of as many rows, by the superuser, whom no policy is checked for. */
+/** Milliseconds of one plain DELETE of `rows` records by the superuser, for whom no policy is checked. */
 async function deletePlainly(bench: BenchStack, rows: number): Promise<number> {
   await fill(bench, rows);
   const startedAt = performance.now();
@@ -48,7 +48,7 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   const deleted: number[] = [];
   const expired: number[] = [];
   const twice: number[] = [];
-  await expire(bench, Math.ceil(rows / 100)); // the job's code and its statements are not new in production either
+  await expire(bench, Math.ceil(rows / 100)); // warm-up: in production the job has run before, too
   for (let round = 0; round < rounds; round += 1) {
     deleted.push(await deletePlainly(bench, rows));
     expired.push(await expire(bench, rows));
@@ -82,7 +82,7 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   ];
 }
 
-/** Whether letting go of records costs what their days cost, not what they do. */
+/** Whether expiry costs as much as the number of days, not as the number of records. */
 export const expiryBench: Bench = {
   name: 'expiry',
   what: 'the records-expire job over expired, archived records ÷ one plain DELETE of as many',

@@ -4,9 +4,9 @@ import { makeFigure, median } from './figures.ts';
 import { fillRecords } from './fill-records.ts';
 import { undisturbed } from './undisturbed.ts';
 
-/** The records of a month and a half, which none of them has outlived. */
+/** The records are of this many days, so none has expired. */
 const DAYS = 45;
-/** Rows of the pages that are walked over, and of those that are measured: the most and the usual. */
+/** Rows of a page, to find the far page fast (the maximum) and to measure (the usual number). */
 const WALK_LIMIT = 500;
 const PAGE_LIMIT = 50;
 /** The far page is this many rows before the end. */
@@ -23,7 +23,8 @@ async function readPage(bench: BenchStack, url: string): Promise<Page> {
     headers: { authorization: `Bearer ${bench.stack.keys.tenants.acme.reader}` },
   });
   const body = (await response.json()) as { items?: readonly unknown[] };
-  if (response.status !== 200 || body.items === undefined) throw new Error(`a page is ${response.status}`);
+  if (response.status !== 200 || body.items === undefined)
+    throw new Error(`a page returned ${response.status}`);
   return {
     rows: body.items.length,
     next: /^<([^>]*)>; rel="next"$/.exec(response.headers.get('link') ?? '')?.[1],
@@ -36,7 +37,7 @@ function withLimit(url: string, limit: number): string {
   return changed.href;
 }
 
-/** Walks the whole list, page by page, and answers the address of a page near its end. */
+/** Reads the whole list, page by page, and returns the address of a page near its end. */
 async function findFarPage(bench: BenchStack, first: string, rows: number): Promise<string> {
   let url: string | undefined = withLimit(first, WALK_LIMIT);
   let far = url;
@@ -52,7 +53,7 @@ async function findFarPage(bench: BenchStack, first: string, rows: number): Prom
 }
 
 /**
- * The median times of two pages, asked for in turns: in blocks, whatever else the machine does would fall on one of them.
+ * The median times of two pages, read in turns, so that other work on the machine disturbs both equally.
  */
 async function timePages(
   bench: BenchStack,
@@ -77,8 +78,8 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
   await fillRecords(bench.core, { rows: sizes.rows, newestDaysAgo: 0, days: DAYS });
   const first = `${bench.stack.baseUrl}/api/v1/records?limit=${PAGE_LIMIT}`;
   const far = await findFarPage(bench, first, sizes.rows);
-  say(`  walked over ${sizes.rows} records in pages of ${WALK_LIMIT}`);
-  await timePages(bench, first, far); // until the host's code is compiled
+  say(`  read ${sizes.rows} records in pages of ${WALK_LIMIT}`);
+  await timePages(bench, first, far); // warm-up, so that the host's code is compiled
   const rounds: { first: number; far: number }[] = [];
   for (let round = 0; round < sizes.rounds; round += 1)
     rounds.push(await undisturbed(() => timePages(bench, first, far), say));
@@ -93,12 +94,12 @@ async function measure(bench: BenchStack, sizes: Sizes, say: (line: string) => v
     baseline: { name: 'GET /records, first page', unit: 'ms', values: rounds.map((round) => round.first) },
     target: { bound: 'at most', value: 1.2 },
     notes: [
-      `${PAGE_LIMIT} rows a page, of ${DAYS} days; asked for in turns, each value the median of ${REQUESTS_A_ROUND}`,
+      `${PAGE_LIMIT} rows a page, of ${DAYS} days; read in turns, each value the median of ${REQUESTS_A_ROUND}`,
     ],
   });
 }
 
-/** Whether a list costs the same wherever one reads it. */
+/** Whether every page of a list costs the same. */
 export const farPageBench: Bench = {
   name: 'far-page',
   what: 'latency of a page at the far end of a long list ÷ that of its first page',

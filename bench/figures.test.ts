@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { interleave, isReached, makeFigure, median, percentile, slope, spread } from './figures.ts';
 
 describe('the arithmetic of figures', () => {
-  it('takes the middle of the values, however they are ordered', () => {
+  it('takes the middle of the values in any order', () => {
     expect(median([3, 1, 2])).toBe(2);
     expect(median([4, 1, 3, 2])).toBe(2.5);
     expect(median([])).toBeNaN();

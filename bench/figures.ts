@@ -1,10 +1,10 @@
-/** What a figure must reach. Ratios have no unit. */
+/** The bound that a ratio must reach. */
 export interface Target {
   readonly bound: 'at least' | 'at most';
   readonly value: number;
 }
 
-/** One side of a ratio: what was measured in each round, in the order of the rounds. */
+/** One side of a ratio: the measured value of each round, in their order. */
 export interface Side {
   readonly name: string;
   readonly unit: string;
@@ -17,19 +17,19 @@ export interface Figure {
   readonly name: string;
   readonly candidate: Side;
   readonly baseline: Side;
-  /** Of each round: the candidate's value ÷ the baseline's. */
+  /** The candidate's value ÷ the baseline's, for each round. */
   readonly ratios: readonly number[];
   /** Absent for a figure that explains another one. */
   readonly target?: Target;
   readonly notes: readonly string[];
 }
 
-/** The value in the middle; between the two in the middle where their number is even. NaN of nothing. */
+/** The median; NaN for no values. */
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }
 
-/** The value that a share (0 to 1) of all values lies below, between the two nearest ones. NaN of nothing. */
+/** The value below which a share (0 to 1) of all values is, interpolated between the two nearest; NaN for no values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   const at = (sorted.length - 1) * share;
@@ -44,7 +44,7 @@ export function spread(values: readonly number[]): readonly [number, number] {
   return [Math.min(...values), Math.max(...values)];
 }
 
-/** The slope of the straight line that fits points (x, y) best, in y's unit for each of x's; NaN of fewer than two. */
+/** The slope of the best line through points (x, y), in units of y per unit of x; NaN for fewer than two points. */
 export function slope(points: readonly (readonly [number, number])[]): number {
   const n = points.length;
   const meanX = points.reduce((sum, [x]) => sum + x, 0) / n;
@@ -55,8 +55,8 @@ export function slope(points: readonly (readonly [number, number])[]): number {
 }
 
 /**
- * Makes a figure of the values of each round.
- * @throws Error where the sides have not the same number of rounds, or none.
+ * Makes a figure from the values of each round.
+ * @throws Error when the sides have different numbers of rounds, or none.
  */
 export function makeFigure(
   parts: Omit<Figure, 'ratios' | 'notes'> & { readonly notes?: readonly string[] },
@@ -69,7 +69,7 @@ export function makeFigure(
   return { ...parts, ratios, notes: parts.notes ?? [] };
 }
 
-/** Whether a figure's median reaches its target; undefined without one. */
+/** Whether a figure's median reaches its target; undefined without a target. */
 export function isReached(figure: Figure): boolean | undefined {
   if (figure.target === undefined) return undefined;
   const { bound, value } = figure.target;
@@ -77,8 +77,8 @@ export function isReached(figure: Figure): boolean | undefined {
 }
 
 /**
- * Runs baseline and candidate in turns, and the other one first in every second round, so that neither always finds the
- * machine as the other left it. Answers their values, round by round.
+ * Runs baseline and candidate in turns. Every second round begins with the other one, so that neither always runs on the
+ * state that the other left. Returns their values, one per round.
  */
 export async function interleave(
   rounds: number,

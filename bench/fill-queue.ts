@@ -7,10 +7,10 @@ import type { Settings } from '../shared/platform/config/settings.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { FLUSH_MAX } from '../shared/platform/writes/outbox-publisher.ts';
 
-/** The kinds of events that are measured. */
+/** The measured kinds of events. */
 export type EventKind = 'audit' | 'usage';
 
-/** An event as a write of this service causes it. */
+/** An event like one that a write of this service causes. */
 export function makeEvent(kind: EventKind, at: Date): CloudEvent {
   const data =
     kind === 'usage'
@@ -31,18 +31,18 @@ export function makeEvent(kind: EventKind, at: Date): CloudEvent {
 }
 
 /**
- * How a queue is filled: as this service publishes, whose events share messages, or as a producer may that sends each event
- * in a message of its own.
+ * How events are packed into messages. `shared`: several events per message, as this service publishes them. `alone`: one
+ * event per message, as another producer may do.
  */
 export type Packing = 'shared' | 'alone';
 
-/** Messages of events, as a packing has them. */
+/** Packs events into messages. */
 export function packedMessages(events: readonly CloudEvent[], packing: Packing): ServiceBusMessage[] {
   const groups = packing === 'shared' ? [events] : events.map((event) => [event]);
   return groups.flatMap((group) => packEvents(group)).map(({ message }) => message);
 }
 
-/** Fills the queue of a kind with so many events. Answers in how many messages. */
+/** Fills the queue of a kind with events. Returns the number of messages. */
 export async function fillQueue(
   settings: Settings,
   kind: EventKind,

@@ -1,21 +1,20 @@
 import type { AdminSql } from './bench-stack.ts';
 
-/** Which records a bench wants. */
+/** The records that a benchmark needs. */
 export interface WantedRecords {
   readonly rows: number;
-  /** The newest one is from so many days ago, at midnight, UTC. */
+  /** The newest record is from midnight UTC, this many days ago. */
   readonly newestDaysAgo: number;
-  /** They are spread evenly over so many days before that. */
+  /** The records are spread evenly over this many days before. */
   readonly days: number;
 }
 
-/** Rows in one statement: a day's worth at once would only be slower to plan for than to write. */
+/** Rows per statement, so that no statement becomes too large. */
 const STATEMENT_ROWS = 100_000;
 
 /**
- * Fills acme's storage records with archived rows of the size that the write bench records, as if they had been written
- * and archived in their day. Leaves the server with its rows vacuumed, its statistics made and its writes on disk, as days
- * later.
+ * Fills acme's storage records with archived rows of the same size as in the write benchmark, as if they had been written and
+ * archived on their day. Then vacuums, makes statistics and runs a checkpoint, as a server has done days later.
  */
 export async function fillRecords(core: AdminSql, wanted: WantedRecords): Promise<void> {
   const [row] = await core<
@@ -49,14 +48,14 @@ export async function fillRecords(core: AdminSql, wanted: WantedRecords): Promis
   await core`checkpoint`;
 }
 
-/** Rows of acme's that are past their time. */
+/** Acme's expired rows. */
 export async function countExpired(core: AdminSql): Promise<number> {
   const [row] = await core<{ rows: number }[]>`
     select count(*)::int as rows from storage_records where expires_at <= now()`;
   return row?.rows ?? 0;
 }
 
-/** Drops the partitions that a fill made, with whatever is left in them. */
+/** Drops the partitions that `fillRecords` made, with the rows that are left in them. */
 export async function dropFilled(core: AdminSql): Promise<void> {
   const partitions = await core<{ name: string }[]>`
     select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid

@@ -8,7 +8,7 @@ const OPEN_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 const LISTENING = /Debugger listening on (ws:\/\/\S+)/;
 
-/** To be among the host's settings where an inspector will be wanted: it then listens on a free port. */
+/** Settings for a host whose inspector is needed later: it then listens on a free port. */
 export const INSPECTABLE: Readonly<Record<string, string>> = { NODE_OPTIONS: '--inspect-port=127.0.0.1:0' };
 
 const reply = z.looseObject({
@@ -32,13 +32,13 @@ export class HostInspector {
   }
 
   /**
-   * Has the host's inspector listen, and connects to it. The host must have been started {@link INSPECTABLE}.
+   * Makes the host's inspector listen, and connects to it. The host must have been started with {@link INSPECTABLE}.
    * @throws Error when it does not listen in time.
    */
   static async open(stack: Stack): Promise<HostInspector> {
     const log = path.join(stack.folder, 'logs', 'host.log');
     if (stack.host.pid === undefined) throw new Error('the functions host does not run');
-    // A host that was restarted has an older inspector's address in its log.
+    // After a restart, the log also has the address of an older inspector.
     const seen = readFileSync(log, 'utf8').length;
     process.kill(stack.host.pid, 'SIGUSR1');
     const deadline = Date.now() + OPEN_TIMEOUT_MS;
@@ -50,7 +50,7 @@ export class HostInspector {
     }
   }
 
-  /** Calls a method of the protocol; throws what it refuses with. */
+  /** Calls a method of the protocol. Throws the protocol's error. */
   async call(method: string, params: object = {}): Promise<unknown> {
     this.#sent += 1;
     const id = this.#sent;
@@ -62,7 +62,7 @@ export class HostInspector {
     return answer.result;
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   close(): void {
     this.#socket.close();
   }

@@ -1,11 +1,11 @@
-/** Stands in a body where each request puts a number of its own. */
+/** Each request replaces this text in the body with its own number. */
 export const MARKER = 'bench-number';
 
 const TEXT =
   'The customer wrote from a hotel in Lisbon that the card ending 4242 was charged twice, gave the booking reference and ' +
   'asked for the refund to reach the account that the deposit came from; the agent promised an answer within two days. ';
 
-/** A mapping with its response, of the size that the services send: 400 bytes of source, two labels, provenance. */
+/** A mapping with its response, as large as the services' own: 400 bytes of source, two labels, provenance. */
 export function mappingBody(): string {
   return JSON.stringify({
     detector: 'regex-pii',

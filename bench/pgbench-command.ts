@@ -4,10 +4,10 @@ import path from 'node:path';
 
 const APT = '/usr/bin/apt-get';
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
-/** Where Debian keeps the programs of each major version; only psql and its like are on the PATH. */
+/** Debian's folder for the programs of each major version. pgbench is not on the PATH there. */
 const DEBIAN_VERSIONS = '/usr/lib/postgresql';
 
-// The server that the package brings must make no cluster and start no service: it is the program alone that is wanted.
+// Only the program is needed: the server in the package must make no cluster and start no service.
 const INSTALL = `
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
@@ -43,15 +43,15 @@ function lookForPgbench(): string | undefined {
     .find(isExecutable);
 }
 
-/** How to become root: not at all, through sudo without a password, or undefined when neither goes. */
+/** What to put before a command to run it as root: nothing, sudo without a password, or undefined when neither works. */
 function findRootPrefix(): string[] | undefined {
   if (process.getuid?.() === 0) return [];
   return spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0 ? ['sudo', '-n'] : undefined;
 }
 
 /**
- * The pgbench to measure with: the one on the PATH, or else Debian's, installed if need be.
- * @throws Error with what to do where there is none.
+ * The path of pgbench: the one on the PATH, or else Debian's, which is installed if necessary.
+ * @throws Error that tells what to do when there is none.
  */
 export function findPgbench(): string {
   const found = lookForPgbench();

@@ -12,7 +12,7 @@ function runOf(bench: BenchStack, script: string, clients: number, seconds: numb
   };
 }
 
-/** A round of pgbench as requests' own role, on a server that has nothing left to do of the round before. */
+/** A round of pgbench with the database role of requests. The server first finishes the work of earlier rounds. */
 export async function pgbenchRound(
   bench: BenchStack,
   script: string,
@@ -23,7 +23,7 @@ export async function pgbenchRound(
   return runPgbench(runOf(bench, script, clients, seconds));
 }
 
-/** The same at a number of transactions a second; answers what each one took, in ms. */
+/** The same at a fixed number of transactions a second. Returns how long each one took, in ms. */
 export async function pgbenchLatencies(
   bench: BenchStack,
   script: string,

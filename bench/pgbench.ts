@@ -4,11 +4,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { findPgbench } from './pgbench-command.ts';
 
-/** What pgbench is to run, and against what. */
+/** A script for pgbench, and how to run it. */
 export interface PgbenchRun {
-  /** Connection string: the role that it runs as stands in there. */
+  /** Connection string, with the role to run as. */
   readonly url: string;
-  /** Where the script may be put. */
+  /** The path to write the script to. */
   readonly file: string;
   readonly script: string;
   readonly clients: number;
@@ -18,7 +18,7 @@ export interface PgbenchRun {
 /** pgbench's threads: one for each of the two cores. */
 const THREADS = 2;
 
-/** Runs pgbench to its end, with prepared statements; answers what it printed. @throws Error when a transaction failed. */
+/** Runs pgbench with prepared statements; returns its output. @throws Error when a transaction failed. */
 async function pgbench(run: PgbenchRun, more: readonly string[]): Promise<string> {
   const url = new URL(run.url);
   writeFileSync(run.file, run.script);
@@ -33,31 +33,31 @@ async function pgbench(run: PgbenchRun, more: readonly string[]): Promise<string
     { env: { ...process.env, PGPASSWORD: decodeURIComponent(url.password) } },
   );
   const failed = /number of failed transactions: (\d+)/.exec(stdout)?.[1] ?? '0';
-  if (failed !== '0') throw new Error(`pgbench did not do its work:\n${stdout}`);
+  if (failed !== '0') throw new Error(`transactions of pgbench failed:\n${stdout}`);
   return stdout;
 }
 
 /**
- * Transactions a second of a script, as pgbench counts them.
+ * A script's transactions a second, as pgbench counts them.
  * @throws Error when there is no pgbench, or a transaction failed.
  */
 export async function runPgbench(run: PgbenchRun): Promise<number> {
   const stdout = await pgbench(run, []);
   const perSecond = Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1]);
-  if (Number.isNaN(perSecond)) throw new Error(`pgbench did not count:\n${stdout}`);
+  if (Number.isNaN(perSecond)) throw new Error(`the output of pgbench has no rate:\n${stdout}`);
   return perSecond;
 }
 
 /**
- * What each transaction of a script took, in ms, at a number of them a second. It counts from when a transaction was due,
- * as somebody would have waited for it.
+ * How long each transaction of a script took, in ms, at a fixed rate. The time begins when the transaction was due, because a
+ * caller would have waited since then.
  * @throws as {@link runPgbench}.
  */
 export async function runPgbenchAtRate(run: PgbenchRun, rate: number): Promise<number[]> {
   const folder = mkdtempSync(`${run.file}-log-`);
   try {
     await pgbench(run, ['--rate', rate.toFixed(0), '--log', `--log-prefix=${path.join(folder, 'log')}`]);
-    // A file for each thread; a line is: client, transaction, µs with the lag behind the schedule, …
+    // One file per thread. The fields of a line are: client, transaction, µs including the schedule lag, …
     return readdirSync(folder).flatMap((name) =>
       readFileSync(path.join(folder, name), 'utf8')
         .trimEnd()

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Linux counts processor time in hundredths of a second, whatever its own clock does. */
+/** Linux reports processor time in hundredths of a second. */
 const TICKS_PER_SECOND = 100;
 
 interface ProcessTime {
@@ -15,13 +15,13 @@ function readTimes(): ProcessTime[] {
     .flatMap((name) => {
       try {
         const stat = readFileSync(`/proc/${name}/stat`, 'latin1');
-        // The command's name, in brackets, may hold anything.
+        // The command's name is in brackets and may contain any characters.
         const fields = stat
           .slice(stat.lastIndexOf(')') + 2)
           .split(' ')
           .map(Number);
         const [, parent = 0] = fields;
-        // utime and stime, and those of the children that have ended.
+        // utime and stime, of the process and of its ended children.
         const ticks = fields.slice(11, 15).reduce((sum, value) => sum + value, 0);
         return [{ pid: Number(name), parent, seconds: ticks / TICKS_PER_SECOND }];
       } catch {
@@ -30,7 +30,7 @@ function readTimes(): ProcessTime[] {
     });
 }
 
-/** Processor seconds that a process and its children have taken so far; undefined where there is no /proc to tell. */
+/** Processor seconds that a process and its children have used so far; undefined without /proc. */
 export function processorSeconds(pid: number | undefined): number | undefined {
   if (pid === undefined || process.platform !== 'linux') return undefined;
   const times = readTimes();
@@ -41,7 +41,7 @@ export function processorSeconds(pid: number | undefined): number | undefined {
   return sum(pid);
 }
 
-/** Processor time of named processes over a stretch of work. */
+/** Processor time of named processes since the meter was made. */
 export class ProcessorMeter {
   readonly #pids: Readonly<Record<string, number | undefined>>;
   readonly #before: Record<string, number | undefined>;
@@ -55,7 +55,7 @@ export class ProcessorMeter {
     return Object.fromEntries(Object.entries(this.#pids).map(([name, pid]) => [name, processorSeconds(pid)]));
   }
 
-  /** Seconds by name since the meter was made; those that cannot be told are left out. */
+  /** Seconds by name since the meter was made. Unknown values are left out. */
   seconds(): Record<string, number> {
     const now = this.#read();
     return Object.fromEntries(

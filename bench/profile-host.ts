@@ -6,15 +6,15 @@ import type { Stack } from '../dev/stack/start-stack.ts';
 import { HostInspector } from './host-inspector.ts';
 import { summarizeProfile } from './profile-summary.ts';
 
-/** Microseconds between samples: fine enough for functions that run for tens of them, thousands of times. */
+/** Microseconds between samples: enough for short functions that run thousands of times. */
 const SAMPLE_US = 200;
 
-/** Shares below this are left out of a summary. */
+/** Smaller shares are left out of a summary. */
 const SHARE_MIN = 0.005;
 
 /**
- * Writes a CPU profile of the host over some seconds to a file; Chrome's and VS Code's tools read it. Answers whose code
- * the busy time was spent in, and for whom: the built app's source maps are gone once the run ends.
+ * Writes a CPU profile of the host over some seconds to a file for the tools of Chrome and VS Code. Returns a summary of the
+ * busy time by owner of the code. It is made now, because the built app's source maps are deleted after the run.
  */
 export async function profileHost(stack: Stack, seconds: number, file: string): Promise<string> {
   const inspector = await HostInspector.open(stack);

@@ -36,16 +36,16 @@ function mapOf(url: string): SourceMap | undefined {
   return maps.get(url);
 }
 
-/** The source that a frame was built from, undefined for Node's own. */
+/** The source file of a frame; undefined for Node's own code. */
 function sourceOf({ url, lineNumber, columnNumber }: z.output<typeof frame>): string | undefined {
   if (!url.startsWith('file:')) return undefined;
   const entry = mapOf(url)?.findEntry(lineNumber, columnNumber);
   return entry !== undefined && 'originalSource' in entry ? entry.originalSource : url;
 }
 
-/** Who a source belongs to: a package, a folder of shared/, or the development host. */
+/** The owner of a source file: a package, a folder of shared/, or the development host. */
 function ownerOf(source: string): string {
-  // A package that was itself bundled has sources of its own in its map.
+  // The source map of a bundled package has paths of its own.
   const packaged = [...source.matchAll(/(?:node_modules\/|webpack:\/\/)((?:@[^/]+\/)?[^/]+)/g)].at(-1)?.[1];
   if (packaged !== undefined) return packaged;
   const own = /(?:^|\/)(shared\/[^/]+\/[^/]+|functions|dev\/host)\//.exec(source)?.[1];
@@ -53,8 +53,8 @@ function ownerOf(source: string): string {
 }
 
 /**
- * Shares a profile's busy time out: each sample goes to the nearest source of ours or of a package on its stack, so that a
- * socket's write counts for whoever wrote. Node's own work that nobody on the stack asked for is 'node'.
+ * Divides a profile's busy time among owners. A sample counts for the nearest frame on its stack that is ours or a package's,
+ * so a socket's write counts for the code that wrote. Samples without such a frame count as 'node'.
  */
 export function summarizeProfile(text: string): readonly Share[] {
   const profile = profileSchema.parse(JSON.parse(text));

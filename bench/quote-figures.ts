@@ -5,7 +5,7 @@ import { median } from './figures.ts';
 
 const side = z.object({ name: z.string(), unit: z.string(), values: z.array(z.number()) });
 
-/** The figures as bench/results.json keeps them. */
+/** The content of bench/results.json. */
 export const resultsSchema = z.object({
   machine: z.object({ cpus: z.int(), cpu: z.string(), platform: z.string(), node: z.string() }),
   figures: z.array(
@@ -41,7 +41,7 @@ function describeTarget({ target, reached }: QuotedFigure): string {
   return `${target.bound} ${target.value}${reached === true ? '' : ': **missed**'}`;
 }
 
-/** The rows of the table, its head first: figure, ratio with its spread, target, both sides. */
+/** The rows of the table, with its head: figure, ratio with its spread, target, both sides. */
 export function figureRows({ figures }: Results, withTarget: boolean): string[][] {
   const rows = figures
     .filter(({ target }) => !withTarget || target !== undefined)
@@ -58,7 +58,7 @@ export function figureRows({ figures }: Results, withTarget: boolean): string[][
   return [['figure', 'ratio', 'target', 'measured', 'baseline'], ...rows];
 }
 
-/** The rows of the table that a document has between its markers. */
+/** The rows of the table between a document's markers. */
 export function quotedRows(document: string): string[][] {
   const [, block = ''] = new RegExp(`${BEGIN}([^]*?)${END}`).exec(document) ?? [];
   return block
@@ -73,13 +73,13 @@ export function quotedRows(document: string): string[][] {
 }
 
 /**
- * Puts the figures into the table that a document has between its markers: those with a target, or all of them.
- * @throws Error where there are no markers.
+ * Replaces the table between a document's markers: with the figures that have a target, or with all of them.
+ * @throws Error when there are no markers.
  */
 export async function quoteFigures(file: URL, results: unknown, withTarget: boolean): Promise<void> {
   const text = readFileSync(file, 'utf8');
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`${file.pathname} has no place for figures`);
+  if (begin < 0 || end < begin) throw new Error(`${file.pathname} has no markers for figures`);
   const [head = [], ...rows] = figureRows(resultsSchema.parse(results), withTarget);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const table = [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');

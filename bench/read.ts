@@ -9,13 +9,13 @@ import { pgbenchRound } from './pgbench-round.ts';
 import { profileHost } from './profile-host.ts';
 import { readPage, readRecord } from './textbook.ts';
 import { undisturbed } from './undisturbed.ts';
-import { CONNECTIONS, recordMappings } from './record-mappings.ts';
+import { CONNECTIONS, createMappings } from './create-mappings.ts';
 import path from 'node:path';
 
 const WARM_UP_S = 6;
-/** Records that are read in turn: more than one page of memory, less than a cache could not hold. */
+/** Records to read in turn: many different ones, but few enough for the database's cache. */
 const RECORDS = 2_000;
-/** Rows of a list's page, the usual number. */
+/** The usual number of rows of a list's page. */
 const PAGE_LIMIT = 50;
 
 type Targets = Extract<LoadOrder['request'], { kind: 'read' }>['targets'];
@@ -26,18 +26,18 @@ interface RecordRow {
   readonly partition_day: string;
 }
 
-/** Of the newest records, one after the other, of whatever tenant. */
+/** The newest records of acme, or of all other tenants. */
 function newestRecords(bench: BenchStack, tenants: 'acme' | 'others'): Promise<RecordRow[]> {
   return bench.core<RecordRow[]>`
     select tenant_id, id, partition_day::text as partition_day from storage_records
      where (tenant_id = 'acme') = ${tenants === 'acme'} order by created_at desc limit ${RECORDS}`;
 }
 
-/** Has records written, and answers what to read: acme's, and those of many tenants with each one's key. */
+/** Writes records and returns what to read: acme's records, and those of many tenants, each with its key. */
 async function prepare(bench: BenchStack, client: LoadClient) {
   const keys = await makeTenants(bench);
-  await client.run(recordMappings(bench, WARM_UP_S));
-  await client.run(recordMappings(bench, WARM_UP_S, { keys }));
+  await client.run(createMappings(bench, WARM_UP_S));
+  await client.run(createMappings(bench, WARM_UP_S, { keys }));
   await bench.drainOutbox();
   const [own, others] = [await newestRecords(bench, 'acme'), await newestRecords(bench, 'others')];
   const target = (key: string, { id }: RecordRow) => ({ key, path: `/api/v1/records/${id}` });
@@ -105,7 +105,7 @@ async function measure(
   });
 }
 
-/** What a read over HTTP costs beside the bare transaction. */
+/** What a read over HTTP costs, compared with only the transaction. */
 export const readBench: Bench = {
   name: 'read',
   what: 'GET /records/{id} and a page of GET /records over HTTP ÷ the same reads by pgbench',

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { z } from 'zod';
 import { isReached, median, spread, type Figure, type Side } from './figures.ts';
 
-/** Digits that say something of a figure whose rounds differ by some hundredths. */
+/** Three digits are enough, because rounds differ by some hundredths. */
 function rounded(value: number): string {
   if (Math.abs(value) >= 100) return value.toFixed(0);
   return value.toPrecision(3);
@@ -24,7 +24,7 @@ function sign(figure: Figure): string {
   return reached === undefined ? '' : reached ? 'reached' : 'MISSED';
 }
 
-/** The figures as a table, with what there is to say below. */
+/** The figures as a table, with their notes below. */
 export function describeFigures(figures: readonly Figure[]): string {
   const head = ['figure', 'ratio', 'spread', 'target', '', 'measured', 'baseline'];
   const rows = figures.map((figure) => {
@@ -55,14 +55,14 @@ export function describeFigures(figures: readonly Figure[]): string {
 
 const earlierResults = z.object({ figures: z.array(z.looseObject({ bench: z.string() })) });
 
-/** The figures of benches that did not run this time. */
+/** Earlier figures of benchmarks that did not run this time. */
 function otherFigures(file: string | URL, figures: readonly Figure[]): readonly object[] {
   if (!existsSync(file)) return [];
   const earlier = earlierResults.parse(JSON.parse(readFileSync(file, 'utf8')));
   return earlier.figures.filter((one) => !figures.some(({ bench }) => bench === one.bench));
 }
 
-/** Writes the figures and what they were measured on, in place of those that the same benches wrote before. */
+/** Writes the figures and the machine. They replace earlier figures of the same benchmarks. */
 export function writeResults(file: string | URL, figures: readonly Figure[]): void {
   const [cpu] = cpus();
   const others = otherFigures(file, figures);

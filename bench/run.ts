@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- NAME…] [--quick] [--rounds N] [--seconds N] [--rows N] [--soak [--minutes N]] [--profile DIR]`
- * Runs the named benches, or all but the soak; prints the table, writes their figures to bench/results.json, and those of
- * the full size into the tables of README.md and docs/performance.md.
+ * Runs the named benchmarks, or all except the soak, and prints the table. With the full number of rows it also writes the
+ * figures to bench/results.json and into the tables of README.md and docs/performance.md.
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -29,7 +29,7 @@ const BENCHES: readonly Bench[] = [
   soakBench,
 ];
 
-/** The sizes that the targets name; the quick ones show only that everything works. */
+/** The targets are for the full sizes. The quick ones only show that everything works. */
 const FULL = { rounds: 5, seconds: 6, rows: 1_000_000 };
 const QUICK = { rounds: 2, seconds: 2, rows: 20_000 };
 
@@ -87,7 +87,7 @@ try {
     say(`${bench.name}: ${bench.what}`);
     try {
       figures.push(...(await bench.run(sizes, say)));
-      // After each: what was measured is not lost with a later bench that fails, or is stopped.
+      // After each benchmark, so that its figures are kept when a later one fails or is stopped.
       if (sizes.rows === FULL.rows) writeResults(RESULTS, figures);
     } catch (error) {
       failed.push(bench.name);
@@ -95,7 +95,7 @@ try {
     }
   }
   say(`\n${describeFigures(figures)}`);
-  if (sizes.rows !== FULL.rows) say('\nOf a smaller size: kept in no file.');
+  if (sizes.rows !== FULL.rows) say('\nNot the full number of rows: the figures are not saved.');
   else {
     const results: unknown = JSON.parse(readFileSync(RESULTS, 'utf8'));
     await quoteFigures(README, results, true);

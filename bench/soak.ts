@@ -6,19 +6,19 @@ import { makeFigure, median, slope } from './figures.ts';
 import { HostInspector, INSPECTABLE } from './host-inspector.ts';
 import { LoadClient } from './load/client.ts';
 import type { LoadResult } from './load/protocol.ts';
-import { recordMappings } from './record-mappings.ts';
+import { createMappings } from './create-mappings.ts';
 
 const WARM_UP_S = 15;
 const TOP_RATE_S = 10;
-/** A look at the host after each slice, while nothing runs. */
+/** The load runs in slices. Between them the host is idle and is sampled. */
 const SLICE_S = 30;
-/** What a request leaves behind ends by itself within this time: answers sent, events published. */
+/** Enough time for the host to finish its work: answers are sent, events are published. */
 const SETTLE_MS = 1_000;
-/** A garbage collection may leave what only the next one frees. */
+/** One garbage collection may leave memory that only the next one frees. */
 const COLLECTIONS = 3;
 const MEGABYTE = 1024 * 1024;
 
-interface Look {
+interface HostSample {
   readonly heapMb: number;
   readonly rssMb: number;
   readonly connections: number;
@@ -28,7 +28,7 @@ const memorySchema = z.object({
   result: z.object({ value: z.object({ heapUsed: z.number(), rss: z.number() }) }),
 });
 
-async function lookAt(bench: BenchStack, inspector: HostInspector): Promise<Look> {
+async function sampleHost(bench: BenchStack, inspector: HostInspector): Promise<HostSample> {
   await delay(SETTLE_MS);
   for (let n = 0; n < COLLECTIONS; n += 1) await inspector.call('HeapProfiler.collectGarbage');
   const evaluated = await inspector.call('Runtime.evaluate', {
@@ -42,32 +42,32 @@ async function lookAt(bench: BenchStack, inspector: HostInspector): Promise<Look
 }
 
 async function soak(bench: BenchStack, client: LoadClient, sizes: Sizes, say: (line: string) => void) {
-  await client.run(recordMappings(bench, WARM_UP_S));
-  const top = (await client.run(recordMappings(bench, TOP_RATE_S))).perSecond;
+  await client.run(createMappings(bench, WARM_UP_S));
+  const top = (await client.run(createMappings(bench, TOP_RATE_S))).perSecond;
   await bench.drainOutbox();
   const rate = top / 2;
   say(`  top rate ${top.toFixed(0)}/s; now ${rate.toFixed(0)}/s for ${sizes.soakMinutes} minutes`);
   const inspector = await HostInspector.open(bench.stack);
-  const looks: Look[] = [];
+  const samples: HostSample[] = [];
   const results: LoadResult[] = [];
   try {
-    // What the first minute of load fills (pools, caches, compiled code) is no leak.
-    await client.run(recordMappings(bench, SLICE_S, { rate }));
-    looks.push(await lookAt(bench, inspector));
+    // Not sampled before: the first load fills pools, caches and compiled code, which is not a leak.
+    await client.run(createMappings(bench, SLICE_S, { rate }));
+    samples.push(await sampleHost(bench, inspector));
     const endsAt = Date.now() + sizes.soakMinutes * 60_000;
     while (Date.now() < endsAt) {
-      results.push(await client.run(recordMappings(bench, SLICE_S, { rate })));
-      looks.push(await lookAt(bench, inspector));
-      const [result, look] = [results.at(-1), looks.at(-1)];
+      results.push(await client.run(createMappings(bench, SLICE_S, { rate })));
+      samples.push(await sampleHost(bench, inspector));
+      const [result, sample] = [results.at(-1), samples.at(-1)];
       say(
         `  ${result?.perSecond.toFixed(0)}/s, p50 ${result?.p50Ms.toFixed(1)} ms, p99 ${result?.p99Ms.toFixed(1)} ms, ` +
-          `heap ${look?.heapMb.toFixed(1)} MB, RSS ${look?.rssMb.toFixed(0)} MB, ${look?.connections} connections`,
+          `heap ${sample?.heapMb.toFixed(1)} MB, RSS ${sample?.rssMb.toFixed(0)} MB, ${sample?.connections} connections`,
       );
     }
   } finally {
     inspector.close();
   }
-  return { rate, looks, results };
+  return { rate, samples, results };
 }
 
 function describeSlope(values: readonly number[]): string {
@@ -75,21 +75,21 @@ function describeSlope(values: readonly number[]): string {
   return `${slope(minutes).toFixed(2)} MB a minute`;
 }
 
-/** Whether a host that serves for a while stays as it is. */
+/** Whether a host's memory and connections stay the same over time. */
 export const soakBench: Bench = {
   name: 'soak',
-  what: 'writes at half of the top rate: memory, connections, and the slowest beside the usual answer',
+  what: 'writes at half of the top rate: memory, connections, and p99 ÷ p50',
   byDefault: false,
   async run(sizes, say) {
     const bench = await startBenchStack('http alone', { settings: INSPECTABLE });
     const client = await LoadClient.start();
     try {
-      const { rate, looks, results } = await soak(bench, client, sizes, say);
-      const [first, last] = [looks[0], looks.at(-1)];
+      const { rate, samples, results } = await soak(bench, client, sizes, say);
+      const [first, last] = [samples[0], samples.at(-1)];
       if (first === undefined || last === undefined) throw new Error('nothing was measured');
       const time = `${sizes.soakMinutes} minutes at ${rate.toFixed(0)} writes a second`;
-      const part = (name: string, key: keyof Look, unit: string) => {
-        const values = looks.map((look) => look[key]);
+      const part = (name: string, key: keyof HostSample, unit: string) => {
+        const values = samples.map((sample) => sample[key]);
         const early = values.slice(0, Math.ceil(values.length / 4));
         const late = values.slice(-early.length);
         return makeFigure({

@@ -3,12 +3,12 @@ import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { interleave, makeFigure, median, percentile } from './figures.ts';
 import { LoadClient } from './load/client.ts';
 import { pgbenchLatencies, pgbenchRound } from './pgbench-round.ts';
-import { CONNECTIONS, recordMappings } from './record-mappings.ts';
+import { CONNECTIONS, createMappings } from './create-mappings.ts';
 import { TEXTBOOK } from './textbook.ts';
 import { undisturbed } from './undisturbed.ts';
 
 const WARM_UP_S = 8;
-/** A round is this much longer than other benches': only one answer of a hundred counts. */
+/** A round is this many times longer than in other benchmarks, because only one answer in a hundred counts. */
 const LONGER = 3;
 
 async function measure(
@@ -17,10 +17,10 @@ async function measure(
   { rounds, secondsEach }: Sizes,
   say: (line: string) => void,
 ) {
-  await client.run(recordMappings(bench, WARM_UP_S));
+  await client.run(createMappings(bench, WARM_UP_S));
   await bench.drainOutbox();
   const top = {
-    service: (await undisturbed(() => client.run(recordMappings(bench, secondsEach)), say)).perSecond,
+    service: (await undisturbed(() => client.run(createMappings(bench, secondsEach)), say)).perSecond,
     pgbench: await undisturbed(() => pgbenchRound(bench, TEXTBOOK, CONNECTIONS, secondsEach), say),
   };
   const half = { service: top.service / 2, pgbench: top.pgbench / 2 };
@@ -39,7 +39,7 @@ async function measure(
       undisturbed(async () => {
         await bench.drainOutbox();
         await bench.settle();
-        const { p50Ms, p99Ms } = await client.run(recordMappings(bench, seconds, { rate: half.service }));
+        const { p50Ms, p99Ms } = await client.run(createMappings(bench, seconds, { rate: half.service }));
         p50s.push(p50Ms);
         say(`  POST /mappings: p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`);
         return p99Ms;
@@ -57,7 +57,7 @@ async function measure(
   });
 }
 
-/** How much longer than usual a write may take. */
+/** How slow the slowest writes are. */
 export const tailBench: Bench = {
   name: 'tail',
   what: 'p99 of POST /mappings ÷ p99 of the textbook transaction by pgbench, each at half of its top rate',

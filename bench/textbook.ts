@@ -1,6 +1,6 @@
 /**
- * A row as this service writes it, in SQL for pgbench: the same tables, indexes, row security and sizes. The server makes
- * ids and times, and the constants stand in the text: what a client would have to do for them costs pgbench nothing.
+ * Rows as this service writes them, in SQL for pgbench: the same tables, indexes, row security and sizes. The server makes
+ * ids and times, and the values are constants in the text, so pgbench spends no time on what a client would compute.
  */
 const SEALED = `'\\x${'5a'.repeat(429)}'`;
 const MAPPED = `'${JSON.stringify({
@@ -43,7 +43,7 @@ const EVENTS = `'${JSON.stringify([
   event('com.comply-ai.record.archive-requested.v1', { record_id: ID }),
 ])}'`;
 
-/** pgbench takes a colon before a letter for a variable of its own. */
+/** Adds a space after colons: pgbench reads a colon before a letter as a variable. */
 function forPgbench(script: string): string {
   return script.replace(/:(?=[a-z])(?<!::)/g, ': ');
 }
@@ -79,12 +79,12 @@ values ('acme', 'mappings-create', gen_random_uuid()::text, '\\x${'5a'.repeat(32
 
 const OUTBOX = `insert into ops.outbox (id, tenant_id, events) values (uuidv7(), 'acme', ${EVENTS});`;
 
-/** Every row that a recorded mapping leaves, statement by statement: idempotency, request, response, record, outbox. */
+/** All rows of one mapping, one statement each: idempotency, request, response, record, outbox. */
 export const SAME_ROWS = forPgbench(
   [BEGIN, IDEMPOTENCY, REQUEST, RESPONSE, RECORD, OUTBOX, 'commit;', ''].join('\n'),
 );
 
-/** The textbook transaction: begin, the tenant, the record, the outbox row, commit. Five round trips. */
+/** The textbook transaction in five round trips: begin, the tenant, the record, the outbox row, commit. */
 export const TEXTBOOK = forPgbench([BEGIN, RECORD, OUTBOX, 'commit;', ''].join('\n'));
 
 const READ_COLUMNS =
@@ -92,13 +92,13 @@ const READ_COLUMNS =
   encrypted, container_name, blob_url, encode(blob_sha256, 'hex') as blob_sha256, access_tier, archived_at, azure_region,
   resource_group, created_at, expires_at`.replaceAll('\n', ' ');
 
-/** One record by tenant, id and day, in a transaction that names the tenant: four round trips. */
+/** Reads one record by tenant, id and day, in a transaction that sets the tenant: four round trips. */
 export function readRecord(id: string, day: string): string {
   const select = `select ${READ_COLUMNS} from storage_records where tenant_id = 'acme' and id = '${id}' and partition_day = '${day}';`;
   return forPgbench([BEGIN, select, 'commit;', ''].join('\n'));
 }
 
-/** A page of a day's records, the newest first, in a transaction that names the tenant. */
+/** Reads a page of a day's records, the newest first, in a transaction that sets the tenant. */
 export function readPage(day: string, rows: number): string {
   const select =
     `select ${READ_COLUMNS} from storage_records where tenant_id = 'acme' and partition_day = '${day}'` +

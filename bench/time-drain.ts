@@ -6,22 +6,22 @@ import { fillQueue, type EventKind, type Packing } from './fill-queue.ts';
 const POLL_MS = 50;
 const DRAIN_TIMEOUT_MS = 180_000;
 
-/** A queue to fill and to have drained. */
+/** A queue to fill, and consumers to drain it. */
 export interface Drain {
   readonly kind: EventKind;
   readonly events: number;
   readonly packing: Packing;
-  /** The share of the events that warms the consumers up, and does not count. */
+  /** The share of the events that warms the consumers up and does not count. */
   readonly warmUpShare: number;
-  /** Starts who consumes; the queue is full by then. */
+  /** Starts the consumers. Called when the queue is full. */
   readonly start: () => Promise<unknown>;
-  /** Called when they are warm. */
+  /** Called when the consumers are warm. */
   readonly onWarm?: () => void;
 }
 
 /**
- * Fills a queue whose consumers are down, starts them, and answers how many events a second they settled from when they were
- * warm to the last one. What is settled the broker is asked, which costs the database nothing.
+ * Fills a queue, then starts its consumers. Returns how many events a second they settled, from the end of the warm-up to the
+ * last event. It asks the broker what is settled, so that the database has no extra work.
  */
 export async function timeDrain(
   settings: Settings,
@@ -34,7 +34,7 @@ export async function timeDrain(
     const [oldest] = await receiver.peekMessages(1);
     const begin = oldest?.sequenceNumber;
     if (begin === undefined) throw new Error('the queue is empty');
-    /** Events of the messages before the first one that is not settled; all messages hold about as many. */
+    /** Events in the messages before the first unsettled one. All messages have about the same number of events. */
     const countSettled = async (): Promise<number> => {
       const [first] = await receiver.peekMessages(1, { fromSequenceNumber: begin });
       const settled = first?.sequenceNumber?.subtract(begin).toNumber() ?? messages;

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { processorSeconds } from './processor-time.ts';
 
-/** Of all processors' time, what others may take of a round: the system's own threads take some hundredths. */
+/** The share of processor time that other processes may use in a round. The system's own threads use some hundredths. */
 const OTHERS_MAX = 0.08;
-/** A machine that is never quiet is measured as it is, and the run says so. */
+/** After this many attempts on a busy machine, the last measurement counts, with a note. */
 const ATTEMPTS = 4;
 const PAUSE_MS = 2_000;
 const TICKS_PER_SECOND = 100;
@@ -14,7 +14,7 @@ interface MachineTime {
   readonly all: number;
 }
 
-/** Processor seconds of the whole machine so far; undefined where there is no /proc to tell. */
+/** Processor seconds of the whole machine so far; undefined without /proc. */
 function machineTime(): MachineTime | undefined {
   if (process.platform !== 'linux') return undefined;
   const [, ...ticks] = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').trim().split(/\s+/);
@@ -24,7 +24,7 @@ function machineTime(): MachineTime | undefined {
   return { busy: all - (seconds[3] ?? 0) - (seconds[4] ?? 0), all };
 }
 
-/** Runs a measurement and tells what share of the processors others took meanwhile; 0 where it cannot be told. */
+/** Runs a measurement and returns the share of processor time that other processes used; 0 if it is unknown. */
 async function withOthersShare<T>(measure: () => Promise<T>): Promise<{ value: T; others: number }> {
   const [machine, own] = [machineTime(), processorSeconds(process.pid)];
   const value = await measure();
@@ -38,16 +38,16 @@ async function withOthersShare<T>(measure: () => Promise<T>): Promise<{ value: T
 }
 
 /**
- * Takes a measurement again where other processes than this run's own took part in it, a few times at the most. What a
- * shared machine does besides would otherwise go into a ratio, into one of its sides more than into the other.
+ * Repeats a measurement, a few times at most, when other processes disturbed it. Their work would change one side of a ratio
+ * more than the other.
  */
 export async function undisturbed<T>(measure: () => Promise<T>, say: (line: string) => void): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     const { value, others } = await withOthersShare(measure);
     if (others <= OTHERS_MAX) return value;
-    const share = `others took ${(others * 100).toFixed(0)} % of the machine`;
+    const share = `other processes used ${(others * 100).toFixed(0)} % of the machine`;
     if (attempt === ATTEMPTS) {
-      say(`  ${share}; it is not quiet, and this round counts all the same`);
+      say(`  ${share}; this round counts anyway`);
       return value;
     }
     say(`  ${share}: measured again`);

@@ -2,29 +2,29 @@ import type { BenchStack } from './bench-stack.ts';
 import { median } from './figures.ts';
 import type { LoadClient } from './load/client.ts';
 import { pgbenchRound } from './pgbench-round.ts';
-import { recordMappings, type RecordMappings } from './record-mappings.ts';
+import { createMappings, type CreateMappingsOptions } from './create-mappings.ts';
 
-/** A round of writes, and what it took. */
+/** The results of a round of writes. */
 export interface WriteRound {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Microseconds of processor time a write, by process. */
+  /** Microseconds of processor time per write, by process. */
   readonly micros: Readonly<Record<string, number>>;
-  /** Of the round's outbox rows, the share that was not published when it ended. */
+  /** The share of the round's outbox rows that were unpublished at its end. */
   readonly unpublished: number;
 }
 
-/** Records mappings for some seconds, as fast as the connections go. */
+/** Creates mappings for some seconds; by default as fast as possible. */
 export async function writeRound(
   bench: BenchStack,
   client: LoadClient,
   seconds: number,
-  options: RecordMappings = {},
+  options: CreateMappingsOptions = {},
 ): Promise<WriteRound> {
   await bench.settle();
   const meter = bench.meter();
-  const result = await client.run(recordMappings(bench, seconds, options));
+  const result = await client.run(createMappings(bench, seconds, options));
   const spent = { ...meter.seconds(), client: result.cpuSeconds };
   const unpublished = (await bench.outboxRows()) / result.answers;
   await bench.drainOutbox();
@@ -35,7 +35,7 @@ export async function writeRound(
   return { perSecond, p50Ms, p99Ms, micros, unpublished };
 }
 
-/** A round of pgbench, and PostgreSQL's microseconds of processor time a transaction. */
+/** A round of pgbench, and PostgreSQL's microseconds of processor time per transaction. */
 export async function transactionRound(
   bench: BenchStack,
   script: string,
@@ -47,7 +47,7 @@ export async function transactionRound(
   return { perSecond, postgresMicros: ((meter.seconds()['PostgreSQL'] ?? 0) / (perSecond * seconds)) * 1e6 };
 }
 
-/** What a write costs whom, in the middle of some rounds. */
+/** The median processor time per write, by process. */
 export function describeCosts(rounds: readonly WriteRound[]): string {
   const names = Object.keys(rounds[0]?.micros ?? {});
   const middle = (name: string): number => median(rounds.map((round) => round.micros[name] ?? 0));

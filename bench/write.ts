@@ -7,27 +7,27 @@ import { LoadClient } from './load/client.ts';
 import { makeTenants, TENANTS } from './many-tenants.ts';
 import { startPeer, type Peer } from './peer/start-peer.ts';
 import { profileHost } from './profile-host.ts';
-import { CONNECTIONS, recordMappings } from './record-mappings.ts';
+import { CONNECTIONS, createMappings } from './create-mappings.ts';
 import { SAME_ROWS, TEXTBOOK } from './textbook.ts';
 import { undisturbed } from './undisturbed.ts';
 import { describeCosts, transactionRound, writeRound, type WriteRound } from './write-round.ts';
 
-/** Until the host's code is compiled and its caches are filled. */
+/** Enough for the host to compile its code and fill its caches. */
 const WARM_UP_S = 8;
 
-/** What the rounds of a run measure with. */
-interface Setting {
+/** What all rounds of a run use. */
+interface WriteContext {
   readonly bench: BenchStack;
   readonly client: LoadClient;
   readonly peer: Peer;
-  /** Of many tenants. */
+  /** Keys of many tenants. */
   readonly keys: readonly string[];
   readonly sizes: Sizes;
   readonly say: (line: string) => void;
 }
 
-/** The number of clients that pgbench is fastest with. */
-async function chooseClients({ bench, sizes, say }: Setting): Promise<number> {
+/** The number of clients with which pgbench is fastest. */
+async function chooseClients({ bench, sizes, say }: WriteContext): Promise<number> {
   const rates = new Map<number, number>();
   for (const clients of [16, 32]) {
     const round = () => transactionRound(bench, TEXTBOOK, clients, sizes.secondsEach);
@@ -39,7 +39,7 @@ async function chooseClients({ bench, sizes, say }: Setting): Promise<number> {
   return (rates.get(16) ?? 0) > (rates.get(32) ?? 0) ? 16 : 32;
 }
 
-/** The values of each round, side by side. */
+/** The values of each round, by what was measured. */
 interface Rounds {
   readonly textbook: { perSecond: number; postgresMicros: number }[];
   readonly sameRows: number[];
@@ -48,8 +48,8 @@ interface Rounds {
   readonly peer: number[];
 }
 
-async function runRounds(setting: Setting, clients: number): Promise<Rounds> {
-  const { bench, client, peer, keys, sizes, say } = setting;
+async function runRounds(context: WriteContext, clients: number): Promise<Rounds> {
+  const { bench, client, peer, keys, sizes, say } = context;
   const { secondsEach } = sizes;
   const rounds: Rounds = { textbook: [], sameRows: [], one: [], many: [], peer: [] };
   const write = async (name: string, options: Parameters<typeof writeRound>[3]): Promise<WriteRound> => {
@@ -80,16 +80,16 @@ async function runRounds(setting: Setting, clients: number): Promise<Rounds> {
   return rounds;
 }
 
-async function measure(setting: Setting): Promise<Figure[]> {
-  const { bench, client, peer, keys } = setting;
+async function measure(context: WriteContext): Promise<Figure[]> {
+  const { bench, client, peer, keys } = context;
   const [durability] = await bench.core<{ text: string }[]>`
     select 'fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit') as text`;
-  await client.run(recordMappings(bench, WARM_UP_S));
-  await client.run(recordMappings(bench, WARM_UP_S, { keys }));
-  await client.run(recordMappings(bench, WARM_UP_S, { ports: [peer.port] }));
+  await client.run(createMappings(bench, WARM_UP_S));
+  await client.run(createMappings(bench, WARM_UP_S, { keys }));
+  await client.run(createMappings(bench, WARM_UP_S, { ports: [peer.port] }));
   await bench.drainOutbox();
-  const clients = await chooseClients(setting);
-  const rounds = await runRounds(setting, clients);
+  const clients = await chooseClients(context);
+  const rounds = await runRounds(context, clients);
   const rates = (of: readonly WriteRound[]): number[] => of.map(({ perSecond }) => perSecond);
   const one = {
     name: `POST /mappings with response, ${CONNECTIONS} connections`,
@@ -130,7 +130,7 @@ async function measure(setting: Setting): Promise<Figure[]> {
         values: rounds.textbook.map(({ postgresMicros }) => postgresMicros),
       },
       target: { bound: 'at most', value: 0.5 },
-      notes: ['what does not scale out with the functions hosts'],
+      notes: ['PostgreSQL does not scale out with the functions hosts'],
     }),
     makeFigure({
       bench: 'write',
@@ -139,7 +139,7 @@ async function measure(setting: Setting): Promise<Figure[]> {
       baseline: { name: 'bench/peer, over HTTP', unit: '/s', values: rounds.peer },
       target: { bound: 'at least', value: 1 },
       notes: [
-        'the peer writes two of the five rows, and knows no credential, idempotency, sealing or metering',
+        'the peer writes two of the five rows; it has no credentials, idempotency, sealing or metering',
       ],
     }),
     makeFigure({
@@ -159,21 +159,21 @@ async function measure(setting: Setting): Promise<Figure[]> {
         unit: '/s',
         values: rounds.sameRows,
       },
-      notes: ['the textbook transaction writes two of the five rows that a recorded mapping leaves'],
+      notes: ['the textbook transaction writes two of the five rows of a mapping'],
     }),
   ];
 }
 
-async function profile({ bench, client, keys, sizes, say }: Setting, folder: string): Promise<void> {
+async function profile({ bench, client, keys, sizes, say }: WriteContext, folder: string): Promise<void> {
   for (const [name, options] of Object.entries({ write: {}, 'write-many': { keys } })) {
-    const load = client.run(recordMappings(bench, sizes.secondsEach + 1, options));
+    const load = client.run(createMappings(bench, sizes.secondsEach + 1, options));
     const file = path.join(folder, `${name}.cpuprofile`);
     say(`  profile of the host, ${name}: ${await profileHost(bench.stack, sizes.secondsEach, file)}`);
     await load;
   }
 }
 
-/** What a record costs: the whole of a write over HTTP beside the bare transaction. */
+/** What a write over HTTP costs, compared with only the transaction. */
 export const writeBench: Bench = {
   name: 'write',
   what: 'POST /mappings with its response over HTTP ÷ the textbook transaction by pgbench and by a plain service',
@@ -185,9 +185,9 @@ export const writeBench: Bench = {
     const client = await LoadClient.start();
     const peer = await startPeer(bench);
     try {
-      const setting = { bench, client, peer, keys: await makeTenants(bench), sizes, say };
-      const figures = await measure(setting);
-      if (sizes.profileFolder !== undefined) await profile(setting, sizes.profileFolder);
+      const context = { bench, client, peer, keys: await makeTenants(bench), sizes, say };
+      const figures = await measure(context);
+      if (sizes.profileFolder !== undefined) await profile(context, sizes.profileFolder);
       return figures;
     } finally {
       await peer.stop();

@@ -7,12 +7,12 @@ import type { Stack } from './stack/start-stack.ts';
 
 const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet | --verbose] [--setting NAME=VALUE]… [--folder DIR] [--app DIR]
 
-Runs the whole backend on this machine until Ctrl-C. Data is kept in .local/.
-  --port N   first port tried for the HTTP API (else PORT, else 7071); the next free one is taken
+Runs the whole backend on this machine until Ctrl-C. Data stays in .local/.
+  --port N   first port tried for the HTTP API (default: PORT, else 7071); the next free one is taken
   --fresh    delete .local/ first
-  --quiet    print nothing but what goes wrong; logs are in .local/logs/
+  --quiet    print only errors; logs are in .local/logs/
   --verbose  list every function, and log every invocation
-  --setting  an app setting, over the stack's own: AzureWebJobs.records-expire.Disabled=true switches a function off
+  --setting  an app setting, over the stack's own: AzureWebJobs.records-expire.Disabled=true disables a function
   --folder   keep data elsewhere than in .local/
   --app      serve this built app instead of building the repository
 `;
@@ -27,7 +27,7 @@ interface StartArguments {
   appDir: string | undefined;
 }
 
-/** `NAME=VALUE`, each. Throws when one is not. */
+/** Parses pairs `NAME=VALUE`. Throws when one is not a pair. */
 function readSettings(pairs: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
@@ -63,7 +63,7 @@ function readArguments(args: string[]): StartArguments | undefined {
   }
 }
 
-/** Resolves to the first signal that asks us to end; a second Ctrl-C ends at once, and the guard ends the rest. */
+/** `asked` resolves at the first stop signal. A second Ctrl-C ends this process at once; the guard then ends the parts. */
 function waitForStopSignal(): { asked: Promise<void>; aborted: AbortSignal } {
   const controller = new AbortController();
   const asked = new Promise<void>((resolve) => {
@@ -80,7 +80,7 @@ function waitForStopSignal(): { asked: Promise<void>; aborted: AbortSignal } {
   return { asked, aborted: controller.signal };
 }
 
-/** Keeps the host's lines back while the progress is being drawn. */
+/** Holds the host's lines back while progress is shown. */
 function makeHostOutput(quiet: boolean): { write: (text: string) => void; release: () => void } {
   let held: string[] | undefined = [];
   return {

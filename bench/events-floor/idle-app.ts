@@ -1,6 +1,6 @@
 import { app } from '@azure/functions';
 
-// Takes the same batches as the app's own functions, and does nothing with them.
+// Receives the same batches as the app's own functions, and does nothing with them.
 for (const queueName of ['audit-events', 'usage-events']) {
   const options = {
     connection: 'SERVICE_BUS_CONNECTION',

@@ -13,8 +13,8 @@ const FIRST_PORT = 17_171;
 let idleApp: Promise<string> | undefined;
 
 /**
- * Events a second that broker, SDK and trigger hand to functions that do nothing with them, on the same machine: no
- * consumer in this place can be faster. The stack's own hosts must be down.
+ * Events a second from broker, SDK and trigger to functions that do nothing, on the same machine. A real consumer cannot be
+ * faster. The stack's own hosts must be stopped.
  */
 export async function measureFloor(
   bench: BenchStack,

@@ -5,8 +5,8 @@ import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 import { loadAnswer, type LoadOrder, type LoadResult } from './protocol.ts';
 
 /**
- * The client that makes load, in a process of its own: bare sockets, one request under way on each. It shares the two
- * cores with what it measures, as pgbench does; its own processor time stands in each result.
+ * The client that makes load. It runs in a separate process and uses plain sockets with one request at a time on each. It
+ * shares the two cores with the measured service, as pgbench does. Each result includes its own processor time.
  */
 export class LoadClient {
   readonly #child: ChildProcess;
@@ -25,7 +25,7 @@ export class LoadClient {
 
   /**
    * Runs one order.
-   * @throws Error when a connection was lost or any answer was not 2xx: such a run measures something else.
+   * @throws Error when a connection was lost or an answer was not 2xx, because such a run measures something else.
    */
   async run(order: LoadOrder): Promise<LoadResult> {
     this.#child.send(order);

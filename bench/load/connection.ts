@@ -2,12 +2,12 @@ import { connect, type Socket } from 'node:net';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const LENGTH = Buffer.from('content-length: ');
-/** `HTTP/1.1 ` goes before it. */
+/** The status follows `HTTP/1.1 `. */
 const STATUS_AT = 9;
 
 /**
- * One HTTP/1.1 connection with one request under way. It knows just enough of HTTP for the development host's answers
- * (a status line, a lower-case content-length, no chunks), since what the client costs is missing from what it measures.
+ * One HTTP/1.1 connection with one request at a time. The client shares the processor with the measured service, so it parses
+ * only what the development host sends: a status line, a lower-case content-length, no chunks.
  */
 export class LoadConnection {
   readonly #socket: Socket;
@@ -22,7 +22,7 @@ export class LoadConnection {
     socket.on('close', () => onLost(new Error('the host closed a connection')));
   }
 
-  /** Connects; `onLost` hears of a connection that ends, for whatever reason. */
+  /** Connects. `onLost` is called when the connection ends for any reason other than `close`. */
   static open(
     port: number,
     onAnswer: (status: number) => void,
@@ -38,12 +38,12 @@ export class LoadConnection {
     });
   }
 
-  /** Sends a whole request. The bytes may be changed again once its answer is there. */
+  /** Sends a whole request. Its bytes may be changed after the answer. */
   send(request: Buffer): void {
     this.#socket.write(request);
   }
 
-  /** Ends it without a word. */
+  /** Closes the connection without calling `onLost`. */
   close(): void {
     this.#socket.removeAllListeners('close');
     this.#socket.destroy();

@@ -1,21 +1,21 @@
-/** Width of a bucket; an answer takes a few of them at the least. */
+/** The width of a bucket: small compared to the fastest answer. */
 const BUCKET_MS = 0.05;
-/** Up to ten seconds, the longest that an answer may take. */
+/** Enough for ten seconds; a longer time counts as ten seconds. */
 const BUCKETS = 200_000;
 
-/** Times of answers, counted in buckets: to keep each one would cost the client's processor and memory. */
+/** Latencies, counted in buckets: keeping each value would cost the client processor time and memory. */
 export class Latencies {
   readonly #counts = new Uint32Array(BUCKETS);
   #total = 0;
 
-  /** Counts one. */
+  /** Counts one latency. */
   add(ms: number): void {
     const bucket = Math.min(BUCKETS - 1, Math.floor(ms / BUCKET_MS));
     this.#counts[bucket] = (this.#counts[bucket] ?? 0) + 1;
     this.#total += 1;
   }
 
-  /** The time that a share (0 to 1) of all answers took at most, to a bucket's width. 0 of none. */
+  /** The time in which a share (0 to 1) of all answers came, as exact as a bucket's width; 0 without answers. */
   quantile(share: number): number {
     let seen = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {

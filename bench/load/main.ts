@@ -1,4 +1,4 @@
-/** The load client as a process: takes orders over its IPC channel, one at a time, and ends with its parent. */
+/** The load client as a process. It gets orders over its IPC channel, one at a time, and ends with its parent. */
 import { loadOrder } from './protocol.ts';
 import { runLoad } from './run-load.ts';
 

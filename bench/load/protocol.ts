@@ -1,23 +1,23 @@
 import { z } from 'zod';
 
-/** One run of the load client: so many connections, each with one request under way, for so long. */
+/** One run of the load client: a number of connections, each with one request at a time, for some seconds. */
 export const loadOrder = z.object({
-  /** Of the hosts, among which the connections are shared out. */
+  /** The hosts' ports. Connections are divided among them. */
   ports: z.array(z.int()).min(1),
   connections: z.int(),
   seconds: z.number(),
-  /** Requests a second, all connections together; as many as there are answers for unless said. */
+  /** Requests a second on all connections together. Default: the next request follows each answer. */
   rate: z.number().optional(),
   request: z.discriminatedUnion('kind', [
-    /** Writes with one key after the other: each key's tenant gets its turn. */
+    /** Writes with each key in turn, and so for each key's tenant in turn. */
     z.object({
-      kind: z.literal('record-mapping'),
+      kind: z.literal('create-mapping'),
       keys: z.array(z.string()).min(1),
       path: z.string(),
       body: z.string(),
       marker: z.string(),
     }),
-    /** Reads one target after the other, over and over. */
+    /** Reads all targets in turn, repeatedly. */
     z.object({
       kind: z.literal('read'),
       targets: z.array(z.object({ key: z.string(), path: z.string() })).min(1),
@@ -27,8 +27,8 @@ export const loadOrder = z.object({
 /** One run of the load client. */
 export type LoadOrder = z.output<typeof loadOrder>;
 
-/** What a run came to. Answers are counted when they are complete; those of another status than 2xx make it worthless. */
-export const loadResult = z.object({
+/** The result of a run. Only complete answers count. A status other than 2xx makes the run invalid. */
+const loadResult = z.object({
   answers: z.int(),
   seconds: z.number(),
   perSecond: z.number(),
@@ -39,10 +39,10 @@ export const loadResult = z.object({
   /** Processor time of the client itself. */
   cpuSeconds: z.number(),
 });
-/** What a run came to. */
+/** The result of a run. */
 export type LoadResult = z.output<typeof loadResult>;
 
-/** What the client answers to an order. */
+/** The client's answer to an order. */
 export const loadAnswer = z.union([
   z.object({ type: z.literal('done'), result: loadResult }),
   z.object({ type: z.literal('failed'), message: z.string() }),

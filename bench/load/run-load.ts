@@ -3,12 +3,12 @@ import { LoadConnection } from './connection.ts';
 import { Latencies } from './latencies.ts';
 import type { LoadOrder, LoadResult } from './protocol.ts';
 
-/** Digits of the number that makes each request another one: this process's own, then the request's. */
+/** Digits of the number that makes each request different: first this process's, then the request's. */
 const NUMBER_LENGTH = 18;
 const PROCESS_DIGITS = String(randomInt(100_000, 1_000_000));
 const REQUEST_DIGITS = NUMBER_LENGTH - PROCESS_DIGITS.length;
 
-/** Gives a connection its next request. */
+/** Returns a connection's next request. */
 type NextRequest = () => Buffer;
 
 function headOf(method: string, path: string, key: string, more: readonly string[]): string {
@@ -16,15 +16,15 @@ function headOf(method: string, path: string, key: string, more: readonly string
   return [...lines, ...more, '', ''].join('\r\n');
 }
 
-type RecordingRequest = Extract<LoadOrder['request'], { kind: 'record-mapping' }>;
+type CreateRequest = Extract<LoadOrder['request'], { kind: 'create-mapping' }>;
 
-/** A key's request, and where its numbers stand. */
+/** A key's request, and the offsets of its numbers. */
 interface Template {
   readonly bytes: Buffer;
-  readonly places: readonly number[];
+  readonly offsets: readonly number[];
 }
 
-function templateOf(request: RecordingRequest, key: string): Template {
+function templateOf(request: CreateRequest, key: string): Template {
   const zeros = '0'.repeat(NUMBER_LENGTH);
   const body = request.body.replaceAll(request.marker, zeros);
   const head = headOf('POST', request.path, key, [
@@ -33,12 +33,13 @@ function templateOf(request: RecordingRequest, key: string): Template {
     `idempotency-key: ${request.marker}-${zeros}`,
   ]);
   const bytes = Buffer.from(head + body);
-  const places: number[] = [];
-  for (let at = bytes.indexOf(zeros); at >= 0; at = bytes.indexOf(zeros, at + NUMBER_LENGTH)) places.push(at);
-  return { bytes, places };
+  const offsets: number[] = [];
+  for (let at = bytes.indexOf(zeros); at >= 0; at = bytes.indexOf(zeros, at + NUMBER_LENGTH))
+    offsets.push(at);
+  return { bytes, offsets };
 }
 
-/** One of a list, by a number that may be larger than the list is long. */
+/** The item of a list at `n` modulo its length. */
 function nth<T>(list: readonly T[], n: number): T {
   const one = list[n % list.length];
   if (one === undefined) throw new Error('there is nothing to send');
@@ -46,10 +47,10 @@ function nth<T>(list: readonly T[], n: number): T {
 }
 
 /**
- * Requests that record a mapping, each with an idempotency key and a source of its own. A connection has one buffer
- * for each API key, in which the number is written over: to build each request would cost more than to send it.
+ * Requests that create a mapping, each with its own idempotency key and source. A connection has one buffer for each API key
+ * and only overwrites the numbers in it: building each request would cost more than sending it.
  */
-function recordingRequests(request: RecordingRequest, first: number): NextRequest {
+function createRequests(request: CreateRequest, first: number): NextRequest {
   const templates = new Map<string, Template>();
   let number = first;
   return () => {
@@ -61,12 +62,12 @@ function recordingRequests(request: RecordingRequest, first: number): NextReques
       templates.set(key, template);
     }
     const digits = PROCESS_DIGITS + String(number).padStart(REQUEST_DIGITS, '0');
-    for (const at of template.places) template.bytes.write(digits, at, 'latin1');
+    for (const at of template.offsets) template.bytes.write(digits, at, 'latin1');
     return template.bytes;
   };
 }
 
-function readingRequests(
+function readRequests(
   { targets }: Extract<LoadOrder['request'], { kind: 'read' }>,
   first: number,
 ): NextRequest {
@@ -78,7 +79,7 @@ function readingRequests(
   };
 }
 
-/** Numbers of one connection; a run of one connection never sends as many. A prime: connections begin at different keys. */
+/** Numbers per connection: more than one connection ever sends. A prime, so that connections begin at different keys. */
 const NUMBERS_EACH = 1_000_000_007;
 let connectionsMade = 0;
 
@@ -86,16 +87,16 @@ function requestsOf(order: LoadOrder): NextRequest {
   const { request } = order;
   connectionsMade += 1;
   switch (request.kind) {
-    case 'record-mapping':
-      return recordingRequests(request, connectionsMade * NUMBERS_EACH);
+    case 'create-mapping':
+      return createRequests(request, connectionsMade * NUMBERS_EACH);
     case 'read':
-      return readingRequests(request, connectionsMade * 7919);
+      return readRequests(request, connectionsMade * 7919);
     default:
       return request satisfies never;
   }
 }
 
-/** What the connections of a run share. */
+/** State that all connections of a run share. */
 interface Run {
   readonly order: LoadOrder;
   readonly statuses: Record<string, number>;
@@ -106,13 +107,13 @@ interface Run {
   lastAt: number;
 }
 
-/** Drives one connection until the run's end; resolves with the answer that came last. */
-function drive(run: Run, lane: number): Promise<void> {
+/** Sends requests on one connection until the run's end; resolves after its last answer. */
+function drive(run: Run, connectionNumber: number): Promise<void> {
   const { order } = run;
   const next = requestsOf(order);
   const gapMs = order.rate === undefined ? 0 : (order.connections * 1000) / order.rate;
   return new Promise((resolve, reject) => {
-    let dueAt = run.startedAt + (gapMs * lane) / order.connections;
+    let dueAt = run.startedAt + (gapMs * connectionNumber) / order.connections;
     let sentAt = 0;
     let connection: LoadConnection;
     const send = (): void => {
@@ -134,7 +135,7 @@ function drive(run: Run, lane: number): Promise<void> {
       } else if (gapMs === 0 || dueAt <= now) send();
       else setTimeout(send, dueAt - now);
     };
-    LoadConnection.open(nth(order.ports, lane), onAnswer, reject).then((opened) => {
+    LoadConnection.open(nth(order.ports, connectionNumber), onAnswer, reject).then((opened) => {
       connection = opened;
       const wait = dueAt - performance.now();
       if (gapMs > 0 && wait > 0) setTimeout(send, wait);
@@ -157,7 +158,9 @@ export async function runLoad(order: LoadOrder): Promise<LoadResult> {
     answers: 0,
     lastAt: startedAt,
   };
-  await Promise.all(Array.from({ length: order.connections }, (_, lane) => drive(run, lane)));
+  await Promise.all(
+    Array.from({ length: order.connections }, (_, connectionNumber) => drive(run, connectionNumber)),
+  );
   const { user, system } = process.cpuUsage(cpu);
   const seconds = (run.lastAt - startedAt) / 1000;
   return {

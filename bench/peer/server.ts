@@ -1,7 +1,7 @@
 /**
- * The service that many would write first: Fastify, `pg`, and a transaction statement by statement. It writes the record
- * and its outbox row in this service's own tables, under row security, and nothing else: no credential, no idempotency, no
- * sealing, no metering. `node server.ts CONNECTION_STRING CONNECTIONS`; tells its parent its port over IPC.
+ * A simple service for comparison: Fastify, `pg`, and a transaction of several statements. It writes the record and its
+ * outbox row into this app's own tables, under row security. It has no credentials, idempotency, sealing or metering. Run as
+ * `node server.ts CONNECTION_STRING CONNECTIONS`. It sends its port to its parent over IPC.
  */
 import { fastify } from 'fastify';
 import pg from 'pg';
@@ -34,7 +34,7 @@ const OUTBOX = {
   text: `insert into ops.outbox (id, tenant_id, events) values (uuidv7(), 'acme', $1)`,
 };
 
-/** The events that such a service would have published, as large as this one's. */
+/** Events that such a service would publish, as large as this app's. */
 function eventsOf(id: string): string {
   const event = (type: string, data: object): object => ({
     specversion: '1.0',
@@ -56,7 +56,7 @@ function eventsOf(id: string): string {
   ]);
 }
 
-async function record(given: z.output<typeof body>): Promise<string> {
+async function createMapping(given: z.output<typeof body>): Promise<string> {
   const client = await pool.connect();
   try {
     await client.query('begin');
@@ -86,7 +86,7 @@ async function record(given: z.output<typeof body>): Promise<string> {
 const app = fastify();
 app.post('/api/v1/mappings', async (request, reply) => {
   const given = body.parse(request.body);
-  const id = await record(given);
+  const id = await createMapping(given);
   return reply.code(201).send({ record_id: id, detector: given.detector, ...given.response });
 });
 const address = await app.listen({ host: '127.0.0.1', port: 0 });

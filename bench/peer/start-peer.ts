@@ -5,17 +5,17 @@ import { z } from 'zod';
 import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 import type { BenchStack } from '../bench-stack.ts';
 
-/** Of its pool: more of them made it no faster. */
+/** The size of its pool. More connections did not make it faster. */
 const CONNECTIONS = 16;
 
-/** A running peer. */
+/** The running service of server.ts. */
 export interface Peer {
   readonly port: number;
   readonly pid: number | undefined;
   stop(): Promise<void>;
 }
 
-/** Starts the peer on the stack's core database, as requests' own role. It ends with this process. */
+/** Starts the peer on the stack's core database, with the database role of requests. It ends with this process. */
 export async function startPeer({ stack }: BenchStack): Promise<Peer> {
   const main = fileURLToPath(new URL('server.ts', import.meta.url));
   const args = [main, stack.settings['CORE_DATABASE_URL'] ?? '', String(CONNECTIONS)];

@@ -10,31 +10,31 @@ import type { ManagedProcess } from '../processes/managed-process.ts';
 import { spawnGuarded } from '../processes/spawn-guarded.ts';
 
 const READY_POLL_MS = 20;
-const READY_TIMEOUT_MS = 30_000; // it loads a large dependency tree, slowly on a busy machine
+const READY_TIMEOUT_MS = 30_000; // its many dependencies load slowly on a busy machine
 
-/** A storage account that Azurite is to serve: 3 to 24 lower-case letters and digits, and a key of bytes in base64. */
+/** A storage account. The name has 3 to 24 lower-case letters and digits; the key is base64. */
 export interface StorageAccount {
   name: string;
   key: string;
 }
 
-/** Where and how the blob service runs. */
+/** Options of {@link startAzurite}. */
 export interface AzuriteOptions {
-  /** Absolute path of the folder that keeps the blobs; made when missing. */
+  /** Absolute path of the blobs' folder; made when missing. */
   location: string;
   logFile: string;
   accounts: StorageAccount[];
-  /** Tried first; another free one is taken when it is in use. */
+  /** If it is in use, another free port is taken. */
   port?: number | undefined;
   restart?: boolean;
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A running blob service. It saves its index every few seconds and when it stops: a kill loses the last blobs. */
+/** A running blob service. It saves its index only every few seconds and when it stops, so a kill loses the last blobs. */
 export interface AzuriteServer {
   readonly port: number;
   readonly process: ManagedProcess<{ port: number }>;
-  /** Connection string of one of the accounts; throws for one that it was not started with. */
+  /** The connection string of an account. Throws for an account that it was not started with. */
   connectionString(account: string): string;
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -87,7 +87,7 @@ async function launchAzurite(
   return { child, ready: { port } };
 }
 
-/** Starts Azurite's blob service on 127.0.0.1. Throws when it is not there within thirty seconds. */
+/** Starts Azurite's blob service on 127.0.0.1. Throws when it is not ready within thirty seconds. */
 export async function startAzurite(options: AzuriteOptions): Promise<AzuriteServer> {
   mkdirSync(options.location, { recursive: true });
   const port = await findFreePort(options.port);

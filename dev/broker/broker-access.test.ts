@@ -93,10 +93,10 @@ test('garbage on the wire ends its own connection only', async () => {
   expect(countsOf(broker).active).toBe(2);
 });
 
-test('a message that cannot be read is refused, and the connection goes on', async () => {
+test('a message that cannot be read is refused, and the connection stays open', async () => {
   const broker = await startTestBroker();
   await connect(broker.connectionString).createSender('work').sendMessages({ body: 1 });
-  // A bare AMQP client with the claim of the test's own making: the SDK cannot be made to send nonsense.
+  // A plain AMQP client with its own claim, because the SDK cannot send malformed messages.
   const { connection, close } = await connectWithClaim(broker.port);
   const sender = connection.open_sender('work');
   await new Promise<void>((resolve) =>

@@ -22,7 +22,7 @@ const QUEUE = 'usage-events'; // the child process serves the backend's own queu
 
 const Ready = z.object({ type: z.literal('ready'), port: z.number(), connectionString: z.string() });
 
-/** Runs the broker as the local stack does; killed, if need be, when the test is over. */
+/** Runs the broker as a child process, as the local stack does. Kills it after the test if it still runs. */
 async function forkBroker(
   dataDir: string,
 ): Promise<{ child: ChildProcess; connectionString: string; port: number }> {
@@ -45,7 +45,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await exit;
 }
 
-test('after a kill -9 everything is as clients were told', async () => {
+test('after a kill -9 everything that clients were told is still true', async () => {
   const dataDir = temporaryFolder();
   const first = await forkBroker(dataDir);
   const client = connect(first.connectionString);
@@ -73,7 +73,7 @@ test('after a kill -9 everything is as clients were told', async () => {
   const messages = await receive(survivor, 4);
   expect(messages.map((message) => [message.body as string, message.deliveryCount])).toEqual([
     ['failed', 1],
-    ['held', 1], // its lock went with the broker, which is a failed delivery like any other lost lock
+    ['held', 1], // its lock ended with the broker, which counts as a failed delivery
     ['waiting', 0],
     ['later', 0],
   ]);
@@ -124,7 +124,7 @@ test('a kill -9 under load loses no acknowledged message and brings back no comp
   }
   expect([...completed].filter((id) => left.has(id))).toEqual([]);
   const lost = [...acknowledged].filter((id) => !left.has(id) && !completed.has(id));
-  // A completion that was carried out, but whose answer the kill cut off: at most the one batch in progress.
+  // The kill may cut off the answer to a completion that was already written: at most one batch of them.
   expect(lost.length).toBeLessThanOrEqual(20);
 });
 
@@ -174,7 +174,7 @@ test('a message that is locked at its last delivery when the broker dies is dead
   expect(countsOf(second)).toEqual({ ...EMPTY, deadLettered: 1 });
 });
 
-test('the journal of a running broker is compacted, and loses nothing by it', async () => {
+test('the journal of a running broker is compacted and loses nothing', async () => {
   const dataDir = temporaryFolder();
   const journal = path.join(dataDir, 'journal');
   const broker = await startTestBroker(testQueue(), dataDir);
@@ -200,7 +200,7 @@ test('the journal of a running broker is compacted, and loses nothing by it', as
   expect(countsOf(again)).toEqual({ ...EMPTY, active: 1, scheduled: 1 });
 });
 
-test('what is in a queue that is no longer defined comes back with its definition', async () => {
+test('the messages of a queue that is no longer defined come back with its definition', async () => {
   const dataDir = temporaryFolder();
   const first = await startTestBroker(testQueue(), dataDir);
   await connect(first.connectionString).createSender('work').sendMessages({ body: 'kept' });
@@ -220,7 +220,7 @@ test('a port that is taken is an error', async () => {
   await expect(second).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
 
-test('clients go on by themselves when the broker comes back on its port', async () => {
+test('clients continue by themselves when the broker comes back on its port', async () => {
   const dataDir = temporaryFolder();
   const first = await startTestBroker(testQueue(), dataDir);
   const client = connect(first.connectionString, 50);

@@ -1,4 +1,4 @@
-/** A refusal in Service Bus's own terms: the AMQP condition that the SDK maps to its error codes, and the $management status. */
+/** An error as Service Bus reports it: the AMQP condition that the SDK maps to its error codes, and the $management status. */
 export class BrokerError extends Error {
   readonly condition: string;
   readonly status: number;
@@ -38,12 +38,12 @@ export function messageTooLarge(bytes: number, limitBytes: number): BrokerError 
   );
 }
 
-/** The SDK's `MessagingEntityNotFound`, which it recognises by this very text. */
+/** The SDK's `MessagingEntityNotFound`. The SDK recognises it by this exact text. */
 export function entityNotFound(address: string): BrokerError {
   return new BrokerError('amqp:not-found', 404, `The messaging entity '${address}' could not be found.`);
 }
 
-/** An operation that this kind of entity does not offer. */
+/** An operation that this kind of entity does not support. */
 export function notAllowed(description: string): BrokerError {
   return new BrokerError('amqp:not-allowed', 400, description);
 }

@@ -10,7 +10,7 @@ import {
   waitFor,
 } from './test-broker.ts';
 
-test('a message arrives as it was sent, with the broker’s own facts about it', async () => {
+test('a message arrives as it was sent, with the broker’s own properties', async () => {
   const broker = await startTestBroker();
   const client = connect(broker.connectionString);
   const before = Date.now();
@@ -183,7 +183,7 @@ test('a scheduled message can be cancelled, and only once', async () => {
   await expect(sender.cancelScheduledMessages(sequences)).rejects.toMatchObject({ code: 'MessageNotFound' });
 });
 
-test('a message sent with a time of its own is scheduled', async () => {
+test('a message sent with an enqueue time is scheduled', async () => {
   const broker = await startTestBroker();
   const client = connect(broker.connectionString);
   const at = new Date(Date.now() + 500);
@@ -195,7 +195,7 @@ test('a message sent with a time of its own is scheduled', async () => {
   expect(messages.map((message) => message.body as string)).toEqual(['now', 'later']);
 });
 
-test('a message that outlived its time is gone', async () => {
+test('a message is removed after its time to live', async () => {
   const broker = await startTestBroker(testQueue({ defaultTtlMs: 60_000 }));
   const sender = connect(broker.connectionString).createSender('work');
   await sender.sendMessages([{ body: 'short', timeToLive: 200 }, { body: 'default' }]);

@@ -19,7 +19,7 @@ function sequenceOf(message: ServiceBusReceivedMessage) {
   return message.sequenceNumber;
 }
 
-test('each settlement does what it says', async () => {
+test('complete, abandon, dead-letter and defer each have their effect', async () => {
   const broker = await startTestBroker();
   const client = connect(broker.connectionString);
   await client.createSender('work').sendMessages(['done', 'again', 'bad', 'aside'].map((body) => ({ body })));
@@ -113,11 +113,11 @@ test('a handler that throws every time has its message dead-lettered', async () 
   expect(calls).toBe(2);
 });
 
-test('a lock that runs out counts as a failure, and its holder can no longer settle', async () => {
+test('an expired lock counts as a failed delivery, and its holder can no longer settle', async () => {
   const broker = await startTestBroker(testQueue({ lockDurationMs: SHORT_LOCK_MS }));
   const client = connect(broker.connectionString);
   await client.createSender('work').sendMessages([{ body: 'slow' }, { body: 'renewed' }]);
-  // Unless told not to, the SDK renews the locks of whatever it received.
+  // By default the SDK renews the locks of the messages that it received.
   const holder = client.createReceiver('work', { maxAutoLockRenewalDurationInMs: 0 });
   const [slow, renewed] = await receive(holder, 2);
   if (!slow || !renewed) throw new Error('too few messages');
@@ -151,7 +151,7 @@ test('a message stays locked when its receiver is closed, and can still be settl
   expect(countsOf(broker)).toEqual(EMPTY);
 });
 
-test('a deferred message is received by its number alone, and settled like any other', async () => {
+test('a deferred message is received only by its sequence number, and settled like any other', async () => {
   const broker = await startTestBroker();
   const client = connect(broker.connectionString);
   await client.createSender('work').sendMessages([{ body: 1 }, { body: 2 }, { body: 3 }]);
@@ -199,7 +199,7 @@ test('a receiver that asks for more than there is gets what there is, and stays 
   expect(countsOf(broker)).toEqual(EMPTY);
 });
 
-test('a link goes on after thousands of messages', async () => {
+test('a link keeps working after thousands of messages', async () => {
   const broker = await startTestBroker();
   const client = connect(broker.connectionString);
   const total = 5_000; // more than the 2,048 deliveries that an AMQP session holds unsettled

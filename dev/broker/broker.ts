@@ -4,23 +4,23 @@ import rhea from 'rhea';
 import type { Connection, Container, EventContext, ServerConnectionOptions } from 'rhea';
 import type { QueueDefinition } from '../../shared/platform/bus/queues.ts';
 import { Alarm } from './queue/alarm.ts';
-import { LinkDesk } from './links/attach.ts';
+import { LinkRouter } from './links/attach.ts';
 import { Dispatcher } from './queue/dispatcher.ts';
 import { MAX_MESSAGE_BYTES } from './links/inbound-link.ts';
 import { readJournal } from './journal/journal-file.ts';
 import { Journal } from './journal/journal.ts';
 import { Queue, type QueueHost } from './queue/queue.ts';
-import { decodeRecord, type JournalRecord } from './journal/journal-records.ts';
-import { replayRecords } from './journal/restore.ts';
+import { decodeEntry, type JournalEntry } from './journal/journal-entries.ts';
+import { replayEntries } from './journal/restore.ts';
 import { corkWrites, keepMessagesEncoded } from './rhea-gaps.ts';
 import type { SasKey } from './access/sas.ts';
 
-const HOST = '127.0.0.1'; // a development broker is for its own machine
+const HOST = '127.0.0.1'; // a development broker serves its own machine only
 
-// Large enough that a batch takes a few frames only; Service Bus itself uses this size.
+// Service Bus uses this size too. A batch then takes only a few frames.
 const MAX_FRAME_BYTES = 65_536;
 
-// A stopping broker gives its clients this long to close before it cuts their connections.
+// When the broker stops, clients have this long to close their connections. Then it cuts them.
 const CLOSE_GRACE_MS = 250;
 
 /** Where the broker listens, what it keeps, and who may use it. */
@@ -28,7 +28,7 @@ export interface BrokerOptions {
   readonly host?: '127.0.0.1';
   /** 0 for any free port. */
   readonly port: number;
-  /** Where the journal lives, made if missing; null keeps everything in memory. One broker at a time may use it. */
+  /** The journal's folder, made if missing; null keeps everything in memory. Only one broker at a time may use it. */
   readonly dataDir: string | null;
   readonly sas: SasKey;
   readonly queues: readonly QueueDefinition[];
@@ -40,22 +40,22 @@ export interface QueueCounts {
   readonly deadLettered: number;
   readonly scheduled: number;
   readonly deferred: number;
-  /** Messages of the queue itself (not its dead letters) that a receiver holds. */
+  /** Messages that a receiver has locked, without dead letters. */
   readonly locked: number;
 }
 
 /** A running broker. */
 export interface Broker {
   readonly port: number;
-  /** For `ServiceBusClient`; holds the key. */
+  /** For `ServiceBusClient`; contains the key. */
   readonly connectionString: string;
-  /** By the names in the definitions. */
+  /** Keyed by the names in the definitions. */
   queueCounts(): Record<string, QueueCounts>;
-  /** Closes all connections and the journal; what was acknowledged is on disk. May be called again. */
+  /** Closes all connections and the journal. Everything acknowledged is on disk. May be called again. */
   stop(): Promise<void>;
 }
 
-// What the journal holds of a queue that is no longer defined is kept, in case its definition comes back.
+// A queue in the journal that is no longer defined keeps its messages, in case its definition comes back.
 function undefinedQueue(name: string): QueueDefinition {
   const forever = Number.MAX_SAFE_INTEGER;
   return {
@@ -67,17 +67,17 @@ function undefinedQueue(name: string): QueueDefinition {
   };
 }
 
-function* decodeRecords(dataDir: string): Generator<JournalRecord> {
-  for (const bytes of readJournal(dataDir)) yield decodeRecord(bytes);
+function* decodeEntries(dataDir: string): Generator<JournalEntry> {
+  for (const bytes of readJournal(dataDir)) yield decodeEntry(bytes);
 }
 
-/** The queues that the journal knows and those newly defined, with what the journal holds; keyed by name in lower case. */
+/** The queues of the journal, with their messages, and the newly defined ones; keyed by name in lower case. */
 function restoreQueues(
   dataDir: string | null,
   definitions: readonly QueueDefinition[],
   host: QueueHost,
 ): Map<string, Queue> {
-  const restored = replayRecords(dataDir === null ? [] : decodeRecords(dataDir));
+  const restored = replayEntries(dataDir === null ? [] : decodeEntries(dataDir));
   const byName = new Map(definitions.map((definition) => [definition.name, definition]));
   const ids = new Map(restored.ids);
   for (const { name } of definitions) if (!ids.has(name)) ids.set(name, 1 + Math.max(0, ...ids.values()));
@@ -102,12 +102,12 @@ function countQueue(queue: Queue): QueueCounts {
   };
 }
 
-/** Wires rhea's events. Without a handler for each of the failures, a faulty peer would end the process. */
-function createContainer(desk: LinkDesk, connections: Set<Connection>): Container {
+/** Handles rhea's events. Each failure needs a handler: without one, a faulty client would end the process. */
+function createContainer(router: LinkRouter, connections: Set<Connection>): Container {
   const container = rhea.create_container();
   const forget = ({ connection }: EventContext): void => {
     connections.delete(connection);
-    desk.closeConnection(connection);
+    router.closeConnection(connection);
   };
   container.on('connection_open', ({ connection }: EventContext) => {
     connections.add(connection);
@@ -117,13 +117,13 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
     if (session !== undefined) keepMessagesEncoded(session);
   });
   container.on('sender_open', (context: EventContext) => {
-    desk.openSender(context);
+    router.openSender(context);
   });
   container.on('receiver_open', (context: EventContext) => {
-    desk.openReceiver(context);
+    router.openReceiver(context);
   });
   for (const event of ['connection_close', 'connection_error', 'disconnected']) container.on(event, forget);
-  // The listeners of a link clean up after it.
+  // Nothing to do here: each link has its own listeners that clean up.
   const closures = [
     'session_close',
     'session_error',
@@ -133,7 +133,7 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
     'receiver_error',
   ];
   for (const event of closures) container.on(event, () => undefined);
-  // rhea ends the connection that it comes from.
+  // rhea has already ended the connection that failed.
   for (const event of ['protocol_error', 'error']) {
     container.on(event, (error: Error) => {
       process.stderr.write(`Service Bus broker: a connection failed: ${error.message}\n`);
@@ -142,24 +142,27 @@ function createContainer(desk: LinkDesk, connections: Set<Connection>): Containe
   return container;
 }
 
-async function hangUp(connections: ReadonlySet<Connection>, sockets: ReadonlySet<Socket>): Promise<void> {
+async function closeConnections(
+  connections: ReadonlySet<Connection>,
+  sockets: ReadonlySet<Socket>,
+): Promise<void> {
   for (const connection of connections) {
     connection.close({ condition: 'amqp:connection:forced', description: 'The broker is stopping.' });
   }
-  // Not `once`, which would fail with a socket's error: a peer that has already closed is fine here.
+  // Not `once`: it would reject on a socket error, but a client that has already closed is no failure here.
   const closed = Promise.all(
     [...sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
   );
   let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise((resolve) => {
+  const timeout = new Promise((resolve) => {
     timer = setTimeout(resolve, CLOSE_GRACE_MS);
   });
-  await Promise.race([closed, patience]);
+  await Promise.race([closed, timeout]);
   clearTimeout(timer);
   for (const socket of sockets) socket.destroy();
 }
 
-/** The broker without its network side. */
+/** The broker without its network part. */
 interface Store {
   readonly queues: ReadonlyMap<string, Queue>;
   readonly journal: Journal;
@@ -169,7 +172,7 @@ interface Store {
 
 /** Throws when the journal is damaged or cannot be written. */
 function openStore(dataDir: string | null, definitions: readonly QueueDefinition[]): Store {
-  // No journal is needed while the queues are restored: a new one begins with a snapshot of them.
+  // The queues are restored without a journal: the new journal begins with a snapshot of them.
   const parts: { queues?: Map<string, Queue>; journal?: Journal; dispatcher?: Dispatcher } = {};
   const alarm = new Alarm(Date.now, () => {
     let next = Infinity;
@@ -179,7 +182,7 @@ function openStore(dataDir: string | null, definitions: readonly QueueDefinition
   try {
     const queues = restoreQueues(dataDir, definitions, {
       now: Date.now,
-      append: (record) => parts.journal?.append(record),
+      append: (entry) => parts.journal?.append(entry),
       wakeAt: (atMs) => {
         alarm.wakeAt(atMs);
       },
@@ -207,7 +210,7 @@ function listen(container: Container, host: string, port: number): Server {
     port,
     tcp_no_delay: true,
     max_frame_size: MAX_FRAME_BYTES,
-    // A modified outcome is an abandon or a defer; by default rhea would report it as released as well.
+    // A modified outcome is an abandon or a defer. By default rhea would report it as released too.
     sender_options: { treat_modified_as_released: false },
     receiver_options: { autoaccept: false, max_message_size: MAX_MESSAGE_BYTES },
   };
@@ -215,8 +218,8 @@ function listen(container: Container, host: string, port: number): Server {
 }
 
 /**
- * Starts a Service Bus for development: queues over AMQP, for the real SDK. Everything acknowledged survives the
- * process, however it ends, but not a power cut. Rejects when the port is taken or the journal is damaged.
+ * Starts a Service Bus for development: queues over AMQP, for the real SDK. Acknowledged changes survive the end of the
+ * process, also a kill, but not a power cut. Rejects when the port is taken or the journal is damaged.
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { sas, queues: definitions } = options;
@@ -224,8 +227,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const served = new Map(definitions.map(({ name }) => [name.toLowerCase(), queueNamed(store.queues, name)]));
   const connections = new Set<Connection>();
   const sockets = new Set<Socket>();
-  const desk = new LinkDesk({ ...store, queues: served, sas, now: Date.now });
-  const server = listen(createContainer(desk, connections), options.host ?? HOST, options.port);
+  const router = new LinkRouter({ ...store, queues: served, sas, now: Date.now });
+  const server = listen(createContainer(router, connections), options.host ?? HOST, options.port);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -240,7 +243,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   let stopping: Promise<void> | null = null;
   const stop = async (): Promise<void> => {
     server.close();
-    await hangUp(connections, sockets);
+    await closeConnections(connections, sockets);
     store.close();
   };
   return {

@@ -6,7 +6,7 @@ import { startBroker } from './broker.ts';
 const USAGE =
   'usage: COMPLY_BROKER_KEY_NAME=… COMPLY_BROKER_KEY=… main.ts --port <0 for any> [--data <folder>] [--queues <JSON>]';
 
-/** Queue settings that may differ from Azure's: a test does not wait five minutes for a lock to end. */
+/** Queue settings that may differ from Azure's, because a test cannot wait five minutes for a lock to end. */
 const overrides = z.strictObject({
   lockDurationMs: z.int().positive().optional(),
   duplicateDetectionWindowMs: z.int().positive().nullable().optional(),
@@ -19,7 +19,7 @@ interface Settings {
   readonly queues: readonly QueueDefinition[];
 }
 
-/** Throws with the usage when something is missing. The key comes from the environment: every user of the machine can read arguments. */
+/** Throws with the usage when something is missing. The key is not an argument: all users of the machine can read arguments. */
 function readSettings(): Settings {
   const { values } = parseArgs({
     options: {
@@ -41,7 +41,7 @@ function readSettings(): Settings {
   return { port, dataDir: values.data ?? null, sas: { keyName, key }, queues };
 }
 
-/** Starts the broker, reports its address to the parent (or the terminal), and stops it on a signal or when the parent is gone. */
+/** Starts the broker, reports its address to the parent or the terminal, and stops it on a signal or when the parent ends. */
 async function main(): Promise<void> {
   const broker = await startBroker(readSettings());
   let stopping = false;

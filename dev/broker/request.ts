@@ -1,10 +1,10 @@
-/** A request to $cbs or $management; every field is a client's word. */
+/** A request to $cbs or $management. No field is checked yet. */
 export interface Request {
   readonly properties: Readonly<Record<string, unknown>>;
   readonly body: unknown;
 }
 
-/** What such a request is answered with; without a body when there is nothing to tell. */
+/** The answer to such a request. */
 export interface Reply {
   readonly properties: Readonly<Record<string, unknown>>;
   readonly body?: unknown;

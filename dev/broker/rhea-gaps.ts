@@ -4,8 +4,8 @@ import rhea from 'rhea';
 import type { Connection, Delivery, EventContext, Sender, Session, Typed } from 'rhea';
 
 /*
- * What the broker uses of rhea beyond its published types. Everything here was read from rhea 3.0's source; the tests over the
- * wire would show a change.
+ * The broker needs parts of rhea that its published types do not have. They come from the source of rhea 3.0. The tests that
+ * use the real SDK fail when one of them changes.
  */
 
 interface TypeReader {
@@ -93,15 +93,15 @@ export function listSection(code: number, items: readonly Typed[]): Buffer {
   return writeValue(rhea.types.described(rhea.types.wrap_ulong(code), untypedTypes.List32(items)) as Typed);
 }
 
-// Not a format that anyone sends: it marks a message that rhea would otherwise have decoded.
+// No client sends this format. It marks a message that rhea would otherwise decode.
 const UNDECODED_FORMAT = 0x7fff_0001;
 
 /** The message format of a Service Bus batch: each data section of the body is one encoded message. */
-export const BATCH_FORMAT = 0x8001_3700;
+const BATCH_FORMAT = 0x8001_3700;
 
 /**
- * Has rhea hand over every message on the session as bytes. It would decode those of the standard format, and what it
- * decodes it cannot encode again as it was: sizes and number types are lost, and a malformed one ends the connection.
+ * Makes rhea hand over every message on the session as bytes. By default it decodes messages of the standard format.
+ * Encoding them again would lose sizes and number types, and a malformed message would end the connection.
  */
 export function keepMessagesEncoded(session: Session): void {
   const internals = session as unknown as SessionInternals;
@@ -126,7 +126,7 @@ export function receivedMessage(context: EventContext): {
   return { bytes: message, batch: format === BATCH_FORMAT, delivery };
 }
 
-/** Writes what one turn produces in one go; rhea makes a system call of every frame. */
+/** Joins the frames of one turn of the event loop into one write: by default rhea makes a system call for every frame. */
 export function corkWrites(connection: Connection): void {
   const internals = connection as unknown as ConnectionInternals;
   const processTurn = internals._process.bind(connection);
@@ -140,7 +140,7 @@ export function corkWrites(connection: Connection): void {
   };
 }
 
-/** The part of the attach frame that the broker answers with. */
+/** The fields of the attach frame that the broker sends as its answer. */
 export function localAttach(link: Sender | EventContext['receiver']): LocalLink['attach'] {
   return (link as unknown as { local: LocalLink }).local.attach;
 }
@@ -151,7 +151,7 @@ export function unwrittenDeliveries(sender: Sender): number {
   return outgoing.next_delivery_id - outgoing.next_pending_delivery;
 }
 
-/** How many deliveries the sender can take now: rhea lowers the credit only once a delivery is on the wire. */
+/** How many deliveries the sender can take now. rhea lowers the credit only when a delivery is on the wire. */
 export function sendableNow(sender: Sender): number {
   const { outgoing } = sender.session as unknown as SessionInternals;
   const { credit } = sender as unknown as SenderInternals;
@@ -159,8 +159,8 @@ export function sendableNow(sender: Sender): number {
 }
 
 /**
- * Has the sender answer a drain also when all credit is used up: rhea then says nothing, and the Service Bus SDK waits
- * for the answer and closes its link.
+ * Makes the sender answer a drain also when all credit is used up. By default rhea sends no answer then. The Service Bus
+ * SDK waits for one and closes its link.
  */
 export function answerEveryDrain(sender: Sender): void {
   const internals = sender as unknown as SenderInternals;
@@ -178,13 +178,13 @@ export function finishDrain(sender: Sender): void {
   (sender.connection as unknown as ConnectionInternals)._register();
 }
 
-/** Answers a receiver's settlement of a delivery, and frees rhea's slot for it. */
+/** Answers a receiver's settlement of a delivery, and frees rhea's memory of it. */
 export function settleDelivery(
   delivery: Delivery,
   failure: { condition: string; description: string } | null,
 ): void {
   const outcome = failure === null ? untypedMessage.accepted() : untypedMessage.rejected({ error: failure });
   delivery.update(true, outcome.described());
-  // The answer ends the exchange: rhea would keep the slot until the client settles too, which it never does again.
+  // The client has settled and does not settle again. Without this, rhea would wait for it and keep the delivery.
   (delivery as { remote_settled: boolean }).remote_settled = true;
 }

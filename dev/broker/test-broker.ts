@@ -13,11 +13,11 @@ import { startBroker, type Broker, type QueueCounts } from './broker.ts';
 /** The key of every broker under test. */
 export const TEST_SAS = { keyName: 'test', key: 'a key for tests only' };
 
-// Far beyond what anything takes on a busy machine; a test that fails waits this long.
+// Far longer than any wait on a busy machine takes. Only a test that fails waits this long.
 const DEADLINE_MS = 15_000;
 const POLL_MS = 10;
 
-/** A queue named `work` with locks that outlast any test, unless it says otherwise. */
+/** A queue named `work`. By default its locks last longer than any test. */
 export function testQueue(changes: Partial<QueueDefinition> = {}): QueueDefinition {
   return {
     name: 'work',
@@ -29,7 +29,7 @@ export function testQueue(changes: Partial<QueueDefinition> = {}): QueueDefiniti
   };
 }
 
-/** A folder that is gone when the test is over. */
+/** A folder that is removed after the test. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'broker-'));
   onTestFinished(() => {
@@ -38,14 +38,14 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** A broker that is stopped when the test is over. */
+/** A broker that is stopped after the test. */
 export async function startTestBroker(queue = testQueue(), dataDir: string | null = null): Promise<Broker> {
   const broker = await startBroker({ port: 0, dataDir, sas: TEST_SAS, queues: [queue] });
   onTestFinished(() => broker.stop());
   return broker;
 }
 
-/** A client of the real SDK that never retries unless a test wants it to, and is closed after the test. */
+/** A client of the real SDK, closed after the test. By default it never retries. */
 export function connect(connectionString: string, maxRetries = 0): ServiceBusClient {
   const client = new ServiceBusClient(connectionString, {
     retryOptions: { maxRetries, retryDelayInMs: 100, timeoutInMs: 5_000 },
@@ -54,7 +54,7 @@ export function connect(connectionString: string, maxRetries = 0): ServiceBusCli
   return client;
 }
 
-/** Polls until the value is there (neither undefined nor false); throws what was waited for if it never is. */
+/** Polls until the probe returns a value other than undefined and false. Throws, with `what`, when the time is over. */
 export async function waitFor<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
@@ -68,7 +68,7 @@ export async function waitFor<T>(
   }
 }
 
-/** Receives exactly so many messages; throws if they do not come. */
+/** Receives exactly `count` messages; throws if they do not come. */
 export async function receive(
   receiver: ServiceBusReceiver,
   count: number,
@@ -90,12 +90,12 @@ export async function receiveOne(receiver: ServiceBusReceiver): Promise<ServiceB
   return message;
 }
 
-/** What the queue under test holds. */
+/** The message counts of a queue. */
 export function countsOf(broker: Broker, name = 'work'): QueueCounts {
   const counts = broker.queueCounts()[name];
   if (counts === undefined) throw new Error(`no queue ${name}`);
   return counts;
 }
 
-/** The counts of a queue that holds nothing. */
+/** The counts of an empty queue. */
 export const EMPTY: QueueCounts = { active: 0, deadLettered: 0, scheduled: 0, deferred: 0, locked: 0 };

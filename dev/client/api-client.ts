@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 
-/** An answer of the API. */
+/** A response of the API. */
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
 }
 
-/** A client of the API as one key. */
+/** A client of the API with one API key. */
 export interface ApiClient {
   /**
-   * Sends one request. Waits and tries again on 429 and 503 as `Retry-After` says, and on a lost connection.
-   * @throws Error when the service has not come back within {@link GIVE_UP_MS}.
+   * Sends one request. Retries on 429 and 503 after `Retry-After`, and on a lost connection.
+   * @throws Error when there is no other answer within {@link RETRY_LIMIT_MS}.
    */
   send(
     method: string,
@@ -22,19 +22,19 @@ export interface ApiClient {
   ): Promise<ApiAnswer>;
 }
 
-/** A service that stays away this long is not restarting. */
-const GIVE_UP_MS = 120_000;
-/** Without a `Retry-After`. */
+/** Longer than a restart takes. */
+const RETRY_LIMIT_MS = 120_000;
+/** Used without a `Retry-After`. */
 const WAIT_DEFAULT_MS = 1_000;
-/** A rate limit's window can be an hour; a client must not wait longer than this without a word. */
+/** `Retry-After` can be an hour for a rate limit: too long to wait without an output. */
 const WAIT_MAX_MS = 60_000;
 
-/** How many times requests were sent again, for a summary. */
+/** Counts retries, for a summary. */
 export interface RetryCount {
   retries: number;
 }
 
-/** Opens a client. */
+/** Makes a client. Its retries are added to `count`. */
 export function openApiClient(
   baseUrl: string,
   apiKey: string,
@@ -42,16 +42,16 @@ export function openApiClient(
 ): ApiClient {
   return {
     async send(method, path, body, headers = {}) {
-      const giveUpAt = Date.now() + GIVE_UP_MS;
+      const deadline = Date.now() + RETRY_LIMIT_MS;
       for (;;) {
         const answer = await attempt(new URL(path, baseUrl), method, apiKey, body, headers);
         if (answer !== undefined && answer.status !== 429 && answer.status !== 503) return answer;
-        const told = Number(answer?.headers.get('retry-after') ?? Number.NaN) * 1000;
-        const wait = Math.min(Number.isNaN(told) ? WAIT_DEFAULT_MS : told, WAIT_MAX_MS);
-        if (Date.now() + wait > giveUpAt) {
+        const retryAfter = Number(answer?.headers.get('retry-after') ?? Number.NaN) * 1000;
+        const wait = Math.min(Number.isNaN(retryAfter) ? WAIT_DEFAULT_MS : retryAfter, WAIT_MAX_MS);
+        if (Date.now() + wait > deadline) {
           const last =
             answer === undefined ? 'no answer' : `${answer.status} ${problemCode(answer.body) ?? ''}`;
-          throw new Error(`${method} ${path} was not served within ${GIVE_UP_MS / 1000} s: ${last}`);
+          throw new Error(`${method} ${path} did not succeed within ${RETRY_LIMIT_MS / 1000} s: ${last}`);
         }
         count.retries += 1;
         await sleep(wait);
@@ -84,7 +84,7 @@ async function attempt(
       body: text === '' ? undefined : parse(text),
     };
   } catch (error) {
-    // fetch rejects with a TypeError when there was no answer at all.
+    // fetch rejects with a TypeError when there is no response.
     if (error instanceof TypeError) return undefined;
     throw error;
   }

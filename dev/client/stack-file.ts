@@ -3,22 +3,22 @@ import { z } from 'zod';
 
 const keys = z.object({ writer: z.string(), reader: z.string(), owner: z.string() });
 
-/** `.local/stack.json`: where the running stack is, and its keys. Written by `npm start`. */
+/** `.local/stack.json`: the running stack's address and keys. Written by `npm start`. */
 const stackFile = z.object({
   base_url: z.url(),
   tenants: z.record(z.string(), keys),
   operator: z.string(),
 });
 
-/** The running stack, as a client needs it. */
+/** What a client needs to know of the running stack. */
 export type StackFacts = z.output<typeof stackFile>;
 
-/** Where `npm start` says where it is. */
+/** Written by `npm start`. */
 const STACK_FILE = new URL('../../.local/stack.json', import.meta.url);
 
 /**
- * Reads where the running stack is.
- * @throws Error with what to do when none runs.
+ * Reads the running stack's address and keys.
+ * @throws Error that tells how to start a stack, when none runs.
  */
 export function readStackFile(): StackFacts {
   let text: string;

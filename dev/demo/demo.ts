@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { openApiClient, type ApiClient } from '../client/api-client.ts';
 import { readStackFile, type StackFacts } from '../client/stack-file.ts';
-import { explain, heading, show, type Json } from './narrator.ts';
+import { explain, heading, show, type Json } from './print.ts';
 
 const DAY_MS = 86_400_000;
 
-interface Cast {
+interface Clients {
   readonly writer: ApiClient;
   readonly owner: ApiClient;
   readonly operator: ApiClient;
   readonly other: ApiClient;
 }
 
-/** Sends and insists: a demo that goes on after a failure shows nothing. */
+/** Sends a request. Throws on an unexpected status: after a failure the demo would show nothing useful. */
 async function expect(
   client: ApiClient,
   statuses: readonly number[],
@@ -27,7 +27,7 @@ async function expect(
   return (answer.body ?? {}) as Json;
 }
 
-/** Reads again until `done`, since what goes through Service Bus arrives a moment later. */
+/** Repeats `read` until `done`, because the effects of Service Bus messages arrive a moment later. */
 async function eventually(
   read: () => Promise<Json>,
   done: (value: Json) => boolean,
@@ -41,7 +41,7 @@ async function eventually(
   }
 }
 
-async function orchestrate({ writer }: Cast): Promise<string> {
+async function orchestrate({ writer }: Clients): Promise<string> {
   heading('An orchestration, in parts');
   const request = await expect(writer, [201], 'POST', '/api/v1/orchestrations', {
     content: 'Please send the report to jane.doe@example.com before Friday.',
@@ -53,7 +53,7 @@ async function orchestrate({ writer }: Cast): Promise<string> {
   const id = String(request['request_id']);
   const plan = await findPlan(writer);
   explain(
-    `Recorded ${id}. The routing plan “default” wants ${plan.join(', ')}; one of them times out at first.`,
+    `Orchestration ${id} is stored. The routing plan “default” asks for ${plan.join(', ')}. One of them times out at first.`,
   );
   const [first, ...rest] = plan;
   await expect(writer, [200, 201], 'POST', `/api/v1/orchestrations/${id}/detector-results`, {
@@ -88,7 +88,7 @@ async function orchestrate({ writer }: Cast): Promise<string> {
     detector_results: [{ detector: first, status: 'unavailable', processing_time_ms: 3 }],
     response: { total_processing_time_ms: 3 },
   });
-  show('Another, whole in one call, with no detector to be had', {
+  show('Another one, complete in one call, without any available detector', {
     code: partial['code'],
     coverage_achieved: partial['coverage_achieved'],
     fallback_used: partial['fallback_used'],
@@ -104,10 +104,10 @@ async function findPlan(client: ApiClient): Promise<string[]> {
 }
 
 async function map(
-  { writer, owner, other }: Cast,
+  { writer, owner, other }: Clients,
   orchestrationId: string,
 ): Promise<{ requestId: string; recordId: string }> {
-  heading('A mapping, and the evidence it leaves');
+  heading('A mapping and its evidence');
   const mapping = await expect(writer, [201], 'POST', '/api/v1/mappings', {
     detector: 'regex-pii',
     source_data: 'jane.doe@example.com',
@@ -127,7 +127,7 @@ async function map(
     () => expect(writer, [200], 'GET', `/api/v1/records/${recordId}`),
     (value) => typeof value['archived_at'] === 'string',
   );
-  show('The storage record, once its blob is written', {
+  show('The storage record, after its blob is written', {
     id: record['id'],
     encrypted: record['encrypted'],
     blob_url: record['blob_url'],
@@ -135,16 +135,16 @@ async function map(
     expires_at: record['expires_at'],
   });
   const hidden = await writer.send('GET', `/api/v1/records/${recordId}/source`);
-  explain(`The writer’s key asks for the source: ${hidden.status}. Its permission does not reach that far.`);
+  explain(`The writer’s key asks for the source: ${hidden.status}. It lacks the permission.`);
   const source = await expect(owner, [200], 'GET', `/api/v1/records/${recordId}/source`);
-  show('The owner may, and the trail will say so', source);
+  show('The owner’s key may read it, and the audit log will show that', source);
   const foreign = await other.send('GET', `/api/v1/records/${recordId}`);
-  explain(`The tenant globex asks for the record: ${foreign.status}. For it there is none.`);
+  explain(`The tenant globex asks for the record: ${foreign.status}. It cannot see other tenants’ records.`);
   return { requestId: String(mapping['request_id']), recordId };
 }
 
-async function analyse({ writer }: Cast, recordId: string): Promise<string> {
-  heading('An analysis that never got its answer');
+async function analyse({ writer }: Clients, recordId: string): Promise<string> {
+  heading('An analysis without a response');
   const now = Date.now();
   const analysis = await expect(writer, [201], 'POST', '/api/v1/analyses', {
     period: { start: new Date(now - 7 * DAY_MS).toISOString(), end: new Date(now).toISOString() },
@@ -154,15 +154,15 @@ async function analyse({ writer }: Cast, recordId: string): Promise<string> {
   const id = String(analysis['request_id']);
   const rendered = await expect(writer, [200, 201], 'POST', `/api/v1/analyses/${id}/fallback`, {});
   const response = (rendered['response'] as Json | undefined) ?? rendered;
-  show('The template in its place', {
+  show('The template is used instead', {
     template_fallback_used: response['template_fallback_used'],
     explanation: response['explanation'],
   });
   return id;
 }
 
-async function lookBack({ writer, owner }: Cast, recordId: string): Promise<void> {
-  heading('Where it came from, who touched it, what it cost');
+async function lookBack({ writer, owner }: Clients, recordId: string): Promise<void> {
+  heading('Lineage, audit log and usage');
   const lineage = await expect(writer, [200], 'GET', `/api/v1/lineage/record/${recordId}`);
   const edges = (lineage['edges'] as Json[] | undefined) ?? [];
   for (const edge of edges)
@@ -182,7 +182,7 @@ async function lookBack({ writer, owner }: Cast, recordId: string): Promise<void
   show('Usage of this period', await expect(owner, [200], 'GET', '/api/v1/usage'));
 }
 
-async function ninetyDaysLater({ writer, operator }: Cast, recordId: string): Promise<void> {
+async function ninetyDaysLater({ writer, operator }: Clients, recordId: string): Promise<void> {
   heading('Ninety-one days later');
   const asOf = new Date(Date.now() + 91 * DAY_MS).toISOString();
   const run = await expect(operator, [200, 202], 'POST', '/api/v1/platform/jobs/records-expire/runs', {
@@ -193,10 +193,10 @@ async function ninetyDaysLater({ writer, operator }: Cast, recordId: string): Pr
   explain(`The record: ${gone.status}. Its blob stays for seven years.`);
 }
 
-function cast(stack: StackFacts): Cast {
+function openClients(stack: StackFacts): Clients {
   const { acme, globex } = stack.tenants;
   if (acme === undefined || globex === undefined)
-    throw new Error('The stack has not the tenants acme and globex.');
+    throw new Error('The stack does not have the tenants acme and globex.');
   const as = (key: string): ApiClient => openApiClient(stack.base_url, key);
   return {
     writer: as(acme.writer),
@@ -208,14 +208,14 @@ function cast(stack: StackFacts): Cast {
 
 async function demo(): Promise<void> {
   const stack = readStackFile();
-  const players = cast(stack);
-  explain(`A day of the tenant acme, against ${stack.base_url} (run ${randomUUID().slice(0, 8)}).`);
-  const orchestrationId = await orchestrate(players);
-  const { recordId } = await map(players, orchestrationId);
-  await analyse(players, recordId);
-  await lookBack(players, recordId);
-  await ninetyDaysLater(players, recordId);
-  explain(`That was it. Look further: ${stack.base_url}/api/docs`);
+  const clients = openClients(stack);
+  explain(`A day of the tenant acme, on ${stack.base_url} (run ${randomUUID().slice(0, 8)}).`);
+  const orchestrationId = await orchestrate(clients);
+  const { recordId } = await map(clients, orchestrationId);
+  await analyse(clients, recordId);
+  await lookBack(clients, recordId);
+  await ninetyDaysLater(clients, recordId);
+  explain(`Done. To try more: ${stack.base_url}/api/docs`);
 }
 
 try {

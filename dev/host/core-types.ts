@@ -1,22 +1,22 @@
 /**
- * The part of `@azure/functions-core` that the library `@azure/functions` 4.16 uses. The real module lives inside
- * Azure's Node worker and is not published, so its shapes are declared here.
+ * The part of `@azure/functions-core` that the library `@azure/functions` 4.16 uses. The real module is part of Azure's
+ * Node worker and is not published, so its types are declared here.
  */
 
 /** Levels of a log line, as the worker's protocol names them. */
 export type RpcLogLevel = 'trace' | 'debug' | 'information' | 'warning' | 'error' | 'critical' | 'none';
 
-/** Who wrote a log line: the app, or the library on its own account. */
+/** Who wrote a log line: the app (`user`) or the library (`system`). */
 export type RpcLogCategory = 'user' | 'system' | 'customMetric';
 
-/** A 64-bit integer as protobuf hands it to JavaScript. */
+/** A 64-bit integer as protobuf gives it to JavaScript. */
 export interface RpcLong {
   readonly low: number;
   readonly high: number;
   readonly unsigned: boolean;
 }
 
-/** One value on its way between host and library: exactly one of the fields is set. */
+/** One value that host and library exchange. Exactly one of the fields is set. */
 export interface RpcTypedData {
   string?: string | null;
   json?: string | null;
@@ -54,21 +54,21 @@ export interface RpcHttpCookie {
   maxAge?: { value?: number | null } | null;
 }
 
-/** A trigger or output of a function; every option of the registration is carried along. */
+/** A trigger or output of a function, with every option of its registration. */
 export interface RpcBindingInfo {
   type?: string | null;
   direction?: string | null;
   [option: string]: unknown;
 }
 
-/** What a registration hands over. */
+/** What the library passes to `registerFunction`. */
 export interface FunctionMetadata {
   name: string;
   bindings: Record<string, RpcBindingInfo>;
   retryOptions?: unknown;
 }
 
-/** A named value that goes into or comes out of an invocation. */
+/** A named input or output value of an invocation. */
 export interface RpcParameterBinding {
   name: string;
   data: RpcTypedData;
@@ -82,7 +82,7 @@ export interface RpcInvocationRequest {
   traceContext?: { traceParent: string; traceState?: string };
 }
 
-/** What an invocation ends with. */
+/** The result of an invocation. */
 export interface RpcInvocationResponse {
   invocationId?: string | null;
   returnValue?: RpcTypedData | null;
@@ -91,7 +91,7 @@ export interface RpcInvocationResponse {
 /** A function's handler, as the app registered it. */
 export type FunctionCallback = (...inputsThenContext: unknown[]) => unknown;
 
-/** What the host gives the library about the invocation it is to run. */
+/** What the library gets from the host about an invocation. */
 export interface CoreInvocationContext {
   invocationId: string;
   request: RpcInvocationRequest;
@@ -100,14 +100,14 @@ export interface CoreInvocationContext {
   log(level: RpcLogLevel, category: RpcLogCategory, message: string): void;
 }
 
-/** The library's side of one invocation: arguments, call, response. */
+/** The library's part of one invocation: arguments, call, response. */
 export interface InvocationModel {
   getArguments(): Promise<{ context: unknown; inputs: unknown[] }>;
   invokeFunction(context: unknown, inputs: unknown[], callback: FunctionCallback): Promise<unknown>;
   getResponse(context: unknown, result: unknown): Promise<RpcInvocationResponse>;
 }
 
-/** What `@azure/functions` registers as itself. */
+/** What `@azure/functions` passes to `setProgrammingModel`. */
 export interface ProgrammingModel {
   name: string;
   version: string;
@@ -115,7 +115,7 @@ export interface ProgrammingModel {
   getCapabilities?(capabilities: Record<string, string>): Promise<Record<string, string>>;
 }
 
-/** A hook, called with its context. */
+/** An app's function that a hook calls with its context. */
 export type HookCallback = (context: Record<string, unknown>) => unknown;
 
 /** Undoes a registration. */
@@ -123,7 +123,7 @@ export interface Disposable {
   dispose(): void;
 }
 
-/** What `require('@azure/functions-core')` answers. */
+/** What `require('@azure/functions-core')` returns. */
 export interface CoreApi {
   readonly version: string;
   readonly hostVersion: string;

@@ -44,10 +44,10 @@ afterAll(async () => {
 
 it.each([
   ['as Azure names it', (name: string) => `AzureWebJobs.${name}.Disabled`, 'true'],
-  ['as Azure takes it on Linux', (name: string) => `AzureWebJobs_${name}_Disabled`, '1'],
+  ['as Azure accepts it on Linux', (name: string) => `AzureWebJobs_${name}_Disabled`, '1'],
   ['as a shell can set it', (name: string) => `AzureWebJobs_${name.replace('-', '_')}_Disabled`, 'True'],
 ])(
-  'a function that a setting switches off, %s, gets no request, message or tick, and is listed as disabled',
+  'a function disabled by a setting, %s, gets no request, message or timer run, and is listed as disabled',
   async (_how, nameSetting, value) => {
     const off = ['http-one', 'queue-one', 'timer-one'];
     const { host, base } = await startFixture(app, {

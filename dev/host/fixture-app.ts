@@ -11,15 +11,15 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** How long a test waits for something before it fails. */
 const DEADLINE_MS = 15_000;
 
-/** A built app in a directory of its own. */
+/** A built app in its own directory. */
 export interface FixtureApp {
   readonly dir: string;
   remove(): void;
 }
 
 /**
- * Builds `source` (which imports the real `@azure/functions`) into an ESM bundle as for deployment, with package.json and
- * host.json beside it. A handler reports to its test with `tell(name, value)`.
+ * Builds `source` and the real `@azure/functions` into an ESM bundle as for deployment, with package.json and host.json
+ * beside it. A handler reports to its test with `tell(name, value)`.
  */
 export async function buildFixtureApp(source: string, hostJson: object = {}): Promise<FixtureApp> {
   const dir = mkdtempSync(join(tmpdir(), 'functions-host-'));
@@ -47,18 +47,18 @@ export async function buildFixtureApp(source: string, hostJson: object = {}): Pr
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** What the handlers of fixture apps have reported under `name` since the last {@link clearEvents}. */
+/** What handlers of fixture apps reported under `name` since the last {@link clearEvents}. */
 export function eventsOf(name: string): unknown[] {
   const holder = globalThis as { fixtureEvents?: Record<string, unknown[]> };
   return holder.fixtureEvents?.[name] ?? [];
 }
 
-/** Forgets all reports. */
+/** Deletes all reports. */
 export function clearEvents(): void {
   (globalThis as { fixtureEvents?: Record<string, unknown[]> }).fixtureEvents = {};
 }
 
-/** Resolves as soon as `ready` gives something other than undefined or false; rejects at the deadline. */
+/** Resolves when `ready` returns something other than undefined and false; rejects at the deadline. */
 export async function until<T>(
   what: string,
   ready: () => T | undefined | false | Promise<T | undefined | false>,
@@ -79,7 +79,7 @@ export interface FixtureHost {
   readonly base: string;
 }
 
-/** Starts an app on a free port with its log kept. */
+/** Starts an app on a free port and collects its log lines. */
 export async function startFixture(
   app: FixtureApp,
   options: Omit<FunctionsHostOptions, 'appDir'> = {},

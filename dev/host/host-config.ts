@@ -5,7 +5,7 @@ import type { RpcLogLevel } from './core-types.ts';
 
 const DEFAULT_FUNCTION_TIMEOUT_MS = 30 * 60_000; // Flex Consumption's default
 
-/** `[d.]hh:mm:ss[.fff]`, .NET's way to write a span of time, in milliseconds; undefined if `text` is none. */
+/** Parses .NET's time span `[d.]hh:mm:ss[.fff]` into milliseconds; undefined if `text` is not one. */
 export function parseTimeSpanMs(text: string): number | undefined {
   const match = /^(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?$/.exec(text.trim());
   if (!match) return undefined;
@@ -24,7 +24,7 @@ function toTimeSpanMs(text: string, context: z.RefinementCtx): number {
 
 const TimeSpanMs = z.string().transform(toTimeSpanMs);
 
-/** `-1` stands for no limit. */
+/** `-1` means no limit. */
 const TimeoutMs = z
   .string()
   .transform((text, context) => (text === '-1' ? Infinity : toTimeSpanMs(text, context)));
@@ -72,9 +72,9 @@ export interface ServiceBusConfig {
   readonly maxBatchWaitTime: number;
 }
 
-/** What the host takes from `host.json`; all times in milliseconds. */
+/** What the host uses of `host.json`; all times in milliseconds. */
 export interface HostConfig {
-  /** Without slashes at its ends; empty when routes have no prefix. */
+  /** Without slashes at start and end; empty when routes have no prefix. */
   readonly routePrefix: string;
   /** Infinity when unlimited. */
   readonly functionTimeoutMs: number;
@@ -82,7 +82,7 @@ export interface HostConfig {
   readonly logLevels: Readonly<Record<string, RpcLogLevel>>;
 }
 
-/** Reads `host.json` of the app directory. Throws, with every fault, when it is missing or wrong. */
+/** Reads `host.json` of the app directory. Throws when it is missing or invalid; the error lists every fault. */
 export function readHostConfig(appDir: string): HostConfig {
   const file = join(appDir, 'host.json');
   const parsed = HostJson.safeParse(JSON.parse(readFileSync(file, 'utf8')));
@@ -96,7 +96,7 @@ export function readHostConfig(appDir: string): HostConfig {
   };
 }
 
-/** The lowest level at which a function's own log lines are written: its category, else the ones above, else information. */
+/** The lowest level of a function's log lines that are written: of its own category, else of the ones above, else information. */
 export function functionLogThreshold(config: HostConfig, functionName: string): RpcLogLevel {
   const levels = config.logLevels;
   return (

@@ -7,7 +7,7 @@ export interface HostLogLine {
   message: string;
 }
 
-/** Where the host's log lines go. */
+/** Receives the host's log lines. */
 export type HostLog = (line: HostLogLine) => void;
 
 const RANK: Record<RpcLogLevel, number> = {
@@ -20,7 +20,7 @@ const RANK: Record<RpcLogLevel, number> = {
   none: 6,
 };
 
-/** Whether a line of `level` is to be written when `threshold` is the lowest level wanted. */
+/** Whether a line of `level` is written when `threshold` is the lowest level to write. */
 export function isLogged(level: RpcLogLevel, threshold: RpcLogLevel): boolean {
   return threshold !== 'none' && RANK[level] >= RANK[threshold];
 }
@@ -32,7 +32,7 @@ export function logToConsole(line: HostLogLine): void {
   else process.stdout.write(`${text}\n`);
 }
 
-/** The text of whatever was thrown: an error's stack with its causes, else the value as a string. */
+/** Text for a thrown value: an error's stack with its causes, else the value as a string. */
 export function describeError(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const own = thrown.stack ?? `${thrown.name}: ${thrown.message}`;

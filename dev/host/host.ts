@@ -21,53 +21,53 @@ import { applySettings, readBodyLimit, readLocalSettings, resolveConnection } fr
 import { openTimerStatusStore, type TimerStatusStore } from './timer/timer-status.ts';
 import { createTimerRequest, startTimerTrigger, type RunningTrigger } from './timer/timer-trigger.ts';
 
-/** Core Tools' port. */
+/** The port of Azure Functions Core Tools. */
 const DEFAULT_PORT = 7071;
 
 /** How long a stop waits for running invocations. */
 const STOP_GRACE_MS = 10_000;
 
-/** How to run an app. */
+/** Options of {@link startFunctionsHost}. */
 export interface FunctionsHostOptions {
-  /** Where the app's package.json and host.json are. */
+  /** The folder of the app's package.json and host.json. */
   readonly appDir: string;
-  /** The port wanted; the next free one if it is in use, and 0 means any. Default 7071. */
+  /** If the port is in use, the next free one is taken; 0 means any free port. Default 7071. */
   readonly port?: number;
-  /** Where timers keep when they last ran. Default `.local/host` in the app directory. */
+  /** The folder of the timers' status. Default `.local/host` in the app directory. */
   readonly stateDir?: string;
   /** A `local.settings.json`; the environment overrides it. */
   readonly settingsFile?: string;
   /** App settings that override the environment until the host stops. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Triggers that do not run; their functions can still be run by hand. */
+  /** Triggers that do not run. Their functions can still be run by hand. */
   readonly disable?: { readonly kinds?: readonly TriggerKind[]; readonly names?: readonly string[] };
   /** Logs every invocation. */
   readonly verbose?: boolean;
-  /** Where log lines go; the console if not given. */
+  /** Default: the console. */
   readonly log?: HostLog;
 }
 
-/** What a function is, for those outside the host. */
+/** A function, as the host describes it to its callers. */
 export interface FunctionInfo {
   readonly name: string;
   /** As Azure names it: `httpTrigger`, `serviceBusTrigger`, `timerTrigger`. */
   readonly type: string;
-  /** Of HTTP functions: the route with its prefix, without a slash before it. */
+  /** Only for HTTP functions: the route with its prefix, without a leading slash. */
   readonly route?: string;
   readonly methods?: readonly string[];
   readonly disabled: boolean;
 }
 
-/** An app that runs. */
+/** A running app. */
 export interface FunctionsHost {
   readonly port: number;
   readonly functions: readonly FunctionInfo[];
   /**
-   * Runs a function by hand and waits for its end. `input` is the body of one message, or of a POST; timers have none.
-   * Rejects when there is no such function, or with what its handler throws.
+   * Runs a function by hand and waits for its end. `input` is the body of one message or of a POST; timers ignore it.
+   * Rejects when there is no such function, or with the error of its handler.
    */
   invoke(name: string, input?: string): Promise<void>;
-  /** Ends it: no new work, what is under way is finished (within 10 s), then the app's `appTerminate` hooks. */
+  /** Starts no new work, waits up to 10 s for running work, then calls the app's `appTerminate` hooks. */
   stop(): Promise<void>;
 }
 
@@ -107,7 +107,7 @@ function createManualRequest(
   }
 }
 
-/** Reads every registration; the faults of all are reported together. */
+/** Reads all registrations. Throws one error with all their faults. */
 function readFunctions(
   app: LoadedApp,
   config: HostConfig,
@@ -134,7 +134,7 @@ function readFunctions(
         log({
           level: 'warning',
           source: fn.name,
-          message: `No ${fn.type} runs here: it can only be run by hand.`,
+          message: `The local functions host has no ${fn.type}: the function can only be run by hand.`,
         });
       }
     } catch (error) {
@@ -173,13 +173,13 @@ function createFunctionLog(config: HostConfig, verbose: boolean, log: HostLog): 
   return (name, level, category, message) => {
     let threshold = thresholds.get(name);
     if (!threshold) thresholds.set(name, (threshold = functionLogThreshold(config, name)));
-    // The library's own lines do not help a reader of the app's log, unless something is wrong.
+    // Below warnings, the library's own lines do not help a reader of the app's log.
     const lowest = category === 'user' || verbose ? threshold : 'warning';
     if (isLogged(level, lowest)) log({ level, source: name, message });
   };
 }
 
-/** Waits for all, but no longer than the grace time. */
+/** Stops all triggers; waits no longer than the grace time. */
 async function stopAll(triggers: readonly RunningTrigger[], log: HostLog): Promise<void> {
   try {
     await withTimeout(Promise.all(triggers.map((trigger) => trigger.stop())), STOP_GRACE_MS);
@@ -187,12 +187,12 @@ async function stopAll(triggers: readonly RunningTrigger[], log: HostLog): Promi
     log({
       level: 'warning',
       source: 'Host',
-      message: `Stopped before all was done: ${describeError(error)}`,
+      message: `Stopped before all work was done: ${describeError(error)}`,
     });
   }
 }
 
-/** The settings of `options` and of its file, and the port they name. */
+/** Applies the settings of `options` and of its file, and returns the port. */
 function prepareSettings(options: FunctionsHostOptions): { port: number; undo: () => void } {
   const undoOwn = applySettings({ ...options.settings }, true);
   if (options.settingsFile === undefined) return { port: options.port ?? DEFAULT_PORT, undo: undoOwn };
@@ -238,7 +238,7 @@ async function startWithSettings(
     port,
   );
   baseUrl = `http://127.0.0.1:${http.port}`;
-  // As Azure and the Core Tools do: the app's own address, for what it says of itself.
+  // Azure and Core Tools set this too. The app uses it where it needs its own address.
   const undoHostname = applySettings({ WEBSITE_HOSTNAME: `127.0.0.1:${http.port}` }, true);
   const triggers: RunningTrigger[] = [{ stop: () => http.stop(STOP_GRACE_MS) }];
 
@@ -277,11 +277,11 @@ async function startWithSettings(
 }
 
 /**
- * Loads an Azure Functions app into this process and runs its HTTP, Service Bus and timer functions, giving it the core
- * API that Azure's Node worker gives, so that the registrations, the conversions and the handlers are those of Azure.
+ * Loads an Azure Functions app into this process and runs its HTTP, Service Bus and timer functions. The app gets the same
+ * core API as from Azure's Node worker, so the same registrations, conversions and handlers run as in Azure.
  *
- * Rejects, with nothing left running, when host.json or a registration is wrong, a connection is not set, or the app
- * throws while it loads (with that error).
+ * Rejects when host.json or a registration is invalid, when a connection is not set, or with the error that the app throws
+ * while it loads. Then nothing is left running.
  */
 export async function startFunctionsHost(options: FunctionsHostOptions): Promise<FunctionsHost> {
   const { port, undo } = prepareSettings(options);

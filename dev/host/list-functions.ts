@@ -1,6 +1,6 @@
 import type { FunctionInfo, FunctionsHost } from './host.ts';
 
-/** The headings, in the order in which they are shown; other triggers come last, under their own type. */
+/** The headings in their order. Other triggers come last, with their type as the heading. */
 const HEADINGS: ReadonlyMap<string, string> = new Map([
   ['httpTrigger', 'HTTP'],
   ['serviceBusTrigger', 'Service Bus'],
@@ -23,7 +23,7 @@ function groupByTrigger(functions: readonly FunctionInfo[]): [heading: string, g
     .filter(([, group]) => group.length > 0);
 }
 
-/** The app's functions, one a line, under a heading for each kind of trigger; HTTP functions with their addresses. */
+/** One line per function, under a heading for each kind of trigger. HTTP functions have their addresses. */
 export function listFunctions({ functions, port }: Pick<FunctionsHost, 'functions' | 'port'>): string[] {
   return groupByTrigger(functions).flatMap(([heading, group]) => [
     `${heading}:`,
@@ -31,7 +31,7 @@ export function listFunctions({ functions, port }: Pick<FunctionsHost, 'function
   ]);
 }
 
-/** How many functions of each kind there are, in one line: `12 functions (9 HTTP, 3 Timers, 1 disabled)`. */
+/** The number of functions of each kind in one line, for example `12 functions (9 HTTP, 3 Timers, 1 disabled)`. */
 export function countFunctions(functions: readonly FunctionInfo[]): string {
   const disabled = functions.filter((fn) => fn.disabled).length;
   const counts = groupByTrigger(functions).map(([heading, group]) => `${group.length} ${heading}`);

@@ -74,7 +74,7 @@ describe('the functions host as a process', () => {
     );
   });
 
-  it('lists no functions when it is to be brief', async () => {
+  it('lists no functions with --brief', async () => {
     const { child, output } = launch(app.dir, ['--port', '0', '--brief']);
     await ready(child);
     child.kill('SIGTERM');
@@ -82,7 +82,7 @@ describe('the functions host as a process', () => {
     expect(output()).toBe('app ended\n');
   });
 
-  it('sees the setting that switches a function off through a shell, as npm runs scripts', async () => {
+  it('sees a setting that disables a function through a shell, as npm runs scripts', async () => {
     const child = spawn(
       'sh',
       ['-c', '"$0" "$@"; exit', process.execPath, MAIN, '--app', app.dir, '--port', '0'],
@@ -102,7 +102,7 @@ describe('the functions host as a process', () => {
     await once(child, 'exit');
   });
 
-  it('ends when its parent lets go of it', async () => {
+  it('ends when its parent disconnects', async () => {
     const { child } = launch(app.dir, ['--port', '0']);
     await ready(child);
     child.disconnect();

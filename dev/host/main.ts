@@ -1,13 +1,14 @@
 /**
  * The functions host as a process: `main.ts --app DIR [--port N] [--state DIR] [--settings FILE] [--verbose] [--brief]`.
- * It lists the functions when it is ready, unless told to be brief; `--verbose` logs every invocation. As a child with an IPC channel it sends `{ type: 'ready', port, functions }`, and ends with its parent.
+ * It lists the functions when it is ready, except with `--brief`. `--verbose` logs every invocation. A child process with an
+ * IPC channel sends `{ type: 'ready', port, functions }` and ends with its parent.
  */
 import { parseArgs } from 'node:util';
 import { describeError } from './host-log.ts';
 import { startFunctionsHost, type FunctionsHost, type FunctionsHostOptions } from './host.ts';
 import { listFunctions } from './list-functions.ts';
 
-/** Above the host's own grace time: reached only when a stop hangs. */
+/** Longer than the host's own grace time: it passes only when the stop hangs. */
 const STOP_LIMIT_MS = 20_000;
 
 const SECOND_INTERRUPT_MS = 1_000;
@@ -25,7 +26,7 @@ function readArguments(): { options: FunctionsHostOptions; brief: boolean } {
   });
   const port = values.port === undefined ? undefined : Number(values.port);
   if (port !== undefined && (!Number.isInteger(port) || port < 0 || port > 65_535)) {
-    throw new Error(`--port ${values.port ?? ''} is no port.`);
+    throw new Error(`--port ${values.port ?? ''} is not a port.`);
   }
   const options = {
     appDir: values.app,
@@ -38,8 +39,9 @@ function readArguments(): { options: FunctionsHostOptions; brief: boolean } {
 }
 
 /**
- * Ends the process when asked to. A terminal's Ctrl-C reaches this process and its parent, which then asks as well, so
- * only a second Ctrl-C some time later ends it at once. The app's open handles hold nothing up, as in Azure's worker.
+ * Stops the host on a signal or when the parent disconnects. One Ctrl-C can arrive twice: from the terminal and from the
+ * parent. So only a Ctrl-C at least a second later ends the process at once. The app's open handles do not keep the process
+ * alive, as in Azure's worker.
  */
 function stopWhenTold(host: FunctionsHost): void {
   let askedAt: number | undefined;

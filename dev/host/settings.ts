@@ -6,13 +6,13 @@ const LocalSettings = z.looseObject({
   Host: z.looseObject({ LocalHttpPort: z.number().int().min(0).max(65535).optional() }).default({}),
 });
 
-/** What a `local.settings.json` says. */
+/** The content of a `local.settings.json`. */
 export interface LocalSettingsFile {
   readonly values: Record<string, string>;
   readonly localHttpPort: number | undefined;
 }
 
-/** Reads a `local.settings.json`. Throws when it is missing, is not JSON or has another shape. */
+/** Reads a `local.settings.json`. Throws when it is missing or invalid. */
 export function readLocalSettings(file: string): LocalSettingsFile {
   const parsed = LocalSettings.parse(JSON.parse(readFileSync(file, 'utf8')));
   const values = Object.entries(parsed.Values).map(([name, value]) => [name, String(value)] as const);
@@ -20,8 +20,8 @@ export function readLocalSettings(file: string): LocalSettingsFile {
 }
 
 /**
- * Puts settings into the environment of this process, where the app reads them, and returns what undoes it.
- * `override` false keeps what the environment already has.
+ * Sets settings in the environment of this process, where the app reads them. Returns a function that undoes this. With
+ * `override` false, values already in the environment stay.
  */
 export function applySettings(values: Record<string, string>, override: boolean): () => void {
   const before = new Map<string, string | undefined>();
@@ -40,7 +40,7 @@ export function applySettings(values: Record<string, string>, override: boolean)
 }
 
 /** An app setting by name; names ignore case, as in Azure. */
-export function readSetting(name: string): string | undefined {
+function readSetting(name: string): string | undefined {
   const exact = process.env[name];
   if (exact !== undefined) return exact;
   const wanted = name.toLowerCase();
@@ -58,8 +58,8 @@ export function resolveSettings(text: string, what: string): string {
 }
 
 /**
- * The connection string that a binding's `connection` names: the setting `AzureWebJobs<name>`, else `<name>`. Throws,
- * naming `what`, when neither is set.
+ * The connection string of a binding's `connection`: the setting `AzureWebJobs<name>`, else `<name>`. Throws, naming
+ * `what`, when neither is set.
  */
 export function resolveConnection(name: string, what: string): string {
   const value = readSetting(`AzureWebJobs${name}`) ?? readSetting(name);
@@ -70,9 +70,9 @@ export function resolveConnection(name: string, what: string): string {
 const IS_ON = /^(?:1|true)$/i;
 
 /**
- * Whether a setting switches the function off: `AzureWebJobs.<name>.Disabled` is `true` or `1`, or the spelling with
- * underscores that Azure takes on Linux. A shell hands on no variable with a dot or a hyphen in its name (npm runs scripts
- * through one), so `AzureWebJobs_records_expire_Disabled` stands for `records-expire` too.
+ * Whether a setting disables the function: `AzureWebJobs.<name>.Disabled` is `true` or `1`. On Linux, Azure also accepts
+ * underscores instead of dots. A shell drops variables with a dot or a hyphen in their names, and npm runs scripts in a
+ * shell. So `AzureWebJobs_records_expire_Disabled` disables `records-expire` too.
  */
 export function isDisabledBySetting(functionName: string): boolean {
   const linuxName = `AzureWebJobs_${functionName}_Disabled`;
@@ -83,7 +83,7 @@ export function isDisabledBySetting(functionName: string): boolean {
 /** Azure's default, 100 MB. */
 const DEFAULT_BODY_LIMIT_BYTES = 104_857_600;
 
-/** The longest request body, in bytes: Azure's setting `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`. Throws when it is no number. */
+/** The longest request body in bytes: Azure's setting `FUNCTIONS_REQUEST_BODY_SIZE_LIMIT`. Throws when it is not a number. */
 export function readBodyLimit(): number {
   const text = readSetting('FUNCTIONS_REQUEST_BODY_SIZE_LIMIT');
   if (text === undefined || text === '') return DEFAULT_BODY_LIMIT_BYTES;

@@ -13,30 +13,30 @@ const find = (...lines: string[]): [folder: string, imports: string[]][] =>
     imports.map(({ from, to }) => `${from} > ${to}`.replaceAll('.ts', '')),
   ]);
 
-it('folders that need each other are told, though none of their files do', () => {
+it('folders that import each other are reported, though none of their files do', () => {
   expect(find('a/one > b/one', 'b/two > a/two')).toEqual([['', ['a/one > b/one', 'b/two > a/two']]]);
 });
 
-it('folders that need each other through their subfolders are told', () => {
+it('folders that import each other through their subfolders are reported', () => {
   expect(find('p/a/deep/one > p/b/one', 'p/b/deep/two > p/a/two')).toEqual([
     ['p', ['p/a/deep/one > p/b/one', 'p/b/deep/two > p/a/two']],
   ]);
 });
 
-it('of several ways round the shortest is told, and each part that stands in one is told', () => {
+it('the shortest of several cycles is reported, and each part of a cycle is reported', () => {
   expect(find('a/1 > b/1', 'b/1 > c/1', 'c/1 > a/1', 'b/2 > a/2')).toEqual([
     ['', ['a/1 > b/1', 'b/2 > a/2']],
     ['', ['c/1 > a/1', 'a/1 > b/1', 'b/1 > c/1']],
   ]);
 });
 
-it('a folder and a file beside it may not need each other', () => {
+it('a folder and a file beside it may not import each other', () => {
   expect(find('p/main > p/a/one', 'p/a/two > p/main')).toEqual([
     ['p', ['p/a/two > p/main', 'p/main > p/a/one']],
   ]);
 });
 
-it('an order without a way back is no cycle, nor are two files of a folder between which another folder lies', () => {
+it('imports in one direction are no cycle, also when another folder is between two files of a folder', () => {
   expect(find('p/main > p/a/one', 'p/a/one > p/log', 'p/a/one > q/one', 'q/one > q/two')).toEqual([]);
 });
 

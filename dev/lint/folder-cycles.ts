@@ -1,14 +1,14 @@
-/** One file imports another; both by their paths from the repository's root, with slashes. */
+/** An import of one file by another. Both are paths from the repository's root, with slashes. */
 export interface Import {
   readonly from: string;
   readonly to: string;
 }
 
-/** Parts of one folder (its subfolders and its own files) that need each other. */
+/** Parts of one folder (subfolders and its own files) that import each other. */
 export interface FolderCycle {
-  /** The folder that holds them; empty for the repository's root. */
+  /** The folder of these parts; empty for the repository's root. */
   readonly folder: string;
-  /** The shortest way round: an import that leads from each part to the next, and from the last to the first. */
+  /** The shortest cycle: an import from each part to the next, and from the last to the first. */
   readonly imports: readonly Import[];
 }
 
@@ -18,7 +18,7 @@ interface Step {
   readonly by: Import;
 }
 
-/** The folder in which the two ways part, and the part of it that each leads into. */
+/** The innermost folder that contains both files, and the part of it that each file is in. */
 function findStep(by: Import): { folder: string; step: Step } | undefined {
   const [from, to] = [by.from.split('/'), by.to.split('/')];
   let depth = 0;
@@ -30,16 +30,16 @@ function findStep(by: Import): { folder: string; step: Step } | undefined {
   return { folder, step: { from: from[depth] ?? '', to: to[depth] ?? '', by } };
 }
 
-/** The shortest way from `start` back to itself, or undefined. */
-function findWayRound(start: string, steps: ReadonlyMap<string, readonly Step[]>): Step[] | undefined {
-  const ways: Step[][] = (steps.get(start) ?? []).map((step) => [step]);
+/** The shortest path from `start` back to itself, or undefined. */
+function findShortestCycle(start: string, steps: ReadonlyMap<string, readonly Step[]>): Step[] | undefined {
+  const paths: Step[][] = (steps.get(start) ?? []).map((step) => [step]);
   const seen = new Set<string>();
-  for (const way of ways) {
-    const last = way.at(-1);
+  for (const path of paths) {
+    const last = path.at(-1);
     if (last === undefined || seen.has(last.to)) continue;
-    if (last.to === start) return way;
+    if (last.to === start) return path;
     seen.add(last.to);
-    for (const step of steps.get(last.to) ?? []) ways.push([...way, step]); // the loop takes them in turn
+    for (const step of steps.get(last.to) ?? []) paths.push([...path, step]); // the loop reaches these later
   }
   return undefined;
 }
@@ -55,21 +55,21 @@ function findCyclesIn(folder: string, all: readonly Step[]): FolderCycle[] {
     if (!known.some(({ to }) => to === step.to)) steps.set(step.from, [...known, step]);
   }
   const cycles: FolderCycle[] = [];
-  const told = new Set<string>();
+  const reported = new Set<string>();
   for (const part of [...steps.keys()].sort()) {
-    const way = told.has(part) ? undefined : findWayRound(part, steps);
-    if (way === undefined) continue;
-    for (const { from } of way) told.add(from);
-    if (way.every(({ by }) => isOwnFile(folder, by.from) && isOwnFile(folder, by.to))) continue;
-    cycles.push({ folder, imports: way.map(({ by }) => by) });
+    const cycle = reported.has(part) ? undefined : findShortestCycle(part, steps);
+    if (cycle === undefined) continue;
+    for (const { from } of cycle) reported.add(from);
+    if (cycle.every(({ by }) => isOwnFile(folder, by.from) && isOwnFile(folder, by.to))) continue;
+    cycles.push({ folder, imports: cycle.map(({ by }) => by) });
   }
   return cycles;
 }
 
 /**
- * Finds, in every folder, subfolders and files that import each other in a circle. An import counts in the one folder where
- * the ways of its two files part; so a folder without a cycle has an order in which each part needs only earlier ones.
- * Each part that stands in a circle is in one of those told. Circles of files alone are left out: another rule has those.
+ * Finds, in every folder, subfolders and files that import each other in a cycle. An import counts only in the innermost
+ * folder that contains both its files. So a folder without a cycle has an order in which each part imports only earlier ones.
+ * Every part of a cycle is in a reported one. Cycles of files alone are left out: another rule reports them.
  */
 export function findFolderCycles(imports: readonly Import[]): FolderCycle[] {
   const byFolder = new Map<string, Step[]>();

@@ -5,30 +5,30 @@ import { cruise } from 'dependency-cruiser';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { CRUISE_OPTIONS } from './layer-rules.ts';
 
-/** A repository in small, with one import in each file: the file, what it imports, and the rule that forbids it. */
+/** A small repository with one import per file: the file, what it imports, and the rule that forbids it. */
 const IMPORTS: readonly (readonly [file: string, imported: string, rule?: string])[] = [
-  ['shared/platform/db/a.ts', '../../domains/records/a.ts', 'platform-stands-below-domains'],
+  ['shared/platform/db/a.ts', '../../domains/records/a.ts', 'platform-imports-no-domain'],
   ['shared/platform/db/b.ts', '../log/a.ts'],
   ['shared/domains/records/a.ts', '../../platform/log/a.ts'],
-  ['shared/domains/records/b.ts', '../../../dev/a.ts', 'shared-stands-alone'],
-  ['shared/domains/records/c.ts', '../../../functions/main.ts', 'shared-stands-alone'],
+  ['shared/domains/records/b.ts', '../../../dev/a.ts', 'shared-imports-no-caller'],
+  ['shared/domains/records/c.ts', '../../../functions/main.ts', 'shared-imports-no-caller'],
   ['shared/domains/records/d.ts', 'for-tests', 'no-dev-dependency-in-a-deployment'],
-  ['shared/domains/records/e.ts', './f.ts', 'no-cycle-of-files'],
-  ['shared/domains/records/f.ts', './e.ts'], // a circle is told once
+  ['shared/domains/records/e.ts', './f.ts', 'no-file-cycle'],
+  ['shared/domains/records/f.ts', './e.ts'], // a cycle is reported once
   ['shared/domains/records/c.test.ts', '../../../tests/a.ts'],
   ['functions/main.ts', '../shared/domains/records/a.ts'],
   ['functions/services.ts', '../shared/platform/log/a.ts'],
-  ['functions/other.ts', '../tools/a.ts', 'functions-are-the-app'],
+  ['functions/other.ts', '../tools/a.ts', 'functions-import-only-shared'],
   ['tools/a.ts', '../shared/platform/log/a.ts'],
-  ['tools/b.ts', '../dev/a.ts', 'tools-run-in-a-deployment'],
+  ['tools/b.ts', '../dev/a.ts', 'tools-import-only-what-is-deployed'],
   ['tools/c.ts', '../functions/services.ts'],
-  ['tools/d.ts', '../functions/main.ts', 'tools-run-in-a-deployment'],
+  ['tools/d.ts', '../functions/main.ts', 'tools-import-only-what-is-deployed'],
   ['tools/e.ts', 'for-tests', 'no-dev-dependency-in-a-deployment'],
   ['tools/f.ts', 'for-the-app'],
-  ['tools/g.ts', 'for-nobody', 'no-package-without-a-version'],
-  ['tools/h.ts', './not-there.ts', 'every-import-leads-somewhere'],
+  ['tools/g.ts', 'undeclared', 'no-undeclared-package'],
+  ['tools/h.ts', './not-there.ts', 'no-unresolved-import'],
   ['dev/a.ts', 'for-tests'],
-  ['dev/b.ts', '../tests/a.ts', 'dev-knows-no-test'],
+  ['dev/b.ts', '../tests/a.ts', 'dev-imports-no-test'],
   ['tests/a.ts', '../dev/a.ts'],
   ['shared/platform/log/a.ts', 'node:util'],
 ];
@@ -42,7 +42,7 @@ function write(file: string, text: string): void {
 
 beforeAll(() => {
   write('package.json', '{"dependencies":{"for-the-app":"1"},"devDependencies":{"for-tests":"1"}}');
-  for (const name of ['for-the-app', 'for-tests', 'for-nobody']) {
+  for (const name of ['for-the-app', 'for-tests', 'undeclared']) {
     write(`node_modules/${name}/package.json`, `{"name":"${name}","version":"1.0.0","main":"index.js"}`);
     write(`node_modules/${name}/index.js`, 'exports.value = 1;');
   }

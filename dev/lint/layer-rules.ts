@@ -2,73 +2,74 @@ import type { ICruiseOptions, IForbiddenRuleType } from 'dependency-cruiser';
 
 const TESTS = '[.]test[.]ts$';
 
-/** Opens the services as the app does, for seeds. */
+/** Seeds use it to open the same services as the app. */
 const COMPOSITION_ROOT = '^functions/services[.]ts$';
 
 /**
- * The layers: functions -> shared/domains -> shared/platform; tools/ for deployments; dev/ for a laptop. Cycles between
- * folders are found apart, see folder-cycles.ts.
+ * The layers: functions -> shared/domains -> shared/platform; tools/ for deployments; dev/ for a laptop. Another check finds
+ * cycles between folders, see folder-cycles.ts.
  */
 const RULES: IForbiddenRuleType[] = [
   {
-    name: 'platform-stands-below-domains',
-    comment: 'shared/platform is what every domain stands on: it knows none of them.',
+    name: 'platform-imports-no-domain',
+    comment: 'Every domain uses shared/platform; it uses none of them.',
     severity: 'error',
     from: { path: '^shared/platform/', pathNot: TESTS },
     to: { path: '^shared/domains/' },
   },
   {
-    name: 'shared-stands-alone',
-    comment: 'shared/ is called by functions/, tools/ and tests; it calls none of them.',
+    name: 'shared-imports-no-caller',
+    comment: 'functions/, tools/ and tests call shared/; it calls none of them.',
     severity: 'error',
     from: { path: '^shared/', pathNot: TESTS },
     to: { path: '^(functions|tools|dev|tests|bench)/' },
   },
   {
-    name: 'functions-are-the-app',
-    comment: 'functions/ registers and calls shared/.',
+    name: 'functions-import-only-shared',
+    comment: 'functions/ registers functions and calls shared/.',
     severity: 'error',
     from: { path: '^functions/', pathNot: TESTS },
     to: { path: '^(tools|dev|tests|bench)/' },
   },
   {
-    name: 'tools-run-in-a-deployment',
-    comment: 'A deployment runs tools/ without dev/, tests/ and bench/.',
+    name: 'tools-import-only-what-is-deployed',
+    comment: 'A deployment has tools/ but not dev/, tests/ and bench/.',
     severity: 'error',
     from: { path: '^tools/', pathNot: TESTS },
     to: { path: '^(dev|tests|bench|functions)/', pathNot: COMPOSITION_ROOT },
   },
   {
-    name: 'dev-knows-no-test',
-    comment: 'Tests and benches use dev/, not the other way.',
+    name: 'dev-imports-no-test',
+    comment: 'Tests and benchmarks use dev/; it uses none of them.',
     severity: 'error',
     from: { path: '^dev/', pathNot: TESTS },
     to: { path: '^(tests|bench|functions)/', pathNot: COMPOSITION_ROOT },
   },
   {
     name: 'no-dev-dependency-in-a-deployment',
-    comment: 'A deployment installs with `npm ci --omit=dev`: what it runs must be in "dependencies".',
+    comment:
+      'A deployment installs with `npm ci --omit=dev`, so everything that it runs must be in "dependencies".',
     severity: 'error',
     from: { path: '^(functions|shared|tools)/', pathNot: TESTS },
     to: { dependencyTypes: ['npm-dev'] },
   },
   {
-    name: 'no-package-without-a-version',
-    comment: 'A package that package.json does not name has a version only by accident.',
+    name: 'no-undeclared-package',
+    comment: 'A package that is not in package.json has no fixed version.',
     severity: 'error',
     from: {},
     to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'], pathNot: '^@azure/functions-core$' },
   },
   {
-    name: 'every-import-leads-somewhere',
+    name: 'no-unresolved-import',
     comment:
-      'Nothing can be said about an import that is not found. The two exceptions are given by a host or optional.',
+      'An import that is not found cannot be checked. There are two exceptions: the host provides one, the other is optional.',
     severity: 'error',
     from: {},
     to: { couldNotResolve: true, pathNot: '^(@azure/functions-core|redis-memory-server/.*)$' },
   },
   {
-    name: 'no-cycle-of-files',
+    name: 'no-file-cycle',
     comment: 'Files that import each other can only be understood together.',
     severity: 'error',
     from: {},
@@ -76,11 +77,11 @@ const RULES: IForbiddenRuleType[] = [
   },
 ];
 
-/** How dependency-cruiser reads the repository, and the rules that it holds. */
+/** How dependency-cruiser reads the repository, and the rules that it checks. */
 export const CRUISE_OPTIONS: ICruiseOptions = {
   validate: true,
   ruleSet: { forbidden: RULES },
-  // Imports of types count as well: they tie two files together just as much.
+  // Imports of types count too: they make two files depend on each other as well.
   tsPreCompilationDeps: true,
   tsConfig: { fileName: 'tsconfig.json' },
   doNotFollow: { path: 'node_modules' },

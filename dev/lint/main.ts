@@ -1,6 +1,6 @@
 /**
- * `npm run lint`, after ESLint: holds the layers. dependency-cruiser reads the imports and applies layer-rules.ts; cycles
- * between folders, of which it sees only those between folders without subfolders, are found on its graph.
+ * The second part of `npm run lint`, after ESLint: checks the layers. dependency-cruiser reads the imports and applies
+ * layer-rules.ts. It finds only cycles between folders without subfolders, so folder-cycles.ts searches its graph for all.
  */
 import { cruise, format, type ICruiseResult } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
@@ -10,7 +10,7 @@ import { CRUISE_OPTIONS } from './layer-rules.ts';
 const ROOTS = ['functions', 'shared', 'tools', 'dev', 'tests', 'bench'];
 const IS_TEST = /\.test\.ts$/;
 
-/** Imports between our own files. A test belongs to no layer: it may use the harness, which stands on everything. */
+/** Imports between our own files, without tests: a test belongs to no layer, because the test harness uses all of them. */
 function listImports({ modules }: ICruiseResult): Import[] {
   return modules
     .filter(({ source }) => !IS_TEST.test(source))
@@ -22,15 +22,14 @@ function listImports({ modules }: ICruiseResult): Import[] {
 }
 
 function describeCycle({ folder, imports }: FolderCycle): string {
-  const way = imports.map(({ from, to }) => `      ${from} → ${to}`);
-  return [`  error no-cycle-of-folders: in ${folder === '' ? 'the repository' : folder}`, ...way].join('\n');
+  const lines = imports.map(({ from, to }) => `      ${from} → ${to}`);
+  return [`  error no-folder-cycle: in ${folder === '' ? 'the repository' : folder}`, ...lines].join('\n');
 }
 
 async function main(): Promise<void> {
   const tsConfig = extractTSConfig('tsconfig.json');
   const { output } = await cruise(ROOTS, CRUISE_OPTIONS, {}, { tsConfig });
-  if (typeof output === 'string')
-    throw new Error('dependency-cruiser answered with a text instead of its graph');
+  if (typeof output === 'string') throw new Error('dependency-cruiser returned text instead of its graph');
   const report = await format(output, { outputType: 'err' });
   if (typeof report.output === 'string') process.stdout.write(report.output);
   const cycles = findFolderCycles(listImports(output));

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, expect } from 'vitest';
 
-// Runs in each test file's process: writes down which mutants the file's tests passed by.
+// Runs in each test file's process: writes which mutants the file's tests covered.
 
 interface Instrumented {
   readonly __stryker__?: { readonly mutantCoverage?: { readonly static: Readonly<Record<string, number>> } };

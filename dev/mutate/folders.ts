@@ -1,4 +1,4 @@
-/** What is mutated, by the names that `npm run mutate` takes: where a fault costs evidence, money or a tenant's isolation. */
+/** The mutated folders, by the names for `npm run mutate`. A fault there costs evidence, money or tenant isolation. */
 export const MUTATED: Readonly<Record<string, readonly string[]>> = {
   'sealing and keys': ['shared/platform/crypto'],
   'retention and holds': ['shared/domains/retention', 'shared/domains/records'],
@@ -10,5 +10,5 @@ export const MUTATED: Readonly<Record<string, readonly string[]>> = {
   jobs: ['shared/platform/jobs'],
 };
 
-/** The score, in percent of the mutants tried, below which a folder's tests are not good enough. */
+/** The lowest good score of a folder's tests: killed mutants in percent of those tried. */
 export const SCORE_MIN = 85;

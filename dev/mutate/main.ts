@@ -1,8 +1,8 @@
 /**
  * `npm run mutate [-- NAME…] [--sample N] [--seed N] [--workers N] [--tests REGEX]`
- * Changes one place of the code at a time and runs the tests that pass by it. Prints the share of changes that the tests
- * notice, by folder, and those that none does. `--sample`: changes a folder, drawn by the seed; 0 tries them all.
- * `--tests`: only test files whose path fits.
+ * Mutation testing: changes one place of the code at a time and runs the tests that cover it. Prints, for each folder, the
+ * share of mutants that the tests notice, and the mutants that survived. `--sample`: the number of mutants per folder, chosen
+ * by the seed; 0 means all. `--tests`: only test files whose path matches.
  */
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -14,14 +14,14 @@ import { makeSandbox, sourcesOf, type Mutant } from './sandbox.ts';
 import { TestRunner, type CoveringFile } from './test-runner.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-/** Test files that a mutant is tried on at the most: the shortest that pass by it. Beyond these it counts as survived. */
+/** Test files to run for a mutant, at most: the fastest ones that cover it. If none of them fails, the mutant survived. */
 const FILES_MAX = 12;
 
-const say = (line: string): void => {
+const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
-/** A draw that a seed repeats (mulberry32). */
+/** A random number generator with a seed (mulberry32), so that a sample can be repeated. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -58,14 +58,14 @@ async function tryFolder(
       .sort((left, right) => left.milliseconds - right.milliseconds)
       .slice(0, FILES_MAX)
       .map(({ file }) => file);
-    if (files.length === 0) survived.push(`${describe(mutant)} (no test passes by)`);
+    if (files.length === 0) survived.push(`${describe(mutant)} (no test covers it)`);
     else if (!(await runner.isKilled(mutant.id, files))) survived.push(describe(mutant));
   }
   const score = mutants.length === 0 ? 100 : (100 * (mutants.length - survived.length)) / mutants.length;
-  say(
-    `${name}: ${score.toFixed(0)} % of ${mutants.length} changes noticed${score < SCORE_MIN ? `, under ${SCORE_MIN}` : ''}`,
+  print(
+    `${name}: ${score.toFixed(0)} % of ${mutants.length} mutants noticed${score < SCORE_MIN ? `, under ${SCORE_MIN}` : ''}`,
   );
-  for (const line of survived) say(`  survived: ${line}`);
+  for (const line of survived) print(`  survived: ${line}`);
   return score >= SCORE_MIN;
 }
 
@@ -90,13 +90,14 @@ try {
     names.flatMap((name) => MUTATED[name] ?? []),
   );
   const mutants = await makeSandbox(ROOT, sandbox, sources);
-  say(`${mutants.length} changes in ${sources.length} files; running the tests once without any`);
+  print(`${mutants.length} mutants in ${sources.length} files; running the tests once without any`);
   const runner = await TestRunner.start(sandbox, Number(values.workers));
   try {
-    // The fault tests measure time, which the switches cost; the project's own look at files that the sandbox changed.
-    const fits = new RegExp(values.tests);
+    // Left out: fault tests, because they measure time and the mutants' switches slow the code down; tests of the project's
+    // files, because the sandbox changes those files.
+    const pattern = new RegExp(values.tests);
     const isWanted = (file: string): boolean =>
-      fits.test(path.relative(sandbox, file)) &&
+      pattern.test(path.relative(sandbox, file)) &&
       !/tests\/faults\/|tests\/project\.test|^.*\/(dev|bench)\//.test(file);
     const covering = await runner.cover(path.join(folder, 'coverage'), isWanted);
     const next = random(Number(values.seed));

@@ -3,20 +3,20 @@ import { cpSync, globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync }
 import path from 'node:path';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 
-/** One change of one place in the code. */
+/** One changed place in the code. */
 export interface Mutant {
   readonly id: string;
-  /** From the repository's root. */
+  /** A path from the repository's root. */
   readonly file: string;
-  /** The first is 1. */
+  /** The first line is 1. */
   readonly line: number;
   readonly mutator: string;
-  /** What stands in the place of the code. */
+  /** The new code at this place. */
   readonly replacement: string;
 }
 
 /**
- * Texts are not mutated: most are SQL, and an empty statement fails whatever tests there are. It would only raise the score.
+ * Texts are not mutated: most of them are SQL. Any test notices an empty statement, so they would only raise the score.
  */
 const EXCLUDED_MUTATORS = ['StringLiteral', 'Regex'];
 
@@ -36,7 +36,7 @@ const LOGGER = {
   fatal: quiet,
 };
 
-/** The code files of some folders, tests left out. */
+/** The code files of some folders, without tests. */
 export function sourcesOf(root: string, folders: readonly string[]): string[] {
   return folders
     .flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root }))
@@ -45,8 +45,8 @@ export function sourcesOf(root: string, folders: readonly string[]): string[] {
 }
 
 /**
- * Copies the repository's files into a folder and puts every mutant of `files` into the copy, each behind a switch
- * (`__STRYKER_ACTIVE_MUTANT__` in the environment), so that one copy, one build and one set of servers serve all of them.
+ * Copies the repository's files into a folder and puts every mutant of `files` into the copy. The environment variable
+ * `__STRYKER_ACTIVE_MUTANT__` activates one of them, so all mutants share one copy, one build and one set of servers.
  */
 export async function makeSandbox(
   root: string,
@@ -62,7 +62,7 @@ export async function makeSandbox(
     try {
       cpSync(path.join(root, file), path.join(sandbox, file));
     } catch (error) {
-      // Git still lists a file that was removed and not committed.
+      // Git also lists a removed file until its removal is committed.
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
   }

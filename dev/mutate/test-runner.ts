@@ -3,7 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { createVitest, type TestModule, type Vitest } from 'vitest/node';
 
-/** A test file that passes by some mutants, and how long it takes. */
+/** A test file, the mutants that it covers, and how long it takes. */
 export interface CoveringFile {
   readonly file: string;
   readonly milliseconds: number;
@@ -12,7 +12,7 @@ export interface CoveringFile {
 
 const coverageFile = z.object({ file: z.string(), covered: z.array(z.string()) });
 
-/** Runs test files of a sandbox, again and again, on one set of servers. */
+/** Runs a sandbox's test files many times on one set of servers. */
 export class TestRunner {
   readonly #vitest: Vitest;
 
@@ -20,7 +20,7 @@ export class TestRunner {
     this.#vitest = vitest;
   }
 
-  /** `sandbox`: the copy with the mutants. `workers`: test files at once. */
+  /** `sandbox`: the copy with the mutants. `workers`: how many test files run at the same time. */
   static async start(sandbox: string, workers: number): Promise<TestRunner> {
     process.chdir(sandbox);
     const vitest = await createVitest('test', {
@@ -36,7 +36,7 @@ export class TestRunner {
     return new TestRunner(vitest);
   }
 
-  /** Runs every test file but the excluded ones, unmutated, and tells what each passes by. @throws if a test fails. */
+  /** Runs the wanted test files without a mutant and returns the mutants that each covers. @throws if a test fails. */
   async cover(folder: string, isWanted: (file: string) => boolean): Promise<CoveringFile[]> {
     process.env['MUTATE_COVERAGE_FOLDER'] = folder;
     const files = (await this.#vitest.globTestSpecifications())
@@ -56,7 +56,7 @@ export class TestRunner {
     });
   }
 
-  /** Whether one of these test files fails with the mutant switched on. */
+  /** Whether one of these test files fails with the mutant active. */
   async isKilled(mutantId: string, files: readonly string[]): Promise<boolean> {
     process.env['__STRYKER_ACTIVE_MUTANT__'] = mutantId;
     try {
@@ -66,7 +66,7 @@ export class TestRunner {
     }
   }
 
-  /** Ends the servers. */
+  /** Stops the servers. */
   close(): Promise<void> {
     return this.#vitest.close();
   }

@@ -2,13 +2,13 @@ import { chownSync, realpathSync, statSync } from 'node:fs';
 import { readPasswd } from './passwd.ts';
 
 /**
- * Who runs PostgreSQL, which refuses to be root. As root we run it under another account, which may reach neither our
- * data nor our files: a clone under /root lies behind a folder that only root enters.
+ * The account that runs PostgreSQL. It refuses to run as root, so root runs it under another account. That account may not
+ * reach our files: a clone under /root is in a folder that only root may enter.
  */
 export interface Account {
-  /** What makes a spawned process run under this account: nothing when it is our own. */
+  /** Options for `spawn` to run under this account; empty when it is our own. */
   readonly ids: { uid?: number; gid?: number };
-  /** Hands the account a file or an empty folder. */
+  /** Makes the account the owner of a file or an empty folder. */
   own(file: string): void;
 }
 
@@ -20,8 +20,8 @@ function findOwner(dataDir: string): { uid: number; gid: number } | undefined {
 }
 
 /**
- * Chooses the account for PostgreSQL: our own, or, for root, whoever owns the data already, else the user
- * `postgres` if the machine has one, else `nobody`. Throws when there is neither.
+ * Chooses the account for PostgreSQL: our own. For root: the owner of existing data, else the user `postgres`, else the user
+ * `nobody`. Throws when there is none of them.
  */
 export function chooseAccount(dataDir: string): Account {
   if (process.getuid?.() !== 0) {
@@ -37,7 +37,7 @@ export function chooseAccount(dataDir: string): Account {
   return { ids: { uid, gid }, own: (file) => chownSync(file, uid, gid) };
 }
 
-/** How a process under another account is told where its data directory is. */
+/** How a process under another account finds its data directory. */
 export interface DataPlace {
   /** The value of PostgreSQL's `-D`. */
   readonly argument: string;
@@ -46,10 +46,9 @@ export interface DataPlace {
 }
 
 /**
- * The data directory as the process can reach it. A process that starts in a folder may use it wherever it lies, so under
- * another account on Linux the data directory is the working directory, named by a path that passes no closed folder.
- * PostgreSQL stays in that directory, and its children inherit it. Nobody's permissions are changed, no right of root is
- * passed on, and the data stays where it was asked for.
+ * The data directory as the process can reach it. A process may use its working directory even inside a folder that it may
+ * not enter. So on Linux, under another account, the data directory is the working directory, and its path is
+ * `/proc/self/cwd`. PostgreSQL stays in it, and its child processes inherit it. This changes no permissions and moves no data.
  */
 export function placeData(account: Account, dataDir: string): DataPlace {
   const isOther = account.ids.uid !== undefined;
@@ -58,7 +57,7 @@ export function placeData(account: Account, dataDir: string): DataPlace {
     : { argument: dataDir, cwd: '/' };
 }
 
-/** Whether the process has `folder` as its working directory; false where the system does not tell. */
+/** Whether `folder` is the process's working directory; false on a system without /proc. */
 export function worksInFolder(pid: number, folder: string): boolean {
   try {
     return realpathSync(`/proc/${pid}/cwd`) === realpathSync(folder);

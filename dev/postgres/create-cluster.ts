@@ -9,9 +9,8 @@ import { runOnce } from './run-once.ts';
 export const ADMIN_USER = 'postgres';
 
 /**
- * Makes a new, empty data directory. It appears under its name only when it is whole, so that a start that was
- * killed half-way leaves nothing that a later start would take for data. Text sorts by code point, the same on
- * every machine; passwords are checked by SCRAM on every connection.
+ * Makes a new data directory. It gets its name only when it is complete, so a killed start leaves no unfinished one under
+ * that name. Text sorts by code point, the same on every machine. Every connection needs its password (SCRAM).
  */
 export async function createCluster(
   binaries: PostgresBinaries,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The numeric ids of a user of this machine, or undefined when there is none of that name. */
+/** The numeric ids of a user of this machine, or undefined when there is no such user. */
 export function readPasswd(name: string): { uid: number; gid: number } | undefined {
   let lines: string[];
   try {

@@ -18,7 +18,7 @@ function readLines(dataDir: string): string[] | undefined {
   }
 }
 
-/** Whether the server with this pid says, in its own pid file, that it accepts connections. */
+/** Whether the server's pid file says that the server with this pid accepts connections. */
 export function isServerReady(dataDir: string, pid: number): boolean {
   const lines = readLines(dataDir);
   return Number(lines?.[PID_LINE]) === pid && (lines?.[STATUS_LINE] ?? '').trim() === 'ready';
@@ -36,8 +36,8 @@ async function waitUntilGone(pid: number, identity: string, timeoutMs: number): 
 }
 
 /**
- * Makes way for a new server on this data: ends a server that a killed stack left running on it, and removes a pid
- * file whose number now belongs to another process, over which PostgreSQL would refuse to start.
+ * Prepares the data for a new server: ends a server that a killed stack left running on it, and removes its pid file when
+ * that pid now belongs to another process. PostgreSQL would refuse to start in both cases.
  */
 export async function clearStaleServer(dataDir: string): Promise<void> {
   const pid = Number(readLines(dataDir)?.[PID_LINE]);

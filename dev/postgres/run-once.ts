@@ -3,8 +3,8 @@ import { closeSync, openSync } from 'node:fs';
 import type { Account } from './account.ts';
 
 /**
- * Runs a short command to its end under the account, and answers what it printed; throws with that when it fails.
- * `inputFile` is its standard input, opened by us: the account need not be able to reach it.
+ * Runs a command under the account and returns its output; throws with the output when it fails. `inputFile` is its standard
+ * input. This process opens the file, because the account may not be able to reach it.
  */
 export async function runOnce(
   account: Account,

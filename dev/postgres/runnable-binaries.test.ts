@@ -7,7 +7,7 @@ import { findPostgresBinaries, listBinaries, type InstalledPostgres } from './bi
 import { runOnce } from './run-once.ts';
 import { copyBinaries, findRunnableBinaries } from './runnable-binaries.ts';
 
-// mkdtemp makes folders that only their owner enters.
+// mkdtemp makes folders that only their owner may enter.
 const closed = mkdtempSync(path.join(tmpdir(), 'comply-closed-'));
 const base = mkdtempSync(path.join(tmpdir(), 'comply-copies-'));
 afterAll(() => {
@@ -28,7 +28,7 @@ test('the server can be run by the account that we choose, also from a folder th
     expect(await runOnce(account, program, ['--version'])).toContain('(PostgreSQL) 18');
 });
 
-test('a copy of the server is whole, for everybody to read, and used again', () => {
+test('a copy of the server is complete, readable for everybody, and used again', () => {
   const { postgres } = copyBinaries(installed, base);
   const copy = path.join(path.dirname(postgres), '..');
   expect(listFiles(copy)).toEqual(listFiles(folder));
@@ -38,7 +38,7 @@ test('a copy of the server is whole, for everybody to read, and used again', () 
   expect(statSync(copyBinaries(installed, base).postgres).ino).toBe(ino);
 });
 
-test('a copy from which a cleaner of temporary files has taken something is made whole again', () => {
+test('files that a cleaner of temporary files removed from a copy are copied again', () => {
   const { postgres } = copyBinaries(installed, base);
   const share = path.join(path.dirname(postgres), '..', 'share', 'postgresql');
   rmSync(path.join(share, 'timezonesets'), { recursive: true });

@@ -28,7 +28,7 @@ const EVERYBODY_RUNS = 0o755;
 const ANYBODY_RUNS = 0o111;
 const OTHERS_WRITE = 0o022;
 
-/** Why the account cannot run the server where it lies, or undefined when it can. */
+/** Why the account cannot run these binaries, or undefined when it can. */
 async function findObstacle(account: Account, binaries: PostgresBinaries): Promise<string | undefined> {
   try {
     await runOnce(account, binaries.postgres, ['--version']);
@@ -38,7 +38,7 @@ async function findObstacle(account: Account, binaries: PostgresBinaries): Promi
   }
 }
 
-/** Copies what is missing in `to` or has another size, so that everybody may read it. Symbolic links stay links. */
+/** Copies files that `to` lacks or has in another size. Everybody may read the copy. Symbolic links stay links. */
 function copyMissing(from: string, to: string): void {
   if (!existsSync(to)) mkdirSync(to);
   chmodSync(to, EVERYBODY_RUNS);
@@ -55,24 +55,24 @@ function copyMissing(from: string, to: string): void {
 function copyOne(source: string, target: string, sizeThere: number | undefined): void {
   const { size, mode } = statSync(source);
   if (size === sizeThere) return;
-  // Another start may copy the same file now, or run the one that is there: it changes from one whole file to another.
+  // Another start may copy the same file now, or run it. A rename replaces it at once, so nobody sees half a file.
   const draft = `${target}.${process.pid}`;
   copyFileSync(source, draft);
   chmodSync(draft, (mode & ANYBODY_RUNS) === 0 ? EVERYBODY_READS : EVERYBODY_RUNS);
   renameSync(draft, target);
 }
 
-/** Throws when somebody else could have put programs there for us to run. */
+/** Throws when another user could have put programs into the folder, because we would run them. */
 function checkOwnership(folder: string): void {
   const { uid, mode } = lstatSync(folder);
   if (!lstatSync(folder).isDirectory() || uid !== process.getuid?.() || (mode & OTHERS_WRITE) !== 0) {
-    throw new Error(`${folder} is not ours alone`);
+    throw new Error(`other users could write to ${folder}`);
   }
 }
 
 /**
- * Keeps a copy of the installed server below `base`, one for each version, and answers its binaries. A copy that is there
- * is used again; what a cleaner of temporary files has taken from it is put back.
+ * Keeps a copy of the installed server under `base`, one per version, and returns its binaries. An existing copy is used
+ * again. Files that a cleaner of temporary files removed are copied again.
  */
 export function copyBinaries(installed: InstalledPostgres, base: string): PostgresBinaries {
   const folder = path.join(base, `comply-postgres-${installed.version}`);
@@ -83,7 +83,7 @@ export function copyBinaries(installed: InstalledPostgres, base: string): Postgr
       renameSync(draft, folder);
     } catch (error) {
       rmSync(draft, { recursive: true, force: true });
-      if (!existsSync(folder)) throw error; // else another start was faster
+      if (!existsSync(folder)) throw error; // otherwise another start has made it
     }
   }
   checkOwnership(folder);
@@ -92,9 +92,9 @@ export function copyBinaries(installed: InstalledPostgres, base: string): Postgr
 }
 
 /**
- * The server's binaries where the account can run them: where npm has put them, or, when the account cannot reach them
- * there, in a copy below a folder for temporary files. PostgreSQL looks for its own files by its program's real path, so
- * that no detour leads to the originals. Throws with the reasons when there is no such place.
+ * Binaries that the account can run: npm's own, or a copy in a folder for temporary files when the account cannot reach
+ * npm's. A link is not enough, because PostgreSQL finds its files by its program's real path. Throws with the reasons when
+ * neither works.
  */
 export async function findRunnableBinaries(
   account: Account,

@@ -58,7 +58,7 @@ describe('a local PostgreSQL', () => {
     await sql.end();
   });
 
-  test('starts over the pid file of a dead server whose number now belongs to another process', async () => {
+  test('starts when the pid in a dead server’s pid file now belongs to another process', async () => {
     const server = await start('stale');
     await server.kill();
     writeFileSync(path.join(folder, 'stale', 'postmaster.pid'), `${process.pid}\n${folder}/stale\n0\n5432\n`);
@@ -74,14 +74,14 @@ describe('a local PostgreSQL', () => {
     expect(await ask(next, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
-  test('starts after a first start that was killed while it made the data', async () => {
+  test('starts when an earlier start was killed while it made the data', async () => {
     mkdirSync(path.join(folder, 'half.new'));
     writeFileSync(path.join(folder, 'half.new', 'PG_VERSION'), '18\n');
     const server = await start('half');
     expect(await ask(server, 'select 1 as one')).toEqual([{ one: 1 }]);
   });
 
-  test('keeps its data in a folder that only we may enter, through a restart and over a server left running', async () => {
+  test('keeps its data in a folder that only we may enter, after a restart and after a server left running', async () => {
     const closed = mkdtempSync(path.join(tmpdir(), 'comply-closed-'));
     expect(statSync(closed).mode & 0o077).toBe(0);
     const options = {

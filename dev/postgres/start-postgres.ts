@@ -16,8 +16,8 @@ import { findRunnableBinaries } from './runnable-binaries.ts';
 
 const BINARY_MAJOR = '18';
 const READY_POLL_MS = 10;
-const READY_TIMEOUT_MS = 60_000; // crash recovery of a large write-ahead log takes this long at worst
-const ORPHANS_TIMEOUT_MS = 10_000; // back ends of a killed server notice within a second or so
+const READY_TIMEOUT_MS = 60_000; // the longest crash recovery of a large write-ahead log
+const ORPHANS_TIMEOUT_MS = 10_000; // sessions of a killed server end within about a second
 
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -29,13 +29,13 @@ const SETTINGS = {
   wal_buffers: '16MB',
   checkpoint_completion_target: '0.9',
   default_statistics_target: '100',
-  jit: 'off', // as on Azure Database for PostgreSQL: short statements lose by it
+  jit: 'off', // as on Azure Database for PostgreSQL: it makes short statements slower
   timezone: 'UTC',
   log_timezone: 'UTC',
 };
 
-// Throw-away data: nothing is worth waiting for the disk, and cloning a database writes less. What is committed still
-// survives a killed server, which faults are tested with.
+// Throw-away data need not wait for the disk, and cloning a database writes less. Committed rows still survive a killed
+// server: the fault tests need that.
 const THROW_AWAY_SETTINGS = {
   fsync: 'off',
   full_page_writes: 'off',
@@ -45,16 +45,16 @@ const THROW_AWAY_SETTINGS = {
   io_method: 'sync',
 };
 
-/** Where and how a server runs. */
+/** Options of {@link startPostgres}. */
 export interface PostgresOptions {
-  /** Absolute path; made when missing. Its parent is made too. */
+  /** Absolute path; made when missing. */
   dataDir: string;
   logFile: string;
-  /** Of the superuser `postgres`; given to the server when its data directory is made. */
+  /** The password of the superuser `postgres`, set when the data directory is made. */
   password: string;
-  /** Tried first; another free one is taken when it is in use. */
+  /** If it is in use, another free port is taken. */
   port?: number | undefined;
-  /** False for throw-away data: faster, and lost when the machine (not the process) goes down. */
+  /** False for throw-away data: faster, but a crash of the machine (not of the process) can lose it. */
   durable: boolean;
   /** Start the server again when it ends unexpectedly. */
   restart?: boolean;
@@ -67,7 +67,7 @@ export interface PostgresServer {
   readonly process: ManagedProcess<{ port: number }>;
   /** Connection string of the superuser. */
   adminUrl(database?: string): string;
-  /** `fast` ends every session in good order; `immediate` is a crash, after which the server recovers. */
+  /** `fast` ends every session cleanly; `immediate` is like a crash: the server recovers at its next start. */
   stop(mode?: 'fast' | 'immediate'): Promise<void>;
   /** SIGKILL; the server stays down until `start`. */
   kill(): Promise<void>;
@@ -75,7 +75,7 @@ export interface PostgresServer {
   start(): Promise<void>;
 }
 
-/** Why a launch failed: what the server has logged since `from` (a byte offset). */
+/** What the server logged after `from` (a byte offset). */
 function readLogTail(logFile: string, from: number): string {
   return readFileSync(logFile).subarray(from).toString('utf8');
 }
@@ -132,7 +132,7 @@ async function launchServer(
       return { child, ready: { port } };
     }
     const log = readLogTail(options.logFile, logStart);
-    // Sessions of a killed server still hold its shared memory for a moment.
+    // Sessions of a killed server keep its shared memory for a moment.
     if (!/pre-existing shared memory block|lock file "postmaster.pid"/.test(log) || Date.now() > deadline) {
       throw new Error(`PostgreSQL did not start:\n${log.trim()}`);
     }
@@ -141,8 +141,8 @@ async function launchServer(
 }
 
 /**
- * Starts PostgreSQL on 127.0.0.1, making its data first when there is none. Works as root and as an ordinary
- * user, in a folder that nobody else may enter, after a crash, and after a start that was killed. Throws with the server's own words when it cannot.
+ * Starts PostgreSQL on 127.0.0.1; makes its data directory when missing. Works as root and as an ordinary user, in a folder
+ * that only we may enter, after a crash, and after a killed start. Throws with the server's log when it cannot start.
  */
 export async function startPostgres(options: PostgresOptions): Promise<PostgresServer> {
   mkdirSync(path.dirname(options.dataDir), { recursive: true });

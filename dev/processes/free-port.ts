@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 
 const LOOPBACK = '127.0.0.1';
-const NEXT_PORT_TRIES = 200; // a machine with 200 neighbouring ports taken has another problem
+const NEXT_PORT_TRIES = 200; // more than a healthy machine has in use side by side
 
 function tryListen(port: number): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
@@ -21,7 +21,7 @@ function tryListen(port: number): Promise<number | undefined> {
   });
 }
 
-/** A loopback port that nobody listens on: `preferred` when that is free, else one the system picks. */
+/** A free loopback port: `preferred` if it is free, else one that the system chooses. */
 export async function findFreePort(preferred?: number): Promise<number> {
   const wanted = preferred === undefined ? undefined : await tryListen(preferred);
   const port = wanted ?? (await tryListen(0));
@@ -31,7 +31,7 @@ export async function findFreePort(preferred?: number): Promise<number> {
   return port;
 }
 
-/** The first free loopback port at or above `from`; throws when the next 200 are all taken. */
+/** The first free loopback port at or above `from`. Throws when 200 ports are in use. */
 export async function findNextFreePort(from: number): Promise<number> {
   for (let port = from; port < from + NEXT_PORT_TRIES && port < 65_536; port += 1) {
     const bound = await tryListen(port);

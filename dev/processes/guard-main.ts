@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { GuardMessage, GuardedProcess } from './guard.ts';
 import { readProcessIdentity, signalIfSame } from './process-identity.ts';
 
-// Started by guard.ts. Its standard input ends when the process that started it is gone, for whatever reason.
+// Started by guard.ts. When the process that started it ends, even by a kill, its standard input ends too.
 
-const GRACE_MS = 8_000; // longer than a database's fast shutdown takes; what still lives then is killed
+const GRACE_MS = 8_000; // longer than a database's fast shutdown; then the remaining processes are killed
 const POLL_MS = 50;
 
 const guarded = new Map<number, GuardedProcess>();
 
-function livesStill(entry: GuardedProcess): boolean {
+function isAlive(entry: GuardedProcess): boolean {
   return readProcessIdentity(entry.pid) === entry.identity;
 }
 
@@ -19,7 +19,7 @@ async function endAll(entries: GuardedProcess[]): Promise<void> {
     signalIfSame(entry.pid, entry.identity, entry.signal);
   }
   const deadline = Date.now() + GRACE_MS;
-  while (entries.some(livesStill) && Date.now() < deadline) {
+  while (entries.some(isAlive) && Date.now() < deadline) {
     await delay(POLL_MS);
   }
   for (const entry of entries) {
@@ -29,7 +29,7 @@ async function endAll(entries: GuardedProcess[]): Promise<void> {
 
 const lines = createInterface({ input: process.stdin });
 lines.on('line', (line) => {
-  // The other end of this pipe is guard.ts and nothing else.
+  // Only guard.ts writes to this pipe.
   const message = JSON.parse(line) as GuardMessage;
   if ('add' in message) {
     guarded.set(message.add.pid, message.add);

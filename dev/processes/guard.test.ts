@@ -10,7 +10,7 @@ import { readProcessIdentity } from './process-identity.ts';
 
 const DEADLINE_MS = 20_000;
 
-/** A process that starts a guarded one which ignores SIGTERM, says its pid, and waits. */
+/** Starts a guarded process, which ignores SIGTERM if it is stubborn; prints its pid and waits. */
 const PARENT = `
   import { spawnGuarded } from ${JSON.stringify(path.join(import.meta.dirname, 'spawn-guarded.ts'))};
   const script = process.argv[2] === 'stubborn' ? 'process.on("SIGTERM", () => {}); ' : '';
@@ -22,7 +22,7 @@ const PARENT = `
 `;
 
 test.each(['mild', 'stubborn'])(
-  'a %s process does not outlive the one that started it, even when that one is killed',
+  'a %s process ends with the process that started it, even when that one is killed',
   async (kind) => {
     const folder = mkdtempSync(path.join(tmpdir(), 'comply-guard-'));
     const file = path.join(folder, 'parent.ts');

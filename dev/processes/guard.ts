@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { findTypeScriptNode } from './node-command.ts';
 import { readProcessIdentity } from './process-identity.ts';
 
-/** One process that must not outlive this one, and the signal that ends it in good order. */
+/** A process that must end with this one, and the signal that ends it cleanly. */
 export interface GuardedProcess {
   pid: number;
   identity: string;
   signal: NodeJS.Signals;
 }
 
-/** What is said to the guard, one JSON object a line. */
+/** A message to the guard: one JSON object per line. */
 export type GuardMessage = { add: GuardedProcess } | { remove: number };
 
 const guarded = new Map<number, GuardedProcess>();
@@ -29,8 +29,8 @@ function ensureGuard(): void {
   const main = fileURLToPath(new URL('./guard-main.ts', import.meta.url));
   const child = spawn(findTypeScriptNode(), [main], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   guard = child;
-  child.stdin.on('error', () => undefined); // a guard that is gone is replaced below
-  // Neither the guard nor its pipe keeps this process running: the end of the pipe is what the guard waits for.
+  child.stdin.on('error', () => undefined); // the 'exit' handler below replaces a guard that ended
+  // Neither the guard nor its pipe may keep this process running: the guard waits for the pipe's end.
   child.unref();
   const pipe = child.stdin;
   if (pipe instanceof Socket) {
@@ -47,20 +47,20 @@ function ensureGuard(): void {
   }
 }
 
-/** The guard's own process, when there is one: once it is gone, so is everything it guarded. */
+/** The guard's pid, if there is a guard. When it has ended, every process that it guarded has ended too. */
 export function readGuardPid(): number | undefined {
   return guard?.pid;
 }
 
 /**
- * Makes sure that the process ends when this one does, however this one ends: a small process of its own waits
- * for this one to end and then signals the registered processes, after checking that each pid still belongs to the same
- * process. Returns the release, to be called once the process has ended.
+ * Makes the process `pid` end when this process ends, even by a kill. A separate small process, the guard, waits for the end
+ * of this one and then signals the registered processes. It first checks that each pid still belongs to the same process.
+ * Returns a function to call when the process has ended.
  */
 export function guardProcess(pid: number, signal: NodeJS.Signals): () => void {
   const identity = readProcessIdentity(pid);
   if (identity === undefined) {
-    return () => undefined; // ended already
+    return () => undefined; // already ended
   }
   ensureGuard();
   const entry = { pid, identity, signal };

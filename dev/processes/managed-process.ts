@@ -2,22 +2,22 @@ import type { ChildProcess } from 'node:child_process';
 
 const FIRST_RESTART_MS = 200;
 const LAST_RESTART_MS = 10_000;
-const STEADY_AFTER_MS = 30_000; // a process that lived this long starts again with the shortest delay
+const STEADY_AFTER_MS = 30_000; // a process that ran this long restarts with the shortest delay
 const STOP_GRACE_MS = 10_000;
 
-/** How a managed process is started and ended. `launch` resolves once the process is ready to be used. */
+/** How a process is started and ended. `launch` resolves when the process is ready for use. */
 export interface ManagedProcessOptions<T> {
   name: string;
   launch: () => Promise<{ child: ChildProcess; ready: T }>;
-  /** Ends the process in good order. The child itself comes from `spawnGuarded`. */
+  /** The signal that ends the process cleanly. */
   stopSignal: NodeJS.Signals;
-  /** Start it again, with growing delays, when it ends without being asked to. */
+  /** Restart it, with growing delays, when it ends unexpectedly. */
   restart: boolean;
   /** Called with one line of text when the process ends unexpectedly or comes back. */
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A process of the local stack. `ready` is what the last launch reported, such as its port. */
+/** A process of the local stack. `ready` is what its last launch reported, for example its port. */
 export interface ManagedProcess<T> {
   readonly name: string;
   readonly pid: number | undefined;
@@ -25,13 +25,13 @@ export interface ManagedProcess<T> {
   readonly ready: T;
   /** Starts it again after `stop` or `kill`; does nothing while it runs. */
   start(): Promise<void>;
-  /** Ends it in good order (or with the given signal), within ten seconds; resolves once it is gone. */
+  /** Ends it with its stop signal or the given one, and kills it after ten seconds. Resolves when it has ended. */
   stop(signal?: NodeJS.Signals): Promise<void>;
-  /** Ends it at once with SIGKILL, as a crash would; it stays down until `start`. */
+  /** Ends it at once with SIGKILL, like a crash. It stays down until `start`. */
   kill(): Promise<void>;
 }
 
-/** Resolves once the process has ended. */
+/** Resolves when the process has ended. */
 export function waitForExit(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) {
     return Promise.resolve();
@@ -41,7 +41,7 @@ export function waitForExit(child: ChildProcess): Promise<void> {
   });
 }
 
-/** Signals the process and resolves once it is gone; after `graceMs` it is killed. */
+/** Signals the process, and kills it after `graceMs`. Resolves when it has ended. */
 export async function endChild(
   child: ChildProcess,
   signal: NodeJS.Signals,
@@ -163,7 +163,7 @@ class Manager<T> implements ManagedProcess<T> {
   }
 }
 
-/** Starts a process and keeps hold of it. Throws what `launch` throws when the first start fails. */
+/** Starts a process and manages it. Throws the error of `launch` when the first start fails. */
 export async function startManagedProcess<T>(options: ManagedProcessOptions<T>): Promise<ManagedProcess<T>> {
   const manager = new Manager(options);
   try {

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 
 /**
- * The Node executable that can run this repository's TypeScript as it is. Usually the running one; where that
- * is too old to strip types, the one that the `node` development dependency brings.
+ * A Node executable that can run this repository's TypeScript directly. Usually the running one; if that is too old to strip
+ * types, the one of the development dependency `node`.
  */
 export function findTypeScriptNode(): string {
   if (process.features.typescript) {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-// In /proc/<pid>/stat: the name is in brackets and may hold anything, so fields are counted after the last one.
+// Fields of /proc/<pid>/stat after the last bracket: the name before it is in brackets and may contain any characters.
 const STATE_FIELD = 0;
 const START_TIME_FIELD = 19;
 
@@ -15,8 +15,8 @@ function readStatFields(pid: number): string[] | undefined {
 }
 
 /**
- * Tells a process apart from a later one with the same pid: the moment it started, as the system reports it.
- * Undefined when no such process lives; a zombie does not count as living.
+ * Distinguishes a process from a later one with the same pid: the system's start time of the process. Undefined when there
+ * is no such process, or only a zombie.
  */
 export function readProcessIdentity(pid: number): string | undefined {
   if (process.platform === 'linux') {
@@ -31,7 +31,7 @@ export function readProcessIdentity(pid: number): string | undefined {
   }
 }
 
-/** The command line of a living process as one text, or undefined. */
+/** The command line of a running process as one text, or undefined. */
 export function readCommandLine(pid: number): string | undefined {
   try {
     if (process.platform === 'linux') {
@@ -43,7 +43,7 @@ export function readCommandLine(pid: number): string | undefined {
   }
 }
 
-/** Sends a signal to the process if it is still the one that `identity` was read from; says whether it was. */
+/** Signals the process if it still has this identity. Returns whether it did. */
 export function signalIfSame(pid: number, identity: string, signal: NodeJS.Signals): boolean {
   if (readProcessIdentity(pid) !== identity) {
     return false;

@@ -3,8 +3,8 @@ import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { guardProcess } from './guard.ts';
 
 /**
- * Starts a process that cannot outlive this one (see guard.ts) and that a Ctrl-C in the terminal does not reach:
- * it has a session of its own, and its starter ends it, in the right order. Throws when it cannot be started.
+ * Starts a process that ends with this one (see guard.ts). It has its own session, so a Ctrl-C in the terminal does not reach
+ * it: this process ends its children itself, in the right order. Throws when it cannot be started.
  */
 export async function spawnGuarded(
   command: string,

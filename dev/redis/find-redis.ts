@@ -4,8 +4,7 @@ import path from 'node:path';
 
 /** What `npm start` says when there is no Redis: what it costs, and how to have one. */
 export const NO_REDIS =
-  'none found. Everything works, but nothing is cached: a question asked before is not answered from memory, ' +
-  'and rate limits start from zero with every start.\n' +
+  'none found. Everything works, but nothing is cached, and rate limits start from zero with every start.\n' +
   '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: node dev/redis/install.ts';
 
 function isExecutable(file: string): boolean {
@@ -17,7 +16,7 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** The Redis-speaking server on the PATH, as an absolute path: `redis-server`, else `valkey-server`. */
+/** Absolute path of the Redis server on the PATH: `redis-server`, else `valkey-server`. */
 export function findRedisServer(): string | undefined {
   const folders = (process.env['PATH'] ?? '')
     .split(path.delimiter)
@@ -32,8 +31,8 @@ interface RedisBinaryModule {
 }
 
 /**
- * The server that `redis-memory-server` holds, if a developer has installed that package. It is no dependency: it
- * builds or downloads a server when it is installed, which many machines may not.
+ * The server of `redis-memory-server`, if a developer has installed that package. It is not a dependency: its installation
+ * builds or downloads a server, which many machines do not allow.
  */
 export async function findRedisMemoryServer(): Promise<string | undefined> {
   try {

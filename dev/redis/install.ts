@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { findRedisServer } from './find-redis.ts';
 
-// Makes sure that there is a Redis for the tests: nothing to do where a server is on the PATH; on Debian and its
-// like it installs the distribution's, where it may. It starts no system service.
+// Makes sure that there is a Redis for the tests. If none is on the PATH, it installs the one of Debian (or a similar system),
+// if it has the rights. It starts no system service.
 
 const APT = '/usr/bin/apt-get';
 const INSTALL_TIMEOUT_MS = 5 * 60_000;
 
-// Debian starts a service when it installs it, unless policy-rc.d forbids it: forbid it meanwhile, where no such policy exists
-// yet. An outdated package list may be enough; if it is not, the installation reports it.
+// Debian starts a service when it installs it, unless policy-rc.d forbids it. So policy-rc.d is added during the installation
+// if there is none. A failed update is ignored, because an outdated package list may be enough.
 const INSTALL = `
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 
 const PING_TIMEOUT_MS = 1_000;
 
-/** Whether the server on this loopback port takes the password and answers a ping, within a second. */
+/** Whether the server on this loopback port accepts the password and answers a ping, within a second. */
 export function pingRedis(port: number, password: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });

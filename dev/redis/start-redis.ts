@@ -16,15 +16,15 @@ const READY_TIMEOUT_MS = 10_000;
 export interface RedisOptions {
   logFile: string;
   password: string;
-  /** Tried first; another free one is taken when it is in use. */
+  /** If it is in use, another free port is taken. */
   port?: number | undefined;
-  /** How many numbered databases it has; 16 unless said. */
+  /** How many numbered databases it has. Default 16. */
   databases?: number;
   restart?: boolean;
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** A running Redis: only a cache, nothing is written to disk. */
+/** A running Redis. It is only a cache: it writes nothing to disk. */
 export interface RedisServer {
   readonly port: number;
   readonly url: string;
@@ -34,7 +34,7 @@ export interface RedisServer {
   start(): Promise<void>;
 }
 
-// Given on standard input, so that the password is on no command line.
+// The configuration goes to standard input, because others can read a password on the command line.
 function writeConfig(options: RedisOptions, port: number): string {
   return [
     'bind 127.0.0.1',
@@ -60,7 +60,7 @@ async function launchRedis(
   const child = await spawnGuarded(binary, ['-'], { stdio: ['pipe', log, log] }, 'SIGTERM').finally(() =>
     closeSync(log),
   );
-  child.stdin?.on('error', () => undefined); // it ended before it had read all; the loop below says so
+  child.stdin?.on('error', () => undefined); // the server ended early; the loop below reports it
   child.stdin?.end(writeConfig(options, port));
   const deadline = Date.now() + READY_TIMEOUT_MS;
   while (!(await pingRedis(port, options.password))) {
@@ -74,9 +74,8 @@ async function launchRedis(
 }
 
 /**
- * Starts a Redis on 127.0.0.1 from the first server that this machine has: `redis-server` or `valkey-server` on
- * the PATH, else the one of `redis-memory-server` if that is installed. Null when there is none. `password` is
- * letters and digits.
+ * Starts a Redis on 127.0.0.1: `redis-server` or `valkey-server` on the PATH, else the one of `redis-memory-server`. Null
+ * when this machine has none. `password` has only letters and digits.
  */
 export async function startRedis(options: RedisOptions): Promise<RedisServer | null> {
   const binary = findRedisServer() ?? (await findRedisMemoryServer());

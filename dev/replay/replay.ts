@@ -23,15 +23,15 @@ function readArguments(): Arguments {
   });
   const [file, ...more] = positionals;
   const concurrency = Number(values.concurrency);
-  if (file === undefined || more.length > 0) throw new Error(`Which file? ${USAGE}`);
+  if (file === undefined || more.length > 0) throw new Error(`Give one file. ${USAGE}`);
   if (!existsSync(file) || !statSync(file).isFile()) throw new Error(`There is no file ${file}. ${USAGE}`);
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 256) {
-    throw new Error(`--concurrency takes a whole number from 1 to 256. ${USAGE}`);
+    throw new Error(`--concurrency must be a whole number from 1 to 256. ${USAGE}`);
   }
   return { file, tenant: values.tenant, concurrency };
 }
 
-/** `FILE.jsonl` → `FILE.rejects.jsonl`, beside it. */
+/** `FILE.jsonl` → `FILE.rejects.jsonl`, in the same folder. */
 function rejectsFileOf(file: string): string {
   return `${file.replace(/\.jsonl$/, '')}.rejects.jsonl`;
 }
@@ -88,12 +88,12 @@ async function replay({ file, tenant, concurrency }: Arguments): Promise<void> {
     ['duplicate', summary.duplicate],
     ['invalid', summary.invalid],
     ['refused', summary.refused],
-    ['sent again', retries.retries],
+    ['retries', retries.retries],
     ['records/s', Math.round(summary.lines / took)],
   ];
   console.log(`\n${summary.lines} lines of ${file} as ${tenant} in ${took.toFixed(1)} s`);
   for (const [name, value] of rows) console.log(`  ${name.padEnd(12)}${value}`);
-  if (summary.invalid + summary.refused > 0) console.log(`  what was not taken, and why: ${rejectsFile}`);
+  if (summary.invalid + summary.refused > 0) console.log(`  lines not accepted, and why: ${rejectsFile}`);
 }
 
 try {

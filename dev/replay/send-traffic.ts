@@ -3,7 +3,7 @@ import type { ApiClient } from '../client/api-client.ts';
 import { problemCode } from '../client/api-client.ts';
 import type { TrafficLine, UnreadableLine } from './traffic.ts';
 
-/** A line that the service did not take, and why. */
+/** A line that the service did not accept, and why. */
 export interface Reject {
   readonly line: number;
   readonly event_id?: string;
@@ -13,22 +13,22 @@ export interface Reject {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
 }
 
-/** What became of a file. */
+/** The number of lines per outcome. */
 export interface ReplaySummary {
   readonly created: number;
   readonly duplicate: number;
   readonly invalid: number;
-  /** Valid, but not taken: a spent allowance, a conflict. */
+  /** Valid, but not accepted: for example a used-up allowance or a conflict. */
   readonly refused: number;
   readonly lines: number;
 }
 
-/** Lines that went through, as they go. */
+/** Called with the number of lines that are done since the last call. */
 export type OnProgress = (lines: number) => void;
 
-/** Half of what a batch may hold: two requests in flight keep a slow link busier than one of twice the size. */
+/** Half of the API's maximum: two smaller requests at the same time use a slow connection better than one large request. */
 const BATCH_SIZE = 50;
-/** A key still being worked on is asked for again this often; its first request is a second away at the most. */
+/** Items whose key another request is still working on are sent again, at most this often. */
 const CONFLICT_RETRIES = 5;
 
 const outcomes = z.object({
@@ -44,7 +44,7 @@ const outcomes = z.object({
 });
 type Outcome = z.output<typeof outcomes>['items'][number];
 
-/** Sends lines in batches, `concurrency` of them at a time. `onReject` is called for each line that was not accepted. */
+/** Sends lines in batches, `concurrency` batches at a time. Calls `onReject` for each line that was not accepted. */
 export async function sendTraffic(
   client: ApiClient,
   lines: AsyncIterable<TrafficLine | UnreadableLine>,

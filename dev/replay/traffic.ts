@@ -3,14 +3,14 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
 
-/** A line of mapper traffic, ready to send: an item of `POST /mappings/batch`. */
+/** A line of mapper traffic as an item of `POST /mappings/batch`. */
 export interface TrafficLine {
   readonly line: number;
   readonly eventId: string | undefined;
   readonly item: Readonly<Record<string, unknown>>;
 }
 
-/** A line that cannot even be sent. */
+/** A line that cannot be sent. */
 export interface UnreadableLine {
   readonly line: number;
   readonly text: string;
@@ -25,10 +25,10 @@ const trafficSchema = z.looseObject({
 });
 
 /**
- * Makes a line of traffic into a mapping. The mapper logs its cost beside the response; the contract has it inside. All
- * other fields go as they are, so that what the contract does not know is refused by the service, not dropped here.
+ * Converts a line of traffic into a mapping. The mapper logs its cost beside the response; the API expects it inside. All
+ * other fields stay as they are, so that the service refuses unknown ones and nothing is dropped here.
  */
-export function readTrafficLine(text: string, line: number): TrafficLine | UnreadableLine {
+function readTrafficLine(text: string, line: number): TrafficLine | UnreadableLine {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -39,7 +39,7 @@ export function readTrafficLine(text: string, line: number): TrafficLine | Unrea
   if (!parsed.success) return { line, text, reason: 'is not a JSON object of mapper traffic' };
   const { event_id: eventId, processing_time_ms, model_used, response, ...rest } = parsed.data;
   const cost = { processing_time_ms, model_used };
-  // Without an id of its own a line is known by its text, so that a second run finds it again.
+  // A line without an id gets a hash of its text as its key, so that a second run does not create it again.
   const key = eventId ?? `sha256:${createHash('sha256').update(text).digest('hex')}`;
   const whole = response === undefined ? {} : { response: { ...response, ...cost } };
   return { line, eventId, item: { ...rest, ...whole, idempotency_key: key } };

@@ -13,7 +13,7 @@ import {
 import { migrateDatabase } from '../../tools/migrate/migrate-database.ts';
 import { readSchemaSnapshot } from '../../tools/migrate/schema-snapshot.ts';
 
-// `npm run migrate:snapshot`: migrates three empty databases on a server of its own and writes down what came out.
+// `npm run migrate:snapshot`: migrates three empty databases on a temporary server and writes their schemas to files.
 
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-snapshot-'));
 try {

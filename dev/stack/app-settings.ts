@@ -2,10 +2,10 @@ import { nameDatabase } from '../../tools/migrate/databases.ts';
 import type { DatabaseName } from '../../tools/migrate/databases.ts';
 import type { StackSecrets } from './secrets.ts';
 
-/** The app's settings as environment variables; the names are those of shared/platform/config/settings.ts. */
+/** The app's settings as environment variables. The names come from shared/platform/config/settings.ts. */
 export type AppSettings = Record<string, string>;
 
-/** Where the parts of a stack are. */
+/** The addresses of a stack's parts. */
 export interface PartAddresses {
   postgresPort: number;
   serviceBus: string;
@@ -17,20 +17,20 @@ function loginUrl(role: string, password: string, port: number, database: Databa
   return `postgres://${role}:${password}@127.0.0.1:${port}/${nameDatabase(database)}`;
 }
 
-/** The settings with which the app runs on this stack. */
+/** The app's settings on this stack. */
 export function makeAppSettings(secrets: StackSecrets, parts: PartAddresses): AppSettings {
   const app = (database: DatabaseName): string =>
     loginUrl('comply_app', secrets.appPassword, parts.postgresPort, database);
-  const jobs = (database: DatabaseName): string =>
+  const crossTenant = (database: DatabaseName): string =>
     loginUrl('comply_jobs', secrets.jobsPassword, parts.postgresPort, database);
   return {
     DEPLOYMENT_ENVIRONMENT: 'local',
     CORE_DATABASE_URL: app('core'),
     BILLING_DATABASE_URL: app('billing'),
     ANALYTICS_DATABASE_URL: app('analytics'),
-    CORE_CROSS_TENANT_DATABASE_URL: jobs('core'),
-    BILLING_CROSS_TENANT_DATABASE_URL: jobs('billing'),
-    ANALYTICS_CROSS_TENANT_DATABASE_URL: jobs('analytics'),
+    CORE_CROSS_TENANT_DATABASE_URL: crossTenant('core'),
+    BILLING_CROSS_TENANT_DATABASE_URL: crossTenant('billing'),
+    ANALYTICS_CROSS_TENANT_DATABASE_URL: crossTenant('analytics'),
     SERVICE_BUS_CONNECTION: parts.serviceBus,
     BLOB_CONNECTION: parts.blob,
     ...(parts.redis === null ? {} : { REDIS_URL: parts.redis }),

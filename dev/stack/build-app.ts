@@ -4,12 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { findTypeScriptNode } from '../processes/node-command.ts';
 
-/** The folder of the app: the repository, where host.json and package.json lie and dist/ is made. */
+/** The folder of the app: the repository, with host.json, package.json and dist/. */
 export const APP_FOLDER = fileURLToPath(new URL('../../', import.meta.url));
 
 /**
- * Builds dist/main.js as `npm run build` does, into the repository or into a folder of its own, and returns the app's
- * folder. `entry` builds another app than this one the same way. Throws with the builder's words.
+ * Builds dist/main.js as `npm run build` does, into the repository or into `folder`, and returns the app's folder. With
+ * `entry`, builds another app in the same way. Throws with the builder's output.
  */
 export async function buildApp(folder = APP_FOLDER, entry?: string): Promise<string> {
   const run = promisify(execFile);

@@ -6,7 +6,7 @@ import { readProcessIdentity } from '../processes/process-identity.ts';
 
 const LOCK = 'lock.json';
 const POLL_MS = 50;
-const GUARD_TIMEOUT_MS = 20_000; // more than the guard itself gives what it ends
+const GUARD_TIMEOUT_MS = 20_000; // longer than the guard waits for the processes that it ends
 
 const owner = z.object({ pid: z.int(), identity: z.string() });
 const lockSchema = owner.extend({ guard: owner.optional() });
@@ -17,7 +17,7 @@ export class StackRunningError extends Error {
   override name = 'StackRunningError';
 }
 
-function livesStill({ pid, identity }: { pid: number; identity: string }): boolean {
+function isAlive({ pid, identity }: { pid: number; identity: string }): boolean {
   return readProcessIdentity(pid) === identity;
 }
 
@@ -25,14 +25,14 @@ function readLock(file: string): Lock | undefined {
   try {
     return lockSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
-    return undefined; // none
+    return undefined;
   }
 }
 
-/** A stack that was killed leaves a guard, which ends what is left; two stacks must not use the same data. */
+/** Two stacks must not use the same data. After a kill, the stack's guard ends the remaining processes: wait for it. */
 async function waitForLeftovers(guard: Lock['guard']): Promise<void> {
   const deadline = Date.now() + GUARD_TIMEOUT_MS;
-  while (guard !== undefined && livesStill(guard)) {
+  while (guard !== undefined && isAlive(guard)) {
     if (Date.now() > deadline) {
       throw new Error(`processes of an earlier stack do not end (their guard is process ${guard.pid})`);
     }
@@ -40,7 +40,7 @@ async function waitForLeftovers(guard: Lock['guard']): Promise<void> {
   }
 }
 
-/** Creates the file with its whole content at once, unless it is there. */
+/** Creates the file, with its whole content at once. Returns false when it already exists. */
 function tryCreate(file: string, lock: Lock): boolean {
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(lock), { mode: 0o600 });
@@ -57,33 +57,33 @@ function tryCreate(file: string, lock: Lock): boolean {
   }
 }
 
-/** Takes a dead stack's lock away; puts it back when it is the new lock of a stack that was faster. */
+/** Removes a dead stack's lock. If another stack has just made a new lock, puts that one back. */
 function removeStaleLock(file: string): void {
   const aside = `${file}.${process.pid}.stale`;
   try {
     renameSync(file, aside);
   } catch {
-    return; // somebody else has removed it
+    return; // another process has removed it
   }
   const lock = readLock(aside);
-  if (lock !== undefined && livesStill(lock)) {
+  if (lock !== undefined && isAlive(lock)) {
     renameSync(aside, file);
   } else {
     rmSync(aside, { force: true });
   }
 }
 
-/** The stack's own folder, held by one stack at a time. */
+/** A stack's folder, locked by one stack at a time. */
 export interface LocalFolder {
   readonly path: string;
-  /** Records the guard: once it has ended, so have all processes of this stack. */
-  recordGuard(pid: number | undefined): void;
+  /** Writes the guard's pid into the lock. When the guard has ended, all processes of this stack have ended. */
+  writeGuard(pid: number | undefined): void;
   release(): void;
 }
 
 /**
- * Takes the folder, making it first when missing; with `fresh` everything in it is deleted. Waits for what is left of
- * a stack that was killed. Throws StackRunningError when another stack holds it.
+ * Locks the folder; makes it when missing. With `fresh`, deletes everything in it. Waits for the remaining processes of a
+ * killed stack. Throws StackRunningError when another stack runs on it.
  */
 export async function takeLocalFolder(folder: string, fresh: boolean): Promise<LocalFolder> {
   mkdirSync(folder, { recursive: true });
@@ -91,7 +91,7 @@ export async function takeLocalFolder(folder: string, fresh: boolean): Promise<L
   const self: Lock = { pid: process.pid, identity: readProcessIdentity(process.pid) ?? '' };
   while (!tryCreate(file, self)) {
     const held = readLock(file);
-    if (held !== undefined && livesStill(held)) {
+    if (held !== undefined && isAlive(held)) {
       throw new StackRunningError(`a stack is already running here (process ${held.pid}); stop it first`);
     }
     await waitForLeftovers(held?.guard);
@@ -104,7 +104,7 @@ export async function takeLocalFolder(folder: string, fresh: boolean): Promise<L
   }
   return {
     path: folder,
-    recordGuard: (pid) => {
+    writeGuard: (pid) => {
       const identity = pid === undefined ? undefined : readProcessIdentity(pid);
       const guard = pid === undefined || identity === undefined ? undefined : { pid, identity };
       writeFileSync(`${file}.new`, JSON.stringify({ ...self, guard }), { mode: 0o600 });

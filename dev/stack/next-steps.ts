@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Stack } from './start-stack.ts';
 
-/** What to try on a stack that has just started. */
+/** Commands and addresses to try on a stack that has just started. */
 export function describeNextSteps(stack: Stack): string {
   const { baseUrl, keys, file } = stack;
   const relative = path.relative(process.cwd(), stack.folder);

@@ -9,10 +9,10 @@ const portsSchema = z.object({
   redis: z.int().optional(),
 });
 
-/** The ports of a stack's parts, kept so that a connection string holds from one start to the next. */
+/** The ports of a stack's parts. They are kept so that connection strings stay the same after a restart. */
 export type StackPorts = z.output<typeof portsSchema>;
 
-/** The ports of the last start in this folder; none when there was none. */
+/** The ports of the last start in this folder; empty at the first start. */
 export function readPorts(folder: string): StackPorts {
   try {
     return portsSchema.parse(JSON.parse(readFileSync(path.join(folder, 'ports.json'), 'utf8')));
@@ -21,7 +21,7 @@ export function readPorts(folder: string): StackPorts {
   }
 }
 
-/** Remembers the ports of this start. */
+/** Saves the ports of this start. */
 export function writePorts(folder: string, ports: StackPorts): void {
   writeFileSync(path.join(folder, 'ports.json'), `${JSON.stringify(ports)}\n`);
 }

@@ -7,7 +7,7 @@ import type { PostgresServer } from '../postgres/start-postgres.ts';
 import { allowRunsAhead } from './allow-runs-ahead.ts';
 import type { StackSecrets } from './secrets.ts';
 
-/** Migrates the stack's three databases, sets the passwords of the login roles, and returns how many migrations ran. */
+/** Migrates the stack's three databases and sets the passwords of the login roles. Returns how many migrations ran. */
 export async function prepareDatabases(
   server: PostgresServer,
   secrets: StackSecrets,

@@ -1,8 +1,8 @@
-/** Shows what a start is doing: one line a step. */
+/** Shows what a start is doing: one line per step. */
 export interface Progress {
-  /** Runs the step and shows its name, how long it took and the detail that `tell` makes of its result. */
+  /** Runs the step and shows its name, how long it took, and the detail that `tell` makes from its result. */
   step<T>(name: string, run: () => Promise<T>, tell?: (result: T) => string): Promise<T>;
-  /** Shows a line that is no step. */
+  /** Shows a line that is not a step. */
   note(text: string): void;
 }
 
@@ -25,7 +25,7 @@ function describeStep(step: Step, sign: string): string {
   return `  ${sign} ${step.name.padEnd(NAME_WIDTH)}${time}  ${step.detail}`.trimEnd();
 }
 
-/** Draws the running steps again and again below those that are done. */
+/** Redraws the running steps below the finished ones. */
 class LiveLines {
   readonly #out: NodeJS.WriteStream;
   readonly #running = new Set<Step>();
@@ -55,7 +55,7 @@ class LiveLines {
     this.draw([line]);
   }
 
-  /** Writes lines that stay, above those that move. */
+  /** Writes the lines in `stay` and redraws the running steps below them. */
   draw(stay: string[] = []): void {
     const up = this.#drawn > 0 ? `\u001b[${this.#drawn}A` : '';
     const sign = FRAMES[this.#frame % FRAMES.length] ?? '';
@@ -65,7 +65,7 @@ class LiveLines {
   }
 }
 
-/** Shows progress on the given stream: moving lines on a terminal, a line a finished step anywhere else. */
+/** Shows progress on a stream: moving lines on a terminal, otherwise one line per finished step. */
 export function showProgress(out: NodeJS.WriteStream): Progress {
   const live = out.isTTY ? new LiveLines(out) : undefined;
   const end = (step: Step, sign: string): void => {

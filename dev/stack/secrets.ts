@@ -5,8 +5,8 @@ import { z } from 'zod';
 
 const tenantKeys = z.object({ writer: z.string(), reader: z.string(), owner: z.string() });
 
-/** What the seed hands back: the API keys, whose secrets are nowhere else. */
-export const seedResultSchema = z.object({
+/** The API keys that the seed returns. Their text is stored nowhere else. */
+const seedResultSchema = z.object({
   tenants: z.object({ acme: tenantKeys, globex: tenantKeys }),
   operator: z.string(),
 });
@@ -23,7 +23,7 @@ const secretsSchema = z.object({
   redisPassword: z.string(),
   apiKeyPepper: z.string(),
   keyEncryptionKeys: z.record(z.string(), z.string()),
-  /** Absent until the first seed was done. */
+  /** Absent until the first seed. */
   seed: seedResultSchema.optional(),
 });
 
@@ -47,7 +47,7 @@ function makeSecrets(): StackSecrets {
   };
 }
 
-/** Writes the secrets for the folder's owner alone, all or nothing. */
+/** Writes the secrets, all or nothing. Only the folder's owner can read them. */
 export function writeSecrets(folder: string, secrets: StackSecrets): void {
   const file = path.join(folder, FILE);
   writeFileSync(`${file}.new`, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
@@ -55,8 +55,7 @@ export function writeSecrets(folder: string, secrets: StackSecrets): void {
 }
 
 /**
- * The folder's secrets; new random ones for a folder without data. Throws when there is data but no secret that
- * opens it.
+ * The folder's secrets; new random ones for a folder without data. Throws when there is data without its secrets.
  */
 export function openSecrets(folder: string): StackSecrets {
   const file = path.join(folder, FILE);
@@ -64,7 +63,7 @@ export function openSecrets(folder: string): StackSecrets {
     return secretsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   }
   if (existsSync(path.join(folder, 'postgres'))) {
-    throw new Error(`${file} is gone, and with it the passwords of the data beside it: start with --fresh`);
+    throw new Error(`${file} is missing, and the data beside it needs its passwords: start with --fresh`);
   }
   const secrets = makeSecrets();
   writeSecrets(folder, secrets);

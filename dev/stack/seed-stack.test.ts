@@ -19,7 +19,7 @@ const core = postgres(databases.core.admin, { max: 1, onnotice: () => undefined 
 const billing = postgres(databases.billing.admin, { max: 1, onnotice: () => undefined });
 afterAll(() => Promise.all([core.end(), billing.end()]));
 
-// Neither the broker nor the blobs are spoken to: a seed writes rows.
+// A seed writes only rows: it connects neither to the broker nor to the blobs.
 const settings = {
   DEPLOYMENT_ENVIRONMENT: 'local',
   CORE_DATABASE_URL: databases.core.app,
@@ -61,7 +61,7 @@ test('makes a key for each role of each tenant, and one for the operator', async
   expect([...plans]).toEqual([{ tenant_id: 'acme', plan_id: 'professional' }]);
 });
 
-test('seeds rows that the API itself would take', async () => {
+test('seeds rows that the API itself would accept', async () => {
   const plans = await rowsOf(routingPlans);
   expect(plans.map((plan) => [plan.plan_name, checkRoutingPlan(plan)])).toEqual([['default', []]]);
   const templates = await rowsOf(analysisTemplates);
@@ -74,7 +74,7 @@ test('seeds rows that the API itself would take', async () => {
   expect(mappings.filter((mapping) => !labels.has(mapping.taxonomy_label))).toEqual([]);
 });
 
-test('changes no row that is there when it is run again after a crash', async () => {
+test('changes no existing row when it runs again after a crash', async () => {
   const count = () => core`select (select count(*)::int from taxonomy_labels) as labels,
     (select count(*)::int from compliance_mappings) as mappings, (select count(*)::int from routing_plans) as plans,
     (select count(*)::int from analysis_templates) as templates, (select count(*)::int from tenants) as tenants,

@@ -8,18 +8,18 @@ import { addTenant } from '../../shared/domains/tenancy/create-tenant.ts';
 import type { SeedResult } from './secrets.ts';
 import { seedReferenceData } from '../../tools/seed/reference-data.ts';
 
-/** A local stack is driven by demos, replays and load tests: limits that none of them meets. */
+/** So high that demos, replays and load tests on a local stack do not reach these limits. */
 const RATE_PER_HOUR = 1_000_000;
 const RATE_PER_DAY = 10_000_000;
 
-/** What the seed works on: the app's settings as its environment. */
+/** The app's settings, which name the databases to seed. */
 export interface SeedOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
 /**
  * Fills a local stack's databases: the platform's defaults, the tenants acme (professional) and globex (free), and their
- * keys, whose text is only in the result. Safe to repeat after a crash: existing rows stay, keys are made again.
+ * keys. The keys' text is only in the result. Safe to repeat after a crash: existing rows stay, new keys are made.
  */
 export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> {
   const services = openServices(readSettings({ ...settings }));
@@ -75,7 +75,7 @@ async function seedTenant(
       addTenant(services, transaction, tenant, now),
     );
   } catch (error) {
-    // It is there already: an earlier seed was cut short.
+    // The tenant exists already: an earlier seed was interrupted.
     if (!(error instanceof Problem && error.code === 'CONFLICT')) throw error;
   }
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
 import type { SeedResult } from './secrets.ts';
 
-/** What stack.json says about a running stack; the file exists exactly while the stack is ready. */
+/** The content of stack.json. The file exists only while the stack is ready. */
 export interface StackFile {
   base_url: string;
   tenants: SeedResult['tenants'];
@@ -20,7 +20,7 @@ function findStackFile(folder: string): string {
   return path.join(folder, 'stack.json');
 }
 
-/** Writes the file for the folder's owner alone, whole at once. */
+/** Writes the file, all or nothing. Only the folder's owner can read it. */
 export function writeStackFile(folder: string, content: StackFile): void {
   const file = findStackFile(folder);
   writeFileSync(`${file}.new`, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });

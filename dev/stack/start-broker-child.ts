@@ -9,13 +9,13 @@ const readySchema = z.object({ type: z.literal('ready'), port: z.int(), connecti
 /** What the broker reports when it is ready. */
 export type BrokerReady = z.output<typeof readySchema>;
 
-/** Queue settings that differ from Azure's: shorter locks, no duplicate detection (null). */
+/** Queue settings that differ from Azure's, for example shorter locks. Null turns duplicate detection off. */
 export interface QueueOverrides {
   lockDurationMs?: number;
   duplicateDetectionWindowMs?: number | null;
 }
 
-/** Where the broker keeps its queues and who may use it. */
+/** The broker's data folder, key, port and log. */
 export interface BrokerChildOptions {
   dataDir: string;
   key: string;
@@ -25,7 +25,7 @@ export interface BrokerChildOptions {
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** Starts the development Service Bus broker as a child; a crash brings it back on the same port with its queues. */
+/** Starts the development Service Bus broker as a child process. After a crash it restarts on the same port with its queues. */
 export async function startBrokerChild(options: BrokerChildOptions): Promise<ManagedProcess<BrokerReady>> {
   const port = await findFreePort(options.port);
   return startNodeChild({

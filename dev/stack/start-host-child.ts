@@ -13,7 +13,7 @@ const readySchema = z.object({
 /** What the functions host reports when it is ready. */
 export type HostReady = z.output<typeof readySchema>;
 
-/** Which app the host serves, where, and with which settings. */
+/** The host's app, port, settings and log. */
 export interface HostChildOptions {
   appDir: string;
   stateDir: string;
@@ -26,13 +26,13 @@ export interface HostChildOptions {
   onEvent?: ((text: string) => void) | undefined;
 }
 
-/** Our environment without any setting of the app: what a developer has exported is not this stack's. */
+/** Our environment without the app's settings: a developer's exported ones must not change this stack. */
 function withoutSettings(settings: AppSettings): NodeJS.ProcessEnv {
   const stale = [...Object.keys(settings), 'REDIS_URL', 'KEY_VAULT_URL', 'REDIS_KEY_PREFIX'];
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !stale.includes(name)));
 }
 
-/** Starts the functions host as a child, with the app's settings as its environment. */
+/** Starts the functions host as a child process, with the app's settings in its environment. */
 export function startHostChild(options: HostChildOptions): Promise<ManagedProcess<HostReady>> {
   const { appDir, port, stateDir, settings, verbose = false } = options;
   return startNodeChild({

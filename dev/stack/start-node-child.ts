@@ -6,10 +6,10 @@ import { endChild, startManagedProcess } from '../processes/managed-process.ts';
 import type { ManagedProcess } from '../processes/managed-process.ts';
 import { spawnGuarded } from '../processes/spawn-guarded.ts';
 
-const READY_TIMEOUT_MS = 60_000; // a first start on a busy machine; a start that hangs must fail
+const READY_TIMEOUT_MS = 60_000; // enough for a first start on a busy machine
 const LOG_TAIL_CHARACTERS = 4_000;
 
-/** One of our own programs as a child that says when it is ready and ends when we do. */
+/** One of our own programs as a child process. It reports when it is ready, and ends with this process. */
 export interface NodeChildOptions<T> {
   name: string;
   main: string;
@@ -18,7 +18,7 @@ export interface NodeChildOptions<T> {
   /** The message it sends when it is ready. */
   ready: z.ZodType<T>;
   logFile: string;
-  /** Also gets what the child prints. */
+  /** Called with the child's output, which also goes to the log. */
   onOutput?: ((text: string) => void) | undefined;
   onEvent?: ((text: string) => void) | undefined;
 }
@@ -68,8 +68,8 @@ async function launch<T>(options: NodeChildOptions<T>): Promise<{ child: ChildPr
 }
 
 /**
- * Starts the program and starts it again, with growing delays, whenever it ends unexpectedly. Throws with the end of its
- * log when the first start fails.
+ * Starts the program, and restarts it with growing delays when it ends unexpectedly. If the first start fails, throws with
+ * the end of its log.
  */
 export function startNodeChild<T>(options: NodeChildOptions<T>): Promise<ManagedProcess<T>> {
   return startManagedProcess({

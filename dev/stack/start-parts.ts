@@ -22,13 +22,13 @@ export interface StackParts {
   postgres: PostgresServer;
   azurite: AzuriteServer;
   broker: ManagedProcess<BrokerReady>;
-  /** Null when this stack runs without a Redis, or with one that is not its own. */
+  /** Null when this stack runs without Redis, or with the one in REDIS_URL. */
   redis: RedisServer | null;
   redisUrl: string | null;
   blob: string;
 }
 
-/** What the parts need to know. */
+/** Options of {@link startParts}. */
 export interface PartsOptions {
   folder: string;
   secrets: StackSecrets;
@@ -38,7 +38,7 @@ export interface PartsOptions {
   queues: QueueOverrides;
   progress: Progress;
   onEvent: (text: string) => void;
-  /** Is given the way to stop each part as soon as it has started. */
+  /** Called for each part as soon as it has started, with the function that stops it. */
   onStarted: (stop: () => Promise<void>) => void;
 }
 
@@ -110,7 +110,7 @@ async function startOwnBroker(
   return broker;
 }
 
-/** Waits for all, also when one fails, so that every started part is known. Throws the first failure. */
+/** Waits for all starts, also when one fails, so that every started part can be stopped. Throws the first failure. */
 async function settleAll<T extends readonly unknown[]>(starts: {
   [K in keyof T]: Promise<T[K]>;
 }): Promise<T> {
@@ -118,7 +118,7 @@ async function settleAll<T extends readonly unknown[]>(starts: {
   return await Promise.all(starts);
 }
 
-/** Starts PostgreSQL, Azurite, the broker and Redis side by side, on the ports of the last time where those are free. */
+/** Starts PostgreSQL, Azurite, the broker and Redis at the same time, on the ports of the last start if they are free. */
 export async function startParts(options: PartsOptions): Promise<StackParts> {
   const { folder, progress } = options;
   const ports = readPorts(folder);

@@ -23,17 +23,17 @@ import type { HostReady } from './start-host-child.ts';
 import { startParts } from './start-parts.ts';
 import type { StackParts } from './start-parts.ts';
 
-const FIRST_HOST_PORT = 7071; // as Core Tools'
+const FIRST_HOST_PORT = 7071; // the port of Azure Functions Core Tools
 
-/** How a stack runs. Everything has a default that suits `npm start`. */
+/** How a stack runs. The defaults are those of `npm start`. */
 export interface StackOptions {
-  /** Where data, logs and stack.json lie; made when missing. */
+  /** The folder of data, logs and stack.json; made when missing. */
   folder: string;
   /** Delete the folder's content first. */
   fresh?: boolean;
-  /** The first port tried for the functions host; 7071 unless said. */
+  /** The first port tried for the functions host. Default 7071. */
   port?: number;
-  /** A folder with a built app; the repository is built when not given. */
+  /** A folder with a built app. Default: the repository, which is built first. */
   appDir?: string;
   /** False for throw-away data: faster. */
   durable?: boolean;
@@ -41,27 +41,27 @@ export interface StackOptions {
   withRedis?: boolean;
   /** Queue settings that differ from Azure's. */
   queues?: QueueOverrides;
-  /** More settings for the app, over the stack's own. */
+  /** More settings for the app. They override the stack's own. */
   settings?: AppSettings;
   /** The functions host lists its functions and logs every invocation. */
   verbose?: boolean;
   progress?: Progress;
-  /** Gets what the functions host prints. */
+  /** Called with the functions host's output. */
   onHostOutput?: ((text: string) => void) | undefined;
   /** Called when a part ends unexpectedly or comes back. */
   onEvent?: (text: string) => void;
-  /** Cancels the start: what has started is stopped and the start throws. */
+  /** Cancels the start: the started parts are stopped, and the start throws. */
   signal?: AbortSignal;
 }
 
-/** A running stack; each of its parts can be stopped, killed and started again. */
+/** A running stack. Each of its parts can be stopped, killed and started again. */
 export interface Stack extends StackParts {
   baseUrl: string;
   folder: string;
-  /** What stack.json says. */
+  /** The content of stack.json. */
   file: StackFile;
   settings: AppSettings;
-  /** Superuser connections, which row security does not bind. */
+  /** Superuser connections: row security does not apply to them. */
   adminUrls: PerDatabase<string>;
   keys: SeedResult;
   host: ManagedProcess<HostReady>;
@@ -69,7 +69,7 @@ export interface Stack extends StackParts {
   stop(): Promise<void>;
 }
 
-/** Ends what was started, the last first, each once. */
+/** Stops what was started, each once: first the last one, then the others together. */
 class Stops {
   readonly #stops: (() => Promise<void>)[] = [];
 
@@ -113,7 +113,7 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
   };
 }
 
-/** What the steps of a start share. */
+/** What all steps of a start use. */
 interface Start {
   options: StackOptions;
   folder: string;
@@ -201,9 +201,9 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
 }
 
 /**
- * Starts the whole local stack in `folder`, on the data that is there: builds the app, starts the parts side by side,
- * migrates, seeds once, starts the functions host and writes stack.json. Throws StackRunningError when another stack
- * holds the folder; when anything fails, everything that had started is stopped first.
+ * Starts the whole local stack on the data in `folder`: builds the app, starts the parts at the same time, migrates, seeds
+ * once, starts the functions host and writes stack.json. Throws StackRunningError when another stack uses the folder. After
+ * a failure, everything that had started is stopped before it throws.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const folder = path.resolve(options.folder);
@@ -222,7 +222,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       onEvent: options.onEvent ?? (() => undefined),
       onStarted: (stopOne) => {
         stops.add(stopOne);
-        local.recordGuard(readGuardPid());
+        local.writeGuard(readGuardPid());
       },
     });
     return { ...running, stop };

@@ -5,7 +5,7 @@ import { build, type Plugin } from 'esbuild';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** zod brings its messages in fifty languages, a third of the bundle; this API speaks one. */
+/** This API has English messages only. zod's messages in fifty languages would be a third of the bundle. */
 const oneLanguage: Plugin = {
   name: 'one-language',
   setup(builder) {
@@ -16,10 +16,10 @@ const oneLanguage: Plugin = {
 };
 
 /**
- * Builds a deployment into `folder`/dist: main.js, which registers the functions of the module `entry`, and a chunk for
- * each heavy SDK, loaded when it is first used. Every library is the published one. `@azure/functions-core` stays outside,
- * since Azure's worker provides it.
- * @throws what esbuild throws.
+ * Builds a deployment into `folder`/dist: main.js, which registers the functions of the module `entry`, and a chunk for each
+ * heavy SDK, which is loaded at its first use. The libraries are unchanged. `@azure/functions-core` is not bundled, because
+ * Azure's worker provides it.
+ * @throws the error of esbuild.
  */
 export async function buildDeployment(folder: string, entry: string): Promise<void> {
   const dist = path.join(path.resolve(folder), 'dist');
@@ -34,7 +34,7 @@ export async function buildDeployment(folder: string, entry: string): Promise<vo
     chunkNames: 'chunks/[name]-[hash]',
     format: 'esm',
     platform: 'node',
-    // The SDKs' ES modules where they ship them: a dynamic import then has their named exports.
+    // Prefers the SDKs' ES modules: a dynamic import then has their named exports.
     mainFields: ['module', 'main'],
     target: 'node20',
     sourcemap: true,
@@ -42,7 +42,7 @@ export async function buildDeployment(folder: string, entry: string): Promise<vo
     minifyWhitespace: true,
     legalComments: 'none',
     external: ['@azure/functions-core'],
-    // Bundled CommonJS asks for Node's own modules, and for the worker's core, through `require`.
+    // Bundled CommonJS needs `require` for Node's own modules and for the worker's core module.
     banner: {
       js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,
     },

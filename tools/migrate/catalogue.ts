@@ -2,16 +2,16 @@ import type { Client } from 'pg';
 import { OWNER_ROLE } from './databases.ts';
 import type { TableKind } from './tables.ts';
 
-// The rules that keep tenants apart, read off the catalogue: what the database has, not what the migrations intended.
+// The rules of tenant isolation. They read the catalogue, and so the real state of the database.
 
-/** Each query gives one row (fault) for each thing that breaks a rule. $1 is the list of platform tables. */
+/** Each query returns one row (fault) for each violation of a rule. $1 is the list of platform tables. */
 const RULES = {
   'has row security enabled and forced': `
     select t.name || case when not t.relrowsecurity then ' has no row security' else ' does not force row security' end as fault
     from tenant_tables t where not (t.relrowsecurity and t.relforcerowsecurity)`,
 
-  // The machinery's tables have other keys, but the same tenant isolation where requests can reach them.
-  'has row security on the machinery that requests reach': `
+  // Tables in ops have other keys, but the same tenant isolation if requests can reach them.
+  'has row security on tables in ops that requests reach': `
     select c.oid::regclass::text || ' holds tenant rows that requests reach without forced row security' as fault
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
     where c.relnamespace = to_regnamespace('ops') and c.relkind in ('r', 'p') and not c.relispartition
@@ -19,14 +19,14 @@ const RULES = {
       and exists (select from aclexplode(c.relacl) acl
                   where acl.grantee in (0, (select oid from pg_roles where rolname = 'comply_app')))`,
 
-  // One that holds for requests, for reading and for writing.
+  // It must apply to requests, for reading and for writing.
   'has one policy for everything, on the tenant of the transaction': `
     select t.name || ' has no policy FOR ALL with USING and WITH CHECK on app.current_tenant_id' as fault
     from tenant_tables t where not exists (
       select from request_policies p where p.polrelid = t.oid and p.polcmd = '*'
         and p.checks_tenant and p.uses_tenant)`,
 
-  // Policies are or-ed: one that is too wide opens what the first one closes.
+  // PostgreSQL combines policies with OR: a policy that is too wide would defeat the others.
   'has no policy that lets requests past the tenant': `
     select t.name || ' has policy ' || p.polname || ', which does not hold requests to their tenant' as fault
     from tenant_tables t join request_policies p on p.polrelid = t.oid
@@ -51,7 +51,7 @@ const RULES = {
     from tenant_tables t join pg_index i on i.indrelid = t.oid and i.indisunique
     where i.indkey[0] <> t.tenant_attnum`,
 
-  // A reference to a platform's table has no tenant on the other side.
+  // A platform table has no tenant, so a reference to it cannot include one.
   'has tenant_id first in every foreign key to a tenant table': `
     select t.name || ' has foreign key ' || o.conname || ', which does not lead from tenant_id to tenant_id' as fault
     from tenant_tables t join pg_constraint o on o.conrelid = t.oid and o.contype = 'f' and o.conparentid = 0
@@ -64,7 +64,7 @@ const RULES = {
     where o.contype = 'f' and not exists (select from tenant_tables t where t.oid = o.conrelid)
       and not exists (select from pg_class c where c.oid = o.conrelid and c.relispartition)`,
 
-  'is owned by the owner role alone': `
+  'is owned only by the owner role': `
     select d.classid::regclass::text || ' ' || pg_describe_object(d.classid, d.objid, d.objsubid)
       || ' is owned by ' || pg_get_userbyid(d.refobjid) as fault
     from pg_shdepend d join pg_roles r on r.oid = d.refobjid
@@ -76,7 +76,7 @@ const RULES = {
       and c.relkind in ('r', 'p', 'v', 'm', 'S') and pg_get_userbyid(c.relowner) <> '${OWNER_ROLE}'
       and pg_get_userbyid(c.relowner) not like 'comply\\_%'`,
 
-  // A partition that is named directly is not guarded by its parent's policy.
+  // The parent's policy does not apply to a query that names a partition directly.
   'grants nothing on a partition': `
     select distinct c.oid::regclass::text || ' is a partition with a grant to '
       || case acl.grantee when 0 then 'PUBLIC' else pg_get_userbyid(acl.grantee) end as fault
@@ -104,8 +104,8 @@ const RULES = {
     from pg_auth_members m where pg_get_userbyid(m.member) in ('comply_app', 'comply_jobs', 'comply_readonly')`,
 } as const;
 
-// A table of tenants is one that has a tenant_id and is not declared as the platform's; a table declared as tenants'
-// needs no tenant_id to be looked at by the other rules: checkTables reports when it is absent.
+// A tenant table has a tenant_id and is not declared as the platform's. These rules do not see a declared tenant table
+// without a tenant_id; checkTables reports it.
 const COMMON = `
   with tenant_tables as (
     select c.oid, c.oid::regclass::text as name, c.relrowsecurity, c.relforcerowsecurity, a.attnum as tenant_attnum
@@ -152,14 +152,14 @@ async function checkTables(client: Client, tables: Record<string, TableKind>): P
 }
 
 /**
- * Everything in the connected database that breaks a rule of tenant isolation, or that differs from the declared
- * tables, in words; nothing when all is well.
+ * Describes everything in the connected database that violates tenant isolation or differs from the declared tables. Empty
+ * when there is nothing.
  */
 export async function checkCatalogue(client: Client, tables: Record<string, TableKind>): Promise<string[]> {
   const platform = Object.keys(tables).filter((name) => tables[name] === 'platform');
   const faults = await checkTables(client, tables);
   for (const rule of Object.values(RULES)) {
-    // Every rule takes both parameters, used or not, so that their types are known.
+    // PostgreSQL must know the types of both parameters, also when a rule does not use them.
     const { rows } = await client.query<{ fault: string }>(
       `${COMMON}, parameters as (select $1::text[], $2::text) ${rule}`,
       [platform, TENANT_CONDITION],

@@ -4,28 +4,28 @@ import { sslOf } from '../../shared/platform/config/connection-settings.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 
-/** What of a URL would decide on encryption instead of {@link sslOf}, by rules of the driver's own. */
+/** URL parameters with which the driver would choose the encryption itself, instead of {@link sslOf}. */
 const DRIVERS_OWN = ['sslmode', 'ssl', 'uselibpqcompat'];
 
-/** A URL as the driver takes it: encrypted by the app's own rule, `require` unless the server is on this machine. */
+/** Options for the driver, with the app's rule for encryption: `require`, unless the server is on this machine. */
 function clientOptions(url: string): pg.ClientConfig {
   const ssl = sslOf(url);
   const plain = new URL(url);
   for (const name of DRIVERS_OWN) plain.searchParams.delete(name);
   const connectionString = plain.toString();
-  // The driver cannot try without first: what prefers encryption, on this machine alone, goes without.
+  // The driver cannot try both, so 'prefer' means no encryption. It occurs only with a server on this machine.
   if (ssl === false || ssl === 'prefer') return { connectionString, ssl: false };
   return { connectionString, ssl: { rejectUnauthorized: ssl === 'verify-full' } };
 }
 
-/** Runs `work` on one connection of its own and closes it, whatever happens. */
+/** Runs `work` on a new connection, and always closes it. */
 export async function withConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     ...clientOptions(url),
     application_name: 'comply-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });
-  // A connection that breaks between two statements says so on the next one; without a listener it ends the process.
+  // When a connection breaks between two statements, the next statement fails. Without this listener, the process would end.
   client.on('error', () => undefined);
   await client.connect();
   try {
@@ -42,27 +42,27 @@ export function withDatabase(url: string, database: string): string {
   return changed.toString();
 }
 
-/** The database that a connection string names. */
+/** The database in a connection string. */
 export function readDatabaseName(url: string): string {
   const name = decodeURIComponent(new URL(url).pathname.slice(1));
   if (name === '') {
-    throw new Error('the connection string names no database');
+    throw new Error('the connection string has no database');
   }
   return name;
 }
 
-// "comply" as a number: any constant does, as long as every migrator takes the same.
+// "comply" as a number. Any constant would work, if all migrators use the same.
 const LOCK_KEY = 0x63_6f_6d_70_6c_79;
 
-/** Between two tries for the lock: a migration takes seconds. */
+/** Short compared to a migration, which takes seconds. */
 const LOCK_RETRY_MS = 200;
 
 /**
- * Runs `work` while no other migrator works on the same database. Locks are a database's own, so work on the whole
- * server is locked through the one database that every migrator of that server goes to.
+ * Runs `work` while no other migrator works on the same database. A lock is valid only in its database. So work on the whole
+ * server takes the lock in one database, which all migrators of that server use.
  */
 export async function withMigrationLock<T>(client: pg.Client, work: () => Promise<T>): Promise<T> {
-  // Asked again and again: a statement that waits holds a snapshot, which an index built concurrently waits for in turn.
+  // Polls: a statement that waits for the lock has a snapshot, and CREATE INDEX CONCURRENTLY waits for all snapshots.
   for (;;) {
     const { rows } = await client.query<{ taken: boolean }>('select pg_try_advisory_lock($1) as taken', [
       LOCK_KEY,

@@ -15,7 +15,7 @@ const MIGRATIONS = fileURLToPath(new URL('../../migrations/', import.meta.url));
 /** The role that owns every object. */
 export const OWNER_ROLE = 'comply_owner';
 
-/** The roles that may connect, beside the owner. */
+/** The roles that may connect, besides the owner. */
 export const CONNECTING_ROLES = ['comply_app', 'comply_jobs', 'comply_readonly'] as const;
 
 /** The folder of a database's migrations. */
@@ -33,7 +33,7 @@ export function findSnapshotFile(database: DatabaseName): string {
   return path.join(MIGRATIONS, 'snapshots', `${database}.txt`);
 }
 
-/** The database's name on a server where all three are called as in Azure. */
+/** The database's name. It is the same in Azure and on the local stack. */
 export function nameDatabase(database: DatabaseName): string {
   return `comply-ai-${database}`;
 }

@@ -7,10 +7,10 @@ import { checkServer, UnsupportedServerError } from './server-version.ts';
 
 const USAGE = `usage: npm run migrate [-- --check]
 
-Brings the three databases up to this build's migrations, or with --check only tells what they lack.
+Applies this build's migrations to the three databases, or with --check only lists the missing ones.
 Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
-(to make roles and databases) or of a member of comply_owner (when those are there). Connect to the server
-itself, PostgreSQL 16, 17 or 18, not through a pooler; the connection is encrypted unless the server is on this
+(to make roles and databases) or of a member of comply_owner (when they exist). Connect directly to the
+server, PostgreSQL 16, 17 or 18, not through a pooler. The connection is encrypted unless the server is on this
 machine. A password may come from PGPASSWORD instead.`;
 
 const settings = z.object({
@@ -19,7 +19,7 @@ const settings = z.object({
   MIGRATE_ANALYTICS_URL: postgresUrl,
 });
 
-/** Throws, naming each setting at fault, and never its value. */
+/** Throws with the name of each invalid setting, but never with its value. */
 function readUrls(): Record<DatabaseName, string> | undefined {
   if (Object.keys(settings.shape).some((name) => !process.env[name])) return undefined;
   const parsed = settings.safeParse(process.env);
@@ -48,7 +48,7 @@ async function checkOne(database: DatabaseName, url: string): Promise<void> {
   process.stdout.write(`${database}: ${what}\n`);
 }
 
-/** All three before the first is changed: they may be three servers. */
+/** Checks all three servers before the first is changed. */
 async function checkServers(urls: Record<DatabaseName, string>): Promise<void> {
   for (const database of DATABASES) {
     try {

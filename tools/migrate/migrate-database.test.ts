@@ -15,7 +15,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'comply-migrate-'));
 let server: PostgresServer;
 let databases = 0;
 
-// A server of its own: these tests make the server's roles.
+// These tests make the server's roles, so they need a separate server.
 beforeAll(async () => {
   server = await startPostgres({
     dataDir: path.join(folder, 'postgres'),
@@ -51,8 +51,8 @@ async function ask(url: string, statement: string): Promise<unknown[]> {
 }
 
 describe('migrating', () => {
-  // First of all, on a server that has none of our roles yet.
-  test('makes roles, database and schema when several start at once, as an administrator who is no superuser, and applies each file once', async () => {
+  // This test must be the first one: it needs a server without our roles.
+  test('makes roles, database and schema when several start at once, as an administrator without superuser rights, and applies each file once', async () => {
     await ask(server.adminUrl(), `create role azure_admin login createdb createrole password 'test'`);
     const url = new URL(server.adminUrl('by-azure-admin'));
     url.username = 'azure_admin';
@@ -65,7 +65,7 @@ describe('migrating', () => {
     expect(await checkDatabase(url.toString(), migrations, 'core')).toEqual([]);
   });
 
-  test('leaves the database to the owner role and open to our roles alone', async () => {
+  test('makes the owner role own the database, and lets only our roles connect', async () => {
     const url = nameNewDatabase();
     await migrateDatabase(url, writeMigrations(ONE), 'test');
     const rows = await ask(
@@ -95,7 +95,7 @@ describe('migrating', () => {
     expect(await migrateDatabase(url, both, 'test')).toEqual([]);
   });
 
-  test('applies all or nothing: a failing file takes the ones before it back', async () => {
+  test('applies all or nothing: a failing file undoes the ones before it', async () => {
     const url = nameNewDatabase();
     const faulty = writeMigrations({ ...ONE, '0002_faulty.sql': 'create table two (id nonsense);' });
     await expect(migrateDatabase(url, faulty, 'test')).rejects.toThrow('type "nonsense" does not exist');
@@ -119,7 +119,7 @@ describe('migrating', () => {
 });
 
 describe('migrating is refused when', () => {
-  test('the server is older than PostgreSQL 16, which it is asked for', async () => {
+  test('the server is older than PostgreSQL 16', async () => {
     await checkServer(server.adminUrl());
     for (const supported of [160_000, 170_009, 180_004, 190_000]) checkVersionNumber(supported);
     for (const old of [159_999, 150_013, 140_000, 90_624])
@@ -129,7 +129,7 @@ describe('migrating is refused when', () => {
   });
 
   describe('the connection would not be encrypted, though it leaves the machine', () => {
-    /** This machine by a name that does not say so; the test's server offers no encryption. */
+    /** This machine, under a name that looks remote. The test's server offers no encryption. */
     const elsewhere = (mode?: string): string => {
       const url = new URL(nameNewDatabase());
       url.hostname = '127.1';
@@ -166,7 +166,7 @@ describe('migrating is refused when', () => {
     );
 
     test.each(['ssl=0', 'host=127.0.0.1', 'uselibpqcompat=true'])(
-      'no other parameter goes round that: %s',
+      'no other parameter bypasses that: %s',
       async (parameter) => {
         const url = `${elsewhere()}?${parameter}`;
         await expect(migrateDatabase(url, writeMigrations(ONE), 'test')).rejects.toThrow(

@@ -8,10 +8,10 @@ import { findPendingMigrations, readAppliedMigrations } from './migration-state.
 import { prepareDatabase, prepareServer } from './prepare-server.ts';
 import { checkConnectedServer } from './server-version.ts';
 
-// A statement that changes a table waits for those that use it, and all later ones wait for it: give up soon instead.
+// A statement that changes a table waits for statements that use it, and all later ones wait for this one. So give up soon.
 const LOCK_TIMEOUT = '15s';
 
-// What the file says when its one statement cannot run in a transaction (CREATE INDEX CONCURRENTLY).
+// Marks a file whose one statement cannot run in a transaction (CREATE INDEX CONCURRENTLY).
 const NO_TRANSACTION = /^-- no-transaction$/m;
 
 const CHECKSUM_TABLE = `create table if not exists ops.migration_checksums (
@@ -27,7 +27,7 @@ const silent = {
   error: () => undefined,
 };
 
-/** One file as the migrator's steps: its text, then its checksum, both in the migration's own transaction. */
+/** A file as the migrator's steps: its text, then its checksum, both in the migration's own transaction. */
 function loadFile(filePath: string) {
   const { name, text, sha256 } = readMigrationFile(filePath);
   const up = (builder: MigrationBuilder): void => {
@@ -53,8 +53,8 @@ async function applyPending(client: Client, folder: string): Promise<string[]> {
       migrationsSchema: 'ops',
       migrationsTable: 'migrations',
       checkOrder: true,
-      singleTransaction: true, // all or none: a failed deployment leaves the schema that the old build knows
-      noLock: true, // held by the caller, from before the checks on
+      singleTransaction: true, // all or none: after a failed deployment, the old build still fits the schema
+      noLock: true, // the caller has already locked, before its checks
       logger: silent,
       migrationLoaderStrategies: [
         { extensions: ['.sql'], loader: (paths) => Promise.resolve(paths.map(loadFile)) },
@@ -68,10 +68,10 @@ async function applyPending(client: Client, folder: string): Promise<string[]> {
 }
 
 /**
- * Brings one database up to the given folder of migrations, making roles and database first where they are
- * missing, and returns the names of what it applied. The pending migrations are applied together or not at all.
- * Two at once wait for each other; the second finds nothing to do. Throws MigrationRefusedError when database
- * and folder do not fit together, and PostgreSQL's own error when a statement fails.
+ * Applies a folder's pending migrations to one database and returns their names. First makes roles and database if they are
+ * missing. The migrations are applied together or not at all. Migrators that run at the same time wait for each other; the
+ * second one has nothing to do. Throws MigrationRefusedError when database and folder do not match, and PostgreSQL's error
+ * when a statement fails.
  */
 export async function migrateDatabase(url: string, folder: string, label: string): Promise<string[]> {
   const files = readMigrationFolder(folder);
@@ -85,7 +85,7 @@ export async function migrateDatabase(url: string, folder: string, label: string
   );
 }
 
-/** The names of the migrations that the database still lacks. Changes nothing; refuses what migrateDatabase refuses. */
+/** The names of the pending migrations. Changes nothing. Throws MigrationRefusedError as migrateDatabase does. */
 export async function checkDatabase(url: string, folder: string, label: string): Promise<string[]> {
   const files = readMigrationFolder(folder);
   return withConnection(url, async (client) => {

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
-/** A migration as it lies in its folder. */
+/** A migration file. */
 export interface MigrationFile {
   /** The file's name without `.sql`. */
   name: string;
   text: string;
-  /** SHA-256 of the text, in hex; the same whichever line ends a checkout has. */
+  /** SHA-256 of the text, in hex. It does not depend on a checkout's line ends. */
   sha256: string;
 }
 
@@ -20,8 +20,8 @@ export function readMigrationFile(file: string): MigrationFile {
 }
 
 /**
- * Reads a folder of migrations in order. Throws unless they are named `NNNN_words.sql` and numbered 1, 2, 3 …
- * without a gap or a double, as two branches that were merged would leave.
+ * Reads a folder of migrations in order. Throws unless they are named `NNNN_words.sql` and numbered 1, 2, 3 …: a merge of two
+ * branches can leave a gap or a number twice.
  */
 export function readMigrationFolder(folder: string): MigrationFile[] {
   const names = readdirSync(folder).sort();

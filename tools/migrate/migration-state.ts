@@ -1,19 +1,19 @@
 import type { Client } from 'pg';
 import type { MigrationFile } from './migration-files.ts';
 
-/** A migration that the database says it has. */
+/** A migration in the database's own list. */
 export interface AppliedMigration {
   name: string;
-  /** Undefined when the migrator did not write one, which only tampering can cause. */
+  /** The migrator always writes one. Undefined when somebody changed the list by hand. */
   sha256: string | undefined;
 }
 
-/** A database and a folder of migrations that do not fit together. */
+/** A database and a folder of migrations that do not match. */
 export class MigrationRefusedError extends Error {
   override name = 'MigrationRefusedError';
 }
 
-/** Reads what the database has, in the order in which it was applied; nothing when it was never migrated. */
+/** Reads the database's migrations in the order in which they were applied; empty when it was never migrated. */
 export async function readAppliedMigrations(client: Client): Promise<AppliedMigration[]> {
   const known = await client.query<{ known: boolean }>(
     `select to_regclass('ops.migrations') is not null as known`,
@@ -29,8 +29,8 @@ export async function readAppliedMigrations(client: Client): Promise<AppliedMigr
 }
 
 /**
- * The migrations still to be applied. Throws MigrationRefusedError when the database has one that this build does
- * not know (an older build on a newer schema), one that was edited after it was applied, or a later one without an
+ * The pending migrations. Throws MigrationRefusedError in three cases: the database has a migration that this build does not
+ * know (an older build on a newer schema); a file was edited after it was applied; a later migration was applied without an
  * earlier one.
  */
 export function findPendingMigrations(

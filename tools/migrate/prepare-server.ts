@@ -6,9 +6,9 @@ import { CONNECTING_ROLES, findRolesFile, OWNER_ROLE } from './databases.ts';
 import { checkConnectedServer, MAINTENANCE_DATABASE } from './server-version.ts';
 
 /**
- * Makes the roles, and the database if it is missing, on the server of this connection string. Throws when
- * something is missing and the connection may not make it, and UnsupportedServerError, before it makes anything, when the
- * server is too old. Two at once wait for each other.
+ * Makes the roles, and the database if it is missing, on the server of this connection string. Throws when the connection has
+ * no rights to make what is missing. Throws UnsupportedServerError, before any change, when the server is too old. Migrators
+ * that run at the same time wait for each other.
  */
 export async function prepareServer(url: string): Promise<void> {
   const name = readDatabaseName(url);
@@ -32,8 +32,8 @@ interface DatabaseFacts {
 }
 
 /**
- * Gives the connected database to the owner role and lets only our roles in. Changes nothing when that is so
- * already, and so needs no rights then.
+ * Makes the owner role own the connected database, and lets only our roles connect. If this is already so, it changes nothing
+ * and needs no rights.
  */
 export async function prepareDatabase(client: Client): Promise<void> {
   const facts = await client.query<DatabaseFacts>(

@@ -1,20 +1,20 @@
 import type { Client } from 'pg';
 
-// Reads the schema from the catalogue, as PostgreSQL itself words it. pg_dump would do as well, but the PostgreSQL
-// that npm brings has none, and its text changes with its version. Left out: not-null constraints (said with the
-// column), and partitions named after a date, which depend on the day of the migration.
+// Reads the schema from the catalogue, in PostgreSQL's own notation. Not with pg_dump: npm's PostgreSQL does not have it, and
+// its output changes with its version. Two things are left out: not-null constraints, because they are shown with the column,
+// and partitions named after a date, because they depend on the day of the migration.
 
 const SCHEMAS = `('public', 'ops')`;
 
-/** The name ends like storage_records_d20261123 or audit_logs_m202611. */
+/** Matches names like storage_records_d20261123 and audit_logs_m202611. */
 const DATED_PARTITION = `(c.relispartition and c.relname ~ '_[dm][0-9]{6,8}(_|$)')`;
 
-/** A relation as every other line names it: schema and name. */
+/** A relation's schema and name, as in all lines. */
 const RELATION = `n.nspname || '.' || c.relname`;
 
 const GRANTEE = `case acl.grantee when 0 then 'PUBLIC' else pg_get_userbyid(acl.grantee) end`;
 
-/** Each query gives (owner: what the line belongs to, line). The owner's own line comes from the first ones. */
+/** Each query returns rows of (owner, line). `owner` is the object that the line describes. */
 const QUERIES = [
   // schemas
   `select 'schema ' || n.nspname as owner, 'owner ' || pg_get_userbyid(n.nspowner) as line
@@ -123,7 +123,7 @@ function compareText(a: string, b: string): number {
  * columns, constraints, indexes, policies, grants and triggers, every type and function, and who owns them.
  */
 export async function readSchemaSnapshot(client: Client): Promise<string> {
-  // Unqualified names in what PostgreSQL words then do not depend on who connects.
+  // Otherwise the names in PostgreSQL's output would depend on the search_path of the connected role.
   await client.query(`set search_path = pg_catalog`);
   const sections = new Map<string, string[]>();
   for (const query of QUERIES) {

@@ -2,18 +2,18 @@ import type { Client } from 'pg';
 import { POSTGRES_MINIMUM } from '../../shared/platform/db/server-version.ts';
 import { withConnection, withDatabase } from './connect.ts';
 
-/** In `server_version_num`, such as 180004 for 18.4. */
+/** `server_version_num` is the major version times this, plus the minor one: 180004 is 18.4. */
 const MAJOR = 10_000;
 
-/** There on every server, Azure's too. */
+/** Every server has this database, in Azure too. */
 export const MAINTENANCE_DATABASE = 'postgres';
 
-/** The server is too old for this build; nothing on it has been changed. */
+/** The server is too old for this build. Nothing on it was changed. */
 export class UnsupportedServerError extends Error {
   override name = 'UnsupportedServerError';
 }
 
-/** Throws UnsupportedServerError when a server that says this `server_version_num` is too old. */
+/** Throws UnsupportedServerError when a server with this `server_version_num` is too old. */
 export function checkVersionNumber(versionNumber: number): void {
   const major = Math.floor(versionNumber / MAJOR);
   if (major < POSTGRES_MINIMUM) {

@@ -1,10 +1,10 @@
 import type { PerDatabase } from './databases.ts';
 
-/** Whose rows a table holds: a tenant's, behind row security, or the platform's. */
+/** A `tenant` table has tenants' rows and row security. A `platform` table has the platform's own rows. */
 export type TableKind = 'tenant' | 'platform';
 
 /**
- * The tables in `public` that no declared resource stands for. The catalogue test holds each database to these and to the
+ * The tables in `public` without a declared resource. The catalogue test checks that each database has exactly these and the
  * tables of its resources.
  */
 export const TABLES: PerDatabase<Record<string, TableKind>> = {

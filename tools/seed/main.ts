@@ -7,11 +7,11 @@ import { seedReferenceData } from './reference-data.ts';
 
 const USAGE = `usage: node tools/seed/main.ts [--operator-key NAME]
 
-Gives migrated databases, in Azure too, what all tenants share: the platform's tenant, the taxonomy, and the defaults.
-What is there stays. With --operator-key it also makes an operator's key of that name and prints it: the first one, with
-which POST /api/v1/platform/tenants makes tenants. Reads the app's settings from the environment.`;
+Writes what all tenants share into migrated databases, also in Azure: the platform's tenant, the taxonomy, and the defaults.
+Existing rows stay. With --operator-key it also makes an operator's key of that name and prints it. Use this first key with
+POST /api/v1/platform/tenants to make tenants. Reads the app's settings from the environment.`;
 
-/** As a tenant's own keys have by default: an operator is a person or a script, no load. */
+/** The same as the defaults of a tenant's keys: an operator is a person or a script, and sends few requests. */
 const RATE_PER_HOUR = 1000;
 const RATE_PER_DAY = 10_000;
 
@@ -39,8 +39,8 @@ async function main(args: readonly string[]): Promise<void> {
       };
       return (await insertKey(services.settings, transaction, key, services.clock.now())).credential;
     });
-    // The key alone on stdout, so that it can be piped into a vault.
-    process.stderr.write('The platform’s tenant and defaults are there.\n');
+    // Only the key goes to stdout, so that it can be piped into a vault.
+    process.stderr.write('The platform’s tenant and the defaults exist.\n');
     if (credential !== undefined) process.stdout.write(`${credential}\n`);
   } finally {
     await services.close();

@@ -3,7 +3,7 @@ import { json, type CrossTenantTransaction } from '../../shared/platform/db/tena
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { FRAMEWORKS_VERSION, LABELS, severityOf, TAXONOMY_VERSION } from './taxonomy.ts';
 
-/** The detectors that the platform's routing plan named `default` asks for, and the others of its set. */
+/** The detectors of the platform's routing plan `default`. */
 const DETECTORS = [
   { name: 'regex-pii', type: 'pii', primary: true },
   { name: 'llama-guard', type: 'safety', primary: true },
@@ -20,8 +20,8 @@ const TEMPLATE = {
 };
 
 /**
- * The platform's tenant and what all tenants share: the taxonomy with its compliance mappings, and a routing plan, a
- * detector set and an analysis template named `default`. What is there stays as it is, so that it can be run again.
+ * Writes the platform's tenant and what all tenants share: the taxonomy with its compliance mappings, and a routing plan, a
+ * detector set and an analysis template named `default`. Existing rows stay, so that it can run again.
  */
 export async function seedReferenceData(transaction: CrossTenantTransaction): Promise<void> {
   await transaction.query(

@@ -5,7 +5,7 @@ const ACCEPTED = 202;
 const UNAUTHORIZED = 401;
 const BAD_REQUEST = 400;
 
-/** The claims of one connection: what its tokens let it do. */
+/** The claims of one connection: the entities that its tokens give access to. */
 export class Claims {
   readonly #sas: SasKey;
   readonly #now: () => number;
@@ -16,7 +16,7 @@ export class Claims {
     this.#now = now;
   }
 
-  /** Whether an unexpired claim covers the entity or a part of it. */
+  /** Whether an unexpired claim covers the address: an entity, or a part of one. */
   cover(address: string): boolean {
     const entity = resourcePath(address);
     const now = this.#now();
@@ -27,10 +27,10 @@ export class Claims {
   answer(request: Request): Reply {
     const { operation, name, type } = request.properties;
     if (operation !== 'put-token' || typeof name !== 'string' || typeof request.body !== 'string') {
-      return reply(BAD_REQUEST, 'put-token with a name and a token is all that $cbs does.');
+      return reply(BAD_REQUEST, '$cbs supports only put-token with a name and a token.');
     }
     if (type !== 'servicebus.windows.net:sastoken') {
-      return reply(UNAUTHORIZED, 'The development broker takes shared access signatures only.');
+      return reply(UNAUTHORIZED, 'The development broker accepts only shared access signatures.');
     }
     const claim: Claim | string = verifySasToken(request.body, name, this.#sas, this.#now());
     if (typeof claim === 'string') return reply(UNAUTHORIZED, claim);

@@ -1,18 +1,18 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** The one shared access key that the broker knows. */
+/** The broker's only shared access key. */
 export interface SasKey {
   readonly keyName: string;
   readonly key: string;
 }
 
-/** What a valid token gives access to: every entity at or under the path, until the time (epoch milliseconds). */
+/** What a valid token gives access to: every entity at or under `path`, until `until` (epoch milliseconds). */
 export interface Claim {
   readonly path: string;
   readonly until: number;
 }
 
-/** A resource or address without scheme, host and outer slashes, in lower case: how the broker compares names. */
+/** A resource or address without scheme, host and outer slashes, in lower case. The broker compares names in this form. */
 export function resourcePath(resource: string): string {
   return resource
     .replace(/^[a-z]+:\/\/[^/]*/i, '')
@@ -20,7 +20,7 @@ export function resourcePath(resource: string): string {
     .toLowerCase();
 }
 
-/** Whether a claim on `path` reaches `entity`; the empty path is the whole namespace. */
+/** Whether a claim on `path` covers `entity`; the empty path is the whole namespace. */
 export function pathCovers(path: string, entity: string): boolean {
   return path === '' || entity === path || entity.startsWith(`${path}/`);
 }
@@ -50,9 +50,9 @@ function decode(text: string): string | null {
 }
 
 /**
- * Checks a shared access signature for an audience, as Service Bus does: the key's name, the HMAC-SHA256 over the
- * resource as it stands in the token and the expiry, the expiry itself, and that the resource covers the audience.
- * Returns the claim, or why there is none.
+ * Checks a shared access signature for an audience, as Service Bus does: the key's name; the HMAC-SHA256 over the token's
+ * encoded resource and its expiry; the expiry; and that the resource covers the audience. Returns the claim, or the reason
+ * for refusing it.
  */
 export function verifySasToken(token: string, audience: string, sas: SasKey, now: number): Claim | string {
   const fields = tokenFields(token);

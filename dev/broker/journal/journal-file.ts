@@ -2,30 +2,30 @@ import { closeSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync
 import path from 'node:path';
 import { crc32 } from 'node:zlib';
 
-const FRAME_BYTES = 8; // length and CRC-32 of the record that follows
-const CHUNK_BYTES = 1024 * 1024; // far larger than most records, small beside the broker's memory
-const MAX_RECORD_BYTES = 16 * 1024 * 1024; // far above any message: a greater length means damage
+const FRAME_BYTES = 8; // length and CRC-32 of the entry that follows
+const CHUNK_BYTES = 1024 * 1024; // far larger than most entries, small beside the broker's memory
+const MAX_ENTRY_BYTES = 16 * 1024 * 1024; // far above any message: a greater length means damage
 
-/** The names in the data directory. */
+/** The paths of the journal, and of the one that a compaction is writing. */
 export function journalPaths(dataDir: string): { current: string; next: string } {
   return { current: path.join(dataDir, 'journal'), next: path.join(dataDir, 'journal.next') };
 }
 
-/** The bytes that stand for a record in the file. */
-export function frameRecord(record: Buffer): Buffer {
-  const framed = Buffer.allocUnsafe(FRAME_BYTES + record.length);
-  framed.writeUInt32BE(record.length, 0);
-  framed.writeUInt32BE(crc32(record), 4);
-  record.copy(framed, FRAME_BYTES);
+/** An entry's bytes in the file. */
+export function frameEntry(entry: Buffer): Buffer {
+  const framed = Buffer.allocUnsafe(FRAME_BYTES + entry.length);
+  framed.writeUInt32BE(entry.length, 0);
+  framed.writeUInt32BE(crc32(entry), 4);
+  entry.copy(framed, FRAME_BYTES);
   return framed;
 }
 
-/** Writes all of it, into the operating system's cache: it outlives the process, not a power cut. Throws if it cannot. */
+/** Writes all bytes into the operating system's cache. They survive the end of the process, but not a power cut. */
 export function writeFully(fd: number, bytes: Buffer): void {
   for (let offset = 0; offset < bytes.length;) offset += writeSync(fd, bytes, offset);
 }
 
-/** Puts the finished file, flushed to the disk, in the current one's place. */
+/** Flushes the finished file to the disk and replaces the current one with it. */
 export function replaceJournal(dataDir: string, nextFd: number): void {
   const { current, next } = journalPaths(dataDir);
   fsyncSync(nextFd);
@@ -48,16 +48,16 @@ function readFrame(buffer: Buffer, offset: number): Buffer | 'incomplete' | 'dam
   const present = buffer.length - offset;
   if (present < FRAME_BYTES) return 'incomplete';
   const length = buffer.readUInt32BE(offset);
-  if (length === 0 || length > MAX_RECORD_BYTES) return 'damaged';
+  if (length === 0 || length > MAX_ENTRY_BYTES) return 'damaged';
   if (present < FRAME_BYTES + length) return 'incomplete';
-  const record = buffer.subarray(offset + FRAME_BYTES, offset + FRAME_BYTES + length);
-  return crc32(record) === buffer.readUInt32BE(offset + 4) ? record : 'damaged';
+  const entry = buffer.subarray(offset + FRAME_BYTES, offset + FRAME_BYTES + length);
+  return crc32(entry) === buffer.readUInt32BE(offset + 4) ? entry : 'damaged';
 }
 
 /**
- * The records of the journal in order; none when there is no journal. A record cut off at the file's end comes
- * from a killed process; its write was never confirmed to anyone, so it is left out. Throws on any other damage, rather
- * than dropping what comes after it. Also removes what an unfinished compaction left.
+ * The entries of the journal in order; none when there is no journal. An entry cut off at the file's end comes from a killed
+ * process. No client got an answer for it, so it is left out. Throws on any other damage: the entries after it would be lost.
+ * Also removes the file of an unfinished compaction.
  */
 export function* readJournal(dataDir: string): Generator<Buffer> {
   const { current, next } = journalPaths(dataDir);

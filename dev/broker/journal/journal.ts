@@ -1,43 +1,43 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { frameRecord, journalPaths, replaceJournal, writeFully } from './journal-file.ts';
-import { encodeRecord, type JournalRecord } from './journal-records.ts';
+import { frameEntry, journalPaths, replaceJournal, writeFully } from './journal-file.ts';
+import { encodeEntry, type JournalEntry } from './journal-entries.ts';
 
-// A journal smaller than this is not worth rewriting, whatever part of it is still live.
+// Rewriting a journal smaller than this saves too little.
 const MIN_COMPACTION_BYTES = 8 * 1024 * 1024;
 
-// Compaction is due when the file has grown by its live content again: each byte is then rewritten once on average.
+// The file is compacted when it is twice its live content. Each byte is then rewritten once on average.
 const GROWTH_FACTOR = 2;
 
-// What a compaction writes between two turns of the event loop: about a millisecond during which no client is served.
+// Written by a compaction in one turn of the event loop: it takes about a millisecond, and no client is served meanwhile.
 const COMPACTION_SLICE_BYTES = 512 * 1024;
 
-/** All live state as records; it may be read slowly while the state keeps changing. */
-export type Snapshot = () => Iterable<JournalRecord>;
+/** All live state as entries. The state may change while they are read. */
+export type Snapshot = () => Iterable<JournalEntry>;
 
 interface Compaction {
   readonly fd: number;
-  readonly records: Iterator<JournalRecord>;
+  readonly entries: Iterator<JournalEntry>;
   bytes: number;
 }
 
 /**
- * The broker's state on disk: an append-only file. Records appended in one turn of the event loop go out in one
- * write at the turn's end, and only then run the callbacks that answer clients. A write that fails ends the
- * process: answering would be wrong, and not answering would leave memory ahead of the disk.
+ * The broker's state on disk: an append-only file. Entries appended in one turn of the event loop are written together at the
+ * turn's end. After that the callbacks that answer clients run. A write that fails ends the process: an answer would be
+ * wrong, and without one the memory would hold changes that the disk does not.
  */
 export class Journal {
   readonly #dataDir: string | null;
   readonly #snapshot: Snapshot;
   #fd: number | null = null;
   #bytes = 0;
-  #liveBytes = 0; // of the file when it was last compacted
+  #liveBytes = 0; // the file's size after its last compaction
   #pending: Buffer[] = [];
   #waiting: (() => void)[] = [];
   #turn: NodeJS.Immediate | null = null;
   #compaction: Compaction | null = null;
   #closed = false;
 
-  /** Writes the snapshot as the new journal in `dataDir`, made if missing; null keeps no file, with the same timing. */
+  /** Writes the snapshot as the new journal in `dataDir`, made if missing. Null: no file, but callbacks run at the same times. */
   constructor(dataDir: string | null, snapshot: Snapshot) {
     this.#dataDir = dataDir;
     this.#snapshot = snapshot;
@@ -48,20 +48,20 @@ export class Journal {
     this.#finishCompaction(dataDir, compaction);
   }
 
-  /** Adds a record to the write at the end of this turn. */
-  append(record: JournalRecord): void {
+  /** Adds an entry to the write at the end of this turn. */
+  append(entry: JournalEntry): void {
     if (this.#fd === null) return;
-    this.#pending.push(frameRecord(encodeRecord(record)));
+    this.#pending.push(frameEntry(encodeEntry(entry)));
     this.#scheduleTurn();
   }
 
-  /** Runs the callback once everything appended so far is written, in any case in a later phase of the event loop. */
+  /** Runs the callback after everything appended so far is written; never during this call. */
   afterWrite(callback: () => void): void {
     this.#waiting.push(callback);
     this.#scheduleTurn();
   }
 
-  /** Writes now what was appended, for a change that must be on disk before what the caller does next. */
+  /** Writes pending entries now, for a change that must be on disk before the caller's next step. */
   writeNow(): void {
     if (this.#fd === null || this.#pending.length === 0) return;
     const bytes = Buffer.concat(this.#pending);
@@ -73,7 +73,7 @@ export class Journal {
     this.#compaction.bytes += bytes.length;
   }
 
-  /** Writes what is pending, runs the waiting callbacks, and accepts nothing more. */
+  /** Writes pending entries, runs the waiting callbacks, and accepts no more. */
   close(): void {
     if (this.#closed) return;
     if (this.#turn !== null) clearImmediate(this.#turn);
@@ -107,28 +107,28 @@ export class Journal {
       if (this.#bytes < Math.max(MIN_COMPACTION_BYTES, GROWTH_FACTOR * this.#liveBytes)) return;
       this.#compaction = this.#startCompaction(this.#dataDir);
     }
-    // From here until the file changes places, what is appended goes into both: a record means the same wherever
-    // it stands after the state it speaks of, and what it speaks of may also come later, already changed.
+    // Until the new file replaces the old one, entries are appended to both. This is safe: an entry holds a whole new state,
+    // so it may come before or after the snapshot of its message.
     if (this.#compactSlice(this.#compaction)) this.#scheduleTurn();
     else this.#finishCompaction(this.#dataDir, this.#compaction);
   }
 
   #startCompaction(dataDir: string): Compaction {
     const fd = openSync(journalPaths(dataDir).next, 'w');
-    return { fd, records: this.#snapshot()[Symbol.iterator](), bytes: 0 };
+    return { fd, entries: this.#snapshot()[Symbol.iterator](), bytes: 0 };
   }
 
   /** Returns whether there is more. */
   #compactSlice(compaction: Compaction): boolean {
-    // A record drawn now shows changes whose own records are still pending; they come after it, and say the same again.
+    // A snapshot entry may include a change whose own entry is still pending. That entry comes later and repeats it.
     const slice: Buffer[] = [];
     let bytes = 0;
     let more = true;
     while (more && bytes < COMPACTION_SLICE_BYTES) {
-      const next = compaction.records.next();
+      const next = compaction.entries.next();
       more = next.done !== true;
       if (next.done === true) break;
-      const framed = frameRecord(encodeRecord(next.value));
+      const framed = frameEntry(encodeEntry(next.value));
       slice.push(framed);
       bytes += framed.length;
     }

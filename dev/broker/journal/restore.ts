@@ -1,7 +1,7 @@
-import type { JournalRecord } from './journal-records.ts';
+import type { JournalEntry } from './journal-entries.ts';
 import type { StoredMessage } from '../messages/stored-message.ts';
 
-/** A queue's state as read back from the journal. */
+/** A queue's state, as the journal has it. */
 export interface RestoredQueue {
   nextSequence: number;
   readonly main: Map<number, StoredMessage>;
@@ -10,7 +10,7 @@ export interface RestoredQueue {
   readonly seen: Map<string, { readonly at: number; readonly sequence: number }>;
 }
 
-/** Every queue in the journal, by name. The names keep the numbers that the journal gave them. */
+/** Every queue in the journal: its number by name, and its state by number. */
 export interface RestoredState {
   readonly ids: Map<string, number>;
   readonly queues: Map<number, MutableQueue>;
@@ -39,52 +39,52 @@ function markLocked(queue: MutableQueue, dead: boolean, sequence: number, locked
   else marks.delete(sequence);
 }
 
-function renumber(queue: MutableQueue, record: JournalRecord & { kind: 'renumber' }): void {
-  const message = queue.main.get(record.from);
+function renumber(queue: MutableQueue, entry: JournalEntry & { kind: 'renumber' }): void {
+  const message = queue.main.get(entry.from);
   if (message === undefined) return;
-  const { enqueuedAt, expiresAt } = record;
-  const active: StoredMessage = { ...message, sequence: record.to, enqueuedAt, expiresAt, state: 'active' };
-  queue.main.delete(record.from);
-  queue.main.set(record.to, active);
+  const { enqueuedAt, expiresAt } = entry;
+  const active: StoredMessage = { ...message, sequence: entry.to, enqueuedAt, expiresAt, state: 'active' };
+  queue.main.delete(entry.from);
+  queue.main.set(entry.to, active);
 }
 
 function used(queue: MutableQueue, sequence: number): void {
   queue.nextSequence = Math.max(queue.nextSequence, sequence + 1);
 }
 
-function apply(queue: MutableQueue, record: JournalRecord): void {
-  switch (record.kind) {
+function apply(queue: MutableQueue, entry: JournalEntry): void {
+  switch (entry.kind) {
     case 'queue':
-      used(queue, record.nextSequence - 1);
+      used(queue, entry.nextSequence - 1);
       break;
     case 'put': {
-      const { sequence } = record.message;
-      (record.dead ? queue.dead : queue.main).set(sequence, record.message);
-      markLocked(queue, record.dead, sequence, record.locked);
-      // A dead letter has left the queue: its record says both.
-      if (record.dead) queue.main.delete(sequence);
+      const { sequence } = entry.message;
+      (entry.dead ? queue.dead : queue.main).set(sequence, entry.message);
+      markLocked(queue, entry.dead, sequence, entry.locked);
+      // This one entry also means that the message has left the queue.
+      if (entry.dead) queue.main.delete(sequence);
       used(queue, sequence);
       break;
     }
     case 'update': {
-      const message = (record.dead ? queue.dead : queue.main).get(record.sequence);
+      const message = (entry.dead ? queue.dead : queue.main).get(entry.sequence);
       if (message === undefined) break;
-      message.state = record.state;
-      message.deliveryCount = record.deliveryCount;
-      markLocked(queue, record.dead, record.sequence, record.locked);
+      message.state = entry.state;
+      message.deliveryCount = entry.deliveryCount;
+      markLocked(queue, entry.dead, entry.sequence, entry.locked);
       break;
     }
     case 'remove':
-      (record.dead ? queue.dead : queue.main).delete(record.sequence);
-      markLocked(queue, record.dead, record.sequence, false);
+      (entry.dead ? queue.dead : queue.main).delete(entry.sequence);
+      markLocked(queue, entry.dead, entry.sequence, false);
       break;
     case 'renumber':
-      renumber(queue, record);
-      used(queue, record.to);
+      renumber(queue, entry);
+      used(queue, entry.to);
       break;
     case 'seen':
-      queue.seen.set(record.messageId, { at: record.at, sequence: record.sequence });
-      used(queue, record.sequence);
+      queue.seen.set(entry.messageId, { at: entry.at, sequence: entry.sequence });
+      used(queue, entry.sequence);
       break;
   }
 }
@@ -98,17 +98,17 @@ function collectLocked(queue: MutableQueue): void {
   }
 }
 
-/** Replays a journal. Records about unknown messages are ignored (see `JournalRecord`). */
-export function replayRecords(records: Iterable<JournalRecord>): RestoredState {
+/** Replays a journal. Entries about unknown messages are ignored (see `JournalEntry`). */
+export function replayEntries(entries: Iterable<JournalEntry>): RestoredState {
   const state: RestoredState = { ids: new Map(), queues: new Map() };
-  for (const record of records) {
-    let queue = state.queues.get(record.queue);
+  for (const entry of entries) {
+    let queue = state.queues.get(entry.queue);
     if (queue === undefined) {
       queue = emptyQueue();
-      state.queues.set(record.queue, queue);
+      state.queues.set(entry.queue, queue);
     }
-    if (record.kind === 'queue') state.ids.set(record.name, record.queue);
-    apply(queue, record);
+    if (entry.kind === 'queue') state.ids.set(entry.name, entry.queue);
+    apply(queue, entry);
   }
   for (const queue of state.queues.values()) collectLocked(queue);
   return state;

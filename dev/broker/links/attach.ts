@@ -18,7 +18,7 @@ const DEAD_LETTER_SUFFIX = '/$deadletterqueue'; // addresses are compared in low
 const SETTLED = 1; // snd_settle_mode
 const SESSION_FILTER = 'com.microsoft:session-filter';
 
-/** What attaching needs of the broker. */
+/** The parts of the broker that links need. */
 export interface AttachContext {
   /** By name in lower case. */
   readonly queues: ReadonlyMap<string, Queue>;
@@ -28,8 +28,8 @@ export interface AttachContext {
   now(): number;
 }
 
-/** Decides which links may attach: resolves their addresses, checks their claims, and connects them to their handlers. */
-export class LinkDesk {
+/** Decides which links may attach. Resolves their addresses, checks their claims and connects them to their handlers. */
+export class LinkRouter {
   readonly #context: AttachContext;
   readonly #claims = new WeakMap<Connection, Claims>();
   readonly #receivers = new Map<Connection, Set<OutboundLink>>();
@@ -45,7 +45,7 @@ export class LinkDesk {
       const attach = localAttach(sender);
       if (path === CBS || path.endsWith(MANAGEMENT_SUFFIX)) {
         if (path !== CBS) this.#address(path.slice(0, -MANAGEMENT_SUFFIX.length));
-        attach.snd_settle_mode = SETTLED; // nobody settles a reply
+        attach.snd_settle_mode = SETTLED; // clients do not settle replies
         return;
       }
       const address = this.#address(path);
@@ -83,7 +83,7 @@ export class LinkDesk {
     );
   }
 
-  /** The connection is gone: its receivers get nothing more. */
+  /** Ends delivery to the receivers of a closed connection. */
   closeConnection(connection: Connection): void {
     for (const link of this.#receivers.get(connection) ?? []) this.#context.dispatcher.remove(link);
     this.#receivers.delete(connection);
@@ -119,7 +119,7 @@ export class LinkDesk {
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
       const attach = localAttach(link);
-      // An attach without them says that the link is refused; the reason comes in the detach.
+      // An attach without source and target refuses the link; the detach that follows has the reason.
       attach.source = undefined;
       attach.target = undefined;
       link.close({ condition: error.condition, description: error.message });

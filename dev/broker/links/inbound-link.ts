@@ -6,13 +6,13 @@ import type { Queue } from '../queue/queue.ts';
 import { receivedMessage } from '../rhea-gaps.ts';
 import type { IncomingMessage } from '../messages/stored-message.ts';
 
-/** What the Standard tier takes: for a single message and for a batch as a whole. */
+/** The Standard tier's limit, for a single message and for a whole batch. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 
-/** What a client's bytes are refused with, whatever was wrong with them. */
+/** The error to refuse a client's message with. Throws again what is not the client's fault. */
 export function asBrokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
-  // The codec reads past the end of, or a wrong type out of, bytes that are not what they claim to be.
+  // Malformed bytes make the codec read past their end or find a wrong type.
   if (error instanceof RangeError || error instanceof TypeError)
     return badRequest('The message is malformed.');
   throw error;
@@ -23,14 +23,14 @@ function parse(bytes: Buffer, batch: boolean): IncomingMessage[] {
   return batch ? parseBatch(bytes) : [parseMessage(bytes)];
 }
 
-/** Refuses a client's delivery in a turn of its own: rhea joins the first two outcomes of a turn, even when they differ. */
+/** Refuses a delivery in a turn of its own: rhea joins the first two outcomes of a turn, even when they differ. */
 function rejectAlone(delivery: Delivery, error: BrokerError): void {
   setImmediate(() => {
     delivery.reject({ condition: error.condition, description: error.message });
   });
 }
 
-/** A link from a client that sends: each transfer is enqueued whole, and accepted once it is written. */
+/** A link from a sending client. Each transfer, with all its messages, is accepted once it is written. */
 export function acceptMessages(link: ReceivingLink, queue: Queue, journal: Journal): void {
   link.on('message', (context: EventContext) => {
     const { bytes, batch, delivery } = receivedMessage(context);

@@ -13,7 +13,7 @@ const OPERATION_PREFIX = 'com.microsoft:';
 const TIMESTAMP = 0x83;
 const LONG = 0x81;
 
-// One peek is one reply in memory: more than the SDK's users request, and small enough for memory.
+// The reply to a peek is built in memory, so it needs a limit. Users of the SDK ask for fewer.
 const MAX_PEEKED = 1000;
 
 type Body = Readonly<Record<string, unknown>>;
@@ -39,7 +39,7 @@ function list(body: Body, key: string): unknown[] {
 
 function toNumber(value: unknown): number {
   if (typeof value === 'number') return value;
-  // A long too big for a double comes as its bytes; no sequence number is that big, so that it is simply not found.
+  // rhea gives a long that is too big for a double as bytes. No sequence number is that big, so it is not found.
   if (Buffer.isBuffer(value) && value.length === 8) return Number(value.readBigInt64BE());
   throw badRequest('A number was expected.');
 }
@@ -145,7 +145,7 @@ const OPERATIONS: Readonly<Record<string, (address: Address, body: Body) => Repl
   'update-disposition': updateDisposition,
 };
 
-/** Answers a request to an entity's $management; failures are replies too, with the status and condition that the SDK knows. */
+/** Answers a request to an entity's $management. A failure is a reply too, with the status and condition that the SDK knows. */
 export function answerManagement(address: Address, request: Request): Reply {
   const operation = String(request.properties['operation']);
   try {
@@ -153,7 +153,7 @@ export function answerManagement(address: Address, request: Request): Reply {
       ? OPERATIONS[operation.slice(OPERATION_PREFIX.length)]
       : undefined;
     if (run === undefined)
-      throw new BrokerError('amqp:not-implemented', 501, `${operation} is not offered here.`);
+      throw new BrokerError('amqp:not-implemented', 501, `${operation} is not supported.`);
     if (typeof request.body !== 'object' || request.body === null)
       throw badRequest('The request has no body.');
     return run(address, request.body as Body);

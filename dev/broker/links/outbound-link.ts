@@ -16,10 +16,10 @@ import type { MessageLock, StoredMessage } from '../messages/stored-message.ts';
 
 const STANDARD_FORMAT = 0;
 
-// How soon to look again whether a client whose window is full has taken what it was given before its drain.
+// A drain can be answered only when all deliveries are on the wire. A full client window delays them: check again after this.
 const DRAIN_RETRY_MS = 10;
 
-/** A lock token's bytes in .NET's order: its first three groups are reversed, unlike in $management. */
+/** A lock token's bytes in .NET's order: the first three groups are reversed. ($management does not reverse them.) */
 function deliveryTag(token: string): Buffer {
   const tag = rhea.string_to_uuid(token);
   tag.subarray(0, 4).reverse();
@@ -38,20 +38,26 @@ interface RemoteState {
   readonly error?: { readonly info?: unknown };
 }
 
-/** A link to a client that receives: gives it messages within its credit, and carries out how it settles them. */
+/** A link to a receiving client: sends it messages within its credit and applies its settlements. */
 export class OutboundLink implements Receiver {
   readonly address: Address;
-  readonly takes: boolean;
+  readonly deletesOnReceive: boolean;
   readonly #sender: Sender;
   readonly #journal: Journal;
   readonly #dispatcher: Dispatcher;
   readonly #tokens = new WeakMap<Delivery, string>();
   #draining = false;
 
-  constructor(sender: Sender, address: Address, takes: boolean, journal: Journal, dispatcher: Dispatcher) {
+  constructor(
+    sender: Sender,
+    address: Address,
+    deletesOnReceive: boolean,
+    journal: Journal,
+    dispatcher: Dispatcher,
+  ) {
     this.#sender = sender;
     this.address = address;
-    this.takes = takes;
+    this.deletesOnReceive = deletesOnReceive;
     this.#journal = journal;
     this.#dispatcher = dispatcher;
     answerEveryDrain(sender);
@@ -101,7 +107,7 @@ export class OutboundLink implements Receiver {
     if (lock !== null) this.#tokens.set(delivery, lock.token);
   }
 
-  /** A drain is answered once there is nothing left to give, and what was given is on the wire. */
+  /** Answers a drain when no message is left to send and all deliveries are on the wire. */
   roundDone(): void {
     if (!this.#draining) return;
     this.#draining = false;
@@ -111,7 +117,7 @@ export class OutboundLink implements Receiver {
   #finishDrainSoon(delayMs: number): void {
     const tryNow = (): void => {
       if (!this.#sender.is_open()) return;
-      // To take the credit away from a delivery that still waits would block the session for good.
+      // A delivery that still waits needs its credit: without it, the session would block forever.
       if (unwrittenDeliveries(this.#sender) > 0) this.#finishDrainSoon(DRAIN_RETRY_MS);
       else finishDrain(this.#sender);
     };

@@ -8,7 +8,7 @@ import { resourcePath } from '../access/sas.ts';
 function findReplyLink(link: ReceivingLink, replyTo: unknown): Sender | undefined {
   const address = resourcePath(link.target.address);
   return link.connection.find_sender((sender: Sender) => {
-    // Typed as present, but a client may leave its source and target out.
+    // rhea's types require source and target, but a client may leave them out.
     const { source, target } = sender as {
       source?: { address?: string | null };
       target?: { address?: string | null };
@@ -18,13 +18,13 @@ function findReplyLink(link: ReceivingLink, replyTo: unknown): Sender | undefine
   });
 }
 
-function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+function asObject(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /**
- * Answers every request on the link, on the link that it names as `reply_to`, once what the request changed is written.
- * A request that cannot be read is refused as a delivery; a reply with nowhere to go is dropped.
+ * Answers every request on the link after its changes are written. The reply goes to the link named in `reply_to`; without
+ * such a link it is dropped. A malformed request is rejected as a delivery.
  */
 export function answerRequests(
   link: ReceivingLink,
@@ -35,7 +35,7 @@ export function answerRequests(
     const { bytes, delivery } = receivedMessage(context);
     let message: Readonly<Record<string, unknown>>;
     try {
-      message = asRecord(rhea.message.decode(bytes));
+      message = asObject(rhea.message.decode(bytes));
     } catch {
       // In a turn of its own: rhea joins the first two outcomes of a turn, even when they differ.
       setImmediate(() => {
@@ -44,7 +44,7 @@ export function answerRequests(
       return;
     }
     const { properties, body } = answer({
-      properties: asRecord(message['application_properties']),
+      properties: asObject(message['application_properties']),
       body: message['body'],
     });
     journal.afterWrite(() => {

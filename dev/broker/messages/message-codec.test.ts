@@ -84,7 +84,7 @@ test('application properties can be added to a message that has none', () => {
   }
 });
 
-test('bytes that are no message are an error that a client can be told', () => {
+test('malformed bytes are an error that can be reported to a client', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
       try {

@@ -12,7 +12,7 @@ const LOCKED_UNTIL = 'x-opt-locked-until';
 const MESSAGE_STATE = 'x-opt-message-state';
 const SCHEDULED_ENQUEUE_TIME = 'x-opt-scheduled-enqueue-time';
 
-// What the broker says of a message; a client's own word on it (say, of a message sent on) is dropped.
+// Annotations that the broker sets. A client's own values (for example in a forwarded message) are dropped.
 const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
   SEQUENCE_NUMBER,
   ENQUEUED_TIME,
@@ -22,8 +22,8 @@ const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
 
 const STATE_NUMBERS: Readonly<Record<MessageState, number>> = { active: 0, deferred: 1, scheduled: 2 };
 
-const HEADER_TTL = 2; // place in the header's list
-const PROPERTIES_MESSAGE_ID = 0; // place in the properties' list
+const HEADER_TTL = 2; // index in the header's list
+const PROPERTIES_MESSAGE_ID = 0; // index in the properties' list
 
 function itemValue(bytes: Buffer, section: Section | undefined, index: number): unknown {
   const offset = section === undefined ? null : listItem(bytes, section.value, index);
@@ -51,7 +51,7 @@ function readAnnotations(bytes: Buffer): { pairs: EncodedPairs | null; scheduled
   };
 }
 
-/** The bare message with the id that every message in the broker has (the SDK cannot renew the lock of one without). */
+/** The bare message with an id added. The SDK cannot renew the lock of a message without an id. */
 function withMessageId(
   bytes: Buffer,
   properties: Section | undefined,
@@ -64,13 +64,13 @@ function withMessageId(
   return Buffer.concat([listSection(SECTION.properties, items), rest]);
 }
 
-/** AMQP allows text, numbers, uuids and bytes as an id; null for none of them. */
+/** The id as text. AMQP allows text, numbers, uuids and bytes; null for anything else. */
 function readMessageId(value: unknown): string | null {
   if (Buffer.isBuffer(value)) return value.toString('hex');
   return typeof value === 'string' || typeof value === 'number' ? String(value) : null;
 }
 
-/** Takes an encoded message apart. Throws a BrokerError or a RangeError when it is malformed. */
+/** Parses an encoded message. Throws a BrokerError or a RangeError when it is malformed. */
 export function parseMessage(bytes: Buffer): IncomingMessage {
   const sections = listSections(bytes);
   const byCode = (code: number): Section | undefined => sections.find((section) => section.code === code);
@@ -85,7 +85,7 @@ export function parseMessage(bytes: Buffer): IncomingMessage {
   const messageId = sentId ?? randomUUID();
   const bare = sections.find((section) => section.code >= SECTION.properties);
   if (bare === undefined) throw badRequest('The message has no body.');
-  // Copied, so that a small message does not keep the whole network buffer that it came in alive.
+  // A copy, so that a small message does not keep the whole network buffer in memory.
   const content =
     sentId === null
       ? withMessageId(bytes, properties, bytes.subarray(properties?.end ?? bare.start), messageId)
@@ -99,17 +99,17 @@ export function parseMessage(bytes: Buffer): IncomingMessage {
   };
 }
 
-/** The messages of a batch, one by one. Throws as `parseMessage` does. */
+/** Parses every message of a batch. Throws as `parseMessage` does. */
 export function parseBatch(bytes: Buffer): IncomingMessage[] {
   const parts = listSections(bytes).filter((section) => section.code === SECTION.data);
   return parts.map((part) => {
     const data: unknown = readValue(bytes.subarray(part.value, part.end)).value;
-    if (!Buffer.isBuffer(data)) throw badRequest('A part of the batch is no encoded message.');
+    if (!Buffer.isBuffer(data)) throw badRequest('A part of the batch is not an encoded message.');
     return parseMessage(data);
   });
 }
 
-/** The same bare message with application properties set or replaced; every other byte stays. */
+/** The same bare message with application properties added or replaced. All other bytes stay. */
 export function withApplicationProperties(
   content: Buffer,
   changes: Readonly<Record<string, unknown>>,
@@ -133,7 +133,7 @@ export function withApplicationProperties(
 const NULL = 0x40;
 const UINT = 0x70;
 
-/** A header of five fields (durable, priority, ttl, first acquirer, delivery count), null but for ttl and count. */
+/** A header of five fields: durable, priority, ttl, first acquirer, delivery count. All are null except ttl and delivery count. */
 function encodeHeader(message: StoredMessage): Buffer {
   const header = Buffer.alloc(message.ttlMs === null ? 15 : 19, NULL);
   header.set([0, 0x53, SECTION.header, 0xc0, header.length - 5, 5]);
@@ -158,7 +158,7 @@ function encodePair(name: string, code: 0x71 | 0x81 | 0x83, value: number): Buff
   return pair;
 }
 
-/** The message as a receiver gets it: as it was sent, with the broker's header and annotations in front. */
+/** The message for a receiver: the broker's header and annotations, then the sender's bytes. */
 export function encodeForReceiver(message: StoredMessage): Buffer {
   const pairs = [
     encodePair(SEQUENCE_NUMBER, 0x81, message.sequence),

@@ -13,7 +13,7 @@ export const SECTION = {
   footer: 0x78,
 } as const;
 
-/** One section of an encoded message: `start` is its first byte, `value` its value's first, `end` the one after its last. */
+/** Offsets of one section of an encoded message: its first byte, its value's first byte, and the byte after its last. */
 export interface Section {
   readonly code: number;
   readonly start: number;
@@ -25,8 +25,8 @@ const DESCRIBED = 0x00;
 const SMALL_ULONG = 0x53;
 const ULONG = 0x80;
 
-/** The offset after the value that begins at `offset`. AMQP's type codes say in their high half how long a value is. */
-export function skipValue(bytes: Buffer, offset: number): number {
+/** The offset after the value that begins at `offset`. The high half of an AMQP type code tells how long a value is. */
+function skipValue(bytes: Buffer, offset: number): number {
   const code = bytes.readUInt8(offset);
   const body = offset + 1;
   if (code === DESCRIBED) return skipValue(bytes, skipValue(bytes, body));
@@ -52,7 +52,7 @@ export function skipValue(bytes: Buffer, offset: number): number {
     case 0xf:
       return body + 4 + bytes.readUInt32BE(body);
     default:
-      throw badRequest(`0x${code.toString(16)} is no AMQP type.`);
+      throw badRequest(`0x${code.toString(16)} is not an AMQP type.`);
   }
 }
 
@@ -63,7 +63,7 @@ function sectionCode(bytes: Buffer, offset: number): number {
   throw badRequest('A section of the message has no numeric descriptor.');
 }
 
-/** The sections of an encoded message. Throws a BrokerError or a RangeError if the bytes are no message. */
+/** The sections of an encoded message. Throws a BrokerError or a RangeError if the bytes are not a message. */
 export function listSections(bytes: Buffer): Section[] {
   const sections: Section[] = [];
   let offset = 0;

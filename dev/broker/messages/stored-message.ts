@@ -1,10 +1,10 @@
-/** Where in its life a message is. A locked message keeps its state; a lock is something on top. */
+/** A message's state. It does not change when the message is locked. */
 export type MessageState = 'active' | 'deferred' | 'scheduled';
 
-/** A message as a client sent it, taken apart only as far as the broker needs to. */
+/** A message as a client sent it. Only the parts that the broker needs are decoded. */
 export interface IncomingMessage {
   readonly messageId: string;
-  /** The encoded sections from `properties` on: never decoded, so that every type stays what the sender made it. */
+  /** The encoded sections from `properties` on. They are never decoded, so all types stay as the sender encoded them. */
   readonly content: Buffer;
   /** The sender's message annotations as encoded key-value pairs, without the names that the broker itself sets. */
   readonly annotations: EncodedPairs | null;
@@ -13,13 +13,13 @@ export interface IncomingMessage {
   readonly scheduledFor: number | null;
 }
 
-/** Keys and values of an AMQP map, one after another, without the map's frame. `count` counts both. */
+/** The encoded keys and values of an AMQP map, without the map's own header. `count` counts keys and values. */
 export interface EncodedPairs {
   readonly count: number;
   readonly bytes: Buffer;
 }
 
-/** A message in the broker. Only `Queue` changes one, and journals what it changed. Times are epoch milliseconds. */
+/** A message in the broker. Only `Queue` changes it, and journals each change. Times are epoch milliseconds. */
 export interface StoredMessage {
   readonly sequence: number;
   readonly messageId: string;
@@ -29,15 +29,15 @@ export interface StoredMessage {
   readonly ttlMs: number | null;
   expiresAt: number | null;
   readonly scheduledFor: number | null;
-  /** Deliveries that failed. */
+  /** Failed deliveries. */
   deliveryCount: number;
   state: MessageState;
   lock: MessageLock | null;
 }
 
-/** One receiver's hold on a message until `until` (epoch milliseconds). */
+/** A message that one receiver has until `until` (epoch milliseconds). */
 export interface MessageLock {
-  /** A GUID in its usual text form. */
+  /** A UUID as text. */
   readonly token: string;
   readonly message: StoredMessage;
   until: number;

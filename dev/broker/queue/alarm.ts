@@ -1,7 +1,7 @@
-// setTimeout fires at once for anything longer than this (2^31 - 1 ms, 24.8 days): wake up in between instead.
+// A longer timeout (24.8 days) would make setTimeout fire at once. The alarm rings early instead and is set again.
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 
-/** One timer for many deadlines: it rings at the earliest, and asks when to ring next. */
+/** One timer for many deadlines. It rings at the earliest one, and `ring` returns the next. */
 export class Alarm {
   readonly #now: () => number;
   readonly #ring: () => number;
@@ -9,13 +9,13 @@ export class Alarm {
   #at = Infinity;
   #stopped = false;
 
-  /** `ring` does what is due and returns the next deadline in epoch milliseconds, `Infinity` for none. */
+  /** `ring` runs what is due and returns the next deadline in epoch milliseconds, or `Infinity`. */
   constructor(now: () => number, ring: () => number) {
     this.#now = now;
     this.#ring = ring;
   }
 
-  /** Makes sure that the alarm rings no later than `atMs`. Cheap when an earlier deadline is already set. */
+  /** Makes the alarm ring at `atMs` or earlier. */
   wakeAt(atMs: number): void {
     if (atMs >= this.#at || this.#stopped) return;
     this.#at = atMs;

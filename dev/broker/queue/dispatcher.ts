@@ -3,7 +3,7 @@ import type { Journal } from '../journal/journal.ts';
 import type { Queue } from './queue.ts';
 import type { MessageLock, StoredMessage } from '../messages/stored-message.ts';
 
-/** An entity and the queue whose rules it follows. */
+/** An entity and its queue. */
 export interface Address {
   readonly queue: Queue;
   readonly entity: Entity;
@@ -12,19 +12,19 @@ export interface Address {
 /** A receiving client, as the dispatcher sees it. */
 export interface Receiver {
   readonly address: Address;
-  /** Whether messages are gone once sent (receive-and-delete) rather than locked. */
-  readonly takes: boolean;
+  /** Whether a message is removed when it is sent (receive-and-delete) instead of locked. */
+  readonly deletesOnReceive: boolean;
   /** How many messages it can take now. */
   capacity(): number;
-  /** `lock` is null for a receiver that takes. */
+  /** `lock` is null when the receiver deletes on receive. */
   deliver(message: StoredMessage, lock: MessageLock | null): void;
-  /** Called after each round in which the receiver may have been given something. */
+  /** Called after each round of deliveries from the receiver's entity. */
   roundDone(): void;
 }
 
 /**
- * Hands messages to receivers, in turn where several wait at one entity. Runs only after a journal write: no message goes
- * out that a crash could still undo.
+ * Gives messages to receivers, in turns when an entity has several. Runs only after a journal write, so that a crash cannot
+ * undo a message that a receiver already has.
  */
 export class Dispatcher {
   readonly #journal: Journal;
@@ -40,14 +40,14 @@ export class Dispatcher {
     this.#receivers.set(entity, [...(this.#receivers.get(entity) ?? []), receiver]);
   }
 
-  /** The receiver gets nothing more; what it holds stays locked until the lock ends, as in Service Bus. */
+  /** Ends delivery to the receiver. Its messages stay locked until their locks end, as in Service Bus. */
   remove(receiver: Receiver): void {
     const { entity } = receiver.address;
     const others = (this.#receivers.get(entity) ?? []).filter((other) => other !== receiver);
     this.#receivers.set(entity, others);
   }
 
-  /** Has the entity looked at once this turn's changes are written. */
+  /** Serves the entity's receivers after this turn's changes are written. */
   wake(entity: Entity): void {
     if (this.#woken.size === 0) {
       this.#journal.afterWrite(() => {
@@ -85,13 +85,13 @@ export class Dispatcher {
 
   #give(receiver: Receiver, entity: Entity): void {
     const { queue } = receiver.address;
-    if (!receiver.takes) {
+    if (!receiver.deletesOnReceive) {
       const lock = queue.lockNext(entity);
       if (lock !== undefined) receiver.deliver(lock.message, lock);
       return;
     }
     const message = queue.takeNext(entity);
-    // At most once: its removal is on disk before it is on the wire.
+    // At most once: the removal is on disk before the message is sent.
     this.#journal.writeNow();
     if (message !== undefined) receiver.deliver(message, null);
   }

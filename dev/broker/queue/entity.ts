@@ -4,16 +4,16 @@ import { Heap } from './heap.ts';
 import type { MessageLock, MessageState, StoredMessage } from '../messages/stored-message.ts';
 
 /**
- * One addressable store of messages: a queue, or its dead-letter subqueue. Knows order and locks; `Queue` holds
- * the rules of the moves between states, and the journal.
+ * One addressable store of messages: a queue, or its dead-letter subqueue. It keeps order and locks. `Queue` has the rules
+ * for changes of state, and the journal.
  */
 export class Entity {
   readonly isDeadLetter: boolean;
   readonly #lockDurationMs: number;
   readonly #messages = new Map<number, StoredMessage>();
-  /** May hold messages that have left in the meantime: `#isReady` tells. */
+  /** May contain messages that are no longer ready; `#isReady` tells. */
   readonly #ready = new Heap<StoredMessage>((a, b) => a.sequence < b.sequence);
-  /** In order of expiry, because every lock lasts equally long and a renewed one is put in again. */
+  /** In order of expiry: all locks last equally long, and a renewed lock moves to the end. */
   readonly #locks = new Map<string, MessageLock>();
   #deferred = 0;
   #scheduled = 0;
@@ -60,7 +60,7 @@ export class Entity {
     return false;
   }
 
-  /** The receivable message with the lowest sequence number, taken out of the line (but not out of the entity). */
+  /** Takes the ready message with the lowest sequence number. It is no longer ready, but stays in the entity. */
   takeReady(): StoredMessage | undefined {
     return this.hasReady() ? this.#ready.pop() : undefined;
   }
@@ -72,7 +72,7 @@ export class Entity {
     return lock;
   }
 
-  /** Throws lock lost when there is no such lock, or when it has run out. */
+  /** Throws lock-lost when the lock does not exist or has expired. */
   heldLock(token: string, now: number): MessageLock {
     const lock = this.#locks.get(token);
     if (lock === undefined || lock.until <= now) throw lockLost();
@@ -85,7 +85,7 @@ export class Entity {
     this.#locks.set(lock.token, lock);
   }
 
-  /** Ends the message's lock and leaves it in the given state; active means that it can be received again. */
+  /** Ends the message's lock and sets its state. An active message can be received again. */
   unlock(message: StoredMessage, state: MessageState): void {
     if (message.lock !== null) this.#locks.delete(message.lock.token);
     message.lock = null;
@@ -95,7 +95,7 @@ export class Entity {
     if (state === 'active') this.#ready.push(message);
   }
 
-  /** The lock that runs out first. */
+  /** The lock that expires first. */
   firstLock(): MessageLock | undefined {
     return this.#locks.values().next().value;
   }
@@ -104,7 +104,7 @@ export class Entity {
   peek(sequence: number, limit: number): StoredMessage[] {
     const found: StoredMessage[] = [];
     for (const message of this.#messages.values()) if (message.sequence >= sequence) found.push(message);
-    // Almost always sorted already (only dead letters can arrive out of order), which costs a sort one pass.
+    // Almost always sorted already, which makes the sort cheap: only dead letters can arrive out of order.
     return found.sort((a, b) => a.sequence - b.sequence).slice(0, limit);
   }
 

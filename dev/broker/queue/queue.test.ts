@@ -5,8 +5,8 @@ import { BrokerError } from '../broker-error.ts';
 import type { Entity } from './entity.ts';
 import { parseMessage } from '../messages/message-codec.ts';
 import { Queue, type QueueHost } from './queue.ts';
-import { decodeRecord, encodeRecord, type JournalRecord } from '../journal/journal-records.ts';
-import { replayRecords } from '../journal/restore.ts';
+import { decodeEntry, encodeEntry, type JournalEntry } from '../journal/journal-entries.ts';
+import { replayEntries } from '../journal/restore.ts';
 import type { MessageLock, StoredMessage } from '../messages/stored-message.ts';
 import { testQueue } from '../test-broker.ts';
 
@@ -17,7 +17,7 @@ const DEFINITION = testQueue({
   duplicateDetectionWindowMs: 1_000,
 });
 
-/** A queue on a clock that the test moves, with a journal that it reads. */
+/** A queue whose clock the test sets and whose journal it reads. */
 class Bench {
   now = 1_000_000;
   readonly journal: Buffer[] = [];
@@ -27,7 +27,7 @@ class Bench {
   constructor() {
     const host: QueueHost = {
       now: () => this.now,
-      append: (record) => this.journal.push(encodeRecord(record)),
+      append: (entry) => this.journal.push(encodeEntry(entry)),
       wakeAt: () => undefined,
       ready: () => undefined,
     };
@@ -57,7 +57,7 @@ function settleWith(settle: (queue: Queue, entity: Entity, token: string) => voi
     try {
       settle(bench.queue, entity, lock.token);
     } catch (error) {
-      // Steps come in any order: a lost lock, or a dead letter dead-lettered, is part of the game.
+      // Steps come in any order, so a lost lock or a dead letter that is dead-lettered again is expected.
       if (!(error instanceof BrokerError)) throw error;
     }
   };
@@ -90,7 +90,7 @@ function summarise(messages: Iterable<StoredMessage>): unknown[] {
     .map(({ lock: _, content, ...rest }) => ({ ...rest, content: content.toString('hex') }));
 }
 
-/** What the queue is once every lock has run out: the state in which a restored one starts. */
+/** The queue's state after all locks have expired. A restored queue starts in this state. */
 function settledState(queue: Queue): unknown {
   return {
     main: summarise(queue.main.all()),
@@ -100,7 +100,7 @@ function settledState(queue: Queue): unknown {
 }
 
 function restoreFrom(bench: Bench, journal: readonly Buffer[]): Queue {
-  const restored = replayRecords(journal.map((bytes): JournalRecord => decodeRecord(bytes)));
+  const restored = replayEntries(journal.map((bytes): JournalEntry => decodeEntry(bytes)));
   const state = restored.queues.get(7);
   const fresh = new Bench();
   fresh.now = bench.now;
@@ -110,12 +110,12 @@ function restoreFrom(bench: Bench, journal: readonly Buffer[]): Queue {
 }
 
 function expectSame(bench: Bench, journal: readonly Buffer[]): void {
-  bench.now += 2 * LOCK_MS; // every lock has run out
-  // The restored queue sees its locks lost first and the rest of the time pass after, as the live one does here.
+  bench.now += 2 * LOCK_MS; // all locks have expired
+  // The restored queue first loses its locks and then runs its deadlines, as the live one does here.
   const restored = restoreFrom(bench, journal);
   bench.queue.runDeadlines();
   expect(settledState(restored)).toEqual(settledState(bench.queue));
-  // The next message gets the same number and meets the same memory of duplicates in both.
+  // In both, the next message gets the same number and is compared with the same message ids.
   for (const id of [3, 99]) {
     const message = parseMessage(rhea.message.encode({ message_id: `id-${String(id)}`, body: '' }));
     expect(restored.enqueue(message)).toBe(bench.queue.enqueue(message));
@@ -133,7 +133,7 @@ test('a replayed journal gives the queue that wrote it', () => {
   );
 });
 
-test('a journal compacted while the queue goes on gives the same queue', () => {
+test('a journal compacted while the queue changes gives the same queue', () => {
   const run = fc.array(fc.oneof(...steps), { maxLength: 40 });
   fc.assert(
     fc.property(
@@ -143,14 +143,14 @@ test('a journal compacted while the queue goes on gives the same queue', () => {
       (before, during, after) => {
         const bench = new Bench();
         for (const step of before) step(bench);
-        // As the journal does it: new records go into the new file too, between slices of the live state.
+        // Like the journal: new entries go into the new file too, between slices of the live state.
         const compacted: Buffer[] = [];
         const live = bench.queue.snapshot();
         const draw = (count: number): void => {
           for (let drawn = 0; drawn < count; drawn += 1) {
             const next = live.next();
             if (next.done === true) return;
-            compacted.push(encodeRecord(next.value));
+            compacted.push(encodeEntry(next.value));
           }
         };
         for (const [step, count] of during) {
@@ -184,7 +184,7 @@ test('no message is ever held by two receivers at once', () => {
   );
 });
 
-test('a scheduled message joins the end of the line, under a new number', () => {
+test('a due scheduled message gets a new number and goes to the end of the queue', () => {
   const bench = new Bench();
   bench.send(1, { scheduledFor: bench.now + 50 });
   bench.send(2);
@@ -198,7 +198,7 @@ test('a scheduled message joins the end of the line, under a new number', () => 
   ]);
 });
 
-test('an expired message is not delivered, but one that is held can still be completed', () => {
+test('an expired message is not delivered, but one that is locked can still be completed', () => {
   const bench = new Bench();
   bench.send(1, { ttlMs: 50 });
   bench.send(2, { ttlMs: 50 });

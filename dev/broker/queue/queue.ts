@@ -4,27 +4,27 @@ import { DuplicateHistory } from './duplicate-history.ts';
 import { Entity } from './entity.ts';
 import { Heap } from './heap.ts';
 import { withApplicationProperties } from '../messages/message-codec.ts';
-import type { JournalRecord } from '../journal/journal-records.ts';
+import type { JournalEntry } from '../journal/journal-entries.ts';
 import type { RestoredQueue } from '../journal/restore.ts';
 import type { IncomingMessage, MessageLock, StoredMessage } from '../messages/stored-message.ts';
 
 /** Application properties to set on a message, by name. */
 export type PropertyChanges = Readonly<Record<string, unknown>>;
 
-/** What a queue needs from the broker that it lives in. */
+/** What a queue needs from its broker. */
 export interface QueueHost {
   /** Epoch milliseconds. */
   now(): number;
-  append(record: JournalRecord): void;
-  /** Asks for a call of `runDeadlines` no later than `atMs`. */
+  append(entry: JournalEntry): void;
+  /** Requests a call of `runDeadlines` at `atMs` or earlier. */
   wakeAt(atMs: number): void;
-  /** Something can be received from the entity that could not be before. */
+  /** The entity has a new message to receive. */
   ready(entity: Entity): void;
 }
 
 /**
- * One queue with its dead-letter subqueue: every rule of how a message goes from one state to the next. Each change is
- * applied in memory and appended to the journal in the same call; the caller decides when a client may know of it.
+ * One queue with its dead-letter subqueue, and all rules for changes of a message's state. A call applies each change in
+ * memory and appends it to the journal. The caller answers the client after the journal is written.
  */
 export class Queue {
   readonly definition: QueueDefinition;
@@ -33,7 +33,7 @@ export class Queue {
   readonly #id: number;
   readonly #host: QueueHost;
   readonly #seen: DuplicateHistory | null;
-  /** Earliest first, and of those of one instant the one that was sent first. */
+  /** Earliest first; at equal times, in the order of sending. */
   readonly #deadlines = new Heap<{ at: number; message: StoredMessage }>(
     (a, b) => a.at < b.at || (a.at === b.at && a.message.sequence < b.message.sequence),
   );
@@ -49,7 +49,7 @@ export class Queue {
     this.#seen = windowMs === null ? null : new DuplicateHistory(windowMs);
   }
 
-  /** Accepts a message. A duplicate within the window is dropped, and the first one's sequence number returned. */
+  /** Accepts a message and returns its sequence number. A duplicate within the window is dropped: the first one's number. */
   enqueue(incoming: IncomingMessage): number {
     const now = this.#host.now();
     const first = this.#seen?.find(incoming.messageId, now);
@@ -79,39 +79,39 @@ export class Queue {
     return sequence;
   }
 
-  /** Throws message-not-found, and cancels none, unless every number is of a message that still waits for its time. */
+  /** Cancels all, or throws message-not-found and cancels none if one of them is not a scheduled message. */
   cancelScheduled(sequences: readonly number[]): void {
     const messages = sequences.map((sequence) => this.#inState(this.main, sequence, 'scheduled'));
     for (const message of messages) this.#remove(message, this.main);
   }
 
-  /** Locks the next message for a receiver. The lock is journaled, so that a crash counts as a failed delivery. */
+  /** Locks the next message for a receiver. The lock is journaled, because a crash counts as a failed delivery. */
   lockNext(entity: Entity): MessageLock | undefined {
     const message = entity.takeReady();
     return message === undefined ? undefined : this.#lock(message, entity);
   }
 
-  /** Removes the next message for a receiver that will not confirm it. */
+  /** Removes the next message, for a receiver that deletes on receive. */
   takeNext(entity: Entity): StoredMessage | undefined {
     const message = entity.takeReady();
     if (message !== undefined) this.#remove(message, entity);
     return message;
   }
 
-  /** Throws message-not-found, and locks none, unless every number is of a deferred message that no receiver holds. */
+  /** Locks all, or throws message-not-found and locks none if one of them is not a deferred, unlocked message. */
   lockDeferred(entity: Entity, sequences: readonly number[]): MessageLock[] {
     const messages = sequences.map((sequence) => this.#inState(entity, sequence, 'deferred'));
     return messages.map((message) => this.#lock(message, entity));
   }
 
-  /** As `lockDeferred`, but the messages are gone from the queue. */
+  /** As `lockDeferred`, but removes the messages from the queue. */
   takeDeferred(entity: Entity, sequences: readonly number[]): StoredMessage[] {
     const messages = sequences.map((sequence) => this.#inState(entity, sequence, 'deferred'));
     for (const message of messages) this.#remove(message, entity);
     return messages;
   }
 
-  /** Throws lock lost, and renews none, unless every lock is held. Returns when each ends, in epoch milliseconds. */
+  /** Renews all, or throws lock-lost and renews none if one has expired. Returns when each ends, in epoch milliseconds. */
   renewLocks(entity: Entity, tokens: readonly string[]): number[] {
     const now = this.#host.now();
     const locks = tokens.map((token) => entity.heldLock(token, now));
@@ -119,24 +119,24 @@ export class Queue {
     return locks.map((lock) => lock.until);
   }
 
-  /** Done with: the message is gone. Throws lock lost, as do the next four. */
+  /** Removes a message that its receiver is done with. Throws lock-lost, as do the next four. */
   complete(entity: Entity, token: string): void {
     this.#remove(entity.heldLock(token, this.#host.now()).message, entity);
   }
 
-  /** A failed delivery: back into the queue, or dead-lettered when it was the last one allowed. */
+  /** A failed delivery: the message goes back into the queue, or becomes a dead letter after its last allowed delivery. */
   abandon(entity: Entity, token: string, changes: PropertyChanges): void {
     const { message } = entity.heldLock(token, this.#host.now());
     this.#fail(message, entity, changes);
   }
 
-  /** Back into the queue as if it had never been delivered. */
+  /** Puts the message back into the queue, without counting a failed delivery. */
   release(entity: Entity, token: string): void {
     const { message } = entity.heldLock(token, this.#host.now());
     this.#giveBack(message, entity, {});
   }
 
-  /** Set aside: from now on received only by its sequence number. */
+  /** Sets the message aside: it can be received only by its sequence number. */
   defer(entity: Entity, token: string, changes: PropertyChanges): void {
     const { message } = entity.heldLock(token, this.#host.now());
     if (this.#isExpired(message)) {
@@ -147,7 +147,7 @@ export class Queue {
     this.#changed(message, entity, changes);
   }
 
-  /** Into the dead-letter subqueue, with the changes (where the reason is) among its application properties. */
+  /** Moves the message into the dead-letter subqueue. `changes` contains the reason and becomes application properties. */
   deadLetter(entity: Entity, token: string, changes: PropertyChanges): void {
     const { message } = entity.heldLock(token, this.#host.now());
     if (entity.isDeadLetter)
@@ -155,12 +155,12 @@ export class Queue {
     this.#moveToDeadLetter(message, changes);
   }
 
-  /** Messages of every state, locked ones too, in order from a sequence number on. */
+  /** Up to `limit` messages of any state, locked ones too, in order from a sequence number on. */
   peek(entity: Entity, sequence: number, limit: number): StoredMessage[] {
     return entity.peek(sequence, limit);
   }
 
-  /** Does what time has brought: locks that ran out, scheduled messages, expired ones. Returns the next such time. */
+  /** Handles expired locks, due scheduled messages and expired messages. Returns the next deadline. */
   runDeadlines(): number {
     const now = this.#host.now();
     let next = Infinity;
@@ -179,10 +179,10 @@ export class Queue {
   }
 
   /**
-   * The queue as records, lazily: a compaction interleaves them with new ones. Dead letters come after the queue,
-   * because a message can move that way in between, and never back.
+   * The queue as entries, generated one by one: a compaction mixes them with new ones. Dead letters come last, because a
+   * message can meanwhile move into the dead-letter subqueue, but never back.
    */
-  *snapshot(): Generator<JournalRecord> {
+  *snapshot(): Generator<JournalEntry> {
     const queue = this.#id;
     yield { kind: 'queue', queue, name: this.definition.name, nextSequence: this.#nextSequence };
     for (const entity of [this.main, this.dead]) {
@@ -190,18 +190,18 @@ export class Queue {
         yield { kind: 'put', queue, dead: entity.isDeadLetter, locked: message.lock !== null, message };
       }
     }
-    for (const [messageId, sighting] of this.#seen?.all() ?? [])
-      yield { kind: 'seen', queue, messageId, ...sighting };
+    for (const [messageId, acceptance] of this.#seen?.all() ?? [])
+      yield { kind: 'seen', queue, messageId, ...acceptance };
   }
 
   /**
-   * Takes over what the journal kept, into an empty queue. A lock does not outlive the broker: a message that was
-   * locked counts as a failed delivery, exactly as if the lock had run out.
+   * Loads the journal's state into an empty queue. Locks end with the broker: a message that was locked counts as a failed
+   * delivery, as if its lock had expired.
    */
   restore(state: RestoredQueue): void {
     const now = this.#host.now();
     this.#nextSequence = state.nextSequence;
-    for (const [messageId, sighting] of state.seen) this.#seen?.add(messageId, sighting, now);
+    for (const [messageId, acceptance] of state.seen) this.#seen?.add(messageId, acceptance, now);
     for (const message of state.dead.values()) this.dead.add(message);
     for (const message of state.main.values()) {
       this.main.add(message);
@@ -230,7 +230,7 @@ export class Queue {
     });
   }
 
-  /** Has a message of the queue received, activated or expired at its time. */
+  /** Makes an active message available to receivers, and sets the deadline to activate or expire it. */
   #admit(message: StoredMessage): void {
     const at = message.state === 'scheduled' ? message.scheduledFor : message.expiresAt;
     if (at !== null) {
@@ -242,12 +242,12 @@ export class Queue {
 
   #meetDeadline(message: StoredMessage, now: number): void {
     if (this.main.get(message.sequence) !== message) return;
-    // A locked message may still be completed; it expires when its lock ends otherwise.
+    // A locked message may still be completed. If it is not, it expires when its lock ends.
     if (message.state !== 'scheduled') {
       if (message.lock === null) this.#remove(message, this.main);
       return;
     }
-    // Like Service Bus, a message whose time has come goes to the end of the line, under a new number.
+    // As in Service Bus, a due scheduled message gets a new number and goes to the queue's end.
     const expiresAt = message.ttlMs === null ? null : now + message.ttlMs;
     const sequence = this.#nextSequence++;
     const active: StoredMessage = { ...message, sequence, enqueuedAt: now, expiresAt, state: 'active' };
@@ -285,7 +285,7 @@ export class Queue {
     });
   }
 
-  /** Its time ran out while it was locked: it goes as soon as the lock does. */
+  /** Whether the message expired, for example while it was locked. */
   #isExpired(message: StoredMessage): boolean {
     return message.expiresAt !== null && message.expiresAt <= this.#host.now();
   }
@@ -305,7 +305,7 @@ export class Queue {
     message.content = withApplicationProperties(message.content, changes);
     message.state = 'active';
     message.expiresAt = null; // nothing expires in the dead-letter subqueue
-    // The record also takes the message out of the queue: one record, so that a crash can neither lose nor double it.
+    // This one entry also removes the message from the queue. With two, a crash between them could lose or double it.
     this.#put(message, this.dead);
     this.#host.ready(this.dead);
   }

@@ -25,7 +25,7 @@ describe('the admin addresses', () => {
     app.remove();
   });
 
-  /** As a browser would send it: `fetch` lets nobody set `Host` or `Origin`. */
+  /** Sends a request as a browser would. Not with `fetch`, which cannot set `Host` or `Origin`. */
   function send(method: string, path: string, headers: OutgoingHttpHeaders, body = ''): Promise<number> {
     return new Promise((resolve, reject) => {
       const sent = rawRequest({ port: fixture.host.port, host: '127.0.0.1', method, path, headers });
@@ -39,7 +39,7 @@ describe('the admin addresses', () => {
   const own = (): string => `127.0.0.1:${fixture.host.port}`;
   const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' };
 
-  it('take no write that a web page can send without asking: it is not application/json', async () => {
+  it('refuse a write that is not application/json, because any web page can send it', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=a'])
       expect(
         await send('POST', '/admin/functions/job', { host: own(), 'content-type': type }, '{"input":""}'),
@@ -50,7 +50,7 @@ describe('the admin addresses', () => {
     expect(eventsOf('job')).toEqual([]);
   });
 
-  it('take no request of another web page, also of one on another port of this machine', async () => {
+  it('refuse requests of another web page, also of one on another port of this machine', async () => {
     for (const origin of ['https://example.com', 'http://127.0.0.1:1', 'http://localhost', 'null']) {
       const headers = { host: own(), origin, ...JSON_TYPE };
       expect([origin, await send('POST', '/admin/functions/job', headers, '{}')]).toEqual([origin, 403]);
@@ -59,7 +59,7 @@ describe('the admin addresses', () => {
     expect(eventsOf('job')).toEqual([]);
   });
 
-  it('answer to a loopback name alone: another Host is DNS rebinding', async () => {
+  it('refuse a Host other than a loopback name, because it is DNS rebinding', async () => {
     for (const host of ['example.com', `example.com:${fixture.host.port}`, '127.0.0.1.example.com', 'a b']) {
       expect([host, await send('GET', '/admin/functions', { host })]).toEqual([host, 403]);
       const headers = { host, origin: `http://${host}`, ...JSON_TYPE };
@@ -68,7 +68,7 @@ describe('the admin addresses', () => {
     expect(eventsOf('job')).toEqual([]);
   });
 
-  it('take a write in JSON of a program on this machine, or of a page that the host itself serves', async () => {
+  it('accept a write in JSON from a program on this machine, or from a page that the host itself serves', async () => {
     const port = String(fixture.host.port);
     for (const [index, host] of [own(), `localhost:${port}`, `[::1]:${port}`].entries()) {
       expect(await send('GET', '/admin/functions', { host })).toBe(200);

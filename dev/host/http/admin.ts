@@ -5,7 +5,7 @@ import type { HostedFunction } from '../worker/hosted-function.ts';
 import type { AdminHandler } from './http-trigger.ts';
 import { readBody, refuse } from './request-body.ts';
 
-/** Input typed by hand: more than any test message, and small enough for memory. */
+/** Larger than any test message, and small enough for memory. */
 const MAX_INPUT_BYTES = 10_485_760;
 
 const RunBody = z.looseObject({ input: z.unknown().optional() });
@@ -18,7 +18,7 @@ export interface AdminOptions {
   readonly log: HostLog;
 }
 
-/** What a browser on this machine may call the host; the server listens on nothing else. */
+/** The names of this machine that a browser may send as `Host`. The server listens only on 127.0.0.1. */
 const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 interface Refusal {
@@ -27,17 +27,17 @@ interface Refusal {
 }
 
 /**
- * Why a request must not reach the admin addresses, which ask for no key. Any web page can make a browser send requests
- * to this machine: a `Host` that is no loopback name is DNS rebinding, an `Origin` other than our own is another page, and
- * a page cannot send `application/json` to us without asking first.
+ * The admin addresses need no key, and any web page can make a browser send requests to this machine. So these are refused:
+ * a `Host` other than a loopback name (DNS rebinding), the `Origin` of another page, and a write that is not
+ * `application/json` (another page cannot send that type without a CORS preflight, which the host does not allow).
  */
 function findRefusal({ headers, method }: IncomingMessage): Refusal | undefined {
   const { host = '', origin } = headers;
   if (!URL.canParse(`http://${host}`) || !LOOPBACK_NAMES.has(new URL(`http://${host}`).hostname)) {
-    return { status: 403, error: 'The admin addresses answer on localhost alone.' };
+    return { status: 403, error: 'The admin addresses answer only on localhost.' };
   }
   if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) {
-    return { status: 403, error: 'The admin addresses take no requests of other web pages.' };
+    return { status: 403, error: 'The admin addresses refuse requests of other web pages.' };
   }
   const isWrite = method !== 'GET' && method !== 'HEAD';
   const mediaType = (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
@@ -67,7 +67,7 @@ function describeFunction(fn: HostedFunction, baseUrl: string): Record<string, u
   };
 }
 
-/** The text that a run by hand gets; an empty body is no input, and a value that is no text is given as JSON. */
+/** The input text of a run by hand: empty for an empty body, JSON for a value that is not text; undefined if malformed. */
 function parseInput(body: Buffer): string | undefined {
   if (body.length === 0) return '';
   try {
@@ -97,7 +97,7 @@ async function runByHand(
     sendJson(response, 400, { error: 'The body must be JSON like { "input": "text" }.' });
     return true;
   }
-  // Accepted, not done: as in Azure, the run continues after the answer, and a failure is only logged.
+  // As in Azure, 202 means accepted, not done: the run continues after the answer, and a failure is only logged.
   options.run(fn, input).catch((error: unknown) => {
     options.log({
       level: 'error',
@@ -111,8 +111,8 @@ async function runByHand(
 }
 
 /**
- * The addresses of Core Tools under `/admin`: `GET host/status`, `GET functions`, `GET functions/{name}`, and
- * `POST functions/{name}`, which runs a function by hand. Requests of web pages from elsewhere are refused.
+ * Handles `/admin` like Core Tools: `GET host/status`, `GET functions`, `GET functions/{name}`, and `POST functions/{name}`,
+ * which runs a function by hand. Requests of other web pages are refused.
  */
 export function createAdminHandler(options: AdminOptions): AdminHandler {
   return async (request, response, path) => {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { RpcHttpCookie, RpcHttpData } from '../core-types.ts';
 
-/** ASP.NET's decoding of a query: plus is a space, and what cannot be decoded stays as it is. */
+/** Decodes a query as ASP.NET does: a plus is a space, and text that cannot be decoded stays as it is. */
 function decodeQueryText(text: string): string {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
   if (!spaced.includes('%')) return spaced;
@@ -13,8 +13,8 @@ function decodeQueryText(text: string): string {
 }
 
 /**
- * The query as Azure's host hands it over without HTTP streaming: names ignore case (the first spelling counts), and
- * several values of one name come as one text, joined by commas.
+ * The query as Azure's host gives it to a function without HTTP streaming. Names ignore case, and the first spelling is
+ * kept. Several values of one name become one text, joined by commas.
  */
 export function parseQuery(queryText: string): Record<string, string> {
   const query: Record<string, string> = {};
@@ -35,7 +35,7 @@ export function parseQuery(queryText: string): Record<string, string> {
   return query;
 }
 
-/** Header names in lower case; a header that comes several times is one, its values joined by commas. */
+/** Headers with names in lower case. The values of a repeated header are joined by commas. */
 export function joinHeaders(rawHeaders: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -55,8 +55,8 @@ function escapeData(text: string): string {
   );
 }
 
-/** A cookie as ASP.NET writes it; without a path it is the whole site's. */
-export function formatCookie(cookie: RpcHttpCookie): string {
+/** A cookie as ASP.NET writes it. Without a path it is valid for the whole site. */
+function formatCookie(cookie: RpcHttpCookie): string {
   const parts = [`${escapeData(cookie.name ?? '')}=${escapeData(cookie.value ?? '')}`];
   const seconds = cookie.expires?.value?.seconds;
   if (seconds !== undefined && seconds !== null)
@@ -74,12 +74,11 @@ export function formatCookie(cookie: RpcHttpCookie): string {
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Set by the server itself: a handler's value could only contradict the bytes that are sent. */
+/** The server sets these itself: a handler's value could contradict the bytes that are sent. */
 const FRAMING_HEADERS = new Set(['content-length', 'transfer-encoding', 'connection', 'keep-alive']);
 
 /**
- * Sends what the library made of the handler's result. No result is 204, as in Azure. Throws, having sent nothing,
- * when a header cannot be sent.
+ * Sends the library's response; without one it is 204, as in Azure. Throws when a header is invalid, before anything is sent.
  */
 export function sendRpcHttp(response: ServerResponse, http: RpcHttpData | null | undefined): void {
   if (!http) {

@@ -64,7 +64,7 @@ describe('HTTP functions', () => {
     app.remove();
   });
 
-  it('hands over url, method, parameters, query, headers and body as Azure does', async () => {
+  it('gives a function url, method, parameters, query, headers and body as Azure does', async () => {
     const response = await fetch(`${fixture.base}/api/v1/Echo/a%20b/x/y?Tag=1&tag=2&plus=a+b&empty=&%zz=1`, {
       method: 'POST',
       headers: { 'X-Mixed': 'Case', traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01` },
@@ -132,7 +132,7 @@ describe('HTTP functions', () => {
     expect(Number(head.headers.get('content-length'))).toBeGreaterThan(100);
   });
 
-  it('answers 404 for an unknown path, another method, and a function that is switched off', async () => {
+  it('answers 404 for an unknown path, another method, and a disabled function', async () => {
     for (const [path, method] of [
       ['/api/none', 'GET'],
       ['/api/bytes', 'GET'],
@@ -144,7 +144,7 @@ describe('HTTP functions', () => {
     }
   });
 
-  it('answers a bare 500 when the handler throws or its result cannot be sent, and logs why', async () => {
+  it('answers 500 without a body when the handler throws or its result cannot be sent, and logs why', async () => {
     for (const name of ['throws', 'badResult', 'badHeader']) {
       const response = await fetch(`${fixture.base}/api/${name}`);
       expect([name, response.status, await response.text()]).toEqual([name, 500, '']);
@@ -188,10 +188,10 @@ describe('HTTP functions', () => {
     await second.host.stop();
   });
 
-  it('finishes the request under way before it stops, and runs the hooks around the app', async () => {
+  it('finishes a running request before it stops, and runs the hooks around the app', async () => {
     const own = await startFixture(app);
     const answer = fetch(`${own.base}/api/slow`);
-    await until('the request to be under way', () => eventsOf('slow').length > 0);
+    await until('the request to be running', () => eventsOf('slow').length > 0);
     const stopped = own.host.stop();
     await until('the port to be closed', async () =>
       fetch(`${own.base}/api/nothing`).then(
@@ -215,7 +215,7 @@ describe('an app with hooks around its invocations', () => {
       app.hook.preInvocation((context) => { context.hookData.mark = 'm'; context.invocationContext.extraInputs.set('k', 1); });
       app.hook.postInvocation((context) => {
         tell('post', [context.hookData.mark, context.error.message, context.invocationContext.extraInputs.get('k')]);
-        context.error = null; context.result = { body: 'mended' };
+        context.error = null; context.result = { body: 'repaired' };
       });
       app.hook.log((context) => { context.message = context.message.toUpperCase(); });
       `,
@@ -224,7 +224,7 @@ describe('an app with hooks around its invocations', () => {
     clearEvents();
     const fixture = await startFixture(app);
     try {
-      expect(await (await fetch(`${fixture.base}/one`)).text()).toBe('mended');
+      expect(await (await fetch(`${fixture.base}/one`)).text()).toBe('repaired');
       expect(eventsOf('post')).toEqual([['m', 'swallowed', 1]]);
       expect(fixture.lines).toContainEqual({ level: 'information', source: 'one', message: 'MINE' });
     } finally {

@@ -9,19 +9,19 @@ import { BodyTooLarge, hasBody, readBody, refuse } from './request-body.ts';
 import { InvocationTimeout, withTimeout, type Invoker } from '../worker/invocation.ts';
 import type { RouteTable } from './route-table.ts';
 
-/** Azure's load balancer gives up on a response after this time, whatever `functionTimeout` says. */
+/** Azure's load balancer waits no longer for a response, even if `functionTimeout` is longer. */
 const HTTP_RESPONSE_LIMIT_MS = 230_000;
 
-/** Kestrel's value. A client that keeps connections must not find them closed between two requests. */
+/** Kestrel's value. A shorter one would close kept connections between two requests of a client. */
 const KEEP_ALIVE_MS = 130_000;
 
-/** Kestrel's limit of all headers together. */
+/** Kestrel's limit for all headers together. */
 const MAX_HEADER_BYTES = 32_768;
 
-/** How many ports above the wanted one are tried. */
+/** How many ports are tried, from the requested one upwards. */
 const PORT_ATTEMPTS = 100;
 
-/** Answers requests that are not a function's: `/admin/…`. Resolves to false when there is nothing at that address. */
+/** Answers requests under `/admin/`. Resolves to false when the address does not exist. */
 export type AdminHandler = (
   request: IncomingMessage,
   response: ServerResponse,
@@ -34,7 +34,7 @@ export interface HttpTriggerOptions {
   readonly admin: AdminHandler;
   readonly invoke: Invoker;
   readonly functionTimeoutMs: number;
-  /** A longer request body is answered with 413, and its rest is not read. */
+  /** A longer request body gets 413, and the rest of it is not read. */
   readonly maxBodyBytes: number;
   readonly verbose: boolean;
   readonly log: HostLog;
@@ -43,20 +43,20 @@ export interface HttpTriggerOptions {
 /** A running HTTP server. */
 export interface HttpTrigger {
   readonly port: number;
-  /** Takes no new connections; resolves when the last request is answered, or cuts off what is left after `graceMs`. */
+  /** Accepts no new connections. Resolves after the last answer, or closes the remaining connections after `graceMs`. */
   stop(graceMs: number): Promise<void>;
 }
 
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})/;
 
-/** The request's trace carried on with a span of the host's own, or a new trace, as the host's activity does it. */
+/** Continues the request's trace with a span of the host, or begins a new trace. Azure's host does the same. */
 function createTraceContext(
   headers: Record<string, string>,
   invocationId: string,
 ): RpcInvocationRequest['traceContext'] {
   const bare = invocationId.replaceAll('-', '');
   const [, trace = bare, flags = '00'] = TRACEPARENT.exec(headers['traceparent'] ?? '') ?? [];
-  // The last 16 digits of a version 4 UUID: its variant bits keep them from being all zero, which would be invalid.
+  // A span id must not be all zero. The last 16 digits of a version 4 UUID never are, because of its variant bits.
   const traceParent = `00-${trace}-${bare.slice(16)}-${flags}`;
   const traceState = headers['tracestate'];
   return traceState === undefined ? { traceParent } : { traceParent, traceState };
@@ -67,7 +67,7 @@ interface Target {
   readonly queryText: string;
 }
 
-/** Splits a request target; an absolute one (as to a proxy) counts by its path. */
+/** Splits a request target. Of an absolute URL (as sent to a proxy), only path and query are used. */
 function splitTarget(url: string): Target | undefined {
   let target = url;
   if (!target.startsWith('/')) {
@@ -85,7 +85,7 @@ function isAdminPath(path: string): boolean {
   return path.startsWith('/admin/') || path === '/admin';
 }
 
-/** Runs the function and sends its answer; whatever it throws is a bare 500, and the reason is in the log. */
+/** Runs the function and sends its response. When it throws, the response is 500 without a body; the log has the reason. */
 async function answer(
   options: HttpTriggerOptions,
   fn: HttpFunction,
@@ -139,7 +139,7 @@ function createListener(
       return;
     }
     const match = routes(method, target.path);
-    // A function that is switched off keeps its route, as in Azure: no wider route answers in its place.
+    // As in Azure, a disabled function keeps its route: no more general route answers instead.
     if (!match || match.target.disabled) {
       refuse(request, response, 404);
       return;
@@ -148,7 +148,7 @@ function createListener(
     const host = headers['host'] ?? '127.0.0.1';
     const search = target.queryText === '' ? '' : `?${target.queryText}`;
     const url = `http://${host}${target.path}${search}`;
-    // An invalid Host would fail in the library; Azure's front end lets no such request through.
+    // The library would fail on an invalid Host. Azure's front end refuses such requests too.
     if (!URL.canParse(url)) {
       refuse(request, response, 400);
       return;
@@ -164,7 +164,7 @@ function createListener(
       if (!warnedOfChunks && request.headers['content-length'] === undefined) {
         warnedOfChunks = true;
         const message =
-          'A request came in chunks, without content-length: Azure hands such a body over only with HTTP streaming on.';
+          'A request came in chunks, without content-length: Azure passes such a body on only with HTTP streaming.';
         log({ level: 'warning', source: 'Host', message });
       }
       http.body = { bytes: await readBody(request, response, options.maxBodyBytes) };
@@ -187,7 +187,7 @@ function listenOnce(server: Server, port: number): Promise<void> {
   });
 }
 
-/** Takes `wanted`, or the next port that is free; 0 is any. */
+/** Listens on `wanted`, or on the next free port; 0 means any free port. */
 async function listen(server: Server, wanted: number): Promise<number> {
   for (let port = wanted; ; port++) {
     try {
@@ -200,7 +200,7 @@ async function listen(server: Server, wanted: number): Promise<number> {
   }
 }
 
-/** Serves the app's HTTP functions on 127.0.0.1 at `port`, or the next free one; 0 is any free one. */
+/** Serves the app's HTTP functions on 127.0.0.1, on `port` or the next free one; 0 means any free port. */
 export async function startHttpTrigger(options: HttpTriggerOptions, port: number): Promise<HttpTrigger> {
   const handle = createListener(options);
   let inFlight = 0;
@@ -223,7 +223,7 @@ export async function startHttpTrigger(options: HttpTriggerOptions, port: number
     });
   };
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, maxHeaderSize: MAX_HEADER_BYTES }, serve);
-  // Node answers `Expect: 100-continue` by itself otherwise, before anyone has looked at the body's length.
+  // Without this, Node answers `Expect: 100-continue` itself, before the body's length is checked.
   server.on('checkContinue', serve);
   const actualPort = await listen(server, port);
   return {

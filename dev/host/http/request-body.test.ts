@@ -5,7 +5,7 @@ import { buildFixtureApp, startFixture, type FixtureApp, type FixtureHost } from
 const LIMIT = 1_000_000;
 const MEGABYTE = Buffer.alloc(1_048_576, 'a');
 const MEGABYTES = 110;
-/** What the sockets of both ends may hold beside what the host has taken. */
+/** Megabytes that the sockets' buffers on both ends may hold, unread by the host. */
 const IN_FLIGHT_AT_MOST = 40;
 
 const SOURCE = `app.http('size', { methods: ['POST'], handler: async (request) => {
@@ -21,7 +21,7 @@ interface Sent {
   readonly megabytes: number;
 }
 
-/** Sends a body as fast as the host takes it, and goes on while there is no answer. */
+/** Sends a body as fast as the host accepts it, until the end or until the host closes the connection. */
 function sendBody(port: number, head: string, chunked: boolean): Promise<Sent> {
   return new Promise((resolve) => {
     const socket: Socket = connect(port, '127.0.0.1');
@@ -78,7 +78,7 @@ describe('a request with a body', () => {
     }
   });
 
-  it('above the limit is refused before the client, which asks first, has sent any of it', async () => {
+  it('above the limit is refused before a client with Expect: 100-continue sends any of it', async () => {
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(fixture.host.port, '127.0.0.1');
       let text = '';
@@ -91,7 +91,7 @@ describe('a request with a body', () => {
     expect(answer).toMatch(/connection: close/i);
   });
 
-  it('within the limit is asked for, and read whole, also when it is exactly as long as the limit', async () => {
+  it('within the limit gets 100 Continue and is read whole, also when it is exactly as long as the limit', async () => {
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(fixture.host.port, '127.0.0.1');
       let text = '';
@@ -114,12 +114,12 @@ describe('a request with a body', () => {
       body: Buffer.alloc(LIMIT * 20),
     });
     expect(response.status).toBe(413);
-    // The connection is gone, the host is not.
+    // Only the connection was closed: the host still answers.
     expect(await (await fetch(`${fixture.base}/api/size`, { method: 'POST', body: 'abc' })).text()).toBe('3');
   });
 });
 
-it('a limit that is no number of bytes is refused at the start', async () => {
+it('a limit that is not a number of bytes is refused at the start', async () => {
   const app = await buildFixtureApp(SOURCE);
   try {
     await expect(

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** The client's remaining bytes that a refusal still takes, so that the client reads the answer and not a reset. */
+/** After a refusal this much more is read: closing at once would reset the connection before the client reads the answer. */
 const LINGER_BYTES = 4_194_304;
 
-/** How long a refusal waits for a client that goes on sending. */
+/** How long a refusal waits for a client that continues to send. */
 const LINGER_MS = 1_000;
 
-/** Whether the request says that a body follows. */
+/** Whether the request's headers announce a body. */
 export function hasBody(request: IncomingMessage): boolean {
   const length = request.headers['content-length'];
   return (length !== undefined && length !== '0') || request.headers['transfer-encoding'] !== undefined;
@@ -17,14 +17,14 @@ function waitsForContinue(request: IncomingMessage): boolean {
   return /\b100-continue\b/i.test(request.headers.expect ?? '');
 }
 
-/** The body does not fit into the limit; the rest of it has not been read. */
+/** The body is longer than the limit; the rest of it is unread. */
 export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge';
 }
 
 /**
- * Reads the whole body, at most `limitBytes` of it. A `content-length` above the limit is refused before the first byte.
- * Rejects with {@link BodyTooLarge}, or when the client goes away.
+ * Reads the whole body. Rejects with {@link BodyTooLarge} when it is longer than `limitBytes`: at once if `content-length`
+ * says so. Also rejects when the client closes the connection early.
  */
 export function readBody(
   request: IncomingMessage,
@@ -57,12 +57,13 @@ export function readBody(
     });
     request.on('error', reject);
     request.on('close', () => {
-      if (!request.complete) reject(new Error('The client went away before its request was complete.'));
+      if (!request.complete)
+        reject(new Error('The client closed the connection before its request was complete.'));
     });
   });
 }
 
-/** Resolves when the client has sent all, when it has sent more than the linger limits allow, or when it is gone. */
+/** Resolves when the client has sent everything, when a linger limit is reached, or when the client disconnects. */
 function discardRest(request: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     let left = LINGER_BYTES;
@@ -83,8 +84,8 @@ function discardRest(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * Sends a status, with `problem` as its JSON body, without reading the request's body: the connection closes instead.
- * Node would read the whole body, however long, to keep the connection for the next request.
+ * Sends a status, with `problem` as its JSON body, and closes the connection if the request's body is unread. Otherwise
+ * Node would read the whole body to keep the connection for the next request.
  */
 export function refuse(
   request: IncomingMessage,

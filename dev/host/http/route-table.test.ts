@@ -12,7 +12,7 @@ function tableOf(...templates: string[]) {
 }
 
 describe('route table', () => {
-  it('prefers literal text to a constrained parameter, that to a free one, and that to the rest', () => {
+  it('prefers literal text, then a constrained parameter, then a free one, then the rest', () => {
     const find = tableOf('r/{*rest}', 'r/{name}', 'r/{id:int}', 'r/fixed');
     expect(find('/r/fixed')).toEqual(['r/fixed', {}]);
     expect(find('/r/42')).toEqual(['r/{id:int}', { id: '42' }]);
@@ -20,13 +20,13 @@ describe('route table', () => {
     expect(find('/r/a/b')).toEqual(['r/{*rest}', { rest: 'a/b' }]);
   });
 
-  it('goes back to a less exact segment when the exact one leads nowhere', () => {
-    const find = tableOf('jobs/latest/log', 'jobs/{id}/cancel');
-    expect(find('/jobs/latest/cancel')).toEqual(['jobs/{id}/cancel', { id: 'latest' }]);
-    expect(find('/jobs/latest')).toBeUndefined();
+  it('tries a less exact segment when the exact one leads to no route', () => {
+    const find = tableOf('runs/latest/log', 'runs/{id}/cancel');
+    expect(find('/runs/latest/cancel')).toEqual(['runs/{id}/cancel', { id: 'latest' }]);
+    expect(find('/runs/latest')).toBeUndefined();
   });
 
-  it('takes a path without its optional parameter, default or rest', () => {
+  it('accepts a path without its optional parameter, default or rest', () => {
     const find = tableOf('a/{x?}', 'b/{x=7}', 'c/{*rest}');
     expect(find('/a')).toEqual(['a/{x?}', {}]);
     expect(find('/a/1')).toEqual(['a/{x?}', { x: '1' }]);
@@ -57,7 +57,7 @@ describe('route table', () => {
     expect(find('/o/x')).toBeUndefined();
   });
 
-  it('decodes what parameters catch, but keeps an encoded slash', () => {
+  it('decodes parameter values, but keeps an encoded slash', () => {
     const find = tableOf('f/{name}', 'Ünï/{x}', 'v{major}.{minor}');
     expect(find('/F/a%20b%2Fc%25')).toEqual(['f/{name}', { name: 'a b%2Fc%' }]);
     expect(find('/f/%zz')).toEqual(['f/{name}', { name: '%zz' }]);
@@ -66,7 +66,7 @@ describe('route table', () => {
     expect(find('/f//')).toBeUndefined();
   });
 
-  it('keeps the parameter names of each route, though the paths share a shape', () => {
+  it('keeps the parameter names of each route when two routes have the same shape', () => {
     const find = tableOf('t/{id}/a', 't/{name}/b');
     expect(find('/t/1/a')).toEqual(['t/{id}/a', { id: '1' }]);
     expect(find('/t/1/b')).toEqual(['t/{name}/b', { name: '1' }]);

@@ -1,19 +1,19 @@
 import { parseRouteTemplate, type RouteSegment } from './route-template.ts';
 
-/** A route to be served. Methods are upper case. */
+/** A route. Methods are upper case. */
 export interface RouteEntry<T> {
   readonly template: string;
   readonly methods: readonly string[];
   readonly target: T;
 }
 
-/** What a path led to, and the values its parameters caught, decoded. */
+/** The target of a path, and its decoded parameter values. */
 export interface RouteMatch<T> {
   readonly target: T;
   readonly params: Record<string, string>;
 }
 
-/** Finds the target of a request, or nothing: also when the path exists with other methods alone, as Azure does. */
+/** Finds the target of a request. Undefined also when the path exists only with other methods, as in Azure. */
 export type RouteTable<T> = (method: string, path: string) => RouteMatch<T> | undefined;
 
 type PatternSegment = Extract<RouteSegment, { kind: 'pattern' }>;
@@ -66,7 +66,7 @@ function addRoute<T>(root: Node<T>, entry: RouteEntry<T>): void {
   const names: string[] = [];
   segments.forEach((segment, index) => {
     const rest = segments.slice(index);
-    // The path may end here when everything that follows may be absent.
+    // The path may end here when all following segments are optional.
     if (rest.every((later) => later.kind === 'pattern' && later.optional)) {
       const defaults: Record<string, string> = {};
       for (const later of rest) {
@@ -82,7 +82,7 @@ function addRoute<T>(root: Node<T>, entry: RouteEntry<T>): void {
   addLeaf(node, { entry, names, defaults: {} });
 }
 
-/** Decodes a part of a path; `%2F` stays, as in ASP.NET, and so does what cannot be decoded. */
+/** Decodes a part of a path. As in ASP.NET, `%2F` stays, and so does text that cannot be decoded. */
 function decodePathText(text: string): string {
   if (!text.includes('%')) return text;
   try {
@@ -116,8 +116,8 @@ function findLeaf<T>(
 }
 
 /**
- * Builds the table. Which of several matching routes wins follows ASP.NET, segment by segment: literal text, then
- * parameters with a constraint, then free ones, then those that take the rest. Letter case does not count.
+ * Builds the table. If several routes match, the order is that of ASP.NET, segment by segment: literal text, parameters with
+ * a constraint, free parameters, catch-all parameters. Letter case is ignored.
  *
  * @throws when a template is malformed, or two routes answer the same method on the same paths.
  */

@@ -1,17 +1,17 @@
-/** One segment of a route template, compiled. Values it catches come in the order of `names`. */
+/** One compiled segment of a route template. Its values come in the order of `names`. */
 export type RouteSegment =
   | { readonly kind: 'literal'; readonly key: string }
   | {
       readonly kind: 'pattern';
-      /** Two segments with the same shape catch the same texts, whatever they call them. */
+      /** Two segments with the same shape match the same texts; only the names differ. */
       readonly shape: string;
       readonly names: readonly string[];
-      /** ASP.NET's order: 2 with a constraint or a fixed part, 3 without; 4 and 5 likewise for the rest of a path. */
+      /** ASP.NET's order: 2 with a constraint or a fixed part, 3 without; 4 and 5 are the same for a catch-all. */
       readonly rank: 2 | 3 | 4 | 5;
       /** The segment may be absent; the value is then the default, or missing. */
       readonly optional: boolean;
       readonly defaultValue: string | undefined;
-      /** Takes the rest of the path, slashes and all. */
+      /** Matches the rest of the path, with its slashes. */
       readonly catchAll: boolean;
       readonly match: (text: string) => string[] | undefined;
     };
@@ -194,8 +194,8 @@ function compileMixed(parts: readonly Part[], template: string): RouteSegment {
 }
 
 /**
- * Compiles an ASP.NET route template as Azure's host takes it: literals, `{name}`, `{name?}`, `{name=default}`,
- * `{*rest}`, constraints (`{id:int:min(1)}`), and text around parameters.
+ * Compiles an ASP.NET route template as Azure's host does: literals, `{name}`, `{name?}`, `{name=default}`, `{*rest}`,
+ * constraints (`{id:int:min(1)}`), and text around parameters.
  *
  * @throws when the template is malformed or names an unknown constraint.
  */

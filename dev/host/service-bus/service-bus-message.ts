@@ -3,7 +3,7 @@ import type { ServiceBusReceivedMessage } from '@azure/service-bus';
 import type { RpcInvocationRequest, RpcTypedData } from '../core-types.ts';
 import type { ServiceBusFunction } from '../worker/hosted-function.ts';
 
-/** What of a received message is handed to a function. */
+/** The fields of a received message that a function gets. */
 export type HandedMessage = Partial<
   Pick<
     ServiceBusReceivedMessage,
@@ -26,9 +26,9 @@ export type HandedMessage = Partial<
   >
 > & { readonly body: unknown };
 
-const NEVER = '9999-12-31T23:59:59.9999999'; // .NET's last date: the message does not expire
+const NEVER = '9999-12-31T23:59:59.9999999'; // .NET's last date, for a message that does not expire
 
-/** The bytes of a body as they travelled; a body that was an AMQP value, not bytes, becomes text or JSON. */
+/** The bytes of a body as they were sent. A body that is an AMQP value instead of bytes becomes text or JSON. */
 function bodyBytes(body: unknown): Buffer {
   if (Buffer.isBuffer(body)) return body;
   if (body instanceof Uint8Array) return Buffer.from(body.buffer, body.byteOffset, body.byteLength);
@@ -36,7 +36,7 @@ function bodyBytes(body: unknown): Buffer {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-/** A date as Newtonsoft writes .NET's `DateTime` of unspecified kind: no zone, no trailing zeros. */
+/** A date as Newtonsoft writes .NET's `DateTime` of unspecified kind: without zone and trailing zeros. */
 function formatDateTime(date: Date | undefined): string {
   if (!date || Number.isNaN(date.getTime())) return NEVER;
   const text = date.toISOString();
@@ -57,14 +57,14 @@ function toJson(value: unknown): RpcTypedData {
   return { json: text };
 }
 
-/** AMQP allows ids that are numbers or bytes (a GUID); .NET shows those as text. */
+/** AMQP ids can also be numbers or bytes (a GUID). .NET gives them as text. */
 type MetadataText = string | number | Buffer | null | undefined;
 
 function textOf(value: MetadataText): string {
   return Buffer.isBuffer(value) ? value.toString('hex') : String(value ?? '');
 }
 
-/** The host leaves empty texts out of its text arrays, so that they can be shorter than the batch. */
+/** Azure's host leaves empty texts out of its arrays, so an array can be shorter than the batch. */
 function toTexts(values: readonly MetadataText[]): RpcTypedData {
   return {
     collectionString: { string: values.map((value) => textOf(value)).filter((text) => text !== '') },
@@ -157,9 +157,9 @@ function toBodies(fn: ServiceBusFunction, messages: readonly HandedMessage[]): R
 }
 
 /**
- * The invocation for received messages: a batch, or the one. Bodies and metadata have the types that Azure's host
- * gives them, with their oddities: the library parses a body as JSON if it can, sequence numbers of a batch are 64-bit
- * objects, and empty texts are missing from a batch's arrays.
+ * The invocation for received messages: a batch, or a single one. Bodies and metadata have the same types as from Azure's
+ * host. Three of them are unexpected: the library parses a body as JSON if it can; sequence numbers of a batch are 64-bit
+ * objects; empty texts are missing from a batch's arrays.
  */
 export function createMessageRequest(
   fn: ServiceBusFunction,
@@ -173,7 +173,7 @@ export function createMessageRequest(
   };
 }
 
-/** The invocation for a text given by hand, as if it had come as one message. */
+/** The invocation of a run by hand, with `input` as one message. */
 export function createManualMessageRequest(fn: ServiceBusFunction, input: string): RpcInvocationRequest {
   const message: HandedMessage = {
     body: input,

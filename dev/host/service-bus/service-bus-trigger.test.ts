@@ -94,7 +94,7 @@ describe('Service Bus functions', () => {
     app.remove();
   });
 
-  it('get bodies and metadata in the shapes that Azure gives them', async () => {
+  it('get bodies and metadata in the types that Azure uses', async () => {
     await send('batches', [
       {
         body: Buffer.from('{"Id":1}'),
@@ -140,7 +140,7 @@ describe('Service Bus functions', () => {
     expect(indexes).toHaveLength(170);
   });
 
-  it('get messages one by one without cardinality many, with metadata of the one', async () => {
+  it('get messages and their metadata one by one without cardinality many', async () => {
     await send('singles', [{ body: { first: true }, messageId: '17' }, { body: 'plain' }]);
     await start('single');
     await until('both', () => eventsOf('single').length === 2);
@@ -178,7 +178,7 @@ describe('Service Bus functions', () => {
     expect(counts('failing').deadLettered).toBe(0);
   });
 
-  it('lose a message that always fails to the dead-letter queue after its last delivery', async () => {
+  it('have a message that always fails dead-lettered after its last delivery', async () => {
     failBatches(true);
     await send('failing', [{ body: 'poison' }]);
     await start('failing');
@@ -194,7 +194,7 @@ describe('Service Bus functions', () => {
     expect(counts('manual').active).toBe(1);
   });
 
-  it('can be run by hand, also when switched off, with one message of the given text', async () => {
+  it('can be run by hand, also when disabled, with one message of the given text', async () => {
     const { host, base } = await start('none');
     await host.invoke('batch', '{"by":"hand"}');
     const run = await fetch(`${base}/admin/functions/single`, {
@@ -210,7 +210,7 @@ describe('Service Bus functions', () => {
     expect(eventsOf('single')).toMatchObject([{ message: 'typed' }]);
   });
 
-  it('go on by themselves when the broker comes back, and report the outage once', async () => {
+  it('continue by themselves when the broker comes back, and report the outage once', async () => {
     await send('batches', [{ body: 'before' }]);
     const { lines } = await start('batch');
     await until('the first message', () => eventsOf('batch').length === 1 && isEmpty('batches'));

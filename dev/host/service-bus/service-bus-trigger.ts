@@ -11,28 +11,28 @@ import { withTimeout, type Invoker } from '../worker/invocation.ts';
 import { createMessageRequest } from './service-bus-message.ts';
 import type { RunningTrigger } from '../timer/timer-trigger.ts';
 
-/** The SDK's own retries (3 of 30 s) would hide an outage for minutes; the loop here retries instead. */
+/** The loop in this file retries. The SDK's own retries (3 of 30 s) would hide an outage for minutes. */
 const RETRY_OPTIONS = { maxRetries: 0, timeoutInMs: 10_000 };
 
-/** How long one wait for a first message lasts before the link is asked afresh. */
+/** How long one receive waits for a first message. */
 const IDLE_WAIT_MS = 60_000;
 
-/** How long a batch is filled up after its first message. The .NET SDK, which Azure's host uses, waits as long. */
+/** How long a batch waits for more messages after its first. Azure's host (the .NET SDK) waits equally long. */
 const FILL_WAIT_MS = 20;
 
-/** The SDK caps a receive at its buffer of 2048 messages less one. */
+/** The SDK's limit for one receive: its buffer of 2048 messages minus one. */
 const SDK_MAX_MESSAGES = 2047;
 
-/** Between attempts to reach a broker that is away: it doubles, and stays short, so that recovery is noticed soon. */
+/** The wait between attempts to reach an unavailable broker. It doubles, but stays short, to notice recovery soon. */
 const OUTAGE_WAIT_MS = { first: 200, longest: 2_000 };
 
 /**
- * After a batch that failed. Abandoned messages come back at once; Azure's host would go round without a pause and use
- * up all ten deliveries within a second. Here the pause doubles, so that they last for half a minute.
+ * The wait after a failed batch. Abandoned messages come back at once. Azure's host would retry them without a pause and use
+ * all ten deliveries within a second. Here the wait doubles, so that ten deliveries last for half a minute.
  */
 const FAILURE_WAIT_MS = { first: 250, longest: 5_000 };
 
-/** How long closing the connection may take: a broker that is away never answers. */
+/** How long closing the connection may take: an unavailable broker never answers. */
 const CLOSE_LIMIT_MS = 2_000;
 
 /** What a Service Bus trigger needs of the host. */
@@ -88,15 +88,15 @@ function connect(options: ServiceBusTriggerOptions): Connection {
 async function disconnect(connection: Connection): Promise<void> {
   const limit = new AbortController();
   await Promise.race([
-    connection.client.close().catch(() => undefined), // already broken: nothing is lost by not closing it well
+    connection.client.close().catch(() => undefined), // a broken connection needs no clean close
     sleep(CLOSE_LIMIT_MS, undefined, { signal: limit.signal }).catch(() => undefined),
   ]);
   limit.abort();
 }
 
 /**
- * Waits for a first message, then takes what else comes at once. (Asked for many, the SDK would hold a part-filled
- * batch back for a second.) Empty when nothing came.
+ * Waits for a first message, then takes the others that are already there. (A single receive of many would make the SDK wait
+ * a second for a full batch.) Empty when no message came.
  */
 async function receiveBatch(
   receiver: ServiceBusReceiver,
@@ -116,13 +116,13 @@ async function receiveBatch(
     try {
       messages.push(...(await receiver.receiveMessages(missing, { maxWaitTimeInMs: wait })));
     } catch {
-      break; // those that came are still locked for this receiver, and are worth an attempt
+      break; // the messages received so far are still locked, so process them
     }
   } while (messages.length < fewest && Date.now() < fillUntil && !signal.aborted);
   return messages;
 }
 
-/** Completes all. Equal outcomes may be settled together; one that fails comes again when its lock ends. */
+/** Completes all messages, at the same time because their outcomes are equal. One that fails comes again after its lock ends. */
 async function completeAll(
   receiver: ServiceBusReceiver,
   messages: readonly ServiceBusReceivedMessage[],
@@ -141,8 +141,8 @@ async function completeAll(
 }
 
 /**
- * Abandons all, one after the other: the SDK's AMQP library joins two settlements of one turn into one frame with the
- * outcome of the first, so that an abandoned message could be completed, and lost.
+ * Abandons all messages, one after the other. The SDK's AMQP library joins two settlements of one turn into one frame with
+ * the first one's outcome, so an abandoned message could be completed and lost.
  */
 async function abandonAll(
   receiver: ServiceBusReceiver,
@@ -151,7 +151,7 @@ async function abandonAll(
   for (const message of messages) await receiver.abandonMessage(message);
 }
 
-/** Runs one batch and settles it. Resolves to whether the handler did its work. */
+/** Runs one batch and settles it. Resolves to whether the handler succeeded. */
 async function processBatch(
   options: ServiceBusTriggerOptions,
   receiver: ServiceBusReceiver,
@@ -182,9 +182,9 @@ async function processBatch(
 }
 
 /**
- * Takes messages of the function's queue or subscription, batch by batch, one batch at a time. Success completes the
- * batch (unless auto-complete is off), a throw abandons all of it; locks are not renewed. A broker that is away is
- * reported once, tried again until it is back, and never ends the loop.
+ * Receives messages of the function's queue or subscription, one batch at a time. Success completes the batch, unless
+ * auto-complete is off. An error abandons the whole batch. Locks are not renewed. While the broker is unavailable, the loop
+ * retries with backoff and reports the outage once.
  */
 export function startServiceBusTrigger(options: ServiceBusTriggerOptions): RunningTrigger {
   const { fn, log } = options;

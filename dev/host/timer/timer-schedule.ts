@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import { parseTimeSpanMs } from '../host-config.ts';
 
-/** When a timer runs: gives the first time after `from`, both in milliseconds since 1970. */
+/** When a timer runs. `nextAfter` returns the first time after `from`; both are epoch milliseconds. */
 export interface TimerSchedule {
   readonly text: string;
   nextAfter(from: number): number;
@@ -10,7 +10,7 @@ export interface TimerSchedule {
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
 
-/** NCRONTAB knows numbers, lists, ranges, steps and English names; what other dialects add (`L`, `#`, `?`) Azure refuses. */
+/** NCRONTAB has numbers, lists, ranges, steps and English names. Azure refuses the signs of other dialects (`L`, `#`, `?`). */
 function isNcrontabField(field: string): boolean {
   const words = field.match(/[a-z]+/gi) ?? [];
   return /^[\d*,/a-z-]+$/i.test(field) && words.every((word) => isName(word.toLowerCase()));
@@ -20,16 +20,16 @@ function isName(word: string): boolean {
   return [...MONTHS, ...DAYS].includes(word.slice(0, 3));
 }
 
-/** The croner dialect takes names of three letters. */
+/** croner accepts only names of three letters. */
 function shortenNames(field: string): string {
   return field.replace(/[a-z]+/gi, (word) => word.slice(0, 3));
 }
 
 /**
- * Parses a timer's schedule: NCRONTAB of six fields (`{second} {minute} {hour} {day} {month} {weekday}`; with five, at
- * second 0), in UTC, or a span of time `hh:mm:ss` between runs. When both day and weekday are given, both must fit.
+ * Parses a timer's schedule. It is either NCRONTAB in UTC, with six fields (`{second} {minute} {hour} {day} {month}
+ * {weekday}`) or five (second 0), or a time span `hh:mm:ss` between runs. If day and weekday are given, both must match.
  *
- * @throws when it is neither, or can never come.
+ * @throws when it is neither, or has no next time.
  */
 export function parseTimerSchedule(text: string): TimerSchedule {
   const spanMs = parseTimeSpanMs(text);

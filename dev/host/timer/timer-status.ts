@@ -6,7 +6,7 @@ import type { TimerSchedule } from './timer-schedule.ts';
 const Milliseconds = z.number().int();
 const StatusFile = z.object({ last: Milliseconds.nullable(), next: Milliseconds, lastUpdated: Milliseconds });
 
-/** What is remembered of a timer between starts; milliseconds since 1970. `last` is null before its first run. */
+/** What is stored of a timer between starts, in epoch milliseconds. `last` is null before its first run. */
 export interface TimerStatus {
   readonly last: number | null;
   readonly next: number;
@@ -19,7 +19,7 @@ export interface TimerStatusStore {
   write(name: string, status: TimerStatus): void;
 }
 
-/** A store under `stateDir/timers`. A file that cannot be read counts as none, as in Azure. */
+/** A store under `stateDir/timers`. As in Azure, an unreadable file counts as missing. */
 export function openTimerStatusStore(stateDir: string): TimerStatusStore {
   const dir = join(stateDir, 'timers');
   const fileOf = (name: string): string => join(dir, `${name}.json`);
@@ -35,14 +35,14 @@ export function openTimerStatusStore(stateDir: string): TimerStatusStore {
       mkdirSync(dir, { recursive: true });
       const temporary = `${fileOf(name)}.${process.pid}.tmp`;
       writeFileSync(temporary, JSON.stringify(status));
-      renameSync(temporary, fileOf(name)); // whole or not at all, also when the process is killed
+      renameSync(temporary, fileOf(name)); // so that a kill leaves no half-written file
     },
   };
 }
 
 /**
- * What a timer starts with, by Azure's rules. A first start, or one with another schedule than last time, runs nothing;
- * a run that was missed while the host was down makes the timer past due, once, however many were missed.
+ * A timer's status at the start, by Azure's rules. A first start, or one with a changed schedule, runs nothing. If runs were
+ * missed while the host was down, the timer is past due: it runs once for all of them.
  */
 export function checkPastDue(
   stored: TimerStatus | undefined,
@@ -54,7 +54,7 @@ export function checkPastDue(
   const base = stored.last ?? stored.lastUpdated;
   const expected = schedule.nextAfter(base);
   if (expected === stored.next) return { status: stored, isPastDue: now > stored.next };
-  // The schedule is another one now: what the old one missed is not made up for.
+  // The schedule has changed: missed runs of the old one are not made up for.
   return now > expected
     ? { status: { last: null, next: schedule.nextAfter(now), lastUpdated: now }, isPastDue: false }
     : { status: { last: null, next: expected, lastUpdated: base }, isPastDue: false };

@@ -26,16 +26,16 @@ describe('timer schedules', () => {
     expect(nextOf('0 0 * * *', '2026-01-01T00:00:00Z')).toBe('2026-01-02T00:00:00.000Z');
   });
 
-  it('wants both day and weekday to fit, as NCRONTAB does', () => {
+  it('requires day and weekday both to match, as NCRONTAB does', () => {
     expect(nextOf('0 0 0 13 * 5', '2026-01-01T00:00:00Z')).toBe('2026-02-13T00:00:00.000Z');
   });
 
-  it('takes a span of time as the pause between runs', () => {
+  it('accepts a time span as the interval between runs', () => {
     expect(nextOf('00:00:30', '2026-01-01T00:00:10Z')).toBe('2026-01-01T00:00:40.000Z');
     expect(nextOf('1.00:00:00', '2026-01-01T00:00:00Z')).toBe('2026-01-02T00:00:00.000Z');
   });
 
-  it('refuses what Azure would refuse, and what never comes', () => {
+  it('refuses what Azure refuses, and what has no next time', () => {
     for (const text of [
       '* * *',
       '0 0 0 L * *',
@@ -68,7 +68,7 @@ describe('the status of a timer', () => {
     expect(checkPastDue(ran, hourly, at('2026-03-01T07:30:00Z')).isPastDue).toBe(false);
   });
 
-  it('is not past due under another schedule than the one it was kept for', () => {
+  it('is not past due when the schedule has changed', () => {
     const last = at('2026-03-01T07:10:00Z');
     const { status, isPastDue } = checkPastDue(
       { last, lastUpdated: last, next: at('2026-03-01T07:15:00Z') },
@@ -124,7 +124,7 @@ describe('timer functions', () => {
   });
   afterAll(() => app.remove());
 
-  it('run at start if they ask for it, then at every tick, without a status below a minute', async () => {
+  it('run at start if registered so, then on schedule; an interval below a minute has no status', async () => {
     await start(['tick']);
     const seen = await until(
       'three ticks',
@@ -140,7 +140,7 @@ describe('timer functions', () => {
     mkdirSync(join(app.dir, 'state', 'timers'), { recursive: true });
     writeFileSync(file, JSON.stringify({ last, lastUpdated: last, next: Date.UTC(year - 1, 0, 1) }));
     const first = await start(['nightly']);
-    await until('the run to be recorded', () =>
+    await until('the run to be saved', () =>
       readFileSync(file, 'utf8').includes(String(Date.UTC(year + 1, 0, 1))),
     );
     const [seen] = eventsOf('nightly') as TimerSeen[];
@@ -157,7 +157,7 @@ describe('timer functions', () => {
     expect(eventsOf('nightly')).toHaveLength(1);
   });
 
-  it('can be run by hand though they are switched off', async () => {
+  it('can be run by hand when they are disabled', async () => {
     const { host, base } = await start([]);
     await expect(host.invoke('nightly')).rejects.toThrow('failed run');
     await expect(host.invoke('none')).rejects.toThrow('no function "none"');
@@ -170,7 +170,7 @@ describe('timer functions', () => {
     await until('the run', () => eventsOf('tick').length === 1);
   });
 
-  it('never overlap, and a stop waits for the run under way', async () => {
+  it('never overlap, and a stop waits for the current run', async () => {
     const { host } = await start(['slow']);
     await until('a run to begin', () => eventsOf('slow').length === 1);
     const second = Date.now() + 1_500;

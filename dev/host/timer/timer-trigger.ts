@@ -6,10 +6,10 @@ import { withTimeout, type Invoker } from '../worker/invocation.ts';
 import { parseTimerSchedule } from './timer-schedule.ts';
 import { checkPastDue, type TimerStatus, type TimerStatusStore } from './timer-status.ts';
 
-/** The longest wait that Node's timers take is 2^31-1 ms; a longer one is waited for in parts. */
+/** Node's timers wait 2^31-1 ms at most. A longer wait is split into parts of this length. */
 const MAX_WAIT_MS = 24 * 86_400_000;
 
-/** Below this interval Azure keeps no status: a missed run is made up for by the next one anyway. */
+/** Below this interval Azure keeps no status: the next run comes soon anyway. */
 const MONITOR_MIN_INTERVAL_MS = 60_000;
 
 const NO_TIME = '0001-01-01T00:00:00'; // .NET's default date
@@ -26,7 +26,7 @@ export interface TimerTriggerOptions {
 
 /** A trigger that runs on its own until it is stopped. */
 export interface RunningTrigger {
-  /** Starts no further run; resolves when the one under way is over. */
+  /** Starts no more runs; resolves when the current one ends. */
   stop(): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ function formatDate(time: number | null): string {
   return time === null ? NO_TIME : new Date(time).toISOString().replace('Z', '+00:00');
 }
 
-/** The invocation of a timer, with the value that Azure's host sends; the library turns its names to camel case. */
+/** The invocation of a timer, with the same value as from Azure's host. The library changes its names to camel case. */
 export function createTimerRequest(
   fn: TimerFunction,
   status: TimerStatus | undefined,
@@ -59,8 +59,8 @@ export function createTimerRequest(
 }
 
 /**
- * Starts a timer. Runs never overlap: one that is due while another is under way comes right after it, once. A run
- * that fails counts as done. Throws when the schedule is none.
+ * Starts a timer. Runs never overlap: if others become due during a run, one run follows directly after it. A failed run
+ * counts as done. Throws when the schedule is invalid.
  */
 export function startTimerTrigger(options: TimerTriggerOptions): RunningTrigger {
   const { fn, store, log } = options;
@@ -83,7 +83,7 @@ export function startTimerTrigger(options: TimerTriggerOptions): RunningTrigger 
     } catch (error) {
       log({ level: 'error', source: fn.name, message: `Failed (timer): ${describeError(error)}` });
     }
-    // Node's timers may fire a moment early; without this the same occurrence would be next once more.
+    // Node's timers may fire a moment early. Without this, the next run would be the same one again.
     const counted = reason === 'schedule' ? Math.max(begun, status.next) : begun;
     status = { last: counted, next: schedule.nextAfter(counted), lastUpdated: counted };
     if (monitored) store.write(fn.name, status);
@@ -108,7 +108,7 @@ export function startTimerTrigger(options: TimerTriggerOptions): RunningTrigger 
         log({
           level: 'error',
           source: fn.name,
-          message: `The timer's status was not kept: ${describeError(error)}`,
+          message: `The timer's status was not saved: ${describeError(error)}`,
         });
       })
       .then(waitForNext);

@@ -5,13 +5,13 @@ import { z } from 'zod';
 import { activateRegistry, closeRegistry, type AppRegistry } from './core-module.ts';
 import type { ProgrammingModel } from '../core-types.ts';
 
-/** An app whose functions are registered and whose start hooks have not run yet. */
+/** An app whose functions are registered. Its start hooks have not run yet. */
 export interface LoadedApp {
   readonly registry: AppRegistry;
   readonly model: ProgrammingModel;
 }
 
-/** What Azure's worker offers to the library; an app's `app.setup()` can only add to it. */
+/** The capabilities that Azure's worker tells the library. An app's `app.setup()` can only add to them. */
 const WORKER_CAPABILITIES = {
   RawHttpBodyBytes: 'true',
   RpcHttpTriggerMetadataRemoved: 'true',
@@ -25,7 +25,7 @@ const WORKER_CAPABILITIES = {
 
 const PackageJson = z.looseObject({ main: z.string().min(1) });
 
-/** Registrations go to the registry that is active, so one app of a process loads at a time. */
+/** Registrations go to the active registry, so a process loads one app at a time. */
 let loading: Promise<unknown> = Promise.resolve();
 
 const loadedFiles = new Map<string, number>();
@@ -34,16 +34,16 @@ function findEntryFile(appDir: string): string {
   const packageFile = join(appDir, 'package.json');
   const parsed = PackageJson.safeParse(JSON.parse(readFileSync(packageFile, 'utf8')));
   if (!parsed.success)
-    throw new Error(`${packageFile} names no "main": that is the file which registers the functions.`);
+    throw new Error(`${packageFile} has no "main", the file that registers the functions.`);
   const { main } = parsed.data;
   if (main.includes('*'))
-    throw new Error(`"main" in ${packageFile} must be one file here, not a pattern (${main}).`);
+    throw new Error(`"main" in ${packageFile} must be one file, not a pattern (${main}).`);
   const file = join(appDir, main);
   if (!existsSync(file)) throw new Error(`${file} does not exist: the app has not been built.`);
   return file;
 }
 
-/** A module is evaluated once for each address, so an app that is loaded again in this process gets another one. */
+/** Node evaluates a module once per address. An app that is loaded again in this process needs a new address. */
 function addressOf(file: string): string {
   const times = loadedFiles.get(file) ?? 0;
   loadedFiles.set(file, times + 1);
@@ -60,15 +60,15 @@ async function loadNow(appDir: string, log: AppRegistry['log']): Promise<LoadedA
   const capabilities = await model.getCapabilities?.({ ...WORKER_CAPABILITIES });
   if (capabilities?.['HttpUri'] !== undefined) {
     throw new Error(
-      'The app turns HTTP streaming on (app.setup): the local functions host does not serve it.',
+      'The app enables HTTP streaming (app.setup): the local functions host does not support it.',
     );
   }
   return { registry, model };
 }
 
 /**
- * Loads the app in `appDir` (the file that `main` in its package.json names) into this process and collects what it
- * registers. Rejects with whatever the app throws while it loads, unchanged.
+ * Loads the app in `appDir` (the file named as `main` in its package.json) into this process and collects what it registers.
+ * Rejects with the error that the app throws while it loads, unchanged.
  */
 export function loadApp(appDir: string, log: AppRegistry['log']): Promise<LoadedApp> {
   const mine = loading.then(() => loadNow(appDir, log));

@@ -14,7 +14,7 @@ const CORE_MODULE = '@azure/functions-core';
 
 const HOOK_NAMES = ['appStart', 'appTerminate', 'preInvocation', 'postInvocation', 'log'] as const;
 
-/** The points of an app's life at which it can have itself called. */
+/** The hooks that an app can register. */
 export type HookName = (typeof HOOK_NAMES)[number];
 
 /** A function as the app registered it. */
@@ -29,7 +29,7 @@ export interface AppRegistry {
   readonly hooks: Record<HookName, HookCallback[]>;
   /** Shared by all hooks of the app. */
   readonly appHookData: Record<string, unknown>;
-  /** Shared by the `appStart` and `appTerminate` hooks alone. */
+  /** Shared only by the `appStart` and `appTerminate` hooks. */
   readonly appLevelHookData: Record<string, unknown>;
   model: ProgrammingModel | undefined;
   /** Functions can be registered only while the app loads. */
@@ -105,8 +105,8 @@ const coreApi: CoreApi = {
 };
 
 /**
- * Makes `require('@azure/functions-core')` answer the core API, everywhere in this process. Azure's worker does it at
- * the same place, so that whatever works here (CommonJS, or an ESM bundle with a `createRequire` banner) works there.
+ * Makes `require('@azure/functions-core')` return the core API everywhere in this process. Azure's worker replaces `require`
+ * in the same way. So CommonJS, or an ESM bundle with a `createRequire` banner, works both here and there.
  */
 function installIntercept(): void {
   if (interceptInstalled) return;
@@ -120,8 +120,8 @@ function installIntercept(): void {
 }
 
 /**
- * An empty registry that receives everything the app registers from now on. One process has one core API, as in Azure:
- * a registry made later takes its place, so apps must be loaded one after the other.
+ * An empty registry that receives everything an app registers from now on. As in Azure, a process has one core API: a later
+ * registry replaces this one, so apps must be loaded one after the other.
  */
 export function activateRegistry(log: AppRegistry['log']): AppRegistry {
   installIntercept();
@@ -138,8 +138,8 @@ export function activateRegistry(log: AppRegistry['log']): AppRegistry {
 }
 
 /**
- * Ends the loading of an app. When a copy of the library outside the bundle served an earlier app of this process, it
- * names its model only once; then that model is taken.
+ * Ends the loading of an app. If a copy of the library outside the bundle already served an earlier app of this process, it
+ * does not set its model again. Then that earlier model is used.
  *
  * @throws when the app registered nothing through `@azure/functions`.
  */

@@ -11,11 +11,11 @@ interface FunctionBase {
   readonly type: string;
   /** The name under which the library expects the trigger's value. */
   readonly bindingName: string;
-  /** Switched off: it gets no requests, messages or ticks, but can be run by hand. */
+  /** A disabled function gets no requests, messages or timer runs, but can be run by hand. */
   readonly disabled: boolean;
 }
 
-/** A function called by HTTP. `route` includes the prefix and has no slash before it. */
+/** A function called by HTTP. `route` includes the prefix and has no leading slash. */
 export interface HttpFunction extends FunctionBase {
   readonly kind: 'http';
   readonly route: string;
@@ -29,12 +29,12 @@ export interface ServiceBusFunction extends FunctionBase {
   readonly connection: string;
   readonly entity: { readonly queue: string } | { readonly topic: string; readonly subscription: string };
   readonly batch: boolean;
-  /** Bodies are handed over as bytes instead of text. */
+  /** Bodies are passed as bytes instead of text. */
   readonly binary: boolean;
   readonly autoComplete: boolean;
 }
 
-/** A function called by the clock. */
+/** A function called by a timer. */
 export interface TimerFunction extends FunctionBase {
   readonly kind: 'timer';
   readonly schedule: string;
@@ -42,7 +42,7 @@ export interface TimerFunction extends FunctionBase {
   readonly useMonitor: boolean;
 }
 
-/** A function whose trigger this host has no source for: it can only be run by hand. */
+/** A function whose trigger this host does not have: it can only be run by hand. */
 export interface OtherFunction extends FunctionBase {
   readonly kind: 'other';
 }
@@ -50,7 +50,7 @@ export interface OtherFunction extends FunctionBase {
 /** A function of the app, as the host runs it. */
 export type HostedFunction = HttpFunction | ServiceBusFunction | TimerFunction | OtherFunction;
 
-/** The kinds of triggers that the host can leave out. */
+/** The kinds of triggers that can be disabled. */
 export type TriggerKind = 'http' | 'serviceBus' | 'timer';
 
 const HttpTrigger = z.looseObject({ route: z.string().optional(), methods: z.array(z.string()).min(1) });
@@ -71,7 +71,7 @@ const TimerTrigger = z.looseObject({
   useMonitor: z.boolean().default(true),
 });
 
-/** The host's own address space: Azure refuses routes that begin so, whatever the prefix. */
+/** Azure reserves these for its host: it refuses routes that begin so, with any prefix. */
 const RESERVED_ROUTE = /^(?:admin|runtime)/i;
 
 const FUNCTION_NAME = /^[a-z][a-z0-9_-]{0,127}$/i;
@@ -101,8 +101,8 @@ function toServiceBusFunction(
   const options = ServiceBusTrigger.parse(binding);
   const what = `Function "${base.name}"`;
   if (options.isSessionsEnabled)
-    throw new Error(`${what}: sessions are not served by the local functions host.`);
-  if (options.sdkBinding) throw new Error(`${what}: sdkBinding is not served by the local functions host.`);
+    throw new Error(`${what}: the local functions host does not support sessions.`);
+  if (options.sdkBinding) throw new Error(`${what}: the local functions host does not support sdkBinding.`);
   const { queueName, topicName, subscriptionName } = options;
   if (queueName === undefined && (topicName === undefined || subscriptionName === undefined)) {
     throw new Error(`${what}: it names neither a queue nor a topic with a subscription.`);
@@ -130,7 +130,7 @@ function toTimerFunction(base: FunctionBase, binding: RpcBindingInfo): TimerFunc
   return { ...base, kind: 'timer', schedule: resolved, runOnStartup, useMonitor };
 }
 
-/** Inputs and outputs beside the trigger need a host that fetches and delivers them: refused, rather than dropped. */
+/** The trigger of a registration. Throws when there are other inputs or outputs: this host cannot fetch or deliver them. */
 function findTrigger(name: string, bindings: Record<string, RpcBindingInfo>): [string, RpcBindingInfo] {
   let trigger: [string, RpcBindingInfo] | undefined;
   for (const [bindingName, binding] of Object.entries(bindings)) {
@@ -138,7 +138,7 @@ function findTrigger(name: string, bindings: Record<string, RpcBindingInfo>): [s
     if (type.endsWith('trigger')) trigger = [bindingName, binding];
     else if (!(bindingName === '$return' && type === 'http')) {
       throw new Error(
-        `Function "${name}": its binding "${bindingName}" (${type}) is not served by the local host.`,
+        `Function "${name}": its binding "${bindingName}" (${type}) is not supported by the local functions host.`,
       );
     }
   }
@@ -147,10 +147,9 @@ function findTrigger(name: string, bindings: Record<string, RpcBindingInfo>): [s
 }
 
 /**
- * Reads a registration as Azure's host would.
+ * Reads a registration as Azure's host does.
  *
- * @throws when Azure would refuse it (name, route, unresolved `%SETTING%`), or when it needs something that the
- *   local host does not do.
+ * @throws when Azure would refuse it (name, route, unresolved `%SETTING%`), or when the local host does not support it.
  */
 export function readFunction(
   registered: RegisteredFunction,
@@ -160,7 +159,7 @@ export function readFunction(
   const { name, bindings } = registered.metadata;
   if (!FUNCTION_NAME.test(name)) {
     throw new Error(
-      `Function "${name}": a name begins with a letter and has letters, digits, "_" and "-" alone.`,
+      `Function "${name}": a name begins with a letter and has only letters, digits, "_" and "-".`,
     );
   }
   const [bindingName, binding] = findTrigger(name, bindings);

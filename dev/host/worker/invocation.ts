@@ -11,7 +11,7 @@ import type {
 } from '../core-types.ts';
 import type { HostedFunction } from './hosted-function.ts';
 
-/** An invocation took longer than it may. It goes on running, as nothing can end it, but its result is not waited for. */
+/** An invocation took too long. It continues, because JavaScript cannot end it, but its result is ignored. */
 export class InvocationTimeout extends Error {
   override readonly name = 'InvocationTimeout';
 }
@@ -32,7 +32,7 @@ class InvocationCoreContext implements CoreInvocationContext {
   }
 }
 
-/** Makes a property of a hook's context readable but not replaceable, as the worker does. */
+/** Adds a read-only property to a hook's context, as Azure's worker does. */
 function addReadOnly(target: object, name: string, value: unknown): void {
   Object.defineProperty(target, name, {
     enumerable: true,
@@ -43,7 +43,7 @@ function addReadOnly(target: object, name: string, value: unknown): void {
   });
 }
 
-/** Calls the app's hooks of one name in the order of their registration. A hook that throws ends the row. */
+/** Calls the app's hooks of one name in the order of their registration. When one throws, the others are not called. */
 export async function runAppHooks(
   registry: AppRegistry,
   name: 'appStart' | 'appTerminate',
@@ -63,7 +63,7 @@ async function runHooks(
   for (const callback of registry.hooks[name]) await callback(context);
 }
 
-/** What writes the app's own log lines of one function. */
+/** Writes a log line of a function. */
 export type FunctionLog = (
   functionName: string,
   level: RpcLogLevel,
@@ -71,12 +71,12 @@ export type FunctionLog = (
   message: string,
 ) => void;
 
-/** Runs one invocation to its response; rejects with what the handler or a hook threw. */
+/** Runs one invocation and returns its response. Rejects with the error of the handler or a hook. */
 export type Invoker = (fn: HostedFunction, request: RpcInvocationRequest) => Promise<RpcInvocationResponse>;
 
 /**
- * The worker's side of an invocation: arguments, `preInvocation` hooks, handler, `postInvocation` hooks, response, all
- * by the library's own invocation model.
+ * Runs an invocation as Azure's worker does: arguments, `preInvocation` hooks, handler, `postInvocation` hooks, response. It
+ * uses the library's own invocation model.
  */
 export function createInvoker(registry: AppRegistry, model: ProgrammingModel, log: FunctionLog): Invoker {
   const { hooks } = registry;
@@ -145,18 +145,18 @@ async function runWithHooks(
   core.state = 'postInvocationHooks';
   await runHooks(registry, 'postInvocation', after);
   core.state = undefined;
-  // Whatever was thrown, or put in its place by a hook, goes on as it is.
+  // The thrown value, which a hook may have replaced, is passed on unchanged.
   // eslint-disable-next-line @typescript-eslint/only-throw-error
   if (after['error'] !== null && after['error'] !== undefined) throw after['error'];
   return after['result'];
 }
 
-/** Settles as `work` does, or rejects with {@link InvocationTimeout} after `limitMs`. */
+/** Settles like `work`, or rejects with {@link InvocationTimeout} after `limitMs`. */
 export function withTimeout<T>(work: Promise<T>, limitMs: number): Promise<T> {
   if (!Number.isFinite(limitMs)) return work;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(new InvocationTimeout(`The invocation was not over after ${limitMs} ms.`));
+      reject(new InvocationTimeout(`The invocation did not end within ${limitMs} ms.`));
     }, limitMs);
     work.then(
       (value) => {

@@ -1,11 +1,11 @@
 import type { EncodedPairs, MessageState, StoredMessage } from '../messages/stored-message.ts';
 
 /**
- * One change of the broker's state, as the journal keeps it. Each holds the new state, not the change,
- * and one about an unknown message is ignored: so a compaction can write live state and new records
- * side by side. `queue` is the number that a `queue` record gave the name.
+ * One change of the broker's state in the journal. An entry holds the new state, not the difference, and an entry about an
+ * unknown message is ignored. So a compaction can mix live state and new entries. `queue` is the queue's number; the entry of
+ * kind `queue` says which name has which number.
  */
-export type JournalRecord =
+export type JournalEntry =
   | { readonly kind: 'queue'; readonly queue: number; readonly name: string; readonly nextSequence: number }
   | {
       readonly kind: 'put';
@@ -47,7 +47,7 @@ const STATES: readonly MessageState[] = ['active', 'deferred', 'scheduled'];
 const DEAD = 4;
 const LOCKED = 8;
 
-// Numbers are doubles (exact for every sequence number and time that can occur); NaN stands for null.
+// Numbers are doubles, which are exact for all sequence numbers and times here. NaN means null.
 const NUMBER_BYTES = 8;
 const HEAD_BYTES = 4; // kind, flags, queue number
 
@@ -56,7 +56,7 @@ function flagsOf(dead: boolean, locked: boolean, state: MessageState): number {
 }
 
 function start(
-  kind: JournalRecord['kind'],
+  kind: JournalEntry['kind'],
   flags: number,
   queue: number,
   numbers: readonly (number | null)[],
@@ -71,8 +71,8 @@ function start(
   return buffer;
 }
 
-function encodePut(record: JournalRecord & { kind: 'put' }): Buffer {
-  const { message } = record;
+function encodePut(entry: JournalEntry & { kind: 'put' }): Buffer {
+  const { message } = entry;
   const { annotations, content } = message;
   const id = Buffer.from(message.messageId);
   const annotationBytes = annotations?.bytes.length ?? 0;
@@ -87,8 +87,8 @@ function encodePut(record: JournalRecord & { kind: 'put' }): Buffer {
     annotations?.count ?? 0,
     annotationBytes,
   ];
-  const flags = flagsOf(record.dead, record.locked, message.state);
-  const buffer = start('put', flags, record.queue, numbers, id.length + annotationBytes + content.length);
+  const flags = flagsOf(entry.dead, entry.locked, message.state);
+  const buffer = start('put', flags, entry.queue, numbers, id.length + annotationBytes + content.length);
   let offset = HEAD_BYTES + numbers.length * NUMBER_BYTES;
   offset += id.copy(buffer, offset);
   if (annotations !== null) offset += annotations.bytes.copy(buffer, offset);
@@ -108,33 +108,27 @@ function encodeNamed(
   return buffer;
 }
 
-/** The record's bytes, without the journal's frame. */
-export function encodeRecord(record: JournalRecord): Buffer {
-  switch (record.kind) {
+/** The entry's bytes, without the journal's frame. */
+export function encodeEntry(entry: JournalEntry): Buffer {
+  switch (entry.kind) {
     case 'queue':
-      return encodeNamed('queue', record.queue, [record.nextSequence], record.name);
+      return encodeNamed('queue', entry.queue, [entry.nextSequence], entry.name);
     case 'put':
-      return encodePut(record);
+      return encodePut(entry);
     case 'update': {
-      const flags = flagsOf(record.dead, record.locked, record.state);
-      return start('update', flags, record.queue, [record.sequence, record.deliveryCount], 0);
+      const flags = flagsOf(entry.dead, entry.locked, entry.state);
+      return start('update', flags, entry.queue, [entry.sequence, entry.deliveryCount], 0);
     }
     case 'remove':
-      return start('remove', record.dead ? DEAD : 0, record.queue, [record.sequence], 0);
+      return start('remove', entry.dead ? DEAD : 0, entry.queue, [entry.sequence], 0);
     case 'renumber':
-      return start(
-        'renumber',
-        0,
-        record.queue,
-        [record.from, record.to, record.enqueuedAt, record.expiresAt],
-        0,
-      );
+      return start('renumber', 0, entry.queue, [entry.from, entry.to, entry.enqueuedAt, entry.expiresAt], 0);
     case 'seen':
-      return encodeNamed('seen', record.queue, [record.at, record.sequence], record.messageId);
+      return encodeNamed('seen', entry.queue, [entry.at, entry.sequence], entry.messageId);
   }
 }
 
-class RecordReader {
+class EntryReader {
   readonly #buffer: Buffer;
   #offset = HEAD_BYTES;
 
@@ -152,14 +146,14 @@ class RecordReader {
     return Number.isNaN(number) ? null : number;
   }
 
-  /** Copied, because what is kept of a record must not keep the whole file's buffer alive. */
+  /** A copy: a part of the file's buffer would keep the whole buffer in memory. */
   bytes(length = this.#buffer.length - this.#offset): Buffer {
     this.#offset += length;
     return Buffer.from(this.#buffer.subarray(this.#offset - length, this.#offset));
   }
 }
 
-function decodeMessage(reader: RecordReader, state: MessageState): StoredMessage {
+function decodeMessage(reader: EntryReader, state: MessageState): StoredMessage {
   const numbers = {
     sequence: reader.number(),
     deliveryCount: reader.number(),
@@ -178,16 +172,16 @@ function decodeMessage(reader: RecordReader, state: MessageState): StoredMessage
   return { ...numbers, messageId, annotations, content: reader.bytes(), state, lock: null };
 }
 
-/** The inverse of `encodeRecord`. Throws a RangeError for bytes that are no record. */
-export function decodeRecord(buffer: Buffer): JournalRecord {
+/** The inverse of `encodeEntry`. Throws a RangeError for bytes that are not an entry. */
+export function decodeEntry(buffer: Buffer): JournalEntry {
   const kind = KINDS[buffer.readUInt8(0)];
   const flags = buffer.readUInt8(1);
   const state = STATES[flags & 3];
   const queue = buffer.readUInt16BE(2);
   const dead = (flags & DEAD) !== 0;
   const locked = (flags & LOCKED) !== 0;
-  const reader = new RecordReader(buffer);
-  if (kind === undefined || state === undefined) throw new RangeError('not a journal record');
+  const reader = new EntryReader(buffer);
+  if (kind === undefined || state === undefined) throw new RangeError('not a journal entry');
   switch (kind) {
     case 'queue':
       return { kind, queue, nextSequence: reader.number(), name: reader.bytes().toString() };

@@ -1,19 +1,19 @@
 import { styleText } from 'node:util';
 
-/** A JSON object as it came over the wire. */
+/** A JSON object from a response. */
 export type Json = Record<string, unknown>;
 
-/** Opens a chapter. */
+/** Prints the title of a section. */
 export function heading(text: string): void {
   console.log(`\n${styleText('bold', text)}`);
 }
 
-/** Says one thing. */
+/** Prints a sentence. */
 export function explain(text: string): void {
   console.log(`  ${text}`);
 }
 
-/** Shows what came out. */
+/** Prints a value under a title. */
 export function show(text: string, value: unknown): void {
   console.log(`  ${text}:`);
   for (const line of JSON.stringify(value, null, 2).split('\n')) console.log(styleText('dim', `    ${line}`));

@@ -2,23 +2,23 @@ import type { BenchStack } from './bench-stack.ts';
 import type { LoadOrder } from './load/protocol.ts';
 import { mappingBody, MARKER } from './mapping-body.ts';
 
-/** HTTP connections of every load, each with one request under way. */
+/** HTTP connections of every load, each with one request at a time. */
 export const CONNECTIONS = 32;
 
-/** How mappings are recorded where it is not as fast as all connections go, by acme's writer, to the stack's hosts. */
-export interface RecordMappings {
+/** Options of {@link createMappings}. Default: as fast as possible, with acme's writer key, on the stack's hosts. */
+export interface CreateMappingsOptions {
   /** Requests a second. */
   readonly rate?: number;
-  /** Several tenants' keys, taken in turn. */
+  /** Keys of several tenants, used in turn. */
   readonly keys?: readonly string[];
   readonly ports?: readonly number[];
 }
 
-/** An order that records mappings. */
-export function recordMappings(
+/** An order for the load client that creates mappings. */
+export function createMappings(
   bench: BenchStack,
   seconds: number,
-  { rate, keys = [bench.stack.keys.tenants.acme.writer], ports = bench.ports }: RecordMappings = {},
+  { rate, keys = [bench.stack.keys.tenants.acme.writer], ports = bench.ports }: CreateMappingsOptions = {},
 ): LoadOrder {
   return {
     ports: [...ports],
@@ -26,7 +26,7 @@ export function recordMappings(
     seconds,
     ...(rate === undefined ? {} : { rate }),
     request: {
-      kind: 'record-mapping',
+      kind: 'create-mapping',
       keys: [...keys],
       path: '/api/v1/mappings',
       body: mappingBody(),

@@ -1,20 +1,14 @@
 // Which folder may import which is held by dev/lint/layer-rules.ts, the other half of `npm run lint`.
 import tseslint from 'typescript-eslint';
 
-const noFunctionsLibrary = {
-  name: '@azure/functions',
-  message: 'Only functions/register.ts registers with Azure.',
-  allowTypeImports: true,
-};
-const noPool = {
-  group: ['**/db/databases.ts', '**/db/databases'],
-  message:
-    'Take the tenant-bound handle; crossing tenants goes through services.crossTenant, with a written reason.',
-  allowTypeImports: true,
-};
 const noEnvironment = {
   selector: "MemberExpression[object.name='process'][property.name='env']",
-  message: 'Settings are read in shared/config, once.',
+  message: 'Settings are read in shared/platform/config, once.',
+};
+const noCrossTenant = {
+  selector: ':matches(Identifier[name=/^crossTenant/i], Literal[value=/^crossTenant/i])',
+  message:
+    'A function calls a domain, which takes what the call is bound to. Only functions/services.ts opens what crosses tenants.',
 };
 const noDefaultExport = {
   selector: 'ExportDefaultDeclaration',
@@ -51,34 +45,28 @@ export default tseslint.config(
     files: ['shared/**/*.ts'],
     rules: {
       'no-restricted-syntax': ['error', noDefaultExport, noEnvironment],
-      '@typescript-eslint/no-restricted-imports': ['error', { paths: [noFunctionsLibrary] }],
     },
   },
   {
     files: ['functions/**/*.ts'],
     rules: {
-      'no-restricted-syntax': ['error', noDefaultExport, noEnvironment],
-      '@typescript-eslint/no-restricted-imports': ['error', { patterns: [noPool] }],
+      'no-restricted-syntax': ['error', noDefaultExport, noEnvironment, noCrossTenant],
     },
   },
   {
     // Opens the pools that all others get handles of.
     files: ['functions/services.ts'],
-    rules: { '@typescript-eslint/no-restricted-imports': 'off' },
+    rules: { 'no-restricted-syntax': ['error', noDefaultExport, noEnvironment] },
   },
   {
     files: ['shared/platform/config/settings.ts'],
-    rules: {
-      'no-restricted-syntax': ['error', noDefaultExport],
-      '@typescript-eslint/no-restricted-imports': 'off',
-    },
+    rules: { 'no-restricted-syntax': ['error', noDefaultExport] },
   },
   {
     // A test reads an answer as it expects it and fails where it is not: types for every answer would only move the mistake.
     files: ['**/*.test.ts', 'tests/**/*.ts'],
     rules: {
       'max-lines': 'off',
-      '@typescript-eslint/no-restricted-imports': 'off',
       '@typescript-eslint/no-unsafe-argument': 'off',
       '@typescript-eslint/no-unsafe-assignment': 'off',
       '@typescript-eslint/no-unsafe-call': 'off',

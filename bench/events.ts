@@ -2,7 +2,7 @@ import path from 'node:path';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
 import { packEvents } from '../shared/platform/bus/pack-events.ts';
-import { consumeBatch } from '../shared/platform/consume/consume.ts';
+import { openBatch } from '../shared/platform/consume/consume.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { retryWithBackoff } from '../shared/platform/consume/retry-with-backoff.ts';
 import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
@@ -40,7 +40,7 @@ interface Kind {
   readonly tables: readonly CopiedTable[];
   /** The table with one row per event. */
   readonly counted: CopiedTable;
-  consume(services: Services, messages: Parameters<typeof consumeBatch>[3]): Promise<void>;
+  consume(services: Services, messages: Parameters<typeof openBatch>[3]): Promise<void>;
 }
 
 function kindsOf(bench: BenchStack): readonly Kind[] {
@@ -51,7 +51,8 @@ function kindsOf(bench: BenchStack): readonly Kind[] {
       kind: 'audit',
       tables: [audit],
       counted: audit,
-      consume: (services, messages) => consumeBatch(services, 'audit-events', [auditConsumer], messages),
+      consume: (services, messages) =>
+        openBatch(services, 'audit-events', [auditConsumer], messages).consume(),
     },
     {
       kind: 'usage',
@@ -61,7 +62,8 @@ function kindsOf(bench: BenchStack): readonly Kind[] {
         { sql: bench.analytics, table: 'usage_metrics' },
       ],
       counted: usage,
-      consume: (services, messages) => consumeBatch(services, 'usage-events', [usageConsumer], messages),
+      consume: (services, messages) =>
+        openBatch(services, 'usage-events', [usageConsumer], messages).consume(),
     },
   ];
 }

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
 import { resetDueAllowances } from '../shared/domains/billing/free-tier.ts';
-import { consumeBatch } from '../shared/platform/consume/consume.ts';
+import { openBatch } from '../shared/platform/consume/consume.ts';
 import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { findNew } from '../shared/platform/consume/same-event.ts';
@@ -44,9 +44,9 @@ const audit = (given: Given) =>
   event(AUDIT_RECORDED, { tenant_id: 'acme', resource_type: 'thing', ...given });
 
 const consumeUsage = (bodies: readonly unknown[], services: Services = app.services, metadata = {}) =>
-  consumeBatch(services, 'usage-events', [usageConsumer], receivedMessages(bodies, metadata));
+  openBatch(services, 'usage-events', [usageConsumer], receivedMessages(bodies, metadata)).consume();
 const consumeAudit = (bodies: readonly unknown[]) =>
-  consumeBatch(app.services, 'audit-events', [auditConsumer], receivedMessages(bodies));
+  openBatch(app.services, 'audit-events', [auditConsumer], receivedMessages(bodies)).consume();
 
 const ledger = (type: string) => app.admin.billing`
   select usage_amount::float8 as amount, event_id from usage_records where usage_type = ${type} order by occurred_at`;

@@ -18,7 +18,7 @@ import {
 } from '../shared/platform/bus/events.ts';
 import { EVENT_BATCH, packEvents } from '../shared/platform/bus/pack-events.ts';
 import { QUEUES, type QueueDefinition } from '../shared/platform/bus/queues.ts';
-import { consumeBatch, queueConsumer } from '../shared/platform/consume/consume.ts';
+import { openBatch, queueConsumer } from '../shared/platform/consume/consume.ts';
 import type { EventConsumer, TenantlessConsumer } from '../shared/platform/consume/event-consumer.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -59,12 +59,12 @@ const replay = (id: string, body: unknown = {}) =>
 
 /** Hands messages to the consumer as one delivery. */
 const deliver = (bodies: readonly (string | Buffer)[], ids: readonly string[]) =>
-  consumeBatch(
+  openBatch(
     app.services,
     'usage-events',
     [usageConsumer],
     receivedMessages(bodies, { messageIdArray: ids }),
-  );
+  ).consume();
 const aside = (messageId: string) =>
   app.admin.core<{ reason: string; body: Buffer; properties: Record<string, unknown> }[]>`
     select reason, body, properties from ops.quarantine where message_id = ${messageId} order by id`;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
 import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
 import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
-import { consumeBatch } from '../shared/platform/consume/consume.ts';
+import { openBatch } from '../shared/platform/consume/consume.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { readApiDocument, type Operation } from './harness/api-document.ts';
 import { startTestApp, until, type TestAnswer, type TestApp, type TestAppOptions } from './harness/app.ts';
@@ -82,7 +82,7 @@ describe.each([
         time: new Date().toISOString(),
         data: { tenant_id: 'silenced', usage_type: 'runs', usage_amount: 1 },
       };
-      await consumeBatch(app.services, 'usage-events', [usageConsumer], receivedMessages([event], {}));
+      await openBatch(app.services, 'usage-events', [usageConsumer], receivedMessages([event], {})).consume();
       return (await app.admin.core`select from ops.quarantine where tenant_id = 'silenced'`).length;
     };
     expect(await consume()).toBe(0);

@@ -46,6 +46,31 @@ const RULES: IForbiddenRuleType[] = [
     to: { path: '^(tests|bench|functions)/', pathNot: COMPOSITION_ROOT },
   },
   {
+    name: 'only-services-open-pools',
+    comment:
+      'A pool knows no tenant: domains take handles that are bound to one, or that cross them by name. functions/services.ts opens them.',
+    severity: 'error',
+    from: {
+      path: '^(functions|shared|tools|dev)/',
+      pathNot: [TESTS, COMPOSITION_ROOT, '^shared/platform/db/', '^shared/platform/jobs/job-lock[.]ts$'],
+    },
+    to: { path: '^shared/platform/db/(databases|pool|guarded-pool|health-monitor|transaction)[.]ts$' },
+  },
+  {
+    name: 'functions-import-no-database',
+    comment: 'functions/ calls domains, which take what the call is bound to.',
+    severity: 'error',
+    from: { path: '^functions/', pathNot: [TESTS, COMPOSITION_ROOT] },
+    to: { path: '^shared/platform/db/' },
+  },
+  {
+    name: 'only-register-uses-azure-functions',
+    comment: 'functions/register.ts alone uses the library’s values; its types say what a request is.',
+    severity: 'error',
+    from: { path: '^(functions|shared|tools)/', pathNot: [TESTS, '^functions/register[.]ts$'] },
+    to: { path: '(^|/)node_modules/@azure/functions/', dependencyTypesNot: ['type-only'] },
+  },
+  {
     name: 'no-dev-dependency-in-a-deployment',
     comment:
       'A deployment installs with `npm ci --omit=dev`, so everything that it runs must be in "dependencies".',

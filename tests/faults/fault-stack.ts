@@ -13,7 +13,7 @@ import type { LoadTenant } from './load.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 /** How long a message stays locked that a dead host held; in Azure it is five minutes. */
-export const LOCK_MS = 4_000;
+const LOCK_MS = 4_000;
 /** An allowance that no load here spends. */
 const AMPLE = 1_000_000;
 

@@ -3,7 +3,7 @@ import type { Attempt } from './ledger.ts';
 import type { Noise } from './noise.ts';
 
 /** A dependency that is dead is answered as 503 within this; nothing else takes longer either. */
-export const ANSWER_LIMIT_MS = 2_000;
+const ANSWER_LIMIT_MS = 2_000;
 
 /** What may be answered beside success. */
 export interface Tolerated {

@@ -52,15 +52,6 @@ export async function expectNothingLeft(faults: FaultStack): Promise<void> {
 
 /** The local ports of a process's TCP connections. */
 function localPorts(pid: number): Set<number> {
-  return new Set(readConnections(pid).map(({ local }) => local));
-}
-
-/** How many TCP connections a process has to a port, in whatever state but closed. */
-export function countConnections(pid: number, port: number): number {
-  return readConnections(pid).filter(({ remote }) => remote === port).length;
-}
-
-function readConnections(pid: number): { local: number; remote: number }[] {
   const inodes = new Set<string>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
     try {
@@ -70,14 +61,15 @@ function readConnections(pid: number): { local: number; remote: number }[] {
       // closed meanwhile
     }
   }
-  return ['tcp', 'tcp6'].flatMap((family) =>
+  const ports = ['tcp', 'tcp6'].flatMap((family) =>
     readFileSync(`/proc/${pid}/net/${family}`, 'utf8')
       .split('\n')
       .slice(1)
       .map((line) => line.trim().split(/\s+/))
       .filter((fields) => inodes.has(fields[9] ?? ''))
-      .map((fields) => ({ local: portOf(fields[1]), remote: portOf(fields[2]) })),
+      .map((fields) => portOf(fields[1])),
   );
+  return new Set(ports);
 }
 
 function portOf(address: string | undefined): number {

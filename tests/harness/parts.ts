@@ -7,7 +7,7 @@ import { makeTemplates, startTestPostgres } from './template-databases.ts';
 import { buildApp } from '../../dev/stack/build-app.ts';
 
 /** More than the test files of a run; Azurite takes its accounts at its start only. */
-export const FILES_AT_MOST = 400;
+const FILES_AT_MOST = 400;
 
 /** Ends a part. */
 export type StopPart = () => Promise<void>;

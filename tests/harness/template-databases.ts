@@ -9,7 +9,7 @@ import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresFacts } from './part-facts.ts';
 
 /** The superuser's password of a run's server; the server is on the loopback and lives as long as the run. */
-export const TEST_ADMIN_PASSWORD = 'test';
+const TEST_ADMIN_PASSWORD = 'test';
 
 /** Starts the run's PostgreSQL on throw-away data. */
 export function startTestPostgres(folder: string): Promise<PostgresServer> {

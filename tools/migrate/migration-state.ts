@@ -9,7 +9,7 @@ export interface AppliedMigration {
 }
 
 /** A database and a folder of migrations that do not match. */
-export class MigrationRefusedError extends Error {
+class MigrationRefusedError extends Error {
   override name = 'MigrationRefusedError';
 }
 

@@ -5,7 +5,7 @@ import { evidenceRefs } from './schemas.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** Points of one write at the most. */
-export const METRICS_MAX = 500;
+const METRICS_MAX = 500;
 /** 500 points with some metadata and references each. */
 export const METRICS_BODY_LIMIT = 1024 * 1024;
 /** Far beyond what anyone measures, and small enough that no sum or mean of a series leaves a double's range. */
@@ -39,7 +39,7 @@ export const metricsWritten = z.object({
 export type MetricsWritten = z.output<typeof metricsWritten>;
 
 /** The lengths of time that a series is summed up by. */
-export const BUCKETS = ['hour', 'day', 'week', 'month'] as const;
+const BUCKETS = ['hour', 'day', 'week', 'month'] as const;
 export type Bucket = (typeof BUCKETS)[number];
 const AGGREGATES = ['count', 'sum', 'avg', 'min', 'max'] as const;
 

@@ -58,10 +58,7 @@ export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Rep
 }
 
 /** Makes analyses ready to be recorded: fixes ids and answers, renders templates for responses that are too unsure. */
-export async function prepareAnalyses(
-  call: Call,
-  analyses: readonly ClaimedAnalysis[],
-): Promise<AnalysisItem[]> {
+async function prepareAnalyses(call: Call, analyses: readonly ClaimedAnalysis[]): Promise<AnalysisItem[]> {
   const cutoff = call.context.config.confidence_cutoff;
   const unsure = analyses.filter(({ body }) => isUnsure(body.response, cutoff));
   const templates = await findTemplates(

@@ -4,7 +4,6 @@ import {
   checkTemplate,
   renderTemplate,
   templateContent,
-  templateVariables,
   type TemplateContent,
   type TemplateValues,
 } from './template.ts';
@@ -92,14 +91,6 @@ describe('rendering a template', () => {
 });
 
 describe('checking a template', () => {
-  it('names each variable that is used once, in order', () => {
-    const given = content({
-      explanation: '{{ tenant_id }} {{metrics.a.b}}',
-      remediation_steps: ['{{tenant_id}}', { text: '{{period.end}}' }],
-    });
-    expect(templateVariables(given)).toEqual(['tenant_id', 'metrics.a.b', 'period.end']);
-  });
-
   it('accepts a template whose variables are declared, and declarations that are not used', () => {
     const given = content({ explanation: '{{tenant_id}} {{metrics.a}}' });
     expect(checkTemplate(given, ['tenant_id', 'metrics.a', 'period.start'])).toEqual([]);

@@ -29,7 +29,7 @@ export interface TemplateValues {
 }
 
 /** The variables with one name each; beside them there is `metrics.<path>`, e.g. `metrics.coverage.rate`. */
-export const TEMPLATE_VARIABLES = [
+const TEMPLATE_VARIABLES = [
   'period.start',
   'period.end',
   'analysis_type',
@@ -70,11 +70,6 @@ function textsOf(value: unknown, root: string): Text[] {
 
 function namesIn(text: string): string[] {
   return Array.from(text.matchAll(PLACEHOLDER), (match) => (match[1] ?? '').trim());
-}
-
-/** The names that a template uses between double braces, each once, in order of appearance. */
-export function templateVariables(content: TemplateContent): string[] {
-  return [...new Set(textsOf(content, '').flatMap(({ text }) => namesIn(text)))];
 }
 
 /**

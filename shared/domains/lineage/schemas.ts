@@ -2,9 +2,7 @@ import { z } from 'zod';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** What a lineage can be asked of. */
-export const LINEAGE_KINDS = ['orchestration', 'mapping', 'record', 'analysis'] as const;
-/** What a lineage can be asked of. */
-export type LineageKind = (typeof LINEAGE_KINDS)[number];
+const LINEAGE_KINDS = ['orchestration', 'mapping', 'record', 'analysis'] as const;
 
 /** `{kind}/{id}` in a path. */
 export const lineageParams = z.object({ kind: z.enum(LINEAGE_KINDS), id: uuid });

@@ -4,7 +4,7 @@ import { pageQuery } from '../../platform/http/pagination.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** A mapper payload, sealed: the contract's 64 KB, in UTF-8 bytes. */
-export const SOURCE_MAX_BYTES = 64 * 1024;
+const SOURCE_MAX_BYTES = 64 * 1024;
 const NOTES_MAX = 500;
 
 const label = z.string().min(1).max(200);

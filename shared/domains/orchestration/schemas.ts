@@ -4,7 +4,7 @@ import { pageQuery } from '../../platform/http/pagination.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** The contract's, in characters (Unicode code points). */
-export const CONTENT_MAX_CHARACTERS = 50_000;
+const CONTENT_MAX_CHARACTERS = 50_000;
 /** The longest content with every character escaped is 600 KB; its detectors' outputs come beside it. */
 export const ORCHESTRATION_BODY_LIMIT = 1024 * 1024;
 /** Detector results of one call at the most. */
@@ -13,7 +13,7 @@ const RESULTS_MAX = 100;
 const MILLISECONDS_MAX = 2_147_483_647;
 
 /** States of a request, and of the job that an async one is. */
-export const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
+const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
 
 const RESULT_STATUSES = ['success', 'failed', 'timeout', 'unavailable', 'skipped'] as const;
 const detectorName = z.string().min(1).max(200);

@@ -70,16 +70,6 @@ export function openBatch(
   };
 }
 
-/** Consumes a whole batch. @throws as {@link ReceivedBatch.consume}. */
-export function consumeBatch(
-  services: ConsumeServices,
-  queue: string,
-  consumers: readonly AnyConsumer[],
-  messages: readonly ReceivedMessage[],
-): Promise<void> {
-  return openBatch(services, queue, consumers, messages).consume();
-}
-
 /** Some messages' events, and the messages that hold none. */
 interface Part {
   readonly events: readonly GivenEvent[];

@@ -18,7 +18,7 @@ export interface Patience {
  * `slowMs` + `probeMs` and a look's own time stay under the two seconds after which a client is to have its 503, and most of
  * it is the probe's: a server, or this process, that is merely busy pauses for a second now and then.
  */
-export const PATIENCE: Patience = {
+const PATIENCE: Patience = {
   slowMs: 450,
   probeMs: 1_250,
   retryMs: 200,
@@ -91,11 +91,6 @@ export class HealthMonitor {
   constructor(probe: Probe, patience: Patience = PATIENCE) {
     this.#probe = probe;
     this.#patience = patience;
-  }
-
-  /** Whether the server was found to be away, and not back since. */
-  get away(): boolean {
-    return this.#away;
   }
 
   addPool(pool: WatchedPool): void {

@@ -13,7 +13,7 @@ import { findEarlierAnswer, StillRunning } from './idempotency.ts';
 import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
 /** Items of one batch at most. */
-export const BATCH_MAX = 100;
+const BATCH_MAX = 100;
 /** A batch's body: 100 of the largest ordinary items would be more, but not through the gateway's own limits. */
 export const BATCH_BODY_LIMIT = 8 * 1024 * 1024;
 

@@ -16,7 +16,7 @@ import { textOf, Written, type Reply } from '../call/reply.ts';
 // has its answer last ({@link claimKey}, then {@link keepAnswer}).
 
 /** How long a first answer is kept; published in the API's documentation. */
-export const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
+const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
 
 /** A first answer as it is stored. A route's keys are its own, so what is stored under one is an `Answer` of that route. */
 export interface StoredAnswer<Answer extends Reply> {
@@ -29,7 +29,7 @@ export interface StoredAnswer<Answer extends Reply> {
 }
 
 /** Marks an answer that was given before. */
-export const REPLAYED_HEADER = 'idempotency-replayed';
+const REPLAYED_HEADER = 'idempotency-replayed';
 
 /** A call, as far as its keys are concerned: they are the tenant's and the route's own. */
 export type KeyedCall = Pick<Call, 'tenant' | 'route' | 'now'>;

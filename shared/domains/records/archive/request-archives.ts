@@ -9,7 +9,7 @@ const FORGOTTEN_MS = 10 * MINUTE_MS;
 /** Requests in one statement. */
 const BATCH_SIZE = 500;
 /** A run asks for no more than this: what the queue works off in an hour. The next run asks for the rest. */
-export const REQUESTS_MAX = 50_000;
+const REQUESTS_MAX = 50_000;
 
 interface Forgotten {
   readonly [column: string]: unknown;

@@ -8,7 +8,7 @@ import {
   insertNew,
   type OnConflict,
 } from '../../platform/consume/same-event.ts';
-import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
+import { withPartitions, type PartitionedTable } from '../../platform/db/partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Settings } from '../../platform/config/settings.ts';
@@ -55,7 +55,9 @@ select tenant_id, id, source, event_id, user_id, actor, action, resource_type, r
   from ${ENTRIES.from('e', 5)}
 ${onConflict}`;
 
-const TRAIL = { table: 'audit_logs', timeColumn: 'created_at' };
+/** The trail's partitions. */
+export const AUDIT_LOGS: PartitionedTable = { table: 'audit_logs', grain: 'month' };
+const TRAIL = { table: AUDIT_LOGS.table, timeColumn: 'created_at' };
 
 /** Writes entries in one statement, each once by its event's source and id. */
 async function recordAudit(
@@ -74,7 +76,7 @@ async function recordAudit(
     ...ENTRIES.parameters(entries),
   ];
   const instants = events.map((event) => event.at);
-  await withMonthPartitions(database, 'audit_logs', instants, () =>
+  await withPartitions(database, AUDIT_LOGS, instants, () =>
     insertNew((onConflict) => database.query(recordText(onConflict), parameters)),
   );
 }

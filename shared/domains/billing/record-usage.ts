@@ -5,7 +5,7 @@ import {
   type EventIdentity,
   type OnConflict,
 } from '../../platform/consume/same-event.ts';
-import { withMonthPartitions } from '../../platform/db/month-partitions.ts';
+import { withPartitions, type PartitionedTable } from '../../platform/db/partitions.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { resetDueAllowances } from './free-tier.ts';
@@ -140,7 +140,9 @@ adjusted as (
     do update set used = least(p.used + excluded.used, ${COUNTER_MAX}))
 select 1`;
 
-const LEDGER = { table: 'usage_records', timeColumn: 'occurred_at' };
+/** The ledger's partitions. */
+export const USAGE_RECORDS: PartitionedTable = { table: 'usage_records', grain: 'month' };
+const LEDGER = { table: USAGE_RECORDS.table, timeColumn: 'occurred_at' };
 
 /**
  * Records usage: the ledger, the allowances, the quota reservations. Idempotent by the events' source and id, of
@@ -161,7 +163,7 @@ export async function recordUsage(
     );
   // A reset can come due between one look and the next, hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const due = await withMonthPartitions(database, 'usage_records', instants, record);
+    const due = await withPartitions(database, USAGE_RECORDS, instants, record);
     if (due.size === 0) return;
     for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
   }

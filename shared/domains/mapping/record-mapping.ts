@@ -16,6 +16,7 @@ import {
   NEW_RECORD_COLUMNS,
   newRecordValues,
 } from '../records/new-record.ts';
+import { STORAGE_RECORDS } from '../records/record-columns.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import { dataKeyOf } from '../tenancy/data-key.ts';
 import {
@@ -38,7 +39,7 @@ export const RESPONSE_COLUMNS = {
 /** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
 export const MAPPING_WRITE = defineHotWrite({
   route: 'mappings-create',
-  dailyTable: 'storage_records',
+  dailyTable: STORAGE_RECORDS.table,
   columns: {
     detector: 'text',
     output: 'jsonb',

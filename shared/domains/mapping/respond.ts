@@ -11,6 +11,7 @@ import {
   type CompletionRow,
 } from '../../platform/writes/complete-once.ts';
 import { archiveRequested, insertRecordsSql } from '../records/new-record.ts';
+import { STORAGE_RECORDS } from '../records/record-columns.ts';
 import { RESPONSE_COLUMNS, responseColumns } from './record-mapping.ts';
 import type { MapperResponse, Mapping, MappingCompleted } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
@@ -26,7 +27,7 @@ const MAPPING: CompletionKind<MappingRow, Completed> = {
   one: 'mapping',
   requests: 'mapper_requests',
   responses: 'mapper_responses',
-  write: { dailyTable: 'storage_records' },
+  write: { dailyTable: STORAGE_RECORDS.table },
   columns: 'q.request_id, q.status, q.review_status, p.record_id',
   answer: ({ request_id, status, record_id, review_status }) =>
     ok({ request_id, status, record_id, ...(review_status === null ? {} : { review_status }) }),

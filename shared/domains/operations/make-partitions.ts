@@ -1,3 +1,7 @@
+import { AUDIT_LOGS } from '../audit/consume-audit.ts';
+import { USAGE_RECORDS } from '../billing/record-usage.ts';
+import { STORAGE_RECORDS } from '../records/record-columns.ts';
+import { makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
@@ -20,35 +24,34 @@ export const partitionsMake: Job = {
     const months = Array.from({ length: MONTHS_AHEAD + 1 }, (_, n) =>
       utcDay(new Date(Date.UTC(run.now.getUTCFullYear(), run.now.getUTCMonth() + n, 1))),
     );
-    await make(run, core, 'storage_records', 'day', days);
-    await make(run, core, 'audit_logs', 'month', months);
-    await make(run, billing, 'usage_records', 'month', months);
-    return (await completeIndexes(run, core, 'storage_records')) ? 'completed' : 'partial';
+    await make(run, core, STORAGE_RECORDS, days);
+    await make(run, core, AUDIT_LOGS, months);
+    await make(run, billing, USAGE_RECORDS, months);
+    return (await completeIndexes(run, core, STORAGE_RECORDS)) ? 'completed' : 'partial';
   },
 };
 
 async function make(
   run: JobRun,
   database: CrossTenantDatabase,
-  table: string,
-  grain: 'day' | 'month',
+  partitioned: PartitionedTable,
   dates: readonly string[],
 ): Promise<void> {
   let made = 0;
   for (const date of dates) {
     // One transaction each: a partition's lock on its parent is held for a moment, not for all of them.
-    const [row] = await database.query<{ made: boolean }>(
-      'select ops.make_partition($1, $2, $3::date) as made',
-      [table, grain, date],
-    );
-    if (row?.made === true) made += 1;
+    if (await makePartition(database, partitioned, date)) made += 1;
   }
   run.progress.examined += dates.length;
-  run.progress.details[table] = made;
+  run.progress.details[partitioned.table] = made;
 }
 
 /** Builds missing parts of a partitioned table's indexes. Answers whether all are there; the next run goes on. */
-async function completeIndexes(run: JobRun, database: CrossTenantDatabase, table: string): Promise<boolean> {
+async function completeIndexes(
+  run: JobRun,
+  database: CrossTenantDatabase,
+  { table }: PartitionedTable,
+): Promise<boolean> {
   for (let built = 0; run.timeLeftMs() > 0; built += 1) {
     const partition = await database.transaction(async (transaction) => {
       // An index of a large partition takes longer than a statement may otherwise.

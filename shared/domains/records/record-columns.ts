@@ -1,3 +1,4 @@
+import type { PartitionedTable } from '../../platform/db/partitions.ts';
 import { instantOfId } from '../../platform/ids/ids.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 
@@ -5,6 +6,9 @@ import { addDays, utcDay } from '../../platform/time/clock.ts';
 export const RECORD_COLUMNS = `id, tenant_id, detector, model_version, mapped_data, metadata, timestamp, source_table,
   source_id, encrypted, container_name, blob_url, encode(blob_sha256, 'hex') as blob_sha256, access_tier, archived_at,
   azure_region, resource_group, created_at, expires_at`;
+
+/** The records' partitions, but for that of {@link KEPT_DAY}. */
+export const STORAGE_RECORDS: PartitionedTable = { table: 'storage_records', grain: 'day' };
 
 /** The partition of records that do not leave with their day's. */
 export const KEPT_DAY = '9999-12-31';

@@ -4,9 +4,9 @@ import ts from 'typescript';
 import { expect, it } from 'vitest';
 
 // Each table has one owner: the folder whose code inserts its rows, or declares it as a resource. Nobody else's SQL names
-// it: a domain uses another's exported functions. Read from the text of all SQL in `shared/`, so that nothing has to be
-// kept up beside it. The same goes for the database's functions, which read the tables of one domain, or judge by its rules; their
-// owners are written down here.
+// it: a domain uses another's exported functions, and so do tools. Read from the text of all SQL in `shared/` and `tools/`, so
+// that nothing has to be kept up beside it. The same goes for the database's functions, which read the tables of one domain, or judge
+// by its rules; their owners are written down here.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -57,9 +57,10 @@ const TABLES = [
   ),
 ].filter((name) => !name.startsWith('storage_records_'));
 
-/** `domains/<domain>` for a domain, `platform` for all of the platform. */
+/** `domains/<domain>` for a domain, `platform` for all of the platform, `tools`, which own no table, for those. */
 function ownerOf(file: string): string {
-  const [, layer, part] = file.split(path.sep);
+  const [root, layer, part] = file.split(path.sep);
+  if (root === 'tools') return 'tools';
   return layer === 'platform' ? 'platform' : `domains/${part}`;
 }
 
@@ -96,7 +97,7 @@ function textsOf(file: string): Text[] {
   return texts;
 }
 
-const TEXTS = globSync('shared/**/*.ts', { cwd: ROOT, exclude: (file) => file.endsWith('.test.ts') })
+const TEXTS = globSync(['shared/**/*.ts', 'tools/**/*.ts'], { cwd: ROOT })
   .filter((file) => !file.endsWith('.test.ts'))
   .flatMap(textsOf);
 

@@ -27,7 +27,11 @@ import { coverageRuleOf, findPlans, policyNotFound, type RoutingPlan } from './r
 import { findThresholds, withThresholds, type Thresholds } from './thresholds.ts';
 import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './schemas.ts';
 
-/** The orchestration's rows: the request, and where they came with it, its detectors' results and its response. */
+/**
+ * The orchestration's rows: the request, and where they came with it, its detectors' results and its response. Results stay
+ * JSON within their row: requests of the same moment share a statement row by row, which an array a column of results from
+ * several of them would not allow.
+ */
 export const ORCHESTRATION_WRITE = defineHotWrite({
   route: 'orchestrations-create',
   columns: {

@@ -1,4 +1,8 @@
 import type { DescribedTag } from '../shared/platform/http/openapi.ts';
+import { declaredResources } from './declared-resources.ts';
+
+/** Each declared resource is a group, in its own words. */
+const RESOURCE_TAGS = declaredResources.map(({ name, description }) => ({ name, description }));
 
 /** The groups of routes, in the order in which a newcomer needs them. */
 export const API_TAGS: readonly DescribedTag[] = [
@@ -47,55 +51,7 @@ export const API_TAGS: readonly DescribedTag[] = [
     description:
       'Asynchronous orchestrations: their state while they are pending or running. One that has not ended can be cancelled.',
   },
-  {
-    name: 'routing-plans',
-    description:
-      'Which detectors look at which content, and how much of them must succeed. Coverage is computed against the plan that an orchestration names.',
-  },
-  {
-    name: 'detector-configs',
-    description:
-      'How a tenant’s detectors are set up. A config of the platform stands in where the tenant has none of its own.',
-  },
-  {
-    name: 'taxonomy-labels',
-    description:
-      'The canonical labels that mappings may use. They are the platform’s and the same for every tenant.',
-  },
-  {
-    name: 'compliance-mappings',
-    description:
-      'Which articles of which framework a taxonomy label touches. A tenant adds its own beside the platform’s.',
-  },
-  {
-    name: 'analysis-templates',
-    description:
-      'Texts that take the place of an analysis that did not come or is not sure enough. The active template of an analysis’s type is the one that is used.',
-  },
-  {
-    name: 'model-versions',
-    description:
-      'The models that map and analyse, version by version. A response names the version that made it.',
-  },
-  {
-    name: 'usage-metrics',
-    description:
-      'Usage summed up by hour and day, for dashboards. It follows the ledger of usage by some seconds and bills nothing.',
-  },
-  {
-    name: 'performance-metrics',
-    description:
-      'How fast and how reliably the services worked. Each row is one measure over one span of time.',
-  },
-  {
-    name: 'data-retention-policies',
-    description:
-      'How long each kind of data is kept, within what the tenant’s frameworks ask for. A change acts on what is recorded from then on.',
-  },
-  {
-    name: 'legal-holds',
-    description: 'What must not be deleted, however old it gets. A hold acts until it is released.',
-  },
+  ...RESOURCE_TAGS,
   {
     name: 'tenant-config',
     description:
@@ -105,11 +61,6 @@ export const API_TAGS: readonly DescribedTag[] = [
     name: 'api-keys',
     description:
       'The tenant’s keys: made, listed, rotated and revoked. A key gives at most what it has itself, and its text is shown once.',
-  },
-  {
-    name: 'billing-plans',
-    description:
-      'The plans that a tenant can be on, with their prices and limits. Operators keep them; everyone reads them.',
   },
   {
     name: 'platform',

@@ -1,12 +1,12 @@
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
+import { resourceEndpoints } from '../shared/platform/resources/resource-endpoints.ts';
+import { declaredResources } from './declared-resources.ts';
 import { analysesEndpoints } from './http/analyses.ts';
 import { analysisMetricsEndpoints } from './http/analysis-metrics.ts';
-import { analyticsEndpoints } from './http/analytics.ts';
 import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
-import { billingEndpoints } from './http/billing.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
@@ -32,7 +32,7 @@ import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
 
-// The composition root: the one place that knows every function of the app. The API's document lists routes and tags in this order.
+// The composition root: the one place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
   blobsTierTimer,
   blobsVerifyTimer,
@@ -46,14 +46,12 @@ const consumers = [archiveRecords, auditEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
-  ...analyticsEndpoints,
   ...apiDocsEndpoints(
     () => endpoints,
     () => processServices().settings.API_PUBLIC_URL,
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
-  ...billingEndpoints,
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,
@@ -67,6 +65,7 @@ const endpoints: readonly Endpoint[] = [
   ...retentionEndpoints,
   ...tenantConfigEndpoints,
   ...usageEndpoints,
+  ...resourceEndpoints(declaredResources),
 ];
 
 registerEndpoints(endpoints, processServices);

@@ -6,7 +6,7 @@ import { newId, randomToken } from '../shared/platform/ids/ids.ts';
 import { readApiDocument } from './harness/api-document.ts';
 import { databaseOf } from '../shared/platform/resources/resource.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
-import { DECLARED } from './harness/declared-resources.ts';
+import { declaredResources } from '../functions/declared-resources.ts';
 import { rowMaker, templateOf, type RowMaker } from './harness/row-maker.ts';
 import { ROUTES, type Route } from './oracle/routes.ts';
 import { makeWorld, OWNERS, type Owner } from './oracle/world.ts';
@@ -250,10 +250,12 @@ describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`
 
   it('leave every row with the tenant that it had', async () => {
     for (const owner of OWNERS) {
-      const declared = DECLARED.filter(({ scope }) => scope !== 'platform').map(
-        (resource) =>
-          [templateOf(resource), resource.table, resource.idColumn, databaseOf(resource)] as const,
-      );
+      const declared = declaredResources
+        .filter(({ scope }) => scope !== 'platform')
+        .map(
+          (resource) =>
+            [templateOf(resource), resource.table, resource.idColumn, databaseOf(resource)] as const,
+        );
       for (const [collection, table, id, database = 'core'] of [
         ['orchestrations', 'orchestration_requests', 'request_id'],
         ['mappings', 'mapper_requests', 'request_id'],

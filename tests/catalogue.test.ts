@@ -8,15 +8,15 @@ import { readSchemaSnapshot } from '../tools/migrate/schema-snapshot.ts';
 import { TABLES, type TableKind } from '../tools/migrate/tables.ts';
 import { databaseOf } from '../shared/platform/resources/resource.ts';
 import { openDatabases } from './harness/databases.ts';
-import { DECLARED } from './harness/declared-resources.ts';
+import { declaredResources } from '../functions/declared-resources.ts';
 
 const databases = await openDatabases();
 
 /** Every table that a database is to have, and whose rows are in it. */
 function tablesOf(database: DatabaseName): Record<string, TableKind> {
-  const declared = DECLARED.filter((resource) => databaseOf(resource) === database).map(
-    ({ table, scope }): [string, TableKind] => [table, scope === 'platform' ? 'platform' : 'tenant'],
-  );
+  const declared = declaredResources
+    .filter((resource) => databaseOf(resource) === database)
+    .map(({ table, scope }): [string, TableKind] => [table, scope === 'platform' ? 'platform' : 'tenant']);
   return { ...TABLES[database], ...Object.fromEntries(declared) };
 }
 

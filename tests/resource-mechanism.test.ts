@@ -1,15 +1,25 @@
 import { describe, expect, it } from 'vitest';
-import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
+import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { FIXTURE_TABLES, fixtureResources } from './fixture-app/resources.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { readApiDocument } from './harness/api-document.ts';
 import { describeResource } from './harness/describe-resource.ts';
+import { operatorsPath, rowMaker } from './harness/row-maker.ts';
+import { tourResources, type Send } from './harness/tour.ts';
+import { collectionOf, type Pools } from './fuzz/requests.ts';
+import { addRow, seedDeclared } from './fuzz/seed-rows.ts';
+import { routesOf } from './oracle/routes.ts';
 
 // What a declaration can say beyond what the app's own resources say so far, on tables of this test's own database.
 const app = await startTestApp({ app: 'fixture-app' });
-await app.admin.billing.unsafe(FIXTURE_TABLES);
+await app.admin.billing.unsafe(`${FIXTURE_TABLES}
+  create table outbox_copies (at serial, tenant_id text, events jsonb);
+  create function copy_outbox() returns trigger language plpgsql security definer as
+    'begin insert into public.outbox_copies (tenant_id, events) values (new.tenant_id, new.events); return null; end';
+  create trigger copy_outbox after insert on ops.outbox for each row execute function copy_outbox()`);
 const { acme, globex, operator } = app.keys;
-/** An operator who works within acme. */
-const inside = await app.makeKey('acme', [...PERMISSION_SETS.owner, 'platform:operate']);
+/** Where operators reach what a tenant's path leads to. */
+const within = (path: string, tenant = 'acme'): string => operatorsPath(path, tenant);
 
 const NOBODYS = '0190a5f0-0000-7000-8000-00000000dead';
 const NOTE = { content: 'seen', author_id: NOBODYS, noted_at: '2026-03-01T00:00:00.000Z' };
@@ -31,12 +41,29 @@ async function make(path: string, body: object, key?: string): Promise<string> {
   return answer.headers.get('location') ?? '';
 }
 
-const makeVoyage = (body: object = {}, key?: string): Promise<string> =>
-  make('/api/v1/voyages', { title: unique(), ...body }, key);
+const makeShip = (): Promise<string> => make('/api/v1/ships', { ship_id: unique(), title: 'Fram' });
+const makeVoyage = (body: object = {}): Promise<string> =>
+  make('/api/v1/voyages', { title: unique(), ...body });
+/** Makes a row that acme does not see, and answers the path that acme would find it under. */
+async function makeHidden(path: string, body: object): Promise<string> {
+  const made = await make(within(path), body, operator);
+  expect(made.startsWith(within('/api/v1/'))).toBe(true);
+  return made.replace(within('/api/v1/'), '/api/v1/');
+}
+const makeSecret = (): Promise<string> => makeHidden('/api/v1/voyages', { title: unique(), is_secret: true });
 const makeLeg = (voyage: string, key?: string): Promise<string> =>
-  make(`${voyage}/legs`, { leg_id: unique(), harbour: 'Bergen' }, key);
+  make(`${voyage}/legs`, { harbour: 'Bergen' }, key);
 const makeNote = (leg: string, body: object = {}, key?: string): Promise<string> =>
   make(`${leg}/notes`, { ...NOTE, content: unique(), ...body }, key);
+/** The audit entries that changes of a row cause, each with the tenant in whose trail, and in whose outbox row, it is. */
+async function trailOf(path: string): Promise<string[]> {
+  const entries = await app.admin.billing<{ tenant: string; of: string; action: string }[]>`
+    select c.tenant_id as tenant, e -> 'data' ->> 'tenant_id' as of, e -> 'data' ->> 'action' as action
+      from outbox_copies c, jsonb_array_elements(c.events) e
+     where e -> 'data' ->> 'resource_id' = ${lastOf(path)} order by c.at`;
+  for (const { tenant, of } of entries) expect(of).toBe(tenant);
+  return entries.map(({ tenant, action }) => `${tenant}: ${action}`);
+}
 const lastOf = (path: string): string => path.split('/').at(-1) ?? '';
 const idsOf = (answer: TestAnswer, field: string): string[] =>
   answer.body.items.map((item: Record<string, string>) => item[field]);
@@ -52,7 +79,6 @@ describe('a resource below a parent', () => {
     expect(idsOf(await call('GET', `${first}/legs`), 'leg_id')).toEqual([lastOf(leg)]);
     expect(idsOf(await call('GET', `${second}/legs`), 'leg_id')).toEqual([lastOf(other)]);
     const named = await call('POST', `${first}/legs`, {
-      leg_id: unique(),
       harbour: 'Oslo',
       voyage_id: lastOf(second),
     });
@@ -90,7 +116,7 @@ describe('a resource below a parent', () => {
     for (const path of [`/api/v1/voyages/${NOBODYS}/legs`, `${voyage}/legs`]) {
       const key = path.includes(NOBODYS) ? acme.owner : globex.owner;
       const list = await call('GET', path, undefined, { key });
-      const create = await call('POST', path, { leg_id: unique(), harbour: 'Oslo' }, { key });
+      const create = await call('POST', path, { harbour: 'Oslo' }, { key });
       expect([list.status, create.status, create.body.detail]).toEqual([
         404,
         404,
@@ -102,28 +128,54 @@ describe('a resource below a parent', () => {
   });
 
   it('cannot be reached through a parent that its caller does not see; operators reach it', async () => {
-    const voyage = await makeVoyage({ is_secret: true }, inside);
-    const leg = await makeLeg(voyage, inside);
-    const note = await makeNote(leg, {}, inside);
+    const voyage = await makeSecret();
+    const leg = await makeHidden(`${voyage}/legs`, { harbour: 'Bergen' });
+    const note = await makeHidden(`${leg}/notes`, NOTE);
     await expectNothingBelow(voyage, leg, note);
     expect((await call('GET', `${voyage}/legs`)).status).toBe(404);
     for (const path of [voyage, `${voyage}/legs`, leg, `${leg}/notes`, note])
-      expect([path, (await call('GET', path, undefined, { key: inside })).status]).toEqual([path, 200]);
+      expect([path, (await call('GET', within(path), undefined, { key: operator })).status]).toEqual([
+        path,
+        200,
+      ]);
+  });
+
+  it('can be a tenant’s below a row of the platform’s, as long as the tenant sees that one', async () => {
+    const port = await make('/api/v1/ports', { port_id: unique(), title: 'Bergen' }, operator);
+    const berth = await make(`${port}/berths`, { title: 'North' });
+    const others = await make(`${port}/berths`, { title: 'South' }, globex.owner);
+    expect((await call('GET', berth)).body).toMatchObject({ port_id: lastOf(port), title: 'North' });
+    expect(idsOf(await call('GET', `${port}/berths`), 'berth_id')).toEqual([lastOf(berth)]);
+    expect((await call('GET', others)).status).toBe(404);
+    const absent = await call('POST', '/api/v1/ports/no-such-port/berths', { title: 'North' });
+    expect([absent.status, absent.body.detail]).toEqual([404, 'There is no such port.']);
+    const closed = { title: 'Bergen', is_published: false };
+    await call('PUT', port, closed, { key: operator, headers: { 'if-match': '*' } });
+    const any = { headers: { 'if-match': '*' } };
+    const answers = [
+      await call('GET', berth),
+      await call('PUT', berth, { title: 'Taken' }, any),
+      await call('DELETE', berth),
+      await call('GET', `${port}/berths`),
+      await call('POST', `${port}/berths`, { title: 'West' }),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 404));
+    expect((await call('GET', within(berth), undefined, { key: operator })).body.title).toBe('North');
   });
 
   it('keeps its parent: a row that others belong to is not deleted', async () => {
-    const voyage = await makeVoyage();
-    await makeLeg(voyage);
-    const removed = await call('DELETE', voyage);
+    const ship = await makeShip();
+    await make(`${ship}/cabins`, { cabin_id: unique(), title: 'First' });
+    const removed = await call('DELETE', ship);
     expect([removed.status, removed.body.code]).toEqual([409, 'CONFLICT']);
-    expect((await call('GET', voyage)).status).toBe(200);
+    expect((await call('GET', ship)).status).toBe(200);
   });
 
   it('is not made where the parent is deleted at the same time', async () => {
-    const voyage = await makeVoyage();
+    const ship = await makeShip();
     const deletion = app.admin.billing.begin(async (sql) => {
-      await sql`delete from voyages where voyage_id = ${lastOf(voyage)}`;
-      const creation = call('POST', `${voyage}/legs`, { leg_id: unique(), harbour: 'Oslo' });
+      await sql`delete from ships where ship_id = ${lastOf(ship)}`;
+      const creation = call('POST', `${ship}/cabins`, { cabin_id: unique(), title: 'First' });
       await until(
         () =>
           app.admin.billing`select from pg_stat_activity
@@ -133,7 +185,7 @@ describe('a resource below a parent', () => {
       return { creation };
     });
     const answer = await (await deletion).creation;
-    expect([answer.status, answer.body.detail]).toEqual([404, 'There is no such voyage.']);
+    expect([answer.status, answer.body.detail]).toEqual([404, 'There is no such ship.']);
   });
 });
 
@@ -141,7 +193,8 @@ describe('a row that tenants do not see', () => {
   it('is in no list, cannot be read, replaced or deleted, and stays as it was; operators see it', async () => {
     const leg = await makeLeg(await makeVoyage());
     const seen = await makeNote(leg, { content: 'seen' });
-    const hidden = await makeNote(leg, { is_internal: true, noted_at: '2026-04-01T00:00:00.000Z' }, inside);
+    const internal = { ...NOTE, is_internal: true, noted_at: '2026-04-01T00:00:00.000Z' };
+    const hidden = await makeHidden(`${leg}/notes`, internal);
     const list = await call('GET', `${leg}/notes?limit=1`);
     expect(idsOf(list, 'note_id')).toEqual([lastOf(seen)]);
     expect(list.headers.get('link')).toBeNull();
@@ -154,12 +207,12 @@ describe('a row that tenants do not see', () => {
       await call('DELETE', hidden, undefined, any),
     ];
     expect(answers.map(({ status }) => status)).toEqual([404, 404, 404]);
-    const all = await call('GET', `${leg}/notes`, undefined, { key: inside });
+    const all = await call('GET', within(`${leg}/notes`), undefined, { key: operator });
     expect(idsOf(all, 'note_id')).toEqual([lastOf(hidden), lastOf(seen)]);
-    const read = await call('GET', hidden, undefined, { key: inside });
+    const read = await call('GET', within(hidden), undefined, { key: operator });
     expect([read.status, read.headers.get('etag')]).toEqual([200, '"1"']);
-    const replaced = await call('PUT', hidden, { ...NOTE, is_internal: true }, { key: inside, ...any });
-    const deleted = await call('DELETE', hidden, undefined, { key: inside });
+    const replaced = await call('PUT', within(hidden), internal, { key: operator, ...any });
+    const deleted = await call('DELETE', within(hidden), undefined, { key: operator });
     expect([replaced.status, deleted.status]).toEqual([200, 204]);
   });
 
@@ -171,7 +224,7 @@ describe('a row that tenants do not see', () => {
     const any = { headers: { 'if-match': '*' } };
     const replaced = await call('PUT', note, { ...NOTE, is_internal: true }, any);
     expect([replaced.status, replaced.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
-    const all = await call('GET', `${leg}/notes`, undefined, { key: inside });
+    const all = await call('GET', within(`${leg}/notes`), undefined, { key: operator });
     expect(all.body.items).toEqual([expect.objectContaining({ content: 'seen', is_internal: false })]);
   });
 
@@ -185,6 +238,125 @@ describe('a row that tenants do not see', () => {
     const shown = { ...body, is_published: true };
     await call('PUT', port, shown, { key: operator, headers: { 'if-match': '*' } });
     expect((await call('GET', port)).status).toBe(200);
+  });
+
+  it('is in the audit trail of the platform; what the tenant sees, before or after, is in its own', async () => {
+    const leg = await makeLeg(await makeVoyage());
+    const internal = { ...NOTE, is_internal: true };
+    const any = { key: operator, headers: { 'if-match': '*' } };
+    const hidden = await makeHidden(`${leg}/notes`, internal);
+    await call('PUT', within(hidden), { ...internal, content: 'changed' }, any);
+    await call('DELETE', within(hidden), undefined, any);
+    const seen = await makeHidden(`${leg}/notes`, NOTE);
+    await call('DELETE', within(seen), undefined, any);
+    const shown = await makeHidden(`${leg}/notes`, internal);
+    await call('PUT', within(shown), NOTE, any);
+    await call('PUT', within(shown), internal, any);
+    const below = await makeHidden(`${await makeSecret()}/legs`, { harbour: 'Bergen' });
+    await call('DELETE', within(below), undefined, any);
+    expect(await trailOf(hidden)).toEqual([
+      'platform: note.created',
+      'platform: note.replaced',
+      'platform: note.deleted',
+    ]);
+    expect(await trailOf(seen)).toEqual(['acme: note.created', 'acme: note.deleted']);
+    expect(await trailOf(shown)).toEqual([
+      'platform: note.created',
+      'acme: note.replaced',
+      'acme: note.replaced',
+    ]);
+    expect(await trailOf(below)).toEqual(['platform: leg.created', 'platform: leg.deactivated']);
+  });
+});
+
+describe('an operator’s routes to the rows of a tenant', () => {
+  it('lead to those of the tenant that they name, and to no other’s', async () => {
+    const voyage = await makeVoyage();
+    const leg = await makeLeg(voyage);
+    const any = { key: operator, headers: { 'if-match': '*' } };
+    const elsewhere = [
+      await call('GET', within(voyage, 'globex'), undefined, any),
+      await call('PUT', within(voyage, 'globex'), { title: 'Taken' }, any),
+      await call('DELETE', within(voyage, 'globex'), undefined, any),
+      await call('GET', within(`${voyage}/legs`, 'globex'), undefined, any),
+      await call('POST', within(`${voyage}/legs`, 'globex'), { harbour: 'Oslo' }, any),
+      await call('GET', within(leg, 'globex'), undefined, any),
+    ];
+    expect(elsewhere.map(({ status }) => status)).toEqual(elsewhere.map(() => 404));
+    expect((await call('GET', voyage)).headers.get('etag')).toBe('"1"');
+    const replaced = await call('PUT', within(leg), { harbour: 'Oslo' }, any);
+    expect([replaced.status, (await call('GET', leg)).body.harbour]).toEqual([200, 'Oslo']);
+  });
+
+  it('go on page by page within one tenant alone', async () => {
+    for (const title of ['first', 'second', 'third']) {
+      await make('/api/v1/voyages', { title }, acme.owner);
+      await make('/api/v1/voyages', { title }, globex.owner);
+    }
+    const page = await call('GET', within('/api/v1/voyages?limit=1', 'globex'), undefined, { key: operator });
+    const next = /<([^>]+)>/.exec(page.headers.get('link') ?? '')?.[1] ?? '';
+    expect((await call('GET', next, undefined, { key: operator })).body.items).toHaveLength(1);
+    const moved = await call('GET', next.replace('/globex/', '/acme/'), undefined, { key: operator });
+    expect([moved.status, moved.body.errors[0].pointer]).toEqual([400, 'query/cursor']);
+  });
+
+  it('are closed to tenants, and lead to no tenant that is unknown or erased', async () => {
+    const closed = await call('GET', within('/api/v1/voyages'), undefined, { key: acme.owner });
+    expect([closed.status, closed.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
+    await app.admin.core`insert into tenants (tenant_id, name, plan_id, status)
+      values ('gone', 'Gone', 'free', 'erased'), ('late', 'Late', 'free', 'suspended')`;
+    for (const tenant of ['gone', 'nobody']) {
+      const answer = await call('GET', within('/api/v1/voyages', tenant), undefined, { key: operator });
+      expect([answer.status, answer.body.detail]).toEqual([404, 'There is no such tenant.']);
+    }
+    const strange = await call('GET', within('/api/v1/voyages', 'NOT%20ONE'), undefined, { key: operator });
+    expect([strange.status, strange.body.errors[0].pointer]).toEqual([400, 'path/tenant_id']);
+    await make(within('/api/v1/voyages', 'late'), { title: 'help', is_secret: true }, operator);
+  });
+
+  it('use nothing of the tenant’s allowance, and are counted as the platform’s usage', async () => {
+    await app.request('GET', '/api/v1/usage', { key: globex.owner });
+    await make('/api/v1/voyages', { title: 'the last' }, globex.owner);
+    await app.admin
+      .billing`update free_tier_usage set current_usage = usage_limit where tenant_id = 'globex'`;
+    const spent = await call('POST', '/api/v1/voyages', { title: 'more' }, { key: globex.owner });
+    expect([spent.status, spent.body.code]).toEqual([402, 'QUOTA_EXCEEDED']);
+    const before = await app.admin.billing`select from outbox_copies`;
+    await make(within('/api/v1/voyages', 'globex'), { title: 'help' }, operator);
+    const caused = await app.admin.billing`
+      select c.tenant_id, e ->> 'type' as type from outbox_copies c, jsonb_array_elements(c.events) e
+       where c.at > ${before.length} order by c.tenant_id`;
+    expect(caused.map(({ tenant_id: tenant, type }) => [tenant, type])).toEqual([
+      ['globex', AUDIT_RECORDED],
+      ['platform', USAGE_RECORDED],
+    ]);
+    await app.admin.billing`update free_tier_usage set current_usage = 0 where tenant_id = 'globex'`;
+  });
+
+  it('have idempotency keys of their own: a tenant’s with the same words tells nothing of them', async () => {
+    const headers = { 'idempotency-key': 'the-same' };
+    const body = { title: 'once', is_secret: true };
+    const first = await call('POST', within('/api/v1/voyages'), body, { key: operator, headers });
+    const again = await call('POST', within('/api/v1/voyages'), body, { key: operator, headers });
+    const other = await call('POST', within('/api/v1/voyages', 'globex'), body, { key: operator, headers });
+    const own = await call('POST', '/api/v1/voyages', { title: 'mine' }, { headers });
+    expect([first.status, again.status, other.status, own.status]).toEqual([201, 201, 201, 201]);
+    expect([again.body, again.headers.get('idempotency-replayed')]).toEqual([first.body, 'true']);
+    expect(other.body.voyage_id).not.toBe(first.body.voyage_id);
+    expect(own.headers.get('idempotency-replayed')).toBeNull();
+  });
+
+  it('may do more than the tenant, who reads what operators write', async () => {
+    const survey = await makeHidden('/api/v1/surveys', { findings: 'all well' });
+    expect((await call('GET', survey)).body.findings).toBe('all well');
+    const refused = [
+      await call('POST', '/api/v1/surveys', { findings: 'mine' }),
+      await call('DELETE', survey),
+      await call('GET', survey, undefined, { key: globex.owner }),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([405, 405, 404]);
+    expect((await call('DELETE', within(survey), undefined, { key: operator })).status).toBe(204);
+    expect((await call('GET', survey)).status).toBe(404);
   });
 });
 
@@ -254,27 +426,67 @@ describe('ids', () => {
   });
 
   it('that clients choose have one spelling, are taken once a tenant, and never change', async () => {
-    const voyage = await makeVoyage();
-    const leg_id = unique();
-    const path = `${voyage}/legs`;
-    expect(await make(path, { leg_id, harbour: 'Bergen' })).toBe(`${path}/${leg_id}`);
+    const path = `${await makeShip()}/cabins`;
+    const cabin_id = unique();
+    expect(await make(path, { cabin_id, title: 'First' })).toBe(`${path}/${cabin_id}`);
     for (const bad of ['UPPER', 'a/b', '', 'x'.repeat(101), '-first', 7]) {
-      const refused = await call('POST', path, { leg_id: bad, harbour: 'Bergen' });
-      expect([bad, refused.status, refused.body.errors[0].pointer]).toEqual([bad, 400, '/leg_id']);
+      const refused = await call('POST', path, { cabin_id: bad, title: 'First' });
+      expect([bad, refused.status, refused.body.errors[0].pointer]).toEqual([bad, 400, '/cabin_id']);
     }
-    const absent = await call('POST', path, { harbour: 'Bergen' });
+    const absent = await call('POST', path, { title: 'First' });
     expect([absent.status, absent.body.errors]).toEqual([
       400,
-      [{ pointer: '/leg_id', detail: 'is required' }],
+      [{ pointer: '/cabin_id', detail: 'is required' }],
     ]);
-    const taken = await call('POST', path, { leg_id, harbour: 'Oslo' });
-    expect([taken.status, taken.body.detail]).toEqual([409, 'A leg of this leg_id exists already.']);
-    const theirs = await make('/api/v1/voyages', { title: 'theirs' }, globex.owner);
-    await make(`${theirs}/legs`, { leg_id, harbour: 'Oslo' }, globex.owner);
+    const taken = await call('POST', path, { cabin_id, title: 'Second' });
+    expect([taken.status, taken.body.detail]).toEqual([409, 'A cabin of this cabin_id exists already.']);
+    const theirs = await make('/api/v1/ships', { ship_id: unique(), title: 'theirs' }, globex.owner);
+    await make(`${theirs}/cabins`, { cabin_id, title: 'Second' }, globex.owner);
     const any = { headers: { 'if-match': '*' } };
-    const renamed = await call('PUT', `${path}/${leg_id}`, { leg_id: 'other', harbour: 'Bergen' }, any);
-    expect([renamed.status, renamed.body.errors[0].pointer]).toEqual([400, '/leg_id']);
-    const replaced = await call('PUT', `${path}/${leg_id}`, { harbour: 'Oslo', length_nm: 0.125 }, any);
-    expect(replaced.body).toMatchObject({ leg_id, harbour: 'Oslo', length_nm: 0.125 });
+    const renamed = await call('PUT', `${path}/${cabin_id}`, { cabin_id: 'other', title: 'First' }, any);
+    expect([renamed.status, renamed.body.errors[0].pointer]).toEqual([400, '/cabin_id']);
+    const replaced = await call('PUT', `${path}/${cabin_id}`, { title: 'Second', size_m2: 0.125 }, any);
+    expect(replaced.body).toMatchObject({ cabin_id, title: 'Second', size_m2: 0.125 });
+  });
+});
+
+describe('the tests of all routes', async () => {
+  const { operations } = await readApiDocument(app);
+  const declared = operations.filter(({ tags }) => fixtureResources.some(({ name }) => tags.includes(name)));
+
+  it('are made from the declarations: the oracle knows each route, and what it needs', () => {
+    const known = fixtureResources.flatMap(routesOf).map(({ operation, needs }) => `${operation}: ${needs}`);
+    const served = declared.map(({ id, permission }) => `${id}: ${permission}`);
+    expect(known.sort()).toEqual(served.sort());
+  });
+
+  it('are made from the declarations: the tour visits each route', async () => {
+    const visited = new Set<string>();
+    const sendAs =
+      (key: string): Send =>
+      async (operation, expected, method, path, body, headers = {}) => {
+        const answer = await call(method, `/api/${path}`, body, { key, headers });
+        expect([operation, answer.status]).toEqual([operation, expected]);
+        visited.add(operation);
+        return answer;
+      };
+    const rows = rowMaker(app, 'acme', acme.owner, 'toured');
+    await tourResources(fixtureResources, rows, sendAs, sendAs(operator));
+    expect([...visited].sort()).toEqual(declared.map(({ id }) => id).sort());
+  });
+
+  it('are made from the declarations: the fuzzer has rows to name in each path', async () => {
+    const pools: Pools = { acme: new Map(), globex: new Map(), platform: new Map() };
+    for (const tenant of ['acme', 'globex'] as const) {
+      await seedDeclared(app, tenant, app.keys[tenant].owner, 'fuzzed', pools, fixtureResources);
+      addRow(pools.platform, 'platform/tenants', [tenant]);
+    }
+    await seedDeclared(app, 'platform', operator, 'fuzzed', pools, fixtureResources);
+    const missing = declared.filter(
+      ({ path }) =>
+        path.includes('{') &&
+        ![pools.acme, pools.globex, pools.platform].some((pool) => pool.has(collectionOf(path))),
+    );
+    expect(missing.map(({ id }) => id)).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
-import { DECLARED } from './harness/declared-resources.ts';
+import { declaredResources } from '../functions/declared-resources.ts';
 import { describeResource } from './harness/describe-resource.ts';
 
 const app = await startTestApp();
@@ -11,7 +11,7 @@ const unique = ((): (() => string) => {
   return () => `t${(n += 1)}`;
 })();
 
-for (const resource of DECLARED) describeResource(app, resource);
+for (const resource of declaredResources) describeResource(app, resource);
 
 describe('a list', () => {
   it('goes page by page over a tenant’s own rows and the platform’s, and can be narrowed', async () => {

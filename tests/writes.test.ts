@@ -273,6 +273,59 @@ describe.each(NAMES)('a write in %s', (database) => {
   });
 });
 
+describe.each(NAMES)('a write of a table by the day, in %s', (database) => {
+  it.each(['in a transaction', 'in one statement'])(
+    'makes a partition of today that is missing, %s',
+    async (how) => {
+      const table = how === 'in a transaction' ? 'daily_notes' : 'daily_stated_notes';
+      await app.admin[database].unsafe(`
+      set role comply_owner;
+      create table ${table} (tenant_id text not null, id uuid not null, created_at timestamptz not null,
+        primary key (tenant_id, id, created_at)) partition by range (created_at);
+      call ops.wall('${table}');
+      grant select, insert on ${table} to comply_app;
+      reset role`);
+      const made = await call({ tenant: 'acme' });
+      const written = { dailyTable: table, database };
+      const id = newId(made.now);
+      const audit = { action: 'note.written', resource_type: 'note', resource_id: id };
+      if (how === 'in a transaction') {
+        const values = ['acme', id, made.now];
+        await performWrite(
+          made,
+          async (transaction) => {
+            await transaction.query(
+              `insert into ${table} (tenant_id, id, created_at) values ($1, $2, $3)`,
+              values,
+            );
+            return { reply: { status: 200, body: {} }, audit };
+          },
+          written,
+        );
+      } else {
+        const inserts = `, note as (insert into ${table} (tenant_id, id, created_at)
+        select scope.tenant_id, request_id, written_at from fresh, scope)`;
+        const hot = defineHotWrite({ ...written, route: ROUTE, columns: {}, inserts });
+        const item = {
+          requestId: id,
+          claim: null,
+          reply: { status: 200, body: {} },
+          audit,
+          usage: [],
+          events: [],
+          row: {},
+        };
+        expect(await writeItems(made, hot, [item])).toMatchObject([{ outcome: 'created' }]);
+      }
+      const day = made.now.toISOString().slice(0, 10).replaceAll('-', '');
+      const rows = await app.admin[database].unsafe(
+        `select tableoid::regclass::text as partition from ${table}`,
+      );
+      expect(rows.map((row) => row['partition'])).toEqual([`${table}_d${day}`]);
+    },
+  );
+});
+
 describe('an operator’s write that concerns a tenant', () => {
   it('leaves an outbox row for each of the two, with that one’s events alone, and none is set aside', async () => {
     const tenant = `made-${randomUUID().slice(0, 8)}`;
@@ -302,18 +355,84 @@ describe('an operator’s write that concerns a tenant', () => {
   it('is not a tenant’s to make: what would be booked at another one is refused, and nothing is written', async () => {
     const text = randomUUID();
     const made = await call({ tenant: 'acme' });
-    const foreign = performWrite(made, async (transaction) => {
-      await transaction.query('insert into notes (tenant_id, id, text) values ($1, $2, $3)', [
-        'acme',
-        newId(),
-        text,
-      ]);
-      const audit = { action: 'note.written', resource_type: 'note', tenant_id: 'globex' };
-      return { reply: { status: 200, body: {} }, audit };
-    });
-    await expect(foreign).rejects.toMatchObject({ code: '42501' });
+    for (const other of ['globex', 'platform']) {
+      const foreign = performWrite(made, async (transaction) => {
+        await transaction.query('insert into notes (tenant_id, id, text) values ($1, $2, $3)', [
+          'acme',
+          newId(),
+          text,
+        ]);
+        const audit = { action: 'note.written', resource_type: 'note', tenant_id: other };
+        return { reply: { status: 200, body: {} }, audit };
+      });
+      await expect(foreign).rejects.toMatchObject({ code: '42501' });
+    }
     expect(await notes('core', text)).toHaveLength(0);
     expect(() => newEntry('core', 'acme', [usageOf('globex', text)], made.now)).toThrow('another tenant');
+  });
+});
+
+describe.each(NAMES)('an operator’s write for a tenant, in %s', (database) => {
+  /** A call of the platform's, bound to acme's databases as the wrapper binds it; on the free plan, to see what is reserved. */
+  async function workingForAcme(key?: string): Promise<Call> {
+    const made = await call({ tenant: 'platform', ...(key === undefined ? {} : { key }) });
+    const databases = app.services.forTenant('acme');
+    return { ...made, tenant: databases.core, databases, context: { ...made.context, planId: 'free' } };
+  }
+
+  it('is one transaction as that tenant: its row, its key, and each tenant’s events in a row of that one', async () => {
+    const text = randomUUID();
+    const key = randomUUID();
+    const write = async (): Promise<Reply> =>
+      performWrite(
+        await workingForAcme(key),
+        async (transaction) => {
+          const id = newId();
+          await transaction.query('insert into notes (tenant_id, id, text) values ($1, $2, $3)', [
+            'acme',
+            id,
+            text,
+          ]);
+          const audit = { action: 'note.written', resource_type: 'note', resource_id: id, tenant_id: 'acme' };
+          return { reply: { status: 201, body: { id } }, audit };
+        },
+        { database },
+      );
+    const id = idOf(await write());
+    expect(idOf(await write())).toBe(id);
+    expect((await notes(database, text)).map((row) => row['tenant_id'])).toEqual(['acme']);
+    const kept = await app.admin[database]`select tenant_id from ops.idempotency where key = ${key}`;
+    expect(kept.map((row) => row['tenant_id'])).toEqual(['acme']);
+    const caused = await app.admin[database]`
+      select c.tenant_id, e ->> 'type' as type, e -> 'data' ->> 'tenant_id' as named
+        from (select * from outbox_copies order by at desc limit 2) c, jsonb_array_elements(c.events) e order by 1`;
+    expect(caused.map((row) => [row['tenant_id'], row['named'], row['type']])).toEqual([
+      ['acme', 'acme', AUDIT_RECORDED],
+      ['platform', 'platform', USAGE_RECORDED],
+    ]);
+  });
+
+  it('reaches rows of no other tenant, not even the platform’s', async () => {
+    const text = randomUUID();
+    for (const tenant of ['platform', 'globex']) {
+      const foreign = performWrite(
+        await workingForAcme(),
+        async (transaction) => {
+          await transaction.query('insert into notes (tenant_id, id, text) values ($1, $2, $3)', [
+            tenant,
+            newId(),
+            text,
+          ]);
+          return {
+            reply: { status: 200, body: {} },
+            audit: { action: 'note.written', resource_type: 'note' },
+          };
+        },
+        { database },
+      );
+      await expect(foreign).rejects.toMatchObject({ code: '42501' });
+    }
+    expect(await notes(database, text)).toHaveLength(0);
   });
 });
 

@@ -1,5 +1,3 @@
-import { resourceEndpoints } from '../../shared/platform/resources/resource-endpoints.ts';
-import { analysisResources } from '../../shared/domains/analysis/resources.ts';
 import { renderFallback, respondToAnalysis } from '../../shared/domains/analysis/complete-analysis.ts';
 import { listAnalyses, readAnalysis } from '../../shared/domains/analysis/read-analyses.ts';
 import {
@@ -101,5 +99,4 @@ export const analysesEndpoints = [
     responses: { 200: { description: 'A page.', schema: pageOf(analysis), headers: ['Link'] } },
     run: (call, { query, url }) => listAnalyses(call, query, url),
   }),
-  ...resourceEndpoints(analysisResources),
 ];

@@ -1,5 +1,3 @@
-import { resourceEndpoints } from '../../shared/platform/resources/resource-endpoints.ts';
-import { mappingResources } from '../../shared/domains/mapping/resources.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { requestIdParams } from '../../shared/platform/http/fields.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
@@ -106,5 +104,4 @@ export const mappingsEndpoints = [
     responses: { 200: { description: 'A page.', schema: pageOf(mapping), headers: ['Link'] } },
     run: (call, { query, url }) => listMappings(call, query, url),
   }),
-  ...resourceEndpoints(mappingResources),
 ];

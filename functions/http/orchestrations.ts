@@ -1,5 +1,3 @@
-import { resourceEndpoints } from '../../shared/platform/resources/resource-endpoints.ts';
-import { orchestrationResources } from '../../shared/domains/orchestration/resources.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { requestIdParams } from '../../shared/platform/http/fields.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
@@ -121,5 +119,4 @@ export const orchestrationsEndpoints = [
     responses: { 200: { description: 'A page.', schema: pageOf(orchestrationSummary), headers: ['Link'] } },
     run: (call, { query, url }) => listOrchestrations(call, query, url),
   }),
-  ...resourceEndpoints(orchestrationResources),
 ];

@@ -1,4 +1,5 @@
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
+import { tenantParams } from '../../shared/platform/http/fields.ts';
 import {
   createTenant,
   listTenants,
@@ -6,7 +7,6 @@ import {
   readTenant,
   tenant,
   tenantCreated,
-  tenantParams,
   tenantsPage,
   tenantsQuery,
 } from '../../shared/domains/tenancy/create-tenant.ts';

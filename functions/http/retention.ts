@@ -1,12 +1,9 @@
 import { holdParams, legalHolds, releaseHold } from '../../shared/domains/retention/legal-holds.ts';
-import { retentionResources } from '../../shared/domains/retention/resources.ts';
-import { expiringTables } from '../expiring-tables.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
-import { resourceEndpoints } from '../../shared/platform/resources/resource-endpoints.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 
+/** What a legal hold has beside the routes of its resource. */
 export const retentionEndpoints = [
-  ...resourceEndpoints(retentionResources(expiringTables)),
   endpoint({
     name: 'legal-holds-release',
     method: 'POST',

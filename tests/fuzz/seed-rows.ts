@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { newId } from '../../shared/platform/ids/ids.ts';
-import type { ResourceScope } from '../../shared/platform/resources/resource.ts';
+import {
+  operatorVerbsOf,
+  type Resource,
+  type ResourceScope,
+} from '../../shared/platform/resources/resource.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
-import { DECLARED } from '../harness/declared-resources.ts';
+import { declaredResources } from '../../functions/declared-resources.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { TENANTS, type Pools, type Tenant } from './requests.ts';
@@ -22,10 +26,10 @@ export async function seedRows(
   const pools: Pools = { acme: new Map(), globex: new Map(), platform: new Map() };
   for (const tenant of ['acme', 'globex'] as const) {
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
-    await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools[tenant]);
+    await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
   }
   await seedPlatform(app, pools.platform);
-  await seedDeclared(app, 'platform', keys.platform, markers.platform, pools.platform);
+  await seedDeclared(app, 'platform', keys.platform, markers.platform, pools);
   const jobs = await app.request('GET', '/api/v1/platform/jobs', { key: keys.platform });
   const names: string[] = jobs.body.items.map(({ job }: { job: string }) => job);
   for (const tenant of TENANTS) {
@@ -102,20 +106,34 @@ const OWN: Readonly<Record<Tenant, readonly ResourceScope[]>> = {
   platform: ['shared', 'platform'],
 };
 
-/** Rows of the declared resources: of each as many as its own rules allow, up to {@link EACH}. */
-async function seedDeclared(
+/**
+ * Rows of declared resources: of each as many as its own rules allow, up to {@link EACH}. Operators name those of tenants by
+ * the tenant too.
+ */
+export async function seedDeclared(
   app: TestApp,
   tenant: Tenant,
   key: string,
   marker: string,
-  pool: Pools[Tenant],
+  pools: Pools,
+  resources: readonly Resource[] = declaredResources,
 ): Promise<void> {
   const maker = rowMaker(app, tenant, key, marker);
-  for (const resource of DECLARED.filter(({ scope }) => OWN[tenant].includes(scope))) {
+  for (const resource of resources.filter(({ scope }) => OWN[tenant].includes(scope))) {
     for (let n = 0; n < EACH; n++) {
       const row = await maker.tryMake(resource);
       if (row === undefined) break;
-      addRow(pool, templateOf(resource), row.pathIds);
+      addRow(pools[tenant], templateOf(resource), row.pathIds);
+      if (operatorVerbsOf(resource).length === 0) continue;
+      const ids = [tenant, ...row.pathIds];
+      addRow(pools.platform, `platform/tenants/{}/${templateOf(resource)}`, ids);
+      // A parent is named by its path even where it has no routes of its own there.
+      if (resource.parent !== undefined)
+        addRow(
+          pools.platform,
+          `platform/tenants/{}/${templateOf(resource.parent.resource)}`,
+          ids.slice(0, -1),
+        );
     }
   }
 }

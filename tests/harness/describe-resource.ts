@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
+  canBeHidden,
+  databaseOf,
   isVersioned,
+  operatorVerbsOf,
   timeFieldOf,
   writePermissionOf,
   type Resource,
@@ -9,7 +12,48 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 import type { TestAnswer, TestApp } from './app.ts';
-import { rowMaker } from './row-maker.ts';
+import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
+
+/** What operators may do with a tenant's rows, and nobody else by their routes. */
+function describeOperators(app: TestApp, resource: Resource, rows: RowMaker): void {
+  const { acme, operator } = app.keys;
+  const verbs = operatorVerbsOf(resource);
+  const ask = (method: string, path: string, body?: unknown, key = operator): Promise<TestAnswer> =>
+    app.request(method, path, { key, headers: method === 'PUT' ? { 'if-match': '*' } : {}, body });
+
+  it('is reached by operators who name its tenant, by their routes, which are closed to others', async () => {
+    const { path: own, body } = await rows.sample(resource);
+    const collection = operatorsPath(own, 'acme');
+    const made = verbs.includes('create') ? await ask('POST', collection, body) : undefined;
+    if (made !== undefined) expect([made.status, made.body]).toEqual([201, expect.objectContaining(body)]);
+    const path = made?.headers.get('location') ?? operatorsPath((await rows.make(resource)).path, 'acme');
+    const above = path.slice(0, path.lastIndexOf('/'));
+    if (verbs.includes('read')) expect((await ask('GET', path)).status).toBe(200);
+    if (verbs.includes('list')) {
+      const { items } = (await ask('GET', `${above}?limit=500`)).body;
+      const ids = items.map((item: Record<string, unknown>) => item[resource.idColumn]);
+      expect(ids).toContain(path.slice(above.length + 1));
+    }
+    const replacing = Object.entries((await rows.sample(resource)).body);
+    const replaced = Object.fromEntries(replacing.filter(([field]) => field !== resource.idColumn));
+    if (verbs.includes('replace')) expect((await ask('PUT', path, replaced)).status).toBe(200);
+    const requests = {
+      create: ['POST', above, body],
+      list: ['GET', above],
+      read: ['GET', path],
+      replace: ['PUT', path, replaced],
+      delete: ['DELETE', path],
+      deactivate: ['DELETE', path],
+    } as const;
+    for (const verb of verbs) {
+      const [method, where, sent] = requests[verb];
+      const { status, body: problem } = await ask(method, where, sent, acme.owner);
+      expect([verb, status, problem.code]).toEqual([verb, 403, 'INSUFFICIENT_RBAC']);
+    }
+    if (verbs.includes('delete') || verbs.includes('deactivate'))
+      expect((await ask('DELETE', path)).status).toBe(204);
+  });
+}
 
 /** A version that no row of a test has. */
 const STALE = { 'if-match': '"999999"' };
@@ -55,15 +99,24 @@ export function describeResource(app: TestApp, resource: Resource): void {
     });
 
     it('has verbs that its declaration allows', () => {
-      expect(can('delete') && can('deactivate')).toBe(false);
-      if (!isVersioned(resource)) expect(can('replace') || can('deactivate')).toBe(false);
+      // What else a declaration may not say, declareResource refuses.
       const writes = can('create') || can('replace') || removable;
       if (writes && resource.scope === 'platform')
         expect(writePermissionOf(resource)).toBe('platform:operate');
-      const parent = resource.parent?.resource;
-      expect(parent?.scope).not.toBe('shared');
-      if (parent !== undefined) expect(parent.database).toBe(resource.database);
     });
+
+    if (canBeHidden(resource))
+      it('has no unique key that would tell a tenant of a row that it does not see', async () => {
+        // A key with an id that the service makes never clashes. One that leaves hidden rows out is a partial index.
+        const keys = await app.admin[databaseOf(resource)]`
+          select i.indexrelid::regclass::text as name from pg_index i
+           where i.indrelid = ${resource.table}::regclass and i.indisunique and i.indpred is null
+             and not exists (select from pg_attribute a where a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+                                and a.attname = ${resource.idColumn})`;
+        expect(keys.map((key) => String(key['name']))).toEqual([]);
+      });
+
+    if (operatorVerbsOf(resource).length > 0) describeOperators(app, resource, rows);
 
     ifCreated('is made once, and found where Location says', async () => {
       const sample = await rows.sample(resource);

@@ -1,4 +1,3 @@
-import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import {
   collectionPathOf,
@@ -141,7 +140,7 @@ export function templateOf(resource: Resource): string {
   return collectionPathOf(resource).replace(/\{\w+\}/g, '{}');
 }
 
-/** Whose rows a resource's are, where they are made with the operator's key. */
-export function ownerOf(resource: Resource, tenantId: string): string {
-  return resource.scope === 'platform' ? PLATFORM_TENANT : tenantId;
+/** Where operators reach what a tenant's own path leads to. */
+export function operatorsPath(path: string, tenantId: string): string {
+  return path.replace('/api/v1/', `/api/v1/platform/tenants/${tenantId}/`);
 }

@@ -2,9 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
-import { isVersioned, type Resource, type Verb } from '../../shared/platform/resources/resource.ts';
-import { DECLARED } from './declared-resources.ts';
-import { rowMaker, type RowMaker } from './row-maker.ts';
+import {
+  isVersioned,
+  operationOf,
+  operatorVerbsOf,
+  type Resource,
+  type Verb,
+} from '../../shared/platform/resources/resource.ts';
+import { declaredResources } from '../../functions/declared-resources.ts';
+import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 
 /** One request of the tour and its answer. */
@@ -73,7 +79,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   const rows = rowMaker(app, 'acme', app.keys.acme.owner, 'tour', (resource, answer) => {
     stops.push({ operation: `${resource.name}-create`, expected: 201, answer });
   });
-  await tourResources(rows, (key) => send.bind(undefined, key));
+  await tourResources(declaredResources, rows, (key) => send.bind(undefined, key), operator);
   await tourModelsAndHolds(rows, owner, operator);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
@@ -82,7 +88,8 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
 }
 
 type SendAs = (key: string) => Send;
-type Send = (
+/** Sends one request of an operation, and notes what is to come of it. */
+export type Send = (
   operation: string,
   expected: number,
   method: string,
@@ -168,35 +175,51 @@ async function tourAnalyses(send: Send): Promise<void> {
   await send('analysis-metrics-list', 200, 'GET', bucketed);
 }
 
-/** The routes of every declared resource, on rows made from its sample. */
-async function tourResources(rows: RowMaker, sendAs: SendAs): Promise<void> {
-  for (const resource of DECLARED) await tourResource(rows, resource, sendAs(rows.keyFor(resource)));
+/** The routes of declared resources, on rows of acme made from their samples; `operator` sends what operators may do. */
+export async function tourResources(
+  resources: readonly Resource[],
+  rows: RowMaker,
+  sendAs: SendAs,
+  operator: Send,
+): Promise<void> {
+  for (const resource of resources) {
+    await tourResource(rows, resource, sendAs(rows.keyFor(resource)), false);
+    await tourResource(rows, resource, operator, true);
+  }
 }
 
-async function tourResource(rows: RowMaker, resource: Resource, send: Send): Promise<void> {
-  const { name, idColumn, verbs } = resource;
-  const operationOf = (verb: Verb): string => `${name}-${verb}`;
+async function tourResource(
+  rows: RowMaker,
+  resource: Resource,
+  send: Send,
+  forOperators: boolean,
+): Promise<void> {
+  const { idColumn } = resource;
+  const verbs = forOperators ? operatorVerbsOf(resource) : resource.verbs;
+  if (verbs.length === 0) return;
+  const pathOf = (path: string): string => below(forOperators ? operatorsPath(path, 'acme') : path);
+  const nameOf = (verb: Verb): string => operationOf(resource, verb, forOperators);
   let row: string;
   if (verbs.includes('create')) {
     const { path, body } = await rows.sample(resource);
-    const made = await send(operationOf('create'), 201, 'POST', below(path), body);
-    row = `${below(path)}/${made.body[idColumn]}`;
+    const made = await send(nameOf('create'), 201, 'POST', pathOf(path), body);
+    row = `${pathOf(path)}/${made.body[idColumn]}`;
   } else {
-    row = below((await rows.make(resource)).path);
+    row = pathOf((await rows.make(resource)).path);
   }
   const collection = row.slice(0, row.lastIndexOf('/'));
-  if (verbs.includes('list')) await send(operationOf('list'), 200, 'GET', collection);
+  if (verbs.includes('list')) await send(nameOf('list'), 200, 'GET', collection);
   if (verbs.includes('read')) {
-    const read = await send(operationOf('read'), 200, 'GET', row);
+    const read = await send(nameOf('read'), 200, 'GET', row);
     const seen = { 'if-none-match': read.body.etag };
-    if (isVersioned(resource)) await send(operationOf('read'), 304, 'GET', row, undefined, seen);
+    if (isVersioned(resource)) await send(nameOf('read'), 304, 'GET', row, undefined, seen);
   }
   if (verbs.includes('replace')) {
     const { [idColumn]: _chosen, ...body } = (await rows.sample(resource)).body;
-    await send(operationOf('replace'), 200, 'PUT', row, body, { 'if-match': '*' });
+    await send(nameOf('replace'), 200, 'PUT', row, body, { 'if-match': '*' });
   }
   for (const verb of ['delete', 'deactivate'] as const)
-    if (verbs.includes(verb)) await send(operationOf(verb), 204, 'DELETE', row);
+    if (verbs.includes(verb)) await send(nameOf(verb), 204, 'DELETE', row);
 }
 
 /** A path as the tour writes it, without `/api/`. */

@@ -1,10 +1,13 @@
 import type { Permission } from '../../shared/platform/auth/permissions.ts';
 import {
+  operationOf,
+  operatorVerbsOf,
   writePermissionOf,
   type Resource,
   type ResourceScope,
+  type Verb,
 } from '../../shared/platform/resources/resource.ts';
-import { DECLARED } from '../harness/declared-resources.ts';
+import { declaredResources } from '../../functions/declared-resources.ts';
 import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 
 /**
@@ -194,57 +197,73 @@ const SUBJECTS: Readonly<Record<ResourceScope, { one: Subject; many: Subject }>>
   platform: { one: 'global', many: 'global-list' },
 };
 
-/** A declared resource's own routes. Below a parent, a list or a new row is the parent's: it is about one row. */
-function routesOf(resource: Resource): Route[] {
+/**
+ * A declared resource's own routes. Below a parent, a list or a new row is the parent's: it is about one row. Those of
+ * operators are closed to every tenant.
+ */
+export function routesOf(resource: Resource): Route[] {
   const collection = templateOf(resource);
   const parent = resource.parent?.resource;
   const { one, many } = SUBJECTS[resource.scope];
   const ofParent = parent === undefined ? undefined : SUBJECTS[parent.scope].one;
-  const common = { collection, needs: writePermissionOf(resource) };
-  const row = { ...common, path: `${collection}/{}`, subject: one };
+  const subjects: Readonly<Record<Verb, Subject>> = {
+    create: ofParent ?? 'create',
+    list: ofParent ?? many,
+    read: one,
+    replace: one,
+    delete: one,
+    deactivate: one,
+  };
+  const isRead = (verb: Verb): boolean => verb === 'list' || verb === 'read';
+  return [
+    ...resource.verbs.map((verb) => ({
+      ...shapeOf(resource, verb, collection),
+      operation: operationOf(resource, verb),
+      collection,
+      subject: subjects[verb],
+      needs: isRead(verb) ? resource.permissions.read : writePermissionOf(resource),
+    })),
+    ...operatorVerbsOf(resource).map((verb) => ({
+      ...shapeOf(resource, verb, `platform/tenants/globex/${collection}`),
+      operation: operationOf(resource, verb, true),
+      collection,
+      subject: 'self' as const,
+      needs: 'platform:operate' as const,
+    })),
+  ];
+}
+
+/** What a verb's route looks like. */
+function shapeOf(
+  resource: Resource,
+  verb: Verb,
+  path: string,
+): Pick<Route, 'method' | 'path' | 'headers' | 'freshBody'> {
   const sampleBody = async (rows: RowMaker) => (await rows.sample(resource)).body;
-  return resource.verbs.map((verb): Route => {
-    const operation = `${resource.name}-${verb}`;
-    switch (verb) {
-      case 'create':
-        return {
-          ...common,
-          operation,
-          method: 'POST',
-          path: collection,
-          subject: ofParent ?? 'create',
-          freshBody: sampleBody,
-        };
-      case 'list':
-        return {
-          operation,
-          collection,
-          method: 'GET',
-          path: `${collection}?limit=500`,
-          subject: ofParent ?? many,
-          needs: resource.permissions.read,
-        };
-      case 'read':
-        return { ...row, operation, method: 'GET', needs: resource.permissions.read };
-      case 'replace':
-        return {
-          ...row,
-          operation,
-          method: 'PUT',
-          headers: STALE,
-          freshBody: async (rows) => {
-            const body = Object.entries(await sampleBody(rows));
-            return Object.fromEntries(body.filter(([field]) => field !== resource.idColumn));
-          },
-        };
-      case 'delete':
-      case 'deactivate':
-        return { ...row, operation, method: 'DELETE', headers: STALE };
-      default:
-        return verb satisfies never;
-    }
-  });
+  switch (verb) {
+    case 'create':
+      return { method: 'POST', path, freshBody: sampleBody };
+    case 'list':
+      return { method: 'GET', path: `${path}?limit=500` };
+    case 'read':
+      return { method: 'GET', path: `${path}/{}` };
+    case 'replace':
+      return {
+        method: 'PUT',
+        path: `${path}/{}`,
+        headers: STALE,
+        freshBody: async (rows) => {
+          const body = Object.entries(await sampleBody(rows));
+          return Object.fromEntries(body.filter(([field]) => field !== resource.idColumn));
+        },
+      };
+    case 'delete':
+    case 'deactivate':
+      return { method: 'DELETE', path: `${path}/{}`, headers: STALE };
+    default:
+      return verb satisfies never;
+  }
 }
 
 /** Every route of the app. */
-export const ROUTES: readonly Route[] = [...OTHERS, ...DECLARED.flatMap(routesOf)];
+export const ROUTES: readonly Route[] = [...OTHERS, ...declaredResources.flatMap(routesOf)];

@@ -1,7 +1,7 @@
 import type { Permission } from '../../shared/platform/auth/permissions.ts';
 import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { until, type TestApp } from '../harness/app.ts';
-import { DECLARED } from '../harness/declared-resources.ts';
+import { declaredResources } from '../../functions/declared-resources.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 
 /** Whose rows there are. */
@@ -64,7 +64,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
       const made = await create('api-keys', { key_name: 'spare', permissions });
       keyPermissions.set(made['key_id'] ?? '', permissions);
     }
-    const tenants = DECLARED.filter(({ scope }) => scope !== 'platform');
+    const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }
   // Evidence and orchestrations of the other tenant, named where references are free: they must lead nowhere.
@@ -79,7 +79,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
       orchestration_request_id: theirs('orchestrations'),
     });
   }
-  const platforms = DECLARED.filter(({ scope }) => scope !== 'tenant');
+  const platforms = declaredResources.filter(({ scope }) => scope !== 'tenant');
   rows.platform = await makeDeclared(app, platforms, 'platform', app.keys.operator);
   rows.platform['models'] = await modelNames(app);
   for (const owner of OWNERS) rows[owner]['audit-logs'] = await auditIds(app, app.keys[owner].owner);

@@ -22,7 +22,8 @@ const analysisTemplate = z.strictObject({
 export const analysisTemplates = declareResource({
   name: 'analysis-templates',
   one: 'analysis template',
-  description: 'A tenant’s own template of a type stands before the platform’s.',
+  description:
+    'Texts that take the place of an analysis that did not come or is not sure enough. The active template of an analysis’s type is the one that is used, a tenant’s own before the platform’s.',
   table: 'analysis_templates',
   idColumn: 'id',
   scope: 'shared',

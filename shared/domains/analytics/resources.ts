@@ -13,6 +13,8 @@ const VALUE_MAX = 1e100;
 const usageMetrics = declareResource({
   name: 'usage-metrics',
   one: 'usage metric',
+  description:
+    'Usage summed up by hour and day, for dashboards. It follows the ledger of usage by some seconds and bills nothing.',
   database: 'analytics',
   table: 'usage_metrics',
   idColumn: 'id',
@@ -47,6 +49,8 @@ const usageMetrics = declareResource({
 const performanceMetrics = declareResource({
   name: 'performance-metrics',
   one: 'performance metric',
+  description:
+    'How fast and how reliably the services worked. Each row is one measure over one span of time.',
   database: 'analytics',
   table: 'performance_metrics',
   idColumn: 'id',

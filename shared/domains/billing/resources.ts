@@ -17,6 +17,8 @@ const minorUnits = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(
 const billingPlans = declareResource({
   name: 'billing-plans',
   one: 'billing plan',
+  description:
+    'The plans that a tenant can be on, with their prices and limits. Operators keep them; everyone reads them.',
   database: 'billing',
   table: 'billing_plans',
   idColumn: 'plan_id',

@@ -28,6 +28,8 @@ async function checkLabel(
 export const complianceMappings = declareResource({
   name: 'compliance-mappings',
   one: 'compliance mapping',
+  description:
+    'Which requirement of which framework a taxonomy label touches. They are the platform’s and the same for every tenant.',
   table: 'compliance_mappings',
   idColumn: 'id',
   scope: 'platform',

@@ -44,6 +44,8 @@ async function forgetModel(call: Call, row: ResourceRow): Promise<void> {
 export const modelVersions = declareResource({
   name: 'model-versions',
   one: 'model version',
+  description:
+    'The models that map and analyse, version by version. A response names the version that made it.',
   table: 'model_versions',
   idColumn: 'id',
   scope: 'platform',

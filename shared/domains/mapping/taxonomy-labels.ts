@@ -22,6 +22,8 @@ const taxonomyLabel = z.strictObject({
 export const taxonomyLabels = declareResource({
   name: 'taxonomy-labels',
   one: 'taxonomy label',
+  description:
+    'The canonical labels that mappings may use. They are the platform’s and the same for every tenant.',
   table: 'taxonomy_labels',
   idColumn: 'id',
   scope: 'platform',

@@ -29,6 +29,8 @@ const detectorConfig = z.strictObject({
 export const detectorConfigs = declareResource({
   name: 'detector-configs',
   one: 'detector config',
+  description:
+    'How a tenant’s detectors are set up. A config of the platform stands in where the tenant has none of its own.',
   table: 'detector_configs',
   idColumn: 'id',
   scope: 'shared',

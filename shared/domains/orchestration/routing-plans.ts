@@ -75,7 +75,8 @@ function weightFaults(plan: RoutingPlan): Fault[] {
 export const routingPlans = declareResource({
   name: 'routing-plans',
   one: 'routing plan',
-  description: 'A tenant’s own plan stands before the platform’s of the same name.',
+  description:
+    'Which detectors look at which content, and how much of them must succeed: coverage is computed against the plan that an orchestration names. A tenant’s own plan stands before the platform’s of the same name.',
   table: 'routing_plans',
   idColumn: 'id',
   scope: 'shared',

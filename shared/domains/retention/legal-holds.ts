@@ -49,6 +49,7 @@ const legalHold = z.strictObject({ name: nameText, reason: z.string().min(1).max
 export const legalHolds = declareResource({
   name: 'legal-holds',
   one: 'legal hold',
+  description: 'What must not be deleted, however old it gets. A hold acts until it is released.',
   table: 'legal_holds',
   idColumn: 'hold_id',
   scope: 'tenant',

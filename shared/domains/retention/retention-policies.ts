@@ -31,7 +31,7 @@ const retentionPolicy = z.strictObject({
  * The transaction shuts out a change of those settings until it ends.
  * @throws Problem 409 where the settings cannot be read: nobody knows then which frameworks the tenant answers to.
  */
-export async function checkRetentionPolicy(
+async function checkRetentionPolicy(
   policy: z.output<typeof retentionPolicy>,
   transaction: Pick<TenantTransaction, 'query'>,
   tenantId: string,
@@ -120,6 +120,8 @@ function faultsUnder(minimum: FrameworkMinimum | undefined, days: number, pointe
 export const dataRetentionPolicies = declareResource({
   name: 'data-retention-policies',
   one: 'data retention policy',
+  description:
+    'How long each kind of data is kept, within what the tenant’s frameworks ask for. A change acts on what is recorded from then on.',
   table: 'data_retention_policies',
   idColumn: 'policy_id',
   scope: 'tenant',
@@ -132,7 +134,7 @@ export const dataRetentionPolicies = declareResource({
       'The data type has an active policy already: replace or deactivate that one.',
   },
   check: (policy, { call, transaction }) => checkRetentionPolicy(policy, transaction, call.tenant.tenantId),
-  forget: ({ services, principal }) => services.tenants.forget(principal.tenantId),
+  forget: ({ services, tenant }) => services.tenants.forget(tenant.tenantId),
   essential: true,
   sample: ({ unique }) => ({ data_type: 'analyses', retention_days: 400, description: unique }),
 });

@@ -6,6 +6,7 @@ import { when } from '../../platform/db/keyset.ts';
 import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
 import type { Call } from '../../platform/call/call.ts';
+import { tenantId } from '../../platform/http/fields.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
 import { pageOf, pageQuery, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
@@ -21,11 +22,6 @@ import {
 } from '../identity/schemas.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import type { CallServices } from '../../platform/call/call.ts';
-
-/** A tenant's id: what a blob path, a log line and a host name can hold as it is. */
-const tenantId = z
-  .string()
-  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9, “-” and “_”, a letter or digit first');
 
 /** `POST /platform/tenants`. */
 export const newTenant = z.strictObject({
@@ -43,9 +39,6 @@ export type NewTenant = z.output<typeof newTenant>;
 
 /** What a tenant is made of beside its first key. */
 type TenantToAdd = Pick<NewTenant, 'tenant_id' | 'name' | 'plan_id'>;
-
-/** `{tenant_id}` in an operator's path. */
-export const tenantParams = z.object({ tenant_id: tenantId });
 
 const STATUSES = ['active', 'suspended', 'offboarding', 'erased'] as const;
 

@@ -28,10 +28,14 @@ export interface Origin {
 export interface Call {
   readonly services: CallServices;
   readonly principal: Principal;
-  /** The core database, as the principal's tenant sees it. */
+  /**
+   * The core database, as the tenant sees it whose rows the request is about: the principal's own; on an operator's route
+   * for a named tenant, that one.
+   */
   readonly tenant: TenantDatabase;
-  /** All three databases, as the principal's tenant sees them. */
+  /** All three databases, as that tenant sees them. */
   readonly databases: TenantDatabases;
+  /** Of the principal's own tenant. */
   readonly context: TenantContext;
   readonly now: Date;
   /** The endpoint's name: the scope of idempotency keys. */
@@ -78,7 +82,7 @@ export interface OutboxPublisher {
 export interface CallServices {
   readonly settings: Settings;
   readonly clock: Clock;
-  /** Crossing tenants needs a written reason where it is done. */
+  /** Row security holds nothing back here: for jobs, consumers and what belongs to no tenant. The linter keeps it out of `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
   readonly dataKeys: Pick<DataKeys, 'find' | 'create'>;

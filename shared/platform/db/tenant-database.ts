@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
+import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { Pool } from './pool.ts';
 import type { GuardedPool } from './guarded-pool.ts';
 import { quoted } from './recordset.ts';
@@ -43,6 +44,24 @@ function arrayLiteral(items: readonly string[]): string {
   return `{${items.map(quoted).join(',')}}`;
 }
 
+/** The diagnostics channel of {@link TenantDatabase.statement}. */
+export const TENANT_STATEMENTS = 'comply-ai:tenant-statement';
+
+/**
+ * Every statement of a tenant, as it is sent. The tests listen, and hold each one that runs in them to the rules of
+ * {@link TenantDatabase.statement} by PostgreSQL's own parser; without a listener it costs nothing.
+ */
+const statements = channel(TENANT_STATEMENTS);
+
+const SET_TENANT = `select set_config('app.current_tenant_id', $1, true)`;
+
+/** A statement behind the scope that sets its tenant, `$1`; see {@link TenantDatabase.statement}. */
+function inScope(text: string): string {
+  const whole = `with scope as materialized (${SET_TENANT} as tenant_id) ${text}`;
+  if (statements.hasSubscribers) statements.publish(whole);
+  return whole;
+}
+
 type Row = Record<string, unknown>;
 type Executor = Pool | LiveTransaction;
 
@@ -82,20 +101,24 @@ export class TenantTransaction {
     return execute<T>(this.#transaction, text, parameters, options);
   }
 
+  /**
+   * Runs one statement as the platform's own tenant, and goes on as this one: for what an operator's work for a tenant leaves
+   * with the platform. The text is as in {@link TenantDatabase.statement}, the caller's parameters begin at `$2`.
+   */
+  async statementAsPlatform(text: string, parameters: readonly Parameter[]): Promise<void> {
+    const whole = inScope(text);
+    // Sent together, run one after the other.
+    await Promise.all([
+      this.query(whole, [PLATFORM_TENANT, ...parameters]),
+      this.query(SET_TENANT, [this.tenantId]),
+    ]);
+  }
+
   /** Runs statements that are undone alone where `run` throws: the transaction goes on. @throws what `run` throws. */
   savepoint<T>(run: (inner: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#transaction.savepoint((inner) => run(new TenantTransaction(this.tenantId, inner)));
   }
 }
-
-/** The diagnostics channel of {@link TenantDatabase.statement}. */
-export const TENANT_STATEMENTS = 'comply-ai:tenant-statement';
-
-/**
- * Every statement of a tenant, as it is sent. The tests listen, and hold each one that runs in them to the rules of
- * {@link TenantDatabase.statement} by PostgreSQL's own parser; without a listener it costs nothing.
- */
-const statements = channel(TENANT_STATEMENTS);
 
 /**
  * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
@@ -126,8 +149,7 @@ export class TenantDatabase {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    const whole = `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id) ${text}`;
-    if (statements.hasSubscribers) statements.publish(whole);
+    const whole = inScope(text);
     return this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options), {
       short: isShort(options),
     });
@@ -137,12 +159,7 @@ export class TenantDatabase {
   transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin(async (transaction) => {
       // Not awaited on its own: the driver pipelines it before the first statement of `run`.
-      const scope = execute(
-        transaction,
-        `select set_config('app.current_tenant_id', $1, true)`,
-        [this.tenantId],
-        {},
-      );
+      const scope = execute(transaction, SET_TENANT, [this.tenantId], {});
       const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
       return value;
     });
@@ -151,7 +168,7 @@ export class TenantDatabase {
 
 /**
  * One database across tenants, for timers, queue writers and authentication: the jobs role, which row security lets in
- * by explicit policies. The linter keeps it out of `functions/http`.
+ * by explicit policies. The linter keeps it out of `functions/` (`eslint.config.js`, `dev/lint/layer-rules.ts`).
  */
 export class CrossTenantDatabase {
   readonly #pool: GuardedPool;

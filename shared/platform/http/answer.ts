@@ -9,6 +9,7 @@ import type { CallServices, TenantDatabases } from '../call/call.ts';
 import type { Authenticator } from '../auth/principal.ts';
 import type { RateLimiter } from '../cache/rate-limit.ts';
 import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
+import { tenantParams } from './fields.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { givenByOperator, queryOf, refuseOtherTenants } from '../call/named-tenants.ts';
 import { parseParts, readBodyOf } from './parse-request.ts';
@@ -107,7 +108,7 @@ async function answerAnyone(
 /**
  * Answers one request. The order of checks is fixed here, once for all routes: credential, tenant, rate, permission, the
  * tenant's standing, Idempotency-Key, body (size, media type, encoding, JSON), another tenant's id, shape with all faults
- * at once; then the handler; then one way out for every error. What a client may not do is so told before what it sent
+ * at once; the tenant that an operator's path names; then the handler; then one way out for every error. What a client may not do is so told before what it sent
  * is looked at. `open`: the process's services, opened by the first request.
  */
 export async function answer(
@@ -132,12 +133,12 @@ export async function answer(
     });
     Object.assign(extra, rateHeaders(verdict.windows));
     if (!verdict.allowed) throw rateLimited(verdict.windows);
-    const databases = services.forTenant(principal.tenantId);
+    const own = services.forTenant(principal.tenantId);
     call = {
       services,
       principal,
-      tenant: databases.core,
-      databases,
+      tenant: own.core,
+      databases: own,
       context,
       now,
       route: endpoint.name,
@@ -166,12 +167,26 @@ export async function answer(
       key === undefined
         ? null
         : { key, fingerprint: fingerprintOf([endpoint.name, params, comparable(understood)]) };
-    return writeReply(request, await endpoint.run({ ...call, params, idempotency }, input), extra);
+    const databases = endpoint.forNamedTenant ? await databasesOfNamed(services, params) : own;
+    const bound = { ...call, params, idempotency, tenant: databases.core, databases };
+    return writeReply(request, await endpoint.run(bound, input), extra);
   } catch (error) {
     const problem = problemOf(error, endpoint.name, trace.id);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);
     return writeReply(request, problemReply(problem, trace.id, new URL(request.url).pathname), extra);
   }
+}
+
+/**
+ * The databases of the tenant that an operator's path names. The call stays the operator's in all else: rates, usage, trail.
+ * @throws Problem 404 where there is no such tenant, or no longer.
+ */
+async function databasesOfNamed(services: AnswerServices, params: unknown): Promise<TenantDatabases> {
+  const { tenant_id: tenantId } = tenantParams.parse(params);
+  const context = await services.tenants.find(tenantId);
+  if (context === null || context.status === 'erased')
+    throw new Problem('NOT_FOUND', { detail: 'There is no such tenant.' });
+  return services.forTenant(tenantId);
 }
 
 /**

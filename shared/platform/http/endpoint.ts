@@ -122,6 +122,11 @@ export type EndpointDefinition<
     readonly permission: Permission;
     /** True where a tenant whose subscription lapsed may still write: keys, holds, settings. */
     readonly openToSuspended?: boolean;
+    /**
+     * True where an operator works for the tenant that `{tenant_id}` in the path names: the call's databases are that
+     * tenant's. Needs `platform:operate`.
+     */
+    readonly forNamedTenant?: boolean;
   };
 
 type PublicRun<Params, Query, Body, Documented extends Responses> = (
@@ -160,6 +165,7 @@ interface Erased extends Described {
 /** A route that needs a credential. */
 export interface GuardedEndpoint extends Erased {
   readonly permission: Permission;
+  readonly forNamedTenant: boolean;
   readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
@@ -173,21 +179,28 @@ export interface PublicEndpoint extends Erased {
 export type Endpoint = GuardedEndpoint | PublicEndpoint;
 
 /** What fits any route's body but those that say otherwise: an analysis's metrics are the largest ordinary ones. */
-export const BODY_LIMIT_DEFAULT = 256 * 1024;
+const BODY_LIMIT_DEFAULT = 256 * 1024;
 
 const RAW_BODY_TYPE = 'application/octet-stream';
 
-/** Declares a route that needs a credential. */
+/**
+ * Declares a route that needs a credential.
+ * @throws Error where others than operators could name a tenant.
+ */
 export function endpoint<
   Documented extends Responses,
   Params extends ObjectSchema = undefined,
   Query extends ObjectSchema = undefined,
   Body extends BodySchema = undefined,
 >(definition: EndpointDefinition<Params, Query, Body, Documented>): GuardedEndpoint {
+  const forNamedTenant = definition.forNamedTenant ?? false;
+  if (forNamedTenant && definition.permission !== 'platform:operate')
+    throw new Error(`${definition.name} works for a tenant that its path names: it needs platform:operate`);
   return {
     ...definition,
     ...erased(definition),
     openToSuspended: definition.openToSuspended ?? false,
+    forNamedTenant,
     // The schemas that parse are the ones that the handler's types were taken from.
     run: definition.run as GuardedEndpoint['run'],
   };

@@ -21,6 +21,14 @@ export const instant = z.iso
   .refine((text) => !isOutOfRange(Date.parse(text)), { message: INSTANT_BOUNDS })
   .refine((text) => !OFFSET_TOO_FAR.test(text), { message: 'must have an offset below 16 hours' });
 
+/** A tenant's id: what a blob path, a log line and a host name can hold as it is. */
+export const tenantId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9, “-” and “_”, a letter or digit first');
+
+/** `{tenant_id}` in an operator's path. */
+export const tenantParams = z.object({ tenant_id: tenantId });
+
 /** `{request_id}` in a path. */
 export const requestIdParams = z.object({ request_id: uuid });
 

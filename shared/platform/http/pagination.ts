@@ -170,7 +170,7 @@ export function pageOf<Item extends z.ZodType>(item: Item): z.ZodObject<{ items:
 export function cursorScope(call: Call, query: Readonly<Record<string, unknown>>): CursorScope {
   return {
     key: call.services.settings.API_KEY_PEPPER,
-    tenantId: call.principal.tenantId,
+    tenantId: call.tenant.tenantId,
     route: call.route,
     params: call.params,
     query,

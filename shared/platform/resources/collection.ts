@@ -9,6 +9,8 @@ export interface Collection {
   readonly parentIds: readonly string[];
   /** False for operators, who reach rows that tenants do not see. */
   readonly restricted: boolean;
+  /** The tenant that an operator's path names; the call's databases are that tenant's. */
+  readonly namedTenant?: string;
 }
 
 /** The collection that a request's path and credential lead to. */
@@ -17,10 +19,12 @@ export function collectionOf(
   resource: Resource,
   params: Readonly<Record<string, unknown>> = {},
 ): Collection {
+  const namedTenant = params['tenant_id'];
   return {
     resource,
     parentIds: ancestorsOf(resource).map(({ column }) => String(params[column])),
     restricted: !call.principal.permissions.has('platform:operate'),
+    ...(typeof namedTenant === 'string' ? { namedTenant } : {}),
   };
 }
 
@@ -30,9 +34,9 @@ export function tenantDatabaseOf(call: Call, resource: Resource): TenantDatabase
 }
 
 /** Where a row is found: the path of its URL. */
-export function locationOf({ resource, parentIds }: Collection, id: string): string {
-  const ids = parentIds[Symbol.iterator]();
-  const path = collectionPathOf(resource).replace(/\{\w+\}/g, () =>
+export function locationOf({ resource, parentIds, namedTenant }: Collection, id: string): string {
+  const ids = [...(namedTenant === undefined ? [] : [namedTenant]), ...parentIds][Symbol.iterator]();
+  const path = collectionPathOf(resource, namedTenant !== undefined).replace(/\{\w+\}/g, () =>
     encodeURIComponent(ids.next().value ?? ''),
   );
   return `/api/v1/${path}/${encodeURIComponent(id)}`;

@@ -11,9 +11,6 @@ export const textId = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,99}$/, 'must be 1 to 100 of a-z, 0-9, “.”, “_” and “-”');
 
-/** The query parameter of a field that is an id made by the service: one spelling of it. */
-export const rowId = z.uuid().toLowerCase();
-
 /** A name in the client's own words. */
 export const nameText = z.string().min(1).max(200);
 

@@ -1,22 +1,41 @@
+import type { z } from 'zod';
 import { endpoint, type GuardedEndpoint } from '../http/endpoint.ts';
+import { tenantParams } from '../http/fields.ts';
 import { collectionOf } from './collection.ts';
-import { collectionPathOf, isVersioned, writePermissionOf, type Resource, type Verb } from './resource.ts';
+import {
+  collectionPathOf,
+  isVersioned,
+  operationOf,
+  operatorVerbsOf,
+  writePermissionOf,
+  type Resource,
+  type Verb,
+} from './resource.ts';
 import { listResource, readResource } from './read-resource.ts';
 import { resourceSchemas } from './resource-schemas.ts';
 import { createResource, deactivateResource, deleteResource, replaceResource } from './write-resource.ts';
 
-/** The routes of declared resources, those of their verbs. */
-export function resourceEndpoints(resources: readonly Resource[]): GuardedEndpoint[] {
-  return resources.flatMap((resource) => resource.verbs.map((verb) => SERVE[verb](resource)));
+/** A resource's routes of one kind: for those who have the rows, or for operators, who name the tenant that has them. */
+interface Served {
+  readonly resource: Resource;
+  readonly forOperators: boolean;
 }
 
-const SERVE: Readonly<Record<Verb, (resource: Resource) => GuardedEndpoint>> = {
+/** The routes of declared resources: those of their verbs, and those of their operators' verbs. */
+export function resourceEndpoints(resources: readonly Resource[]): GuardedEndpoint[] {
+  return resources.flatMap((resource) => [
+    ...resource.verbs.map((verb) => SERVE[verb]({ resource, forOperators: false })),
+    ...operatorVerbsOf(resource).map((verb) => SERVE[verb]({ resource, forOperators: true })),
+  ]);
+}
+
+const SERVE: Readonly<Record<Verb, (served: Served) => GuardedEndpoint>> = {
   create: serveCreate,
   list: serveList,
   read: serveRead,
   replace: serveReplace,
-  delete: (resource) => serveRemoval(resource, 'delete'),
-  deactivate: (resource) => serveRemoval(resource, 'deactivate'),
+  delete: (served) => serveRemoval(served, 'delete'),
+  deactivate: (served) => serveRemoval(served, 'deactivate'),
 };
 
 /** The id in a path: the last of these routes' parameters. */
@@ -24,35 +43,56 @@ function idOf(resource: Resource, params: Readonly<Record<string, unknown>>): st
   return String(params[resource.idColumn]);
 }
 
-function rowPathOf(resource: Resource): string {
-  return `v1/${collectionPathOf(resource)}/{${resource.idColumn}}`;
+function collectionPath({ resource, forOperators }: Served): string {
+  return `v1/${collectionPathOf(resource, forOperators)}`;
 }
 
-function common(resource: Resource, verb: Verb) {
+function rowPath(served: Served): string {
+  return `${collectionPath(served)}/{${served.resource.idColumn}}`;
+}
+
+/** A route's parameters, behind the tenant that an operator names. */
+function paramsOf<S extends z.ZodObject | undefined>({ forOperators }: Served, schema: S): S | z.ZodObject {
+  return forOperators ? tenantParams.extend(schema?.shape ?? {}) : schema;
+}
+
+function common({ resource, forOperators }: Served, verb: Verb, summary: string) {
   return {
-    name: `${resource.name}-${verb}`,
+    name: operationOf(resource, verb, forOperators),
     tag: resource.name,
-    ...(resource.description === undefined ? {} : { description: resource.description }),
+    summary: forOperators ? `As an operator, for a tenant: ${summary}` : capitalized(summary),
+    forNamedTenant: forOperators,
   };
 }
 
-function writing(resource: Resource) {
-  return { permission: writePermissionOf(resource), openToSuspended: resource.essential ?? false };
+function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function reading({ resource, forOperators }: Served) {
+  return { permission: forOperators ? ('platform:operate' as const) : resource.permissions.read };
+}
+
+function writing({ resource, forOperators }: Served) {
+  return {
+    permission: forOperators ? ('platform:operate' as const) : writePermissionOf(resource),
+    openToSuspended: resource.essential ?? false,
+  };
 }
 
 function etagOf(resource: Resource): { headers?: readonly string[] } {
   return isVersioned(resource) ? { headers: ['ETag'] } : {};
 }
 
-function serveCreate(resource: Resource): GuardedEndpoint {
+function serveCreate(served: Served): GuardedEndpoint {
+  const { resource } = served;
   const { row, newRow, parentParams } = resourceSchemas(resource);
   return endpoint({
-    ...common(resource, 'create'),
-    ...writing(resource),
+    ...common(served, 'create', `make a ${resource.one}`),
+    ...writing(served),
     method: 'POST',
-    path: `v1/${collectionPathOf(resource)}`,
-    summary: `Make a ${resource.one}`,
-    params: parentParams,
+    path: collectionPath(served),
+    params: paramsOf(served, parentParams),
     body: newRow,
     responses: {
       201: {
@@ -65,15 +105,15 @@ function serveCreate(resource: Resource): GuardedEndpoint {
   });
 }
 
-function serveList(resource: Resource): GuardedEndpoint {
+function serveList(served: Served): GuardedEndpoint {
+  const { resource } = served;
   const { query: schema, page, parentParams } = resourceSchemas(resource);
   return endpoint({
-    ...common(resource, 'list'),
-    permission: resource.permissions.read,
+    ...common(served, 'list', `list ${resource.name.replaceAll('-', ' ')}`),
+    ...reading(served),
     method: 'GET',
-    path: `v1/${collectionPathOf(resource)}`,
-    summary: `List ${resource.name.replaceAll('-', ' ')}`,
-    params: parentParams,
+    path: collectionPath(served),
+    params: paramsOf(served, parentParams),
     query: schema,
     responses: { 200: { description: 'A page.', schema: page, headers: ['Link'] } },
     run: (call, { params, query, url }) =>
@@ -81,15 +121,15 @@ function serveList(resource: Resource): GuardedEndpoint {
   });
 }
 
-function serveRead(resource: Resource): GuardedEndpoint {
+function serveRead(served: Served): GuardedEndpoint {
+  const { resource } = served;
   const { params: schema, row } = resourceSchemas(resource);
   return endpoint({
-    ...common(resource, 'read'),
-    permission: resource.permissions.read,
+    ...common(served, 'read', `read a ${resource.one}`),
+    ...reading(served),
     method: 'GET',
-    path: rowPathOf(resource),
-    summary: `Read a ${resource.one}`,
-    params: schema,
+    path: rowPath(served),
+    params: paramsOf(served, schema),
     responses: {
       200: { description: `The ${resource.one}.`, schema: row, ...etagOf(resource) },
       ...(isVersioned(resource)
@@ -101,16 +141,16 @@ function serveRead(resource: Resource): GuardedEndpoint {
   });
 }
 
-function serveReplace(resource: Resource): GuardedEndpoint {
+function serveReplace(served: Served): GuardedEndpoint {
+  const { resource } = served;
   const { params: schema, row } = resourceSchemas(resource);
   return endpoint({
-    ...common(resource, 'replace'),
-    ...writing(resource),
+    ...common(served, 'replace', `replace a ${resource.one} as a whole; needs If-Match`),
+    ...writing(served),
     method: 'PUT',
-    path: rowPathOf(resource),
-    summary: `Replace a ${resource.one} as a whole; needs If-Match`,
+    path: rowPath(served),
     ifMatch: 'required',
-    params: schema,
+    params: paramsOf(served, schema),
     body: resource.body,
     responses: { 200: { description: 'Replaced.', schema: row, headers: ['ETag'] } },
     run: (call, { params, body, ifMatch }) =>
@@ -118,18 +158,19 @@ function serveReplace(resource: Resource): GuardedEndpoint {
   });
 }
 
-function serveRemoval(resource: Resource, verb: 'delete' | 'deactivate'): GuardedEndpoint {
+function serveRemoval(served: Served, verb: 'delete' | 'deactivate'): GuardedEndpoint {
+  const { resource } = served;
   const { params: schema } = resourceSchemas(resource);
   const remove = verb === 'delete' ? deleteResource : deactivateResource;
+  const summary =
+    verb === 'delete' ? `delete a ${resource.one}` : `deactivate a ${resource.one}; it stays readable`;
   return endpoint({
-    ...common(resource, verb),
-    ...writing(resource),
+    ...common(served, verb, summary),
+    ...writing(served),
     method: 'DELETE',
-    path: rowPathOf(resource),
-    summary:
-      verb === 'delete' ? `Delete a ${resource.one}` : `Deactivate a ${resource.one}; it stays readable`,
+    path: rowPath(served),
     ...(isVersioned(resource) ? { ifMatch: 'optional' as const } : {}),
-    params: schema,
+    params: paramsOf(served, schema),
     responses: { 204: { description: verb === 'delete' ? 'Deleted.' : 'No longer active.' } },
     run: (call, { params, ifMatch }) =>
       remove(call, collectionOf(call, resource, params), idOf(resource, params), ifMatch),

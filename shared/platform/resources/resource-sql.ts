@@ -164,6 +164,11 @@ export function insertText(resource: Resource, columns: readonly string[]): stri
     returning ${selectList(resource)}`;
 }
 
+/** The parameters that narrow a statement of one row to its collection: the tenant, where rows have one, and the parent's id. */
+export function scopeOf({ resource, parentIds }: Collection, tenantId: string): string[] {
+  return [...(hasTenant(resource) ? [tenantId] : []), ...parentIds.slice(-1)];
+}
+
 /** The condition of one row: `$1` its id, from `$first` on the tenant, where rows have one, and the parent's id. */
 function rowCondition(resource: Resource, first: number, restricted: boolean): string {
   const { parent } = resource;

@@ -4,7 +4,8 @@ import { pageStatement } from '../db/keyset.ts';
 import { dataRetentionPolicies, faultsOfPolicy } from '../../domains/retention/retention-policies.ts';
 import { checkRoutingPlan, routingPlans } from '../../domains/orchestration/routing-plans.ts';
 import { locationOf, type Collection } from './collection.ts';
-import { collectionPathOf, declareResource, type Resource } from './resource.ts';
+import { collectionPathOf, declareResource, operatorVerbsOf, type Resource } from './resource.ts';
+import { resourceEndpoints } from './resource-endpoints.ts';
 import { resourceSchemas } from './resource-schemas.ts';
 import {
   findText,
@@ -20,6 +21,7 @@ const declare = (fields: Partial<Resource> = {}): Resource =>
   declareResource<z.ZodObject>({
     name: 'gadgets',
     one: 'gadget',
+    description: 'A gadget. It is made for a test.',
     table: 'gadgets',
     idColumn: 'gadget_id',
     scope: 'tenant',
@@ -43,6 +45,7 @@ const collection = (resource: Resource, fields: Partial<Collection> = {}): Colle
 
 const parts = declare({
   name: 'gadget-parts',
+  one: 'part',
   table: 'gadget_parts',
   idColumn: 'part_id',
   parent: {
@@ -55,7 +58,6 @@ const screws = declare({
   name: 'gadget-part-screws',
   table: 'screws',
   idColumn: 'screw_id',
-  idSchema: z.string(),
   parent: { resource: parts, column: 'part_id', segment: 'screws' },
 });
 
@@ -153,6 +155,111 @@ describe('the SQL of a resource', () => {
     expect(inTransaction?.text).toContain('t.gadget_id = $1::uuid and t.tenant_id = $2::text');
     expect(inTransaction?.parameters).toEqual(['g', 'acme', 'p', 'acme', 'g']);
     expect(parentsStatement(collection(gadget('tenant')), 'acme', true)).toBeUndefined();
+  });
+
+  test('finds a parent of the platform without a tenant, the tenant’s own below it with one', () => {
+    const model = declare({ name: 'models', scope: 'platform', idColumn: 'model_id', idSchema: z.string() });
+    const parent = { resource: model, column: 'model_id', segment: 'gadgets' };
+    const of = collection(declare({ parent }), { parentIds: ['m'] });
+    const inScope = parentsStatement(of, 'acme', true);
+    expect(squeezed(inScope?.text ?? '')).toBe(
+      'select from scope, lateral (select from gadgets t where t.model_id = $2::text offset 0) p0',
+    );
+    expect(inScope?.parameters).toEqual(['m']);
+    const inTransaction = parentsStatement(of, 'acme', false);
+    expect(inTransaction?.text).toContain('where t.model_id = $1::text offset 0');
+    expect(inTransaction?.parameters).toEqual(['m']);
+    expect(insertText(of.resource, ['model_id', 'label'])).toContain(
+      '(tenant_id, gadget_id, model_id, label',
+    );
+    expect(lockText(of.resource)).toContain(
+      't.tenant_id = $2::text and t.model_id = $3::text and t.gadget_id',
+    );
+  });
+});
+
+describe('a declaration', () => {
+  const secretive = declare({ visibleToTenants: 'not t.is_secret' });
+  const under = (resource: Resource) => ({ parent: { resource, column: 'gadget_id', segment: 'parts' } });
+
+  test.each<[string, () => Resource, RegExp]>([
+    [
+      'with ids that clients choose, for rows that tenants may not see',
+      () => declare({ visibleToTenants: 'not t.is_secret', idSchema: z.string() }),
+      /ids .* are made by the service/,
+    ],
+    [
+      'with ids that clients choose, below a parent that tenants may not see',
+      () => declare({ ...under(secretive), idSchema: z.string() }),
+      /ids .* are made by the service/,
+    ],
+    [
+      'of hidden rows below a parent that tenants delete',
+      () => declare({ ...under(declare({ verbs: ['delete'] })), visibleToTenants: 'not t.is_secret' }),
+      /a gadget is not deleted by tenants/,
+    ],
+    [
+      'of hidden rows two below a parent that tenants delete',
+      () => declare({ ...under(declare(under(declare({ verbs: ['delete'] })))), visibleToTenants: 'x' }),
+      /a gadget is not deleted by tenants/,
+    ],
+    ['that deletes and deactivates', () => declare({ verbs: ['delete', 'deactivate'] }), /not both/],
+    [
+      'that lets operators delete and deactivate',
+      () => declare({ operatorVerbs: ['delete', 'deactivate'] }),
+      /not both/,
+    ],
+    [
+      'that replaces rows without a version',
+      () => declare({ versioned: false, operatorVerbs: ['replace'] }),
+      /without a version/,
+    ],
+    [
+      'of the platform’s rows with verbs for operators in a tenant',
+      () => declare({ scope: 'platform', operatorVerbs: ['list'] }),
+      /rows of tenants/,
+    ],
+    ['below a shared resource', () => declare(under(gadget('shared'))), /no shared resource/],
+    [
+      'below a parent of another database',
+      () => declare({ ...under(gadget('tenant')), database: 'billing' }),
+      /same/,
+    ],
+  ])('%s is refused', (_what, make, words) => {
+    expect(make).toThrow(words);
+  });
+
+  test('may let tenants delete what has no hidden rows below it, hidden or not', () => {
+    const deleted = declare({ verbs: ['delete'], visibleToTenants: 'not t.is_secret' });
+    expect(() => declare({ ...under(deleted), verbs: ['delete'] })).not.toThrow();
+  });
+
+  test('may have hidden rows of the platform’s under ids that operators choose', () => {
+    expect(() =>
+      declare({ scope: 'platform', visibleToTenants: 't.is_shown', idSchema: z.string() }),
+    ).not.toThrow();
+  });
+
+  test.each<[string, Resource, readonly string[]]>([
+    ['nothing with rows that tenants see', declare({ verbs: ['list'] }), []],
+    [
+      'what tenants may with those that can be hidden',
+      declare({ verbs: ['list'], visibleToTenants: 'x' }),
+      ['list'],
+    ],
+    ['likewise below a hidden parent', declare({ ...under(secretive), verbs: ['read'] }), ['read']],
+    [
+      'nothing with the platform’s',
+      declare({ verbs: ['list'], scope: 'platform', visibleToTenants: 'x' }),
+      [],
+    ],
+    ['what it says', declare({ verbs: ['list'], operatorVerbs: ['create', 'list'] }), ['create', 'list']],
+  ])('lets operators do %s, for a tenant that they name', (_what, resource, verbs) => {
+    expect(operatorVerbsOf(resource)).toEqual(verbs);
+    const routes = resourceEndpoints([resource]).filter(({ forNamedTenant }) => forNamedTenant);
+    expect(routes.map(({ name, permission }) => [name, permission])).toEqual(
+      verbs.map((verb) => [`platform-${resource.name}-${verb}`, 'platform:operate']),
+    );
   });
 });
 

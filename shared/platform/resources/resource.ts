@@ -57,7 +57,11 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
   readonly name: string;
   /** One of them, in words: problems say it, and audit entries with underscores. */
   readonly one: string;
-  readonly description?: string;
+  /**
+   * What the rows are for, in two sentences: the words of the resource's group in the API's document, which has one for each
+   * resource, in the order of the app's list of them.
+   */
+  readonly description: string;
   /** Where the table is; core unless said otherwise. */
   readonly database?: keyof TenantDatabases;
   readonly table: string;
@@ -79,10 +83,16 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
   readonly parent?: ResourceParent;
   /**
    * SQL that is true for a row `t` that others than operators may see, and so write. The other rows do not exist for them:
-   * not in a list, not by id, not for a change.
+   * not in a list, not by id, not for a change. {@link declareResource} refuses what would tell of them.
    */
   readonly visibleToTenants?: string;
+  /** What those may do whose rows these are, or who read the platform's. */
   readonly verbs: readonly Verb[];
+  /**
+   * What operators may do with the rows of a tenant that they name, by routes below `/platform/tenants/{tenant_id}/`, which
+   * need `platform:operate`. The same as `verbs` where tenants do not see all rows, nothing otherwise, unless said.
+   */
+  readonly operatorVerbs?: readonly Verb[];
   /** `write` may be absent where no verb writes; an absent one is the operators'. */
   readonly permissions: { readonly read: Permission; readonly write?: Permission };
   /**
@@ -115,11 +125,6 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
 
 type SampleBody = Readonly<Record<string, unknown>>;
 
-/** Declares a resource; only its body's type is inferred. */
-export function declareResource<Body extends z.ZodObject>(resource: Resource<Body>): Resource<Body> {
-  return resource;
-}
-
 /** What audit entries call one of them. */
 export function auditTypeOf(resource: Resource): string {
   return resource.one.replaceAll(' ', '_');
@@ -151,9 +156,80 @@ export function ancestorsOf(resource: Resource): readonly ResourceParent[] {
   return parent === undefined ? [] : [...ancestorsOf(parent.resource), parent];
 }
 
+/** Whether there can be rows of a tenant's own that it does not see: for what they say, or for a parent that it does not see. */
+export function canBeHidden(resource: Resource): boolean {
+  const line = [resource, ...ancestorsOf(resource).map((parent) => parent.resource)];
+  return resource.scope !== 'platform' && line.some((one) => one.visibleToTenants !== undefined);
+}
+
+/** What operators may do with the rows of a tenant that they name. */
+export function operatorVerbsOf(resource: Resource): readonly Verb[] {
+  return resource.operatorVerbs ?? (canBeHidden(resource) ? resource.verbs : []);
+}
+
 /** The path of a resource's rows below the version, with its parents' parameters: `services/{service_id}/milestones`. */
-export function collectionPathOf(resource: Resource): string {
+export function collectionPathOf(resource: Resource, forOperators = false): string {
   const { parent } = resource;
-  if (parent === undefined) return resource.name;
-  return `${collectionPathOf(parent.resource)}/{${parent.column}}/${parent.segment}`;
+  if (parent === undefined)
+    return forOperators ? `platform/tenants/{tenant_id}/${resource.name}` : resource.name;
+  return `${collectionPathOf(parent.resource, forOperators)}/{${parent.column}}/${parent.segment}`;
+}
+
+/** The name of a verb's route: for those who have the rows, or for operators, who name their tenant. */
+export function operationOf({ name }: Resource, verb: Verb, forOperators = false): string {
+  return `${forOperators ? 'platform-' : ''}${name}-${verb}`;
+}
+
+/**
+ * Declares a resource; only its body's type is inferred.
+ * @throws Error where it cannot be served as it is declared.
+ */
+export function declareResource<Body extends z.ZodObject>(resource: Resource<Body>): Resource<Body> {
+  const fault = faultOf(resource);
+  if (fault !== undefined) throw new Error(`the resource ${resource.name} is declared wrongly: ${fault}`);
+  return resource;
+}
+
+/**
+ * What of a declaration cannot be served, or would tell tenants of rows that they do not see; undefined for a right one.
+ * Unique keys are the migration's: that none of them tells of hidden rows is held by a test of every resource
+ * (`tests/harness/describe-resource.ts`).
+ */
+function faultOf(resource: Resource): string | undefined {
+  return faultOfVerbs(resource) ?? faultOfParent(resource) ?? faultOfHiding(resource);
+}
+
+function faultOfVerbs(resource: Resource): string | undefined {
+  for (const verbs of [resource.verbs, operatorVerbsOf(resource)]) {
+    if (verbs.includes('delete') && verbs.includes('deactivate'))
+      return 'rows are deleted or deactivated, not both';
+    if (!isVersioned(resource) && (verbs.includes('replace') || verbs.includes('deactivate')))
+      return 'rows without a version are never changed';
+  }
+  if (resource.scope === 'platform' && resource.operatorVerbs !== undefined)
+    return 'operatorVerbs are about the rows of tenants';
+  return undefined;
+}
+
+function faultOfParent(resource: Resource): string | undefined {
+  const parent = resource.parent?.resource;
+  if (parent === undefined) return undefined;
+  if (parent.scope === 'shared') return 'a parent is no shared resource: two tenants’ rows can have one id';
+  if (databaseOf(parent) !== databaseOf(resource)) return 'a parent is in the same database';
+  return undefined;
+}
+
+function faultOfHiding(resource: Resource): string | undefined {
+  if (!canBeHidden(resource)) return undefined;
+  // A client's id that a hidden row has would be refused: the refusal tells of that row.
+  if (resource.idSchema !== undefined)
+    return 'the ids of rows that tenants may not see are made by the service';
+  // Refused, the deletion of a row would tell of the hidden ones below it; done, it would take them along.
+  if (resource.visibleToTenants === undefined) return undefined;
+  const deleted = ancestorsOf(resource).find(
+    ({ resource: parent }) => parent.scope !== 'platform' && parent.verbs.includes('delete'),
+  );
+  return deleted === undefined
+    ? undefined
+    : `a ${deleted.resource.one} is not deleted by tenants: it may have rows that they do not see`;
 }

@@ -8,6 +8,7 @@ import { created, noContent, ok, type NoContent, type Reply } from '../call/repl
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../writes/perform-write.ts';
 import { locationOf, type Collection } from './collection.ts';
+import { isSeen, trailOf } from './hidden-rows.ts';
 import { etagHeaders, noParent, noSuch, presentRow, type ShownRow } from './read-resource.ts';
 import { auditTypeOf, databaseOf, isVersioned, type Resource, type ResourceRow } from './resource.ts';
 import {
@@ -19,6 +20,7 @@ import {
   insertText,
   lockText,
   parentsStatement,
+  scopeOf,
   updateText,
 } from './resource-sql.ts';
 
@@ -48,11 +50,11 @@ export function createResource(
       id,
       call.now,
       json(columns),
-      ...tenantOf(call, resource),
+      ...(hasTenant(resource) ? [call.tenant.tenantId] : []),
     ]);
-    await requireVisible(call, collection, id, transaction);
+    const trail = trailOf(call, [await isSeen(call, collection, id, transaction)]);
     const reply = created<ShownRow>(locationOf(collection, id), presentRow(row), etagHeaders(row));
-    return { row, effect: effectOf(resource, 'created', id, reply, bodyFields(resource)) };
+    return { row, effect: effectOf(resource, 'created', id, reply, trail, bodyFields(resource)) };
   });
 }
 
@@ -71,18 +73,19 @@ export async function replaceResource(
   const matches = requireIfMatch(ifMatch);
   return write(call, collection, 'replaced', async (transaction) => {
     const before = await lock(call, collection, id, transaction, matches);
+    const wasSeen = await isSeen(call, collection, id, transaction);
     await check(call, resource, body, transaction);
     const columns = columnsOf(resource, body);
     const row = await one(transaction, updateText(resource, Object.keys(columns)), [
       id,
       call.now,
       json(columns),
-      ...scopeOf(call, collection),
+      ...scopeOf(collection, call.tenant.tenantId),
     ]);
-    await requireVisible(call, collection, id, transaction);
+    const trail = trailOf(call, [wasSeen, await isSeen(call, collection, id, transaction)]);
     const changed = bodyFields(resource).filter((field) => !isSame(before[field], row[field]));
     const reply = ok<ShownRow>(presentRow(row), etagHeaders(row));
-    return { row, before, effect: effectOf(resource, 'replaced', id, reply, changed) };
+    return { row, before, effect: effectOf(resource, 'replaced', id, reply, trail, changed) };
   });
 }
 
@@ -100,8 +103,9 @@ export async function deleteResource(
   const matches = readIfMatch(ifMatch);
   return write(call, collection, 'deleted', async (transaction) => {
     const row = await lock(call, collection, id, transaction, matches);
-    await transaction.query(deleteText(resource), [id, ...scopeOf(call, collection)]);
-    return { row, effect: effectOf(resource, 'deleted', id, noContent, []) };
+    const trail = trailOf(call, [await isSeen(call, collection, id, transaction)]);
+    await transaction.query(deleteText(resource), [id, ...scopeOf(collection, call.tenant.tenantId)]);
+    return { row, effect: effectOf(resource, 'deleted', id, noContent, trail) };
   });
 }
 
@@ -119,10 +123,17 @@ export async function deactivateResource(
   const matches = readIfMatch(ifMatch);
   return write(call, collection, 'deactivated', async (transaction) => {
     const before = await lock(call, collection, id, transaction, matches);
+    const wasSeen = await isSeen(call, collection, id, transaction);
     const text = updateText(resource, ['is_active']);
-    const parameters = [id, call.now, json({ is_active: false }), ...scopeOf(call, collection)];
+    const parameters = [
+      id,
+      call.now,
+      json({ is_active: false }),
+      ...scopeOf(collection, call.tenant.tenantId),
+    ];
     const row = before['is_active'] === false ? before : await one(transaction, text, parameters);
-    return { row, effect: effectOf(resource, 'deactivated', id, noContent, []) };
+    const trail = trailOf(call, [wasSeen, await isSeen(call, collection, id, transaction)]);
+    return { row, effect: effectOf(resource, 'deactivated', id, noContent, trail) };
   });
 }
 
@@ -186,15 +197,6 @@ function columnsOf(resource: Resource, body: Body): Record<string, unknown> {
   );
 }
 
-function tenantOf(call: Call, resource: Resource): string[] {
-  return hasTenant(resource) ? [call.tenant.tenantId] : [];
-}
-
-/** The parameters that narrow a statement to the collection. */
-function scopeOf(call: Call, { resource, parentIds }: Collection): string[] {
-  return [...tenantOf(call, resource), ...parentIds.slice(-1)];
-}
-
 async function one(
   transaction: Queries,
   text: string,
@@ -210,21 +212,6 @@ async function requireParents(call: Call, collection: Collection, transaction: Q
   if (statement === undefined) return;
   const found = await transaction.query(statement.text, statement.parameters);
   if (found.length === 0) throw noParent(collection.resource);
-}
-
-/** A caller who may not see a row may not make it either: it could never be changed or removed again. */
-async function requireVisible(
-  call: Call,
-  collection: Collection,
-  id: string,
-  transaction: Queries,
-): Promise<void> {
-  const { resource, restricted } = collection;
-  if (!restricted || resource.visibleToTenants === undefined) return;
-  const found = await transaction.query(findText(resource), [id, ...scopeOf(call, collection)]);
-  if (found.length > 0) return;
-  const detail = `Only operators write a ${resource.one} that tenants do not see.`;
-  throw new Problem('INSUFFICIENT_RBAC', { detail });
 }
 
 async function check(call: Call, resource: Resource, body: Body, transaction: Queries): Promise<void> {
@@ -243,7 +230,7 @@ async function lock(
   const { resource, parentIds, restricted } = collection;
   const [row] = await transaction.query<ResourceRow>(lockText(resource, restricted), [
     id,
-    ...scopeOf(call, collection),
+    ...scopeOf(collection, call.tenant.tenantId),
   ]);
   if (row === undefined) {
     const platforms = [id, PLATFORM_TENANT, ...parentIds.slice(-1)];
@@ -265,7 +252,8 @@ function effectOf<Answer extends Reply>(
   change: Change,
   id: string,
   reply: Answer,
-  fields: readonly string[],
+  trail: string,
+  fields: readonly string[] = [],
 ): Effect<Answer> {
   const type = auditTypeOf(resource);
   return {
@@ -274,6 +262,7 @@ function effectOf<Answer extends Reply>(
       action: `${type}.${change}`,
       resource_type: type,
       resource_id: id,
+      tenant_id: trail,
       details: fields.length === 0 ? {} : { fields },
     },
   };

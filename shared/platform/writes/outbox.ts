@@ -1,3 +1,4 @@
+import { PLATFORM_TENANT } from '../auth/principal.ts';
 import { cloudEvent, queueOf, type CloudEvent } from '../bus/events.ts';
 import { faultsOf } from '../call/faults.ts';
 import type { Fault } from '../call/problem.ts';
@@ -26,8 +27,34 @@ export async function addToOutbox(
   entries: readonly OutboxEntry[],
 ): Promise<void> {
   if (entries.length === 0) return;
-  const rows = entries.map(({ id, tenantId, events }) => ({ id, tenant_id: tenantId, events }));
-  await queries.query(ADD_SQL, ENTRIES.parameters(rows));
+  await queries.query(ADD_SQL, ENTRIES.parameters(rowsOf(entries)));
+}
+
+const ADD_AS_PLATFORM_SQL = outboxInsert(
+  `select id, scope.tenant_id, events from scope, ${ENTRIES.from('entry', 2)}`,
+);
+
+/**
+ * As {@link addToOutbox}, from a tenant's transaction: an operator who works for a tenant leaves events of the platform too,
+ * and row security takes each tenant's rows from itself alone.
+ */
+export async function addFromTenant(
+  transaction: TenantTransaction,
+  entries: readonly OutboxEntry[],
+): Promise<void> {
+  const isPlatforms = ({ tenantId }: OutboxEntry): boolean =>
+    tenantId === PLATFORM_TENANT && tenantId !== transaction.tenantId;
+  await addToOutbox(
+    transaction,
+    entries.filter((entry) => !isPlatforms(entry)),
+  );
+  const platforms = entries.filter(isPlatforms);
+  if (platforms.length > 0)
+    await transaction.statementAsPlatform(ADD_AS_PLATFORM_SQL, ENTRIES.parameters(rowsOf(platforms)));
+}
+
+function rowsOf(entries: readonly OutboxEntry[]) {
+  return entries.map(({ id, tenantId, events }) => ({ id, tenant_id: tenantId, events }));
 }
 
 /**
@@ -48,8 +75,8 @@ export function newEntry(
 
 /**
  * Makes the entries of a write whose events may speak of several tenants, one entry a tenant: an operator's write stands in
- * the operator's audit trail and in that of the tenant it concerns. Row security lets only the cross-tenant role add the
- * rows of other tenants than the caller's.
+ * the operator's audit trail and in that of the tenant it concerns. See {@link addFromTenant}; any other tenant's row, only
+ * the cross-tenant role may add.
  */
 export function newEntries(
   database: DatabaseName,

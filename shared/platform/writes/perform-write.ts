@@ -1,10 +1,11 @@
+import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import type { CrossTenantTransaction, TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from './caused-events.ts';
 import type { Call, DatabaseName, OutboxEntry } from '../call/call.ts';
 import { claimKey, keepAnswer } from './idempotency.ts';
 import type { Reply } from '../call/reply.ts';
-import { addToOutbox, newEntries } from './outbox.ts';
+import { addFromTenant, addToOutbox, newEntries } from './outbox.ts';
 import { withPartition, type DailyTable } from './with-partition.ts';
 
 /** What a write did: its answer, what the audit trail says of it, and what else it causes. */
@@ -38,7 +39,9 @@ export function performWrite<Answer extends Reply>(
   options: WriteOptions = {},
 ): Promise<Answer> {
   const database = call.databases[options.database ?? 'core'];
-  return perform(call, (run) => database.transaction(run), write, options);
+  // An operator who works for a tenant leaves events of the platform; a tenant's own write leaves its own alone.
+  const addEntries = call.principal.tenantId === PLATFORM_TENANT ? addFromTenant : addToOutbox;
+  return perform(call, { begin: (run) => database.transaction(run), addEntries }, write, options);
 }
 
 /**
@@ -51,23 +54,33 @@ export function performPlatformWrite<Answer extends Reply>(
   options: WriteOptions = {},
 ): Promise<Answer> {
   const database = call.services.crossTenant[options.database ?? 'core'];
-  return perform(call, (run) => database.transaction(run), write, options);
+  return perform(
+    call,
+    { begin: (run) => database.transaction(run), addEntries: addToOutbox },
+    write,
+    options,
+  );
 }
 
 type Queries = Pick<TenantTransaction, 'query'>;
-type Begin<T> = <R>(run: (transaction: T) => Promise<R>) => Promise<R>;
+
+/** How one role writes. */
+interface Writer<T> {
+  readonly begin: <R>(run: (transaction: T) => Promise<R>) => Promise<R>;
+  readonly addEntries: (transaction: T, entries: readonly OutboxEntry[]) => Promise<void>;
+}
 
 async function perform<T extends Queries, Answer extends Reply>(
   call: Call,
-  begin: Begin<T>,
+  writer: Writer<T>,
   write: (transaction: T) => Promise<Effect<Answer>>,
   options: WriteOptions,
 ): Promise<Answer> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(options.usage ?? [])];
-  const admission =
-    options.beyondQuota === true
-      ? { reservationId: undefined }
-      : await call.services.quota.reserveOne(call, usage);
+  // What an operator does for a tenant is on nobody's allowance.
+  const isFree = options.beyondQuota === true || call.tenant.tenantId !== call.principal.tenantId;
+  const { begin } = writer;
+  const admission = isFree ? { reservationId: undefined } : await call.services.quota.reserveOne(call, usage);
   if ('problem' in admission) {
     const earlier = await begin((transaction) => claim<Answer>(call, transaction));
     if (earlier === undefined) throw admission.problem;
@@ -77,7 +90,9 @@ async function perform<T extends Queries, Answer extends Reply>(
   let entries: readonly OutboxEntry[] = [];
   try {
     const done = await withPartition(call, options, () =>
-      begin((transaction) => commitEffect(call, transaction, write, { ...options, usage, reservationId })),
+      begin((transaction) =>
+        commitEffect(call, transaction, writer, write, { ...options, usage, reservationId }),
+      ),
     );
     entries = done.entries;
     return done.reply;
@@ -92,6 +107,7 @@ async function perform<T extends Queries, Answer extends Reply>(
 async function commitEffect<T extends Queries, Answer extends Reply>(
   call: Call,
   transaction: T,
+  { addEntries }: Writer<T>,
   write: (transaction: T) => Promise<Effect<Answer>>,
   given: WriteOptions & { readonly usage: readonly Used[]; readonly reservationId: string | undefined },
 ): Promise<{ readonly reply: Answer; readonly entries: readonly OutboxEntry[] }> {
@@ -109,7 +125,7 @@ async function commitEffect<T extends Queries, Answer extends Reply>(
     ...(idempotency === null
       ? []
       : [keepAnswer(transaction, call, idempotency, effect.storedReply ?? effect.reply)]),
-    addToOutbox(transaction, entries),
+    addEntries(transaction, entries),
   ]);
   return { reply: effect.reply, entries };
 }

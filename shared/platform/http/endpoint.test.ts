@@ -1,0 +1,22 @@
+import { expect, it } from 'vitest';
+import { noContent } from '../call/reply.ts';
+import { endpoint } from './endpoint.ts';
+import { tenantParams } from './fields.ts';
+
+it('a route that works for the tenant in its path is declared for operators alone', () => {
+  const declare = (permission: 'config:read' | 'platform:operate') =>
+    endpoint({
+      name: 'things-list',
+      method: 'GET',
+      path: 'v1/platform/tenants/{tenant_id}/things',
+      tag: 'things',
+      summary: 'List things',
+      permission,
+      forNamedTenant: true,
+      params: tenantParams,
+      responses: { 204: { description: 'Nothing.' } },
+      run: () => Promise.resolve(noContent),
+    });
+  expect(declare('platform:operate').forNamedTenant).toBe(true);
+  expect(() => declare('config:read')).toThrow('needs platform:operate');
+});

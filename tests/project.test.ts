@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { figureRows, quotedRows, resultsSchema } from '../bench/quote-figures.ts';
+import { declaredResources } from '../functions/declared-resources.ts';
 import { readSettings, SettingsError, settingsSchema } from '../shared/platform/config/settings.ts';
 import { askForPart } from './harness/ask.ts';
 
@@ -82,6 +83,44 @@ describe('the commands that are written down', () => {
   });
 });
 
+describe('the paths that are written down', () => {
+  const documents = files('{*,{docs,dev,functions,migrations,shared,tests,tools,bench}/**/*}.md');
+  /** What has the form of a path and is none. */
+  const NO_PATHS = new Set(['application/json']);
+  /** What is made on a machine. */
+  const MADE = /^(dist|\.local)\/|^local\.settings\.json$/;
+
+  /** A text in backticks that can only be a path: it ends in a slash or a file's ending, or has a slash between plain names. */
+  function isPath(text: string): boolean {
+    if (NO_PATHS.has(text) || MADE.test(text)) return false;
+    return /^[\w.<>*-]+(\/[\w.<>*-]+)*\/$|^([\w.<>*-]+\/)*[\w<>*-]+(\.[\w-]+)*\.(ts|js|json|md|sql)$|^\.?\w[\w.<>*-]*(\/[\w.<>*-]+)+$/.test(
+      text,
+    );
+  }
+
+  it('are looked for in every document', () => {
+    expect(documents).toEqual(expect.arrayContaining(['README.md', 'shared/platform/writes/README.md']));
+    expect(
+      ['a/b.ts', 'a/<name>/b.ts', 'a/**', 'a/', 'b.ts', '.ci/run'].filter((text) => !isPath(text)),
+    ).toEqual([]);
+    expect(['call.tenant', 'npm run lint', '/usage', '@azure/functions', '.test.ts'].filter(isPath)).toEqual(
+      [],
+    );
+  });
+
+  // From the root, from the document, or from shared/; `<…>` stands for any name.
+  it.each(documents)('are there: %s', (document) => {
+    const prose = read(document).replace(/```[^]*?```/g, '');
+    const named = new Set([...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '').filter(isPath));
+    const roots = ['', path.dirname(document), 'shared'];
+    const missing = [...named].filter((name) => {
+      const pattern = name.replaceAll(/<[^>]+>/g, '*');
+      return roots.every((root) => files(path.posix.join(root, pattern)).length === 0);
+    });
+    expect(missing).toEqual([]);
+  });
+});
+
 describe('the figures that are written down', () => {
   const results = resultsSchema.parse(JSON.parse(read('bench/results.json')));
 
@@ -94,7 +133,11 @@ describe('the figures that are written down', () => {
 
   it('are all that have a target, each in the same run as its baseline', () => {
     const benches = new Set(results.figures.filter(({ target }) => target).map(({ bench }) => bench));
-    expect(benches).toEqual(new Set(['write', 'far-page', 'events', 'expiry', 'cold-start']));
+    // Of results that are older than the tail's bench, neither it nor the reads had a target.
+    const hasTail = results.figures.some(({ bench }) => bench === 'tail');
+    expect(benches).toEqual(
+      new Set(['write', 'far-page', 'events', 'expiry', 'cold-start', ...(hasTail ? ['read', 'tail'] : [])]),
+    );
     for (const { name, candidate, baseline, ratios } of results.figures)
       expect([name, candidate.values.length, baseline.values.length]).toEqual([
         name,
@@ -130,6 +173,13 @@ describe('functions/', () => {
 
 describe('shared/', () => {
   const sources = files('shared/**/*.ts').filter((file) => !file.endsWith('.test.ts'));
+
+  it('declares no resource that the app does not serve', () => {
+    const declared = sources.flatMap((file) =>
+      [...read(file).matchAll(/declareResource\(\{[^]*?\bname: '([\w-]+)'/g)].map((match) => match[1] ?? ''),
+    );
+    expect(declared.sort()).toEqual(declaredResources.map(({ name }) => name).sort());
+  });
   const withSql = (sql: RegExp): string[] => sources.filter((file) => sql.test(read(file)));
 
   it('adds to an outbox in one place, which all writes use', () => {

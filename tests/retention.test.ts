@@ -237,6 +237,39 @@ describe('a run', () => {
     expect(await mappingsLeft(made)).toBe(0);
   });
 
+  it('whose batch fails keeps its place before that batch, and the next one goes on from there', async () => {
+    const { core } = app.admin;
+    // Two batches: a thousand rows, and those after them.
+    await core`
+      insert into analysis_metrics (tenant_id, id, metric_name, metric_value, time_period, created_at, expires_at)
+      select 'acme', gen_random_uuid(), 'fails', n, now(), now() - interval '91 days',
+             now() - interval '1 day' + n * interval '1 second'
+        from generate_series(1, 1500) n`;
+    const rows = () => core`
+      select id, metric_value::int as n, to_json(expires_at)#>>'{}' as at from analysis_metrics
+       where metric_name = 'fails' order by expires_at`;
+    const before = await rows();
+    const refused = before[1200]?.['id'] as string;
+    await core.unsafe(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$;
+      create trigger refuse before delete on analysis_metrics for each row when (old.id = '${refused}')
+        execute function refuse();`);
+    const run = () => runJob(app.services, recordsExpire, { triggeredBy: 'test' });
+    await expect(run()).rejects.toThrow('not this one');
+    await core.unsafe('drop trigger refuse on analysis_metrics; drop function refuse;');
+    expect(await rows()).toEqual(before.slice(1000));
+    const [kept] = await core`select position from ops.watermarks where job = 'records-expire'`;
+    const { table, id, at } = kept?.['position'].walk;
+    expect([table, id, Date.parse(at)]).toEqual([
+      'analysis_metrics',
+      before[999]?.['id'],
+      Date.parse(before[999]?.['at']),
+    ]);
+    const next = await run();
+    expect([next.status, next.details['analysis_metrics_deleted']]).toEqual(['completed', 500]);
+    expect(await rows()).toEqual([]);
+  });
+
   it('lets orchestrations, analyses and metrics go too, each by its own time', async () => {
     const orchestration = await post(
       'orchestrations',

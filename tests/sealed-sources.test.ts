@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openServices, type Services } from '../functions/services.ts';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
+import { binding, open, SealBroken } from '../shared/platform/crypto/sealing.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 
 const app = await startTestApp();
@@ -85,6 +86,36 @@ describe('a sealed source', () => {
         200,
         ...expected,
       ]);
+    }
+  });
+});
+
+describe('the sealed content of an orchestration', () => {
+  const contentOf = (n: number) => `the content of ${n}`;
+  const bodyOf = (n: number) => ({
+    content: contentOf(n),
+    content_type: 'text',
+    policy_bundle: 'default',
+    environment: 'prod',
+  });
+
+  it('opens for its own tenant and request alone, made singly or in a batch', async () => {
+    const single = await app.request('POST', '/api/v1/orchestrations', { key: acme.writer, body: bodyOf(0) });
+    const batch = await app.request('POST', '/api/v1/orchestrations/batch', {
+      key: acme.writer,
+      body: { items: [bodyOf(1), bodyOf(2)] },
+    });
+    const ids: string[] = [single.body, ...batch.body.items].map((made) => made.request_id);
+    const rows = await app.admin.core`
+      select request_id, content, encryption_key_id from orchestration_requests where request_id = any(${ids})`;
+    expect(rows).toHaveLength(3);
+    for (const { request_id: own, content, encryption_key_id: keyId } of rows) {
+      const { key } = await app.services.dataKeys.find('acme', keyId);
+      const openFor = (tenantId: string, id: string) => open(key, content, binding(tenantId, id)).toString();
+      expect(openFor('acme', own)).toBe(contentOf(ids.indexOf(own)));
+      for (const other of ids.filter((id) => id !== own))
+        expect(() => openFor('acme', other)).toThrow(SealBroken);
+      expect(() => openFor('globex', own)).toThrow(SealBroken);
     }
   });
 });

@@ -116,6 +116,29 @@ describe('migrating', () => {
     expect(await migrateDatabase(url, migrations, 'test')).toEqual(['0001_one', '0002_index', '0003_three']);
     expect(await migrateDatabase(url, migrations, 'test')).toEqual([]);
   });
+
+  test('runs each statement of such a file alone, and all of them again after one has failed', async () => {
+    const url = nameNewDatabase();
+    const indexes = (last: string) => ({
+      ...ONE,
+      '0002_indexes.sql': [
+        '-- no-transaction',
+        '-- Two indexes.',
+        'drop index concurrently if exists one_id;',
+        'create index concurrently one_id on one (id)',
+        '  where id > 0;',
+        `create index concurrently one_more on one (${last});`,
+        '',
+      ].join('\n'),
+    });
+    await expect(migrateDatabase(url, writeMigrations(indexes('nonsense')), 'test')).rejects.toThrow(
+      'nonsense',
+    );
+    expect(await migrateDatabase(url, writeMigrations(indexes('id')), 'test')).toEqual(['0002_indexes']);
+    expect(
+      await ask(url, `select relname from pg_class where relkind = 'i' and relname like 'one%' order by 1`),
+    ).toEqual([{ relname: 'one_id' }, { relname: 'one_more' }, { relname: 'one_pkey' }]);
+  });
 });
 
 describe('migrating is refused when', () => {

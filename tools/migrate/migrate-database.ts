@@ -11,8 +11,11 @@ import { checkConnectedServer } from './server-version.ts';
 // A statement that changes a table waits for statements that use it, and all later ones wait for this one. So give up soon.
 const LOCK_TIMEOUT = '15s';
 
-// Marks a file whose one statement cannot run in a transaction (CREATE INDEX CONCURRENTLY).
+// Marks a file whose statements cannot run in a transaction (CREATE INDEX CONCURRENTLY). Each is sent alone: the server runs
+// statements that are sent together in one transaction. A statement ends with a semicolon at the end of a line. When one fails,
+// the ones before it stay applied, and the next migrator runs the whole file again.
 const NO_TRANSACTION = /^-- no-transaction$/m;
+const STATEMENT_END = /(?<=;)[ \t]*\n/;
 
 const CHECKSUM_TABLE = `create table if not exists ops.migration_checksums (
   name       text primary key,
@@ -27,14 +30,13 @@ const silent = {
   error: () => undefined,
 };
 
-/** A file as the migrator's steps: its text, then its checksum, both in the migration's own transaction. */
+/** A file as the migrator's steps: its text, then its checksum, both in the migration's own transaction unless the file is marked. */
 function loadFile(filePath: string) {
   const { name, text, sha256 } = readMigrationFile(filePath);
   const up = (builder: MigrationBuilder): void => {
-    if (NO_TRANSACTION.test(text)) {
-      builder.noTransaction();
-    }
-    builder.sql(text);
+    const isAlone = NO_TRANSACTION.test(text);
+    if (isAlone) builder.noTransaction();
+    for (const statement of isAlone ? text.trimEnd().split(STATEMENT_END) : [text]) builder.sql(statement);
     builder.sql(`insert into ops.migration_checksums (name, sha256) values ('${name}', '${sha256}')`);
   };
   return { id: filePath, filePaths: [filePath], actions: { up, down: false as const } };

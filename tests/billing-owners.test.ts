@@ -7,8 +7,11 @@ import { releaseAbandoned } from '../shared/domains/billing/abandoned-reservatio
 import { liveSql, openBilling, planExists } from '../shared/domains/billing/subscriptions.ts';
 import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
+import { recordMapping } from '../shared/domains/mapping/record-mapping.ts';
+import { newMapping } from '../shared/domains/mapping/schemas.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, until } from './harness/app.ts';
+import { makeCall } from './harness/own-call.ts';
 
 const app = await startTestApp();
 const { globex } = app.keys;
@@ -105,6 +108,20 @@ describe('the sweep of abandoned reservations', () => {
     await app.admin.billing`delete from ops.usage_reservations where reservation_id = ${id}`;
     await reserve('globex', id, 8);
     await sweep();
+    expect(await stands('globex', id)).toBe(false);
+  });
+
+  it('leaves what a request has reserved whose event waits in the outbox, however long', async () => {
+    const call = await makeCall(app.services, { tenant: 'globex', route: 'mappings-create' });
+    const publisher = { publish: () => undefined };
+    const body = newMapping.parse(requests.mappings);
+    const { body: made } = await recordMapping({ ...call, services: { ...app.services, publisher } }, body);
+    const id = (made as { request_id: string }).request_id;
+    const later = new Date(NOW.getTime() + 8 * DAY_MS);
+    await releaseAbandoned(app.services, OWNERS, later, () => true);
+    expect(await stands('globex', id)).toBe(true);
+    await app.admin.core`delete from ops.outbox where tenant_id = 'globex'`;
+    await releaseAbandoned(app.services, OWNERS, later, () => true);
     expect(await stands('globex', id)).toBe(false);
   });
 

@@ -1,4 +1,5 @@
 import { refKey, type FindExisting, type RequestRef } from '../../platform/db/find-existing.ts';
+import { inBatch } from '../../platform/db/batch-transaction.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { CallServices, CrossTenantDatabases } from '../../platform/call/call.ts';
@@ -68,17 +69,19 @@ function readOld(
   now: Date,
   after: OldReservation | undefined,
 ): Promise<OldReservation[]> {
-  return database.query<OldReservation>(
-    `select distinct created_at, tenant_id, reservation_id from ops.usage_reservations
-      where created_at <= $1 and (created_at, tenant_id, reservation_id) > ($2::timestamptz, $3::text, $4::uuid)
-      order by created_at, tenant_id, reservation_id limit ${PAGE}`,
-    [
-      new Date(now.getTime() - YOUNG_MS),
-      after?.created_at ?? '-infinity',
-      after?.tenant_id ?? '',
-      after?.reservation_id ?? '00000000-0000-0000-0000-000000000000',
-    ],
-    { prepare: false },
+  return inBatch(database, (transaction) =>
+    transaction.query<OldReservation>(
+      `select distinct created_at, tenant_id, reservation_id from ops.usage_reservations
+        where created_at <= $1 and (created_at, tenant_id, reservation_id) > ($2::timestamptz, $3::text, $4::uuid)
+        order by created_at, tenant_id, reservation_id limit ${PAGE}`,
+      [
+        new Date(now.getTime() - YOUNG_MS),
+        after?.created_at ?? '-infinity',
+        after?.tenant_id ?? '',
+        after?.reservation_id ?? '00000000-0000-0000-0000-000000000000',
+      ],
+      { prepare: false },
+    ),
   );
 }
 
@@ -93,12 +96,16 @@ async function findRecorded(
   owners: readonly FindExisting[],
   reservations: readonly OldReservation[],
 ): Promise<Recorded> {
-  const tenantIds = [...new Set(reservations.map(({ tenant_id: tenantId }) => tenantId))];
+  // Both bear the instant of the call: what it has reserved, and the entry of what it has written.
+  const calls = reservations.map(({ tenant_id: tenantId, created_at }) => ({
+    tenantId,
+    at: new Date(created_at),
+  }));
   // The rows are looked up after the outboxes, and a write's row and its outbox entry are one transaction: a write that
   // commits in between has its row.
   const unpublished = await Promise.all(
     [databases.core, databases.billing, databases.analytics].map((database) =>
-      findUnpublished(database, 'reservation_id', tenantIds),
+      findUnpublished(database, 'reservation_id', calls),
     ),
   );
   const refs = reservations.map(refOf);

@@ -9,11 +9,20 @@ const VARIANTS = '89ab';
 /** A new UUIDv7: unique, and in order of creation. `at` sets its timestamp (ms precision). */
 export function newId(at?: Date): string {
   if (at === undefined) return v7();
-  const time = at.getTime().toString(16).padStart(12, '0');
   const random = randomHex(10);
   // The variant is two bits: of the digit's four, two are random.
   const variant = VARIANTS.charAt(Number.parseInt(random.charAt(3), 16) & 3);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
+  return `${timeDigits(at)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
+}
+
+function timeDigits(at: Date): string {
+  const time = at.getTime().toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}`;
+}
+
+/** No id that was made at this instant or later is less, and every one that was made earlier is: by ids one finds their times. */
+export function lowestIdAt(at: Date): string {
+  return `${timeDigits(at)}-0000-0000-000000000000`;
 }
 
 /**

@@ -3,9 +3,11 @@ import { cloudEvent, queueOf, type CloudEvent } from '../bus/events.ts';
 import { faultsOf } from '../call/faults.ts';
 import type { Fault } from '../call/problem.ts';
 import type { CrossTenantDatabases, DatabaseName, OutboxEntry } from '../call/call.ts';
+import { inBatch } from '../db/batch-transaction.ts';
 import { recordset } from '../db/recordset.ts';
 import type { CrossTenantDatabase, TenantTransaction } from '../db/tenant-database.ts';
-import { newId } from '../ids/ids.ts';
+import { lowestIdAt, newId } from '../ids/ids.ts';
+import { MINUTE_MS } from '../time/clock.ts';
 
 // All SQL of ops.outbox, which each of the three databases has: what a write causes is kept in the write's own
 // transaction, so it is in the write's own database.
@@ -58,7 +60,8 @@ function rowsOf(entries: readonly OutboxEntry[]) {
 }
 
 /**
- * Makes the entry of one tenant's write.
+ * Makes the entry of one tenant's write. Its id tells `now`, the instant of the call: what the call has reserved bears the same
+ * one, and the sweep of reservations finds the entry by it.
  * @throws Error where an event names another tenant: it would be counted there. That is a bug, and nothing is written.
  */
 export function newEntry(
@@ -169,14 +172,33 @@ function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
   return faults;
 }
 
-/** Rows that are older than an instant, in the order of their ids, from one id on. */
+/** How far an id may tell a later time than its row has, and still wait until then: clocks of processes differ by less. */
+const AHEAD_MS = 60 * MINUTE_MS;
+
+/**
+ * Rows that are older than an instant, in the order of their ids, from one id on. An id tells when its write was, so that the
+ * younger rows are left out by their ids alone: behind the old ones, all of them would be looked at. Rows whose ids tell no
+ * time, or one that lies far ahead, follow at the end.
+ */
 export function readOutbox(
   database: CrossTenantDatabase,
-  page: { readonly before: Date; readonly afterId: string; readonly limit: number },
+  { before, afterId, limit }: { readonly before: Date; readonly afterId: string; readonly limit: number },
 ): Promise<OutboxRow[]> {
-  return database.query<OutboxRow>(
-    `select id, tenant_id, events from ops.outbox where created_at <= $1 and id > $2 order by id limit $3`,
-    [page.before, page.afterId, page.limit],
+  const rows = (from: string, to: string): string =>
+    `(select id, tenant_id, events from ops.outbox
+       where created_at <= $1 and id > ${from} ${to} order by id limit $3)`;
+  return inBatch(database, (transaction) =>
+    transaction.query<OutboxRow>(
+      `select * from (${rows('$2::uuid', 'and id < $4::uuid')} union all ${rows('greatest($2::uuid, $5::uuid)', '')}) o
+        order by id limit $3`,
+      [
+        before,
+        afterId,
+        limit,
+        lowestIdAt(new Date(before.getTime() + 1)),
+        lowestIdAt(new Date(before.getTime() + AHEAD_MS)),
+      ],
+    ),
   );
 }
 
@@ -197,20 +219,39 @@ export async function deleteFromOutbox(
   for (const done of await Promise.allSettled(deletions)) if (done.status === 'rejected') throw done.reason;
 }
 
+const CALLS = recordset({ tenant_id: 'text', from_id: 'uuid', to_id: 'uuid' });
+
+/** A call of a tenant, as far as what it caused is concerned. */
+export interface CallInstant {
+  readonly tenantId: string;
+  /** `call.now`, which the ids of its entries tell. */
+  readonly at: Date;
+}
+
 /**
- * The values that one field of the data has in some tenants' unpublished events. A row that is no list of events, or whose
- * events have no such field, has none.
+ * The values that one field of the data has in unpublished events of some calls. A row that is no list of events, or whose
+ * events have no such field, has none. Each call's rows are looked up by the time in their ids, see {@link newEntry}: what else
+ * waits to be published is not looked at.
  */
 export async function findUnpublished(
   database: CrossTenantDatabase,
   field: 'reservation_id',
-  tenantIds: readonly string[],
+  calls: readonly CallInstant[],
 ): Promise<readonly { readonly tenantId: string; readonly value: string }[]> {
+  const distinct = new Map(calls.map((call) => [`${call.at.getTime()} ${call.tenantId}`, call]));
+  const ranges = [...distinct.values()].map(({ tenantId, at }) => ({
+    tenant_id: tenantId,
+    from_id: lowestIdAt(at),
+    to_id: lowestIdAt(new Date(at.getTime() + 1)),
+  }));
   const rows = await database.query<{ tenant_id: string; value: string }>(
-    `select distinct o.tenant_id, v.value #>> '{}' as value
-       from ops.outbox o, jsonb_path_query(o.events, '$[*].data.${field}') v (value)
-      where o.tenant_id = any($1::text[])`,
-    [tenantIds],
+    `select o.tenant_id, v.value #>> '{}' as value
+       from ${CALLS.from('c', 1)}
+      cross join lateral (
+        select o.tenant_id, o.events from ops.outbox o
+         where o.id >= c.from_id and o.id < c.to_id and o.tenant_id = c.tenant_id offset 0) o,
+            jsonb_path_query(o.events, '$[*].data.${field}') v (value)`,
+    CALLS.parameters(ranges),
   );
   return rows.map((row) => ({ tenantId: row.tenant_id, value: row.value }));
 }

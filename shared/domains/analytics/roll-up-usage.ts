@@ -6,6 +6,7 @@ import {
 } from '../../platform/consume/same-event.ts';
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import { DAY_MS } from '../../platform/time/clock.ts';
 
 /** One use of something, as the roll-ups see it. Its amount is rounded as the billing ledger rounds it, so that both agree. */
 export interface RolledUsage extends EventIdentity {
@@ -30,6 +31,16 @@ const FRESH: Readonly<Record<OnConflict, string>> = {
   select e.* from event e
     join consumed c on c.tenant_id = e.tenant_id and c.event_source = e.source and c.event_id = e.event_id`,
 };
+
+/**
+ * The marks of consumed events, and how long they are remembered. A message comes again within hours, or by an operator's hand
+ * within weeks; after a quarter the billing ledger's own key is the only one.
+ */
+export const CONSUMED_EVENTS = {
+  table: 'ops.consumed_events',
+  timeColumn: 'consumed_at',
+  keptMs: 90 * DAY_MS,
+} as const;
 
 /** Days are added up from the hours: each event is looked at once. */
 const rollUpText = (onConflict: OnConflict): string => `

@@ -1,17 +1,25 @@
+import { CONSUMED_EVENTS } from '../analytics/roll-up-usage.ts';
+import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
-/**
- * How long a consumed event is remembered. A message comes again within hours, or by an operator's hand within weeks;
- * after a quarter the billing ledger's own key is the only one.
- */
-const CONSUMED_MS = 90 * DAY_MS;
 /** How long a run that did nothing stays in the ledger: long enough to see that a timer ticked. */
 const IDLE_RUN_MS = 7 * DAY_MS;
 /** Rows a statement: it ends within a second, and autovacuum keeps up. */
 const BATCH = 5_000;
 const RESERVE_MS = 5_000;
+
+/** Rows of a table that are deleted once they are old. */
+interface Leftovers {
+  readonly database: CrossTenantDatabase;
+  readonly table: string;
+  /** The time by which they are old; an index begins with it. */
+  readonly timeColumn: string;
+  /** Those whose time is over, but for these, stay. */
+  readonly condition?: string;
+  readonly before: Date;
+}
 
 /** Deletes what is no longer needed: expired answers to idempotency keys, old marks of consumed events, idle runs. */
 export const leftoversSweep: Job = {
@@ -20,50 +28,61 @@ export const leftoversSweep: Job = {
   async run(run) {
     const { core, billing, analytics } = run.services.crossTenant;
     const before = (ageMs: number): Date => new Date(run.now.getTime() - ageMs);
-    const done = [
-      await sweep(run, core, 'ops.idempotency', 'expires_at <= $1', run.now),
-      await sweep(run, billing, 'ops.idempotency', 'expires_at <= $1', run.now),
-      await sweep(run, analytics, 'ops.idempotency', 'expires_at <= $1', run.now),
-      await sweep(run, analytics, 'ops.consumed_events', 'consumed_at <= $1', before(CONSUMED_MS)),
-      await sweep(
-        run,
-        core,
-        'retention_runs',
-        `started_at <= $1 and status in ('completed', 'skipped') and examined = 0 and deleted = 0`,
-        before(IDLE_RUN_MS),
-      ),
+    const answers = { table: 'ops.idempotency', timeColumn: 'expires_at', before: run.now };
+    const leftovers: readonly Leftovers[] = [
+      { database: core, ...answers },
+      { database: billing, ...answers },
+      { database: analytics, ...answers },
+      { database: analytics, ...CONSUMED_EVENTS, before: before(CONSUMED_EVENTS.keptMs) },
+      {
+        database: core,
+        table: 'retention_runs',
+        timeColumn: 'started_at',
+        condition: `status in ('completed', 'skipped') and examined = 0 and deleted = 0`,
+        before: before(IDLE_RUN_MS),
+      },
     ];
+    const done: boolean[] = [];
+    for (const of of leftovers) done.push(await sweep(run, of));
     return done.every(Boolean) ? 'completed' : 'partial';
   },
 };
 
-/** Deletes what a condition on time names, batch by batch; false if the budget ended first. */
+/** Deletes leftovers, the oldest first, batch by batch; false if the budget ended first. */
 async function sweep(
   run: JobRun,
-  database: CrossTenantDatabase,
-  table: string,
-  condition: string,
-  instant: Date,
+  { database, table, timeColumn, condition, before }: Leftovers,
 ): Promise<boolean> {
+  const isOld = `${timeColumn} <= $1${condition === undefined ? '' : ` and ${condition}`}`;
+  const text = `
+    with old as materialized (
+      select ctid, ${timeColumn} as at from ${table} where ${isOld} and ${timeColumn} >= $2::timestamptz
+       order by ${timeColumn} limit ${BATCH}),
+    gone as (
+      delete from ${table} where ctid = any(array(select ctid from old)) and ${isOld} returning 1)
+    select (select count(*) from gone) as deleted, (select count(*) from old) as found, (select max(at) from old) as last`;
+  // Where the last batch ended: before it lie index entries of deleted rows, until a vacuum comes.
+  let last = '-infinity';
   let deleted = 0;
   let finished = false;
   while (!finished && run.timeLeftMs() > RESERVE_MS) {
-    const [row] = await database.query<{ deleted: number }>(
-      `with gone as (
-         delete from ${table}
-          where ctid = any(array(select ctid from ${table} where ${condition} limit ${BATCH})) and ${condition}
-         returning 1)
-       select count(*) as deleted from gone`,
-      [instant],
-      { prepare: false },
+    const [row] = await inBatch(database, (transaction) =>
+      transaction.query<Swept>(text, [before, last], { prepare: false }),
     );
-    const count = row?.deleted ?? 0;
-    deleted += count;
-    finished = count < BATCH;
+    deleted += row?.deleted ?? 0;
+    last = row?.last ?? last;
+    finished = (row?.found ?? 0) < BATCH;
   }
   run.progress.examined += deleted;
   run.progress.deleted += deleted;
   const name = table.replace('ops.', '');
   run.progress.details[name] = Number(run.progress.details[name] ?? 0) + deleted;
   return finished;
+}
+
+interface Swept {
+  readonly [column: string]: unknown;
+  readonly deleted: number;
+  readonly found: number;
+  readonly last: string | null;
 }

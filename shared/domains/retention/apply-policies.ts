@@ -1,4 +1,5 @@
 import { inBatch } from '../../platform/db/batch-transaction.ts';
+import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { log } from '../../platform/log/log.ts';
 import { readRetentionSettings } from '../tenancy/retention-settings.ts';
@@ -105,54 +106,56 @@ async function applyInBatches(
   timeLeftMs: () => number,
 ): Promise<Batches> {
   let changed = 0;
-  let after = { at: '-infinity', id: FIRST_ID };
+  let after: Position = { at: '-infinity', id: FIRST_ID };
   for (;;) {
     if (timeLeftMs() === 0) return { changed, finished: false };
     const batch = await inBatch(database, async (transaction) => {
-      const page = await transaction.query<PageRow>(
-        statements.page,
-        [tenantId, after.at, after.id, BATCH_SIZE],
-        UNPREPARED,
-      );
-      const ids = page.map((row) => row.id);
+      const from = [tenantId, after.id, BATCH_SIZE, ...(statements.partitioned ? [after.at] : [])];
+      const page = await transaction.query<PageRow>(statements.page, from, UNPREPARED);
       const days = [...new Set(page.flatMap((row) => row.day ?? []))];
-      const values = [tenantId, retentionDays, ids, ...(statements.partitioned ? [days] : [])];
+      const values = [retentionDays, ...KEYS.parameters(page), ...(statements.partitioned ? [days] : [])];
       const [row] =
-        ids.length === 0
+        page.length === 0
           ? []
           : await transaction.query<{ changed: number }>(statements.change, values, UNPREPARED);
       return { changed: row?.changed ?? 0, last: page.at(-1) };
     });
     changed += batch.changed;
     if (batch.last === undefined) return { changed, finished: true };
-    after = { at: batch.last.at, id: batch.last.id };
+    after = batch.last;
   }
 }
 
 /** Planned with its values, by which it knows its partitions. */
 const UNPREPARED = { prepare: false };
 
-interface PageRow {
-  readonly [column: string]: unknown;
+interface Position {
   readonly at: string;
   readonly id: string;
+}
+
+interface PageRow extends Position {
+  readonly [column: string]: unknown;
+  readonly tenant_id: string;
   readonly day: string | null;
 }
+
+const KEYS = recordset({ tenant_id: 'text', id: 'uuid' });
 
 /**
  * A batch's two statements. One that both waited for a row and chose partitions as it runs would crash the server, see
  * `recordUsage`.
  */
 interface BatchStatements {
-  /** `$1` tenant, `$2` and `$3` the position, `$4` the size. */
+  /** `$1` tenant, `$2` the id of the last page's last row, `$3` the size, and where it is partitioned `$4` that row's time. */
   readonly page: string;
-  /** `$1` tenant, `$2` days, `$3` ids, and where it is partitioned `$4` the partitions' days. */
+  /** `$1` days, the rows from `$2`, and where it is partitioned `$4` the partitions' days. */
   readonly change: string;
   readonly partitioned: boolean;
 }
 
 /** A day is 24 hours, whatever the session's time zone. */
-const EXPIRY = `created_at + make_interval(hours => 24 * $2::int)`;
+const EXPIRY = `created_at + make_interval(hours => 24 * $1::int)`;
 
 function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: number): BatchStatements {
   const moves = partitions !== undefined && days !== RETENTION_DAYS_DEFAULT;
@@ -162,13 +165,21 @@ function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: num
   const differs = moves
     ? `(t.expires_at <> t.${EXPIRY} or t.${day} <> ${kept})`
     : `t.expires_at <> t.${EXPIRY}`;
+  const columns = `tenant_id, ${idColumn} as id, created_at as at`;
   return {
-    page: `select ${idColumn} as id, ${partitions === undefined ? 'null::date' : day} as day, created_at as at from ${table}
-            where tenant_id = $1 and (created_at, ${idColumn}) > ($2::timestamptz, $3::uuid)
-            order by created_at, ${idColumn} limit $4`,
+    // In the order of the primary key, which every table has. Where there are partitions, in the order of time, for which they have
+    // an index: a page's rows then lie in a few of them.
+    page:
+      partitions === undefined
+        ? `select ${columns}, null::date as day from ${table}
+            where tenant_id = $1 and ${idColumn} > $2 order by ${idColumn} limit $3`
+        : `select ${columns}, ${day} as day from ${table}
+            where tenant_id = $1 and (created_at, ${idColumn}) > ($4::timestamptz, $2::uuid)
+            order by created_at, ${idColumn} limit $3`,
+    // Joined by the whole key: by the tenant as a constant, the planner would rather walk through all of the tenant's rows.
     change: `with changed as (
-        update ${table} t set expires_at = t.${EXPIRY}${move}
-         where t.tenant_id = $1 and t.${idColumn} = any($3::uuid[])
+        update ${table} t set expires_at = t.${EXPIRY}${move} from ${KEYS.from('j', 2)}
+         where t.tenant_id = j.tenant_id and t.${idColumn} = j.id
            ${partitions === undefined ? '' : `and t.${day} = any($4::date[])`} and ${differs}
         returning 1)
       select count(*) as changed from changed`,

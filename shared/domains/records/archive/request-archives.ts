@@ -1,5 +1,6 @@
 import { ARCHIVE_REQUESTED, newEvent } from '../../../platform/bus/events.ts';
 import type { CallServices } from '../../../platform/call/call.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { notErasedSql } from '../../tenancy/tenant-standing.ts';
@@ -31,13 +32,15 @@ export async function requestForgottenArchives(
   let asked = 0;
   let after = { created_at: '-infinity', id: '00000000-0000-0000-0000-000000000000' };
   while (asked < REQUESTS_MAX && timeLeftMs() > 0) {
-    const forgotten = await services.crossTenant.core.query<Forgotten>(
-      `select r.tenant_id, r.id, r.created_at from storage_records r
-        where r.archived_at is null and r.created_at < $1 and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)
-          and ${notErasedSql('r.tenant_id')}
-        order by r.created_at, r.id limit $4`,
-      [before, after.created_at, after.id, BATCH_SIZE],
-      { prepare: false },
+    const forgotten = await inBatch(services.crossTenant.core, (transaction) =>
+      transaction.query<Forgotten>(
+        `select r.tenant_id, r.id, r.created_at from storage_records r
+          where r.archived_at is null and r.created_at < $1 and (r.created_at, r.id) > ($2::timestamptz, $3::uuid)
+            and ${notErasedSql('r.tenant_id')}
+          order by r.created_at, r.id limit $4`,
+        [before, after.created_at, after.id, BATCH_SIZE],
+        { prepare: false },
+      ),
     );
     const last = forgotten.at(-1);
     if (last === undefined) break;

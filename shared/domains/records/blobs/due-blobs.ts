@@ -1,4 +1,5 @@
 import type { AccessTier } from '../../../platform/blob/blob-store.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { instantOfId } from '../../../platform/ids/ids.ts';
@@ -44,11 +45,13 @@ export async function findDueBlobs(
   now: Date,
   limit: number,
 ): Promise<BookedBlob[]> {
-  const rows = await database.query<BlobRow>(
-    `select ${BLOB_COLUMNS}
-       from ops.blobs where deleted_at is null and next_check_at <= $1
-      order by next_check_at limit $2`,
-    [now, limit],
+  const rows = await inBatch(database, (transaction) =>
+    transaction.query<BlobRow>(
+      `select ${BLOB_COLUMNS}
+         from ops.blobs where deleted_at is null and next_check_at <= $1
+        order by next_check_at limit $2`,
+      [now, limit],
+    ),
   );
   return rows.map(bookedBlob);
 }

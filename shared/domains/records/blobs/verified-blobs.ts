@@ -1,3 +1,4 @@
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
@@ -25,13 +26,14 @@ export async function findNewest(
   before: Date,
   limit: number,
 ): Promise<{ blobs: BookedBlob[]; next: NewestPosition | undefined }> {
-  const rows = await database.query<BlobRow>(
-    `select ${BLOB_COLUMNS} from ops.blobs
-      where deleted_at is null and created_at <= $1 and created_at >= $2::timestamptz
-        and (created_at, tenant_id, blob_name) > ($2::timestamptz, $3, $4)
-      order by created_at, tenant_id, blob_name limit $5`,
-    [before, after.at, after.tenant, after.name, limit],
-    { prepare: false },
+  const rows = await inBatch(database, (transaction) =>
+    transaction.query<BlobRow>(
+      `select ${BLOB_COLUMNS} from ops.blobs
+        where deleted_at is null and created_at <= $1 and (created_at, tenant_id, blob_name) > ($2::timestamptz, $3, $4)
+        order by created_at, tenant_id, blob_name limit $5`,
+      [before, after.at, after.tenant, after.name, limit],
+      { prepare: false },
+    ),
   );
   const last = rows.at(-1);
   const next =
@@ -49,12 +51,14 @@ export async function findNext(
   before: Date,
   limit: number,
 ): Promise<{ blobs: BookedBlob[]; next: AllPosition | undefined }> {
-  const rows = await database.query<BlobRow & { readonly is_due: boolean }>(
-    `select ${BLOB_COLUMNS}, deleted_at is null and created_at <= $4 as is_due from ops.blobs
-      where (tenant_id, container_name, blob_name) > ($1, $2, $3)
-      order by tenant_id, container_name, blob_name limit $5`,
-    [after.tenant, after.container, after.name, before, limit],
-    { prepare: false },
+  const rows = await inBatch(database, (transaction) =>
+    transaction.query<BlobRow & { readonly is_due: boolean }>(
+      `select ${BLOB_COLUMNS}, deleted_at is null and created_at <= $4 as is_due from ops.blobs
+        where (tenant_id, container_name, blob_name) > ($1, $2, $3)
+        order by tenant_id, container_name, blob_name limit $5`,
+      [after.tenant, after.container, after.name, before, limit],
+      { prepare: false },
+    ),
   );
   const last = rows.at(-1);
   const next =

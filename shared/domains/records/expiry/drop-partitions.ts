@@ -114,7 +114,7 @@ async function isMostlyPast(
   return inBatch(database, async (transaction) => {
     const [later] = await transaction.query<{ rows: number }>(
       `select count(*)::int as rows from (
-         select 1 from storage_records where partition_day = $1 and expires_at > $2 limit $3) l`,
+         select 1 from storage_records where partition_day = $1 and expires_at > $2 order by expires_at limit $3) l`,
       [partition.day, cutoff, LATER_ROWS_MAX + 1],
       { prepare: false },
     );
@@ -123,7 +123,7 @@ async function isMostlyPast(
     const enough = Math.max(1, laterRows * PAST_TO_LATER_MIN);
     const [past] = await transaction.query<{ rows: number }>(
       `select count(*)::int as rows from (
-         select 1 from storage_records where partition_day = $1 and expires_at <= $2 limit $3) p`,
+         select 1 from storage_records where partition_day = $1 and expires_at <= $2 order by expires_at limit $3) p`,
       [partition.day, cutoff, enough],
       { prepare: false },
     );

@@ -1,0 +1,188 @@
+import { randomUUID } from 'node:crypto';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Sql, TransactionSql } from 'postgres';
+import { rollUpUsage } from '../../shared/domains/analytics/roll-up-usage.ts';
+import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
+import { recordUsage } from '../../shared/domains/billing/record-usage.ts';
+import type { TenantEvent } from '../../shared/platform/consume/event-consumer.ts';
+import { quarantineMessages } from '../../shared/platform/consume/quarantine.ts';
+import type { AuditData } from '../../shared/platform/bus/events.ts';
+import { findNew } from '../../shared/platform/consume/same-event.ts';
+import { addDays } from '../../shared/platform/time/clock.ts';
+import { startTestApp, until } from '../harness/app.ts';
+import { measuring, type Measured } from '../harness/measured-database.ts';
+import { expectReads, fill } from './fill.ts';
+import { BATCH, ids, now } from './tables.ts';
+
+const app = await startTestApp({ silent: ['timer', 'serviceBus', 'http'] });
+const { core, billing } = app.admin;
+const { crossTenant } = app.services;
+
+beforeAll(
+  () =>
+    fill(app.admin, [
+      'usage_reservations',
+      'free_tier_usage',
+      'free_tier_periods',
+      'usage_records',
+      'consumed_events',
+      'usage_metrics',
+      'audit_logs',
+      'quarantine',
+    ]),
+  300_000,
+);
+
+const newIds = () => ids.map(() => randomUUID());
+
+const usageOf = (eventIds: readonly string[], at: Date) =>
+  eventIds.map((eventId, n) => ({
+    tenant_id: 'globex',
+    id: randomUUID(),
+    source: 's',
+    event_id: eventId,
+    at: at.toISOString(),
+    user_id: '',
+    subscription_id: null,
+    usage_type: 'api_calls',
+    amount: 1,
+    unit: 'count',
+    resource_type: null,
+    resource_id: null,
+    reservation_id: ids[n] ?? null,
+  }));
+
+/** Runs a batch while another writes one of its events, which commits once the batch waits for it. */
+async function beside(
+  sql: Sql,
+  writeOne: (transaction: TransactionSql) => Promise<unknown>,
+  batch: () => Promise<unknown>,
+): Promise<void> {
+  let commit = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (commit = resolve));
+  let written = (): void => undefined;
+  const isWritten = new Promise<void>((resolve) => (written = resolve));
+  const other = sql.begin(async (transaction) => {
+    await writeOne(transaction);
+    written();
+    await asked;
+  });
+  await isWritten;
+  const done = batch();
+  await until(
+    () => sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    (waiting) => waiting.length > 0,
+  );
+  commit();
+  await Promise.all([other, done]);
+}
+
+const lookedForConflicts = (measured: readonly Measured[]) =>
+  measured.filter(({ text }) => /on conflict do nothing/.test(text));
+
+describe('usage is recorded', () => {
+  it('with its reservations, in an ended period too', async () => {
+    const { database, measured } = measuring(crossTenant.billing);
+    await recordUsage(database, usageOf(newIds(), now), now);
+    expect(
+      await billing`select from ops.usage_reservations where tenant_id = 'globex' and reservation_id = any(${ids})`,
+    ).toHaveLength(0);
+    await recordUsage(database, usageOf(newIds(), addDays(now, -40)), now);
+    expectReads(measured, { rows: BATCH, pages: 14 });
+  });
+
+  it('beside another batch that has one of its events', async () => {
+    const { database, measured } = measuring(crossTenant.billing);
+    const [shared, ...others] = usageOf(newIds(), now);
+    await beside(
+      billing,
+      (transaction) => transaction`
+        insert into usage_records (tenant_id, id, event_source, event_id, usage_type, usage_amount, usage_unit, occurred_at,
+          billing_period_start, billing_period_end)
+        values ('globex', ${randomUUID()}, 's', ${shared?.event_id ?? ''}, 'api_calls', 1, 'count', ${shared?.at ?? ''}, now(), now())`,
+      () => recordUsage(database, [...others, ...(shared === undefined ? [] : [shared])], now),
+    );
+    expect(lookedForConflicts(measured)).not.toEqual([]);
+    expectReads(measured, { rows: BATCH, pages: 15 });
+  });
+});
+
+describe('usage is rolled up', () => {
+  it.each([
+    ['new', []],
+    ['known, in part', ids],
+  ])('%s', async (_, known) => {
+    const { database, measured } = measuring(crossTenant.analytics);
+    await rollUpUsage(
+      database,
+      usageOf([...newIds().slice(known.length / 2), ...known.slice(BATCH / 2)], now),
+      now,
+    );
+    expect(lookedForConflicts(measured)).toHaveLength(known.length === 0 ? 0 : 2);
+    expectReads(measured, { rows: BATCH, pages: 8 });
+  });
+});
+
+describe('audit entries are written', () => {
+  const eventsOf = (eventIds: readonly string[]) =>
+    eventIds.map((id) => ({
+      id,
+      source: 's',
+      time: now.toISOString(),
+      at: now,
+      tenant: { tenantId: 'globex' },
+      data: { tenant_id: 'globex', action: 'a', resource_type: 'r', outcome: 'success', details: {} },
+    })) as unknown as TenantEvent<AuditData>[];
+  const write = (database: typeof crossTenant.core, eventIds: readonly string[]) =>
+    auditConsumer.write(
+      { ...app.services, crossTenant: { ...crossTenant, core: database } },
+      eventsOf(eventIds),
+      now,
+    );
+
+  it('new', async () => {
+    const { database, measured } = measuring(crossTenant.core);
+    await write(database, newIds());
+    expectReads(measured, { rows: BATCH, pages: 15 });
+  });
+
+  it('beside another batch that has one of its events', async () => {
+    const { database, measured } = measuring(crossTenant.core);
+    const [shared = '', ...others] = newIds();
+    await beside(
+      core,
+      (transaction) => transaction`
+        insert into audit_logs (tenant_id, id, event_source, event_id, action, resource_type, canonical, leaf_hash, created_at)
+        values ('globex', ${randomUUID()}, 's', ${shared}, 'a', 'r', '', '', ${now})`,
+      () => write(database, [shared, ...others]),
+    );
+    expect(lookedForConflicts(measured)).not.toEqual([]);
+    expectReads(measured, { rows: BATCH, pages: 21 });
+  });
+});
+
+it.each([
+  ['core', 'audit_logs', 'created_at'],
+  ['billing', 'usage_records', 'occurred_at'],
+] as const)('known events are found in their ledger: %s.%s', async (name, table, timeColumn) => {
+  const { database, measured } = measuring(crossTenant[name]);
+  const events = ids.map((id) => ({
+    tenant_id: 'globex',
+    source: 's',
+    event_id: id,
+    at: now.toISOString(),
+  }));
+  expect(await findNew(database, { table, timeColumn }, events)).toEqual([]);
+  expectReads(measured, { rows: BATCH, pages: 5 });
+});
+
+it('messages are put into quarantine, once each', async () => {
+  const { database, measured } = measuring(crossTenant.core);
+  const refused = ids.map((id) => ({
+    message: { body: Buffer.from(id), messageId: id, contentType: null, properties: {} },
+    refusal: { reason: 'INVALID' as never, detail: [], tenantId: null },
+  }));
+  await quarantineMessages(database, 'audit-events', refused, now);
+  await quarantineMessages(database, 'audit-events', refused, now);
+  expectReads(measured, { rows: BATCH, pages: 15 });
+});

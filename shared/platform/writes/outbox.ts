@@ -222,7 +222,7 @@ export async function deleteFromOutbox(
 const CALLS = recordset({ tenant_id: 'text', from_id: 'uuid', to_id: 'uuid' });
 
 /** A call of a tenant, as far as what it caused is concerned. */
-export interface CallInstant {
+interface CallInstant {
   readonly tenantId: string;
   /** `call.now`, which the ids of its entries tell. */
   readonly at: Date;

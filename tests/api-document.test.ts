@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import openapiTypeScript, { astToString } from 'openapi-typescript';
 import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
+import { declaredResources } from '../functions/declared-resources.ts';
 import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
 import { readApiDocument } from './harness/api-document.ts';
 import { startTestApp } from './harness/app.ts';
@@ -94,19 +95,9 @@ const GROUPS = [
   'audit',
   'usage',
   'jobs',
-  'routing-plans',
-  'detector-configs',
-  'taxonomy-labels',
-  'compliance-mappings',
-  'analysis-templates',
-  'model-versions',
-  'usage-metrics',
-  'performance-metrics',
-  'data-retention-policies',
-  'legal-holds',
+  ...declaredResources.map(({ name }) => name),
   'tenant-config',
   'api-keys',
-  'billing-plans',
   'platform',
   'health',
   'documentation',

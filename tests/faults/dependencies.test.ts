@@ -136,13 +136,17 @@ async function loseBlobStorage(): Promise<void> {
  * says that their records are archived. It is looked at while it stands still, so that it cannot write them down meanwhile.
  */
 async function killForgetfulBlobStorage(): Promise<void> {
+  const countUnwritten = async (): Promise<number> => {
+    const writtenAt = statSync(booksOfStorage()).mtime;
+    const [row] = await faults.sql
+      .core`select count(*)::int as n from ops.blobs where created_at > ${writtenAt}`;
+    return Number(row?.['n']);
+  };
   await until(
     async () => {
+      if ((await countUnwritten()) === 0) return 0;
       const thaw = freeze(stack.azurite.process.pid);
-      const writtenAt = statSync(booksOfStorage()).mtime;
-      const [row] = await faults.sql
-        .core`select count(*)::int as n from ops.blobs where created_at > ${writtenAt}`;
-      const unwritten = Number(row?.['n']);
+      const unwritten = await countUnwritten();
       if (unwritten === 0) thaw();
       return unwritten;
     },

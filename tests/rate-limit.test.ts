@@ -7,6 +7,7 @@ import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter, type RateLimits } from '../shared/platform/cache/rate-limit.ts';
 import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from '../shared/domains/identity/schemas.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
+import { freeze } from './faults/freeze.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { takeTour } from './harness/tour.ts';
 
@@ -220,6 +221,24 @@ describe('a key’s allowance', () => {
     const forged = key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
     expect(statuses(await times(5, () => list(forged)))).toEqual({ 401: 5 });
     expect((await list(key)).headers.get('ratelimit')).toMatch(/^"hour";r=1;/);
+  });
+});
+
+describe('while Redis does not answer', () => {
+  it('a request waits for it once, and not once for each of its windows', async () => {
+    const cache = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
+    onTestFinished(() => cache.close());
+    const limiter = new RateLimiter(cache);
+    const limits = { hour: 3, day: 50, tenantHour: 10 };
+    await limiter.take('acme', newId(), limits);
+    const asked = vi.spyOn(cache, 'attempt');
+    const thaw = freeze(redis.process.pid);
+    try {
+      expect(await limiter.take('globex', newId(), limits)).toMatchObject({ allowed: true });
+    } finally {
+      thaw();
+    }
+    expect(asked).toHaveBeenCalledTimes(1);
   });
 });
 

@@ -38,6 +38,8 @@ const WINDOW_MS = { hour: HOUR_MS, day: DAY_MS } as const;
 const LOAN_SHARE_OF_LIMIT = 1 / 100;
 const LOAN_SHARE_OF_REST = 1 / 20;
 const LOANS_MAX = 20_000;
+/** After a Redis that did not answer: no request waits for it once for each of its windows, one after the other. */
+const SILENT_MS = 250;
 
 interface Loan {
   left: number;
@@ -62,6 +64,7 @@ export class RateLimiter {
   readonly #limiters = new Map<string, Promise<Limiters>>();
   readonly #loans = new Map<string, Loan>();
   readonly #borrowing = new Map<string, Promise<boolean>>();
+  #silentUntil = 0;
 
   constructor(cache: Cache) {
     this.#cache = cache;
@@ -189,9 +192,12 @@ export class RateLimiter {
   async #askEither<T>(counter: Counter, ask: (limiter: AnyLimiter) => Promise<T>): Promise<T | undefined> {
     try {
       const { memory, redis } = await this.#limiterFor(counter);
+      if (redis === undefined || performance.now() < this.#silentUntil) return await ask(memory);
       // Behind the cache's breaker: with Redis gone nobody waits for it here either.
-      const answer = redis === undefined ? undefined : await this.#cache.attempt(() => ask(redis));
-      return answer ?? (await ask(memory));
+      const answer = await this.#cache.attempt(() => ask(redis));
+      if (answer !== undefined) return answer;
+      this.#silentUntil = performance.now() + SILENT_MS;
+      return await ask(memory);
     } catch {
       // A limiter that is broken limits nobody.
       log.warn('rate-limiter-failed');

@@ -1,13 +1,15 @@
 import type { CrossTenantDatabase, CrossTenantTransaction } from './tenant-database.ts';
 
-/** A batch that waits longer for a lock than this gives way: requests queue up behind what waits for a table's lock. */
+/**
+ * A batch that waits longer than this for a lock gives up. While it waits for a table's lock, all requests to that table
+ * wait behind it.
+ */
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**
- * One batch of changes by keys, as a transaction. Its statements go through indexes row by row and never read a table from end
- * to end: a partition that is filled since this morning has no statistics, and the planner would then take it for nearly
- * empty.
- * @throws 55P03 when a lock was not to be had in time; what the batch throws.
+ * Runs one batch of changes by keys in one transaction. Its statements use indexes row by row and never scan a table. A new
+ * partition has no statistics yet: the planner would think that it is nearly empty, and scan it.
+ * @throws 55P03 when a lock is not free in time; what the batch throws.
  */
 export function inBatch<T>(
   database: CrossTenantDatabase,

@@ -5,11 +5,11 @@ import type { GuardedPool } from './guarded-pool.ts';
 import { quoted } from './recordset.ts';
 import type { LiveTransaction } from './transaction.ts';
 
-/** What may be bound to a placeholder. Objects and arrays for jsonb go through `json`. */
+/** The value of a placeholder. Wrap an object or array in `json` for jsonb. */
 export type Parameter =
   string | number | boolean | null | Date | Uint8Array | JsonParameter | readonly string[];
 
-/** A value to bind as jsonb. */
+/** A value for a jsonb placeholder. */
 export class JsonParameter {
   readonly value: unknown;
   constructor(value: unknown) {
@@ -17,7 +17,7 @@ export class JsonParameter {
   }
 }
 
-/** Marks a value to be bound as jsonb; without it an array would be bound as a PostgreSQL array. */
+/** Marks a value as jsonb. Otherwise an array would become a PostgreSQL array. */
 export function json(value: unknown): JsonParameter {
   return new JsonParameter(value);
 }
@@ -25,21 +25,21 @@ export function json(value: unknown): JsonParameter {
 /** How one statement is sent. */
 export interface StatementOptions {
   /**
-   * False sends an unnamed statement, planned with its values: for range reads of partitioned tables, which would
-   * lock every partition under a generic plan.
+   * False sends an unnamed statement, which is planned with its values. Use it for range reads of partitioned tables: a
+   * generic plan would lock every partition.
    */
   readonly prepare?: boolean;
   /**
-   * True for a statement that reads or writes a few rows by key, in a few milliseconds: it may share a connection with
-   * others of its kind, see {@link GuardedPool}. Has no effect on an unnamed statement, which cannot.
+   * True for a statement that reads or writes a few rows by key within a few milliseconds. It may share a connection with
+   * other short statements, see {@link GuardedPool}. An unnamed statement cannot share one, so this has no effect on it.
    */
   readonly short?: boolean;
 }
 
-/** The driver describes an unnamed statement before it sends it, and takes nothing else for its connection meanwhile. */
+/** Before it sends an unnamed statement, the driver asks the server to describe it, and blocks its connection until then. */
 const isShort = ({ prepare = true, short = false }: StatementOptions): boolean => prepare && short;
 
-/** An array as PostgreSQL reads it; the driver would have to ask the server for array types on each connection. */
+/** An array as PostgreSQL reads it. The driver's own arrays would need a query for array types on each connection. */
 function arrayLiteral(items: readonly string[]): string {
   return `{${items.map(quoted).join(',')}}`;
 }
@@ -65,7 +65,8 @@ function inScope(text: string): string {
 type Row = Record<string, unknown>;
 type Executor = Pool | LiveTransaction;
 
-// The driver declares `any`-typed rows and a narrower parameter type than it takes; this is the one place that bridges.
+// The driver declares its rows as `any` and its parameters more narrowly than they are. Only this place converts between
+// them.
 async function execute<T extends Row>(
   executor: Executor,
   text: string,
@@ -81,8 +82,8 @@ async function execute<T extends Row>(
 }
 
 /**
- * A transaction bound to one tenant: every statement in it runs under that tenant's row security. Handed out by
- * {@link TenantDatabase.transaction} and dead once it ends.
+ * A transaction bound to one tenant: every statement in it runs under that tenant's row security. {@link
+ * TenantDatabase.transaction} makes it. It cannot be used after its end.
  */
 export class TenantTransaction {
   readonly tenantId: string;
@@ -92,7 +93,7 @@ export class TenantTransaction {
     this.#transaction = transaction;
   }
 
-  /** Runs one statement; the caller names the tenant in it too (`$n` of its own). */
+  /** Runs one statement. The statement must filter by the tenant too (`$n` of its own). */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],
@@ -132,13 +133,18 @@ export class TenantDatabase {
   }
 
   /**
-   * Runs one statement, a read or an insert, in one round trip. The text continues a WITH clause whose first member,
-   * `scope`, sets the tenant and yields `scope.tenant_id`. Row security is judged where a table is scanned, so no table
-   * may be scanned before. A read stands in a lateral subquery that takes a value from `scope` and ends in `offset 0`,
-   * which the planner may not pull up; an insert takes its rows from `scope`. An update or delete could run first: it
-   * needs {@link transaction}. A test holds every statement that runs in the suite to this
-   * (`tests/harness/tenant-scope-check.ts`); nothing looks at them at run time, when a statement that broke the rules
-   * would see too few rows, never another tenant's. `$1` is the tenant; the caller's parameters begin at `$2`.
+   * Runs one statement, a read or an insert, in one round trip. The text continues a WITH clause. The first member of that
+   * clause, `scope`, sets the tenant and yields `scope.tenant_id`. Row security is checked when a table is scanned, so
+   * `scope` must run before any scan:
+   *
+   * - A read is a lateral subquery that uses a value of `scope`. It ends in `offset 0`, so that the planner does not pull it
+   *   up.
+   * - An insert takes its rows from `scope`.
+   * - An update or delete could run before `scope`: it needs {@link transaction}.
+   *
+   * A test checks every statement that runs in the suite (`tests/harness/tenant-scope-check.ts`). Nothing checks them at run
+   * time. A statement that broke the rules would see too few rows, never another tenant's. `$1` is the tenant; the caller's
+   * parameters begin at `$2`.
    *
    *     tenant.statement(`select r.* from scope, lateral (
    *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2 offset 0) r`, [id])
@@ -155,7 +161,7 @@ export class TenantDatabase {
     });
   }
 
-  /** Runs several statements in one transaction under the tenant's row security; a throw rolls back. */
+  /** Runs several statements in one transaction under the tenant's row security. A throw rolls back. */
   transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin(async (transaction) => {
       // Not awaited on its own: the driver pipelines it before the first statement of `run`.
@@ -176,7 +182,6 @@ export class CrossTenantDatabase {
     this.#pool = pool;
   }
 
-  /** Runs one statement. */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],
@@ -185,20 +190,19 @@ export class CrossTenantDatabase {
     return this.#pool.run((pool) => execute<T>(pool, text, parameters, options), { short: isShort(options) });
   }
 
-  /** Runs several statements in one transaction; a throw rolls back. */
+  /** Runs several statements in one transaction. A throw rolls back. */
   transaction<T>(run: (transaction: CrossTenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin((transaction) => run(new CrossTenantTransaction(transaction)));
   }
 }
 
-/** A transaction of the jobs role. */
+/** A transaction of the cross-tenant role (`comply_jobs`). */
 export class CrossTenantTransaction {
   readonly #transaction: LiveTransaction;
   constructor(transaction: LiveTransaction) {
     this.#transaction = transaction;
   }
 
-  /** Runs one statement. */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],

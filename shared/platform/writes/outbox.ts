@@ -7,12 +7,12 @@ import { recordset } from '../db/recordset.ts';
 import type { CrossTenantDatabase, TenantTransaction } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
 
-// All SQL of ops.outbox, which each of the three databases has: what a write causes is kept in the write's own
-// transaction, so it is in the write's own database.
+// All SQL of ops.outbox. Each of the three databases has that table, because events are stored in the same transaction as
+// the write that causes them.
 
 /**
- * SQL that adds rows to the outbox of the statement's own database. `select` yields an id, a tenant and a list of events
- * for each row. Whoever uses it builds the rows from entries of {@link newEntry}.
+ * SQL that adds rows to the outbox of the statement's own database. `select` yields an id, a tenant and a list of events for
+ * each row. Make the rows from entries of {@link newEntry}.
  */
 export function outboxInsert(select: string): string {
   return `insert into ops.outbox (id, tenant_id, events) ${select}`;
@@ -21,7 +21,7 @@ export function outboxInsert(select: string): string {
 const ENTRIES = recordset({ id: 'uuid', tenant_id: 'text', events: 'jsonb' });
 const ADD_SQL = outboxInsert(`select id, tenant_id, events from ${ENTRIES.from('entry', 1)}`);
 
-/** Adds entries in the write's own transaction, or as a statement of its own where nothing else is written. */
+/** Adds entries in the write's own transaction, or in a separate statement when nothing else is written. */
 export async function addToOutbox(
   queries: Pick<TenantTransaction, 'query'>,
   entries: readonly OutboxEntry[],
@@ -59,7 +59,7 @@ function rowsOf(entries: readonly OutboxEntry[]) {
 
 /**
  * Makes the entry of one tenant's write.
- * @throws Error where an event names another tenant: it would be counted there. That is a bug, and nothing is written.
+ * @throws Error if an event names another tenant, which would get it. That is a bug, and nothing is written.
  */
 export function newEntry(
   database: DatabaseName,
@@ -91,7 +91,7 @@ export function newEntries(
   return [...byTenant].map(([tenant, ofTenant]) => newEntry(database, tenant, ofTenant, now));
 }
 
-// As Map.groupBy, which Node.js 20 does not have.
+// Like Map.groupBy, which Node.js 20 does not have.
 function grouped<T, K>(values: readonly T[], keyOf: (value: T) => K): ReadonlyMap<K, readonly T[]> {
   const groups = new Map<K, T[]>();
   for (const value of values) {
@@ -103,20 +103,20 @@ function grouped<T, K>(values: readonly T[], keyOf: (value: T) => K): ReadonlyMa
   return groups;
 }
 
-/** What an event's data says its tenant is; undefined where it names none. */
+/** The tenant that an event's data names; undefined if it names none. */
 function namedTenant(event: { readonly data?: unknown }): unknown {
   const { data } = event;
   if (typeof data !== 'object' || data === null) return undefined;
   return (Reflect.get(data, 'tenant_id') as unknown) ?? undefined;
 }
 
-/** Whether an event names a tenant, and that is another than its row's. */
+/** Whether an event names another tenant than its row. */
 export function namesOtherTenant(event: { readonly data?: unknown }, tenantId: string): boolean {
   const named = namedTenant(event);
   return named !== undefined && named !== tenantId;
 }
 
-/** A row as it is in the table, where anything may be. */
+/** A row as it is in the table. Its events can be anything. */
 export interface OutboxRow {
   readonly [column: string]: unknown;
   readonly id: string;
@@ -124,13 +124,13 @@ export interface OutboxRow {
   readonly events: unknown;
 }
 
-/** Something in a row that must not be published. */
+/** Content of a row that must not be published. */
 export interface Unpublishable {
   readonly content: unknown;
   readonly faults: readonly Fault[];
 }
 
-/** Judges a row: its events that may be published, and what may not be, each with the reason. */
+/** Checks a row. Returns its events that may be published, and the rest with the reasons. */
 export function readRow(
   database: DatabaseName,
   row: OutboxRow,
@@ -142,7 +142,7 @@ export function readRow(
   } else {
     for (const event of row.events as readonly unknown[]) {
       const faults = faultsOfEvent(event, row.tenant_id);
-      // Checked right above; parsed, it would be another object, with its attributes in another order.
+      // Checked above. The parsed event would be another object, with its attributes in another order.
       if (faults.length === 0) events.push(event as CloudEvent);
       else unpublishable.push({ content: event, faults });
     }
@@ -150,7 +150,7 @@ export function readRow(
   return { entry: { id: row.id, database, tenantId: row.tenant_id, events }, unpublishable };
 }
 
-/** Characters of a message's id, which an event that travels alone gives it; Service Bus takes no more. */
+/** The most characters of an id in Service Bus. An event that travels alone uses its own id as the message id. */
 const MESSAGE_ID_MAX = 128;
 
 function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
@@ -158,18 +158,18 @@ function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
   if (!parsed.success) return faultsOf(parsed.error, '');
   const faults: Fault[] = [];
   if (queueOf(parsed.data.type) === undefined)
-    faults.push({ pointer: '/type', detail: 'is no type that a queue takes' });
+    faults.push({ pointer: '/type', detail: 'is not a type that a queue takes' });
   if (parsed.data.id.length > MESSAGE_ID_MAX)
     faults.push({
       pointer: '/id',
       detail: `is longer than the ${MESSAGE_ID_MAX} characters of a message id`,
     });
   if (namesOtherTenant(parsed.data, tenantId))
-    faults.push({ pointer: '/data/tenant_id', detail: 'is another tenant than that of the write' });
+    faults.push({ pointer: '/data/tenant_id', detail: 'is not the tenant of the write' });
   return faults;
 }
 
-/** Rows that are older than an instant, in the order of their ids, from one id on. */
+/** Reads rows older than a time, ordered by id, after one id. */
 export function readOutbox(
   database: CrossTenantDatabase,
   page: { readonly before: Date; readonly afterId: string; readonly limit: number },
@@ -182,7 +182,7 @@ export function readOutbox(
 
 /**
  * Deletes the rows of entries, each in its database.
- * @throws what a database throws, once the others are done.
+ * @throws what a database throws, after the others are done.
  */
 export async function deleteFromOutbox(
   databases: CrossTenantDatabases,
@@ -198,8 +198,8 @@ export async function deleteFromOutbox(
 }
 
 /**
- * The values that one field of the data has in some tenants' unpublished events. A row that is no list of events, or whose
- * events have no such field, has none.
+ * The values of one data field in some tenants' unpublished events. A row that is not a list of events, or has no such
+ * field, yields no value.
  */
 export async function findUnpublished(
   database: CrossTenantDatabase,

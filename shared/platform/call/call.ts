@@ -29,13 +29,13 @@ export interface Call {
   readonly services: CallServices;
   readonly principal: Principal;
   /**
-   * The core database, as the tenant sees it whose rows the request is about: the principal's own; on an operator's route
-   * for a named tenant, that one.
+   * The core database, as one tenant sees it: the principal's tenant; on an operator's route for a named tenant, that
+   * tenant.
    */
   readonly tenant: TenantDatabase;
-  /** All three databases, as that tenant sees them. */
+  /** All three databases, as the same tenant sees them. */
   readonly databases: TenantDatabases;
-  /** Of the principal's own tenant. */
+  /** The context of the principal's own tenant. */
   readonly context: TenantContext;
   readonly now: Date;
   /** The endpoint's name: the scope of idempotency keys. */
@@ -82,7 +82,7 @@ export interface OutboxPublisher {
 export interface CallServices {
   readonly settings: Settings;
   readonly clock: Clock;
-  /** Row security holds nothing back here: for jobs, consumers and what belongs to no tenant. The linter keeps it out of `functions/`. */
+  /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
   readonly dataKeys: Pick<DataKeys, 'find' | 'create'>;

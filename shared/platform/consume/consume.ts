@@ -70,7 +70,7 @@ export function openBatch(
   };
 }
 
-/** Some messages' events, and the messages that hold none. */
+/** The events of some messages, and the messages without any. */
 interface Part {
   readonly events: readonly GivenEvent[];
   readonly refused: readonly QuarantinedMessage[];

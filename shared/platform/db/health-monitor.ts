@@ -18,7 +18,7 @@ export interface MonitorLimits {
  * `slowMs` + `probeMs` and the time of one tick stay under two seconds, because a client must get its 503 within them. Most
  * of that time is for the probe, since a busy server or process may pause for a second.
  */
-const PATIENCE: Patience = {
+const MONITOR_LIMITS: MonitorLimits = {
   slowMs: 450,
   probeMs: 1_250,
   retryMs: 200,
@@ -96,7 +96,7 @@ export class HealthMonitor {
     this.#limits = limits;
   }
 
-  addPool(pool: WatchedPool): void {
+  addPool(pool: MonitoredPool): void {
     this.#pools.add(pool);
   }
 

@@ -48,14 +48,14 @@ function arrayLiteral(items: readonly string[]): string {
 export const TENANT_STATEMENTS = 'comply-ai:tenant-statement';
 
 /**
- * Every statement of a tenant, as it is sent. The tests listen, and hold each one that runs in them to the rules of
- * {@link TenantDatabase.statement} by PostgreSQL's own parser; without a listener it costs nothing.
+ * Every statement of a tenant, when it is sent. Tests listen to it. They check each statement against the rules of {@link
+ * TenantDatabase.statement} with PostgreSQL's own parser. Without a listener it costs nothing.
  */
 const statements = channel(TENANT_STATEMENTS);
 
 const SET_TENANT = `select set_config('app.current_tenant_id', $1, true)`;
 
-/** A statement behind the scope that sets its tenant, `$1`; see {@link TenantDatabase.statement}. */
+/** A statement after the scope that sets its tenant, `$1`; see {@link TenantDatabase.statement}. */
 function inScope(text: string): string {
   const whole = `with scope as materialized (${SET_TENANT} as tenant_id) ${text}`;
   if (statements.hasSubscribers) statements.publish(whole);
@@ -103,27 +103,28 @@ export class TenantTransaction {
   }
 
   /**
-   * Runs one statement as the platform's own tenant, and goes on as this one: for what an operator's work for a tenant leaves
-   * with the platform. The text is as in {@link TenantDatabase.statement}, the caller's parameters begin at `$2`.
+   * Runs one statement as the platform's tenant, and then continues as this tenant. An operator's work for a tenant also
+   * writes rows of the platform. The text is as in {@link TenantDatabase.statement}; the caller's parameters begin at `$2`.
    */
   async statementAsPlatform(text: string, parameters: readonly Parameter[]): Promise<void> {
     const whole = inScope(text);
-    // Sent together, run one after the other.
+    // Sent together, but the server runs them in order.
     await Promise.all([
       this.query(whole, [PLATFORM_TENANT, ...parameters]),
       this.query(SET_TENANT, [this.tenantId]),
     ]);
   }
 
-  /** Runs statements that are undone alone where `run` throws: the transaction goes on. @throws what `run` throws. */
+  /**
+   * Runs statements in a savepoint. If `run` throws, only they are undone, and the transaction continues. @throws what `run`
+   * throws.
+   */
   savepoint<T>(run: (inner: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#transaction.savepoint((inner) => run(new TenantTransaction(this.tenantId, inner)));
   }
 }
 
-/**
- * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
- */
+/** One database as one tenant sees it. Domain functions take it as their first argument. It does not expose the pool. */
 export class TenantDatabase {
   readonly tenantId: string;
   readonly #pool: GuardedPool;
@@ -164,7 +165,7 @@ export class TenantDatabase {
   /** Runs several statements in one transaction under the tenant's row security. A throw rolls back. */
   transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin(async (transaction) => {
-      // Not awaited on its own: the driver pipelines it before the first statement of `run`.
+      // Not awaited here: the driver pipelines it before the first statement of `run`.
       const scope = execute(transaction, SET_TENANT, [this.tenantId], {});
       const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
       return value;
@@ -173,8 +174,9 @@ export class TenantDatabase {
 }
 
 /**
- * One database across tenants, for timers, queue writers and authentication: the jobs role, which row security lets in
- * by explicit policies. The linter keeps it out of `functions/` (`eslint.config.js`, `dev/lint/layer-rules.ts`).
+ * One database across tenants, for timers, queue writers and authentication. It connects as the cross-tenant role
+ * (`comply_jobs`), for which explicit policies open all rows. The linter forbids it in `functions/` (`eslint.config.js`,
+ * `dev/lint/layer-rules.ts`).
  */
 export class CrossTenantDatabase {
   readonly #pool: GuardedPool;

@@ -12,9 +12,9 @@ import { uuid } from '../ids/uuid.ts';
 import { findEarlierAnswer, StillRunning } from './idempotency.ts';
 import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
-/** Items of one batch at most. */
+/** The most items of one batch. */
 const BATCH_MAX = 100;
-/** A batch's body: 100 of the largest ordinary items would be more, but not through the gateway's own limits. */
+/** The most bytes of a batch's body. 100 of the largest ordinary items would be more, but gateways have lower limits too. */
 export const BATCH_BODY_LIMIT = 8 * 1024 * 1024;
 
 /** The fields of an item's outcome that come from the answer of the single route. */
@@ -65,7 +65,7 @@ interface ParsedItem<Body> {
   readonly claim: IdempotencyClaim | null;
 }
 
-/** How one kind of thing is written in batches. */
+/** How one kind of item is written in batches. */
 export interface BatchKind<Body> {
   readonly schema: z.ZodType<Body>;
   readonly write: HotWrite;

@@ -15,7 +15,7 @@ import { textOf, Written, type Reply } from '../call/reply.ts';
 // A hot write knows its answer before its effect, and does all three in one statement ({@link CLAIM_SQL}). Any other write
 // gets its answer last ({@link claimKey}, then {@link keepAnswer}).
 
-/** How long a first answer is kept; published in the API's documentation. */
+/** How long a first answer is kept. The API's documentation states it. */
 const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
 
 /** A first answer as it is stored. Keys belong to a route, so the answer under a key is an `Answer` of that route. */
@@ -28,7 +28,7 @@ export interface StoredAnswer<Answer extends Reply> {
   readonly body: string | null;
 }
 
-/** Marks an answer that was given before. */
+/** Marks a replayed answer. */
 const REPLAYED_HEADER = 'idempotency-replayed';
 
 /** The parts of a call that its keys depend on: keys belong to the tenant and the route. */

@@ -35,8 +35,8 @@ const ADD_AS_PLATFORM_SQL = outboxInsert(
 );
 
 /**
- * As {@link addToOutbox}, from a tenant's transaction: an operator who works for a tenant leaves events of the platform too,
- * and row security takes each tenant's rows from itself alone.
+ * Like {@link addToOutbox}, from a tenant's transaction. An operator's work for a tenant also causes events of the platform,
+ * and row security accepts the rows of a tenant only from that tenant.
  */
 export async function addFromTenant(
   transaction: TenantTransaction,
@@ -74,9 +74,9 @@ export function newEntry(
 }
 
 /**
- * Makes the entries of a write whose events may speak of several tenants, one entry a tenant: an operator's write stands in
- * the operator's audit trail and in that of the tenant it concerns. See {@link addFromTenant}; any other tenant's row, only
- * the cross-tenant role may add.
+ * Makes the entries of a write whose events concern several tenants, one entry for each tenant. An operator's write is in
+ * the operator's audit trail and in that of the tenant that it concerns. See {@link addFromTenant}. Only the cross-tenant
+ * role may add the rows of any other tenant.
  */
 export function newEntries(
   database: DatabaseName,

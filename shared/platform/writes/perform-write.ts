@@ -39,7 +39,7 @@ export function performWrite<Answer extends Reply>(
   options: WriteOptions = {},
 ): Promise<Answer> {
   const database = call.databases[options.database ?? 'core'];
-  // An operator who works for a tenant leaves events of the platform; a tenant's own write leaves its own alone.
+  // An operator's work for a tenant also causes events of the platform. A tenant's own write causes only its own.
   const addEntries = call.principal.tenantId === PLATFORM_TENANT ? addFromTenant : addToOutbox;
   return perform(call, { begin: (run) => database.transaction(run), addEntries }, write, options);
 }
@@ -64,7 +64,7 @@ export function performPlatformWrite<Answer extends Reply>(
 
 type Queries = Pick<TenantTransaction, 'query'>;
 
-/** How one role writes. */
+/** How one database role writes. */
 interface Writer<T> {
   readonly begin: <R>(run: (transaction: T) => Promise<R>) => Promise<R>;
   readonly addEntries: (transaction: T, entries: readonly OutboxEntry[]) => Promise<void>;
@@ -77,7 +77,7 @@ async function perform<T extends Queries, Answer extends Reply>(
   options: WriteOptions,
 ): Promise<Answer> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(options.usage ?? [])];
-  // What an operator does for a tenant is on nobody's allowance.
+  // An operator's work for a tenant counts against no allowance.
   const isFree = options.beyondQuota === true || call.tenant.tenantId !== call.principal.tenantId;
   const { begin } = writer;
   const admission = isFree ? { reservationId: undefined } : await call.services.quota.reserveOne(call, usage);

@@ -46,7 +46,7 @@ export interface ReceivedBatch {
    * Consumes the rest of the batch, part by part. Called again after a throw, it continues where it failed. Each event is
    * checked separately, and the valid ones are written together. An event that can never be processed goes to quarantine and
    * counts as done. The batch's locks are not renewed: a batch ends well within their five minutes, or throws.
-   * @throws only temporary errors: a database that is unavailable or busy, or a bug of ours.
+   * @throws only temporary errors: a database that is unavailable or busy, or a bug of our own.
    */
   consume(): Promise<void>;
 }

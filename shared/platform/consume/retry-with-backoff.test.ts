@@ -29,7 +29,7 @@ test('a batch is returned after the longest hold time', async () => {
 });
 
 test('a batch is returned at once for an error that a retry does not help', async () => {
-  const { work, calls } = failing(Infinity, new TypeError('a bug of ours'));
+  const { work, calls } = failing(Infinity, new TypeError('a bug of our own'));
   await expect(retryWithBackoff(work, SHORT)).rejects.toThrow('our own');
   expect(calls()).toBe(1);
 });

@@ -8,7 +8,7 @@ export interface QueueDefinition {
   readonly lockDurationMs: number;
   /** A message is accepted and dropped when its id was seen within this time. Null: no duplicate detection. */
   readonly duplicateDetectionWindowMs: number | null;
-  /** How long a message lives if it sets no time to live. Null: for ever. */
+  /** How long a message lives if it sets no time to live. Null: without a limit. */
   readonly defaultTtlMs: number | null;
 }
 
@@ -16,7 +16,7 @@ export interface QueueDefinition {
 const LOCK_DURATION_MS = 5 * 60_000;
 
 // A consumer waits before it fails, so ten failures last longer than a database failover. The limit exists because a message
-// that no code can handle must not return for ever.
+// that no code can handle must not return again and again.
 const MAX_DELIVERY_COUNT = 10;
 
 // Longer than the outbox relay needs to publish again what it could not mark as published. After that, consumers are

@@ -1,7 +1,7 @@
 import type { DescribedTag } from '../shared/platform/http/openapi.ts';
 import { declaredResources } from './declared-resources.ts';
 
-/** Each declared resource is a group, in its own words. */
+/** Each declared resource is a group of routes, with its own description. */
 const RESOURCE_TAGS = declaredResources.map(({ name, description }) => ({ name, description }));
 
 /** The groups of routes, in the order in which a newcomer needs them. */
@@ -9,7 +9,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'orchestrations',
     description:
-      'A piece of content that detectors looked at: the request, each detector’s result, and the outcome. Recorded whole in one call or part by part; coverage is computed here from the routing plan.',
+      'A piece of content that detectors checked: the request, each detector’s result, and the outcome. It is sent in one call or part by part, and its coverage is computed here from the routing plan.',
   },
   {
     name: 'mappings',
@@ -19,32 +19,32 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'records',
     description:
-      'The evidence that mappings leave, kept for 90 days or as long as the tenant’s policy says. A record’s source is sealed: reading it needs a permission of its own and is audited.',
+      'The evidence from mappings, kept for 90 days or as long as the tenant’s policy requires. A record’s source is sealed: reading it needs a separate permission and is audited.',
   },
   {
     name: 'analyses',
     description:
-      'What the analysis module explained of a period’s findings. Where no answer comes, or one that is not sure enough, a template takes its place and the record says so.',
+      'The analysis module’s explanation of a period’s findings. If no answer comes, or its confidence is too low, a template replaces it, and the analysis says so.',
   },
   {
     name: 'analysis-metrics',
     description:
-      'Figures over time that analyses are made of. They are read point by point or summed up by hour, day, week or month.',
+      'Figures over time on which analyses are based. They are read as points, or added up by hour, day, week or month.',
   },
   {
     name: 'lineage',
     description:
-      'From any thing, all that it came from and all that came of it. The answer leads down to blobs and audit entries.',
+      'Everything that an item came from, and everything that was made from it. The answer includes blobs and audit entries.',
   },
   {
     name: 'audit',
     description:
-      'Who did what, when and with what outcome. Entries are added by the service alone and never changed.',
+      'Who did what, when and with what outcome. Only the service adds entries, and they never change.',
   },
   {
     name: 'usage',
     description:
-      'What the tenant has used of its plan in the current period. On the free plan it also says what is left and when it starts again.',
+      'What the tenant has used of its plan in the current period. On the free plan it also shows what is left and when the next period starts.',
   },
   {
     name: 'jobs',
@@ -55,12 +55,12 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'tenant-config',
     description:
-      'The tenant’s settings: frameworks, cutoffs, rate limit, retention. They are replaced as a whole, under `If-Match`.',
+      'The tenant’s settings: frameworks, cutoffs, rate limit, retention. They are replaced as a whole, with `If-Match`.',
   },
   {
     name: 'api-keys',
     description:
-      'The tenant’s keys: made, listed, rotated and revoked. A key gives at most what it has itself, and its text is shown once.',
+      'The tenant’s keys: created, listed, rotated and revoked. A key can give at most its own permissions, and its text is shown once.',
   },
   {
     name: 'platform',
@@ -70,19 +70,19 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'health',
     description:
-      'Whether the process runs, and whether it can serve requests. Load balancers ask here, without a key.',
+      'Whether the process runs, and whether it can serve requests. Load balancers call it without a key.',
   },
   {
     name: 'documentation',
     description:
-      'This description, as a document and as a page. Both come from the definitions that the service runs by.',
+      'This description, as a document and as a page. Both come from the definitions of the running service.',
   },
 ];
 
-/** What the document begins with: what this is, how to begin, and what holds for every route. */
+/** The beginning of the document: what this API is, how to start, and the rules of every route. */
 export const API_DESCRIPTION = `
-The system of record of AI compliance: what detectors found in content, what it was mapped to, how it was explained, and
-the evidence of all that.
+The system of record for AI compliance. It keeps what detectors found in content, how that was mapped and explained, and the
+evidence of all that.
 
 ## Getting started
 
@@ -92,26 +92,26 @@ You need an API key. An operator makes the first one with your tenant; locally, 
 API=http://localhost:7071/api/v1     # or your service's address
 KEY=cai_…
 
-# 1. Record what a detector found, with the answer of the mapper.
+# 1. Send what a detector found, with the mapper's answer.
 curl -s "$API/mappings" -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\
   -H "Idempotency-Key: first-mapping" -d '{
     "detector": "regex-pii", "source_data": "SSN 123-45-6789", "model_version": "v1",
     "response": { "taxonomy": ["PII.Identifier.SSN"], "scores": { "PII.Identifier.SSN": 0.97 },
                   "confidence": 0.97, "processing_time_ms": 120, "model_used": "mapper-8b" } }'
 
-# 2. Read the records that came of it, newest first. The Link header leads to the next page.
+# 2. Read the records made from it, newest first. The Link header leads to the next page.
 curl -si "$API/records?limit=10" -H "Authorization: Bearer $KEY"
 
 # 3. See what you have used.
 curl -s "$API/usage" -H "Authorization: Bearer $KEY"
 \`\`\`
 
-## What holds for every route
+## Rules of every route
 
-- **Errors** are problem documents (RFC 9457) with a stable \`code\`. All faults of a request are told at once, by JSON pointer.
-- **Lists** are read page by page: follow \`Link: <…>; rel="next"\` as long as it is there.
+- **Errors** are problem documents (RFC 9457) with a stable \`code\`. All faults of a request are reported at once, by JSON pointer.
+- **Lists** are read page by page: follow \`Link: <…>; rel="next"\` as long as it is present.
 - **Writes** can be repeated safely: send an \`Idempotency-Key\` with a POST, and the same request gets its first answer again for 24 hours.
-- **Limits**: every answer says in \`RateLimit\` what is left of the key's hour and day; 429 says in \`Retry-After\` how long to wait.
-- **Bodies** are JSON, as they are or with \`Content-Encoding: gzip\`. Unknown fields and query parameters are refused.
+- **Limits**: in every answer, \`RateLimit\` shows what is left of the key's hour and day. With 429, \`Retry-After\` says how long to wait.
+- **Bodies** are JSON, uncompressed or with \`Content-Encoding: gzip\`. Unknown fields and query parameters are refused.
 - **HEAD** works wherever GET does.
 `.trim();

@@ -8,8 +8,8 @@ import type { Resource } from '../shared/platform/resources/resource.ts';
 import { expiringTables } from './expiring-tables.ts';
 
 /**
- * Every declared resource of the app, in the order in which the API's document shows them. Routes, the document's groups and
- * the tests of all routes are made from this list; a domain's later resources need no line here.
+ * All declared resources of the app, in the order of the API's document. The routes, the document's groups and the tests of
+ * all routes come from this list. A new resource of a listed domain needs no line here.
  */
 export const declaredResources: readonly Resource[] = [
   ...orchestrationResources,

@@ -5,7 +5,9 @@ import { mappingIdsSql } from '../shared/domains/mapping/ids.ts';
 import { expiringRecordsOf } from '../shared/domains/records/expiring.ts';
 import type { ExpiringTable } from '../shared/domains/retention/expiring-table.ts';
 
-/** Every table whose rows expire, in the order in which they do: records first, since a mapping stays as long as its record. */
+/**
+ * All tables with expiring rows, in the order of expiry. Records come first, because a mapping stays as long as its record.
+ */
 export const expiringTables: readonly ExpiringTable[] = [
   expiringRecordsOf(mappingIdsSql),
   expiringMappings,

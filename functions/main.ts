@@ -32,7 +32,7 @@ import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
 
-// The composition root: the one place that knows every function of the app. The API's document lists routes in this order.
+// The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
   blobsTierTimer,
   blobsVerifyTimer,

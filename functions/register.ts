@@ -10,13 +10,13 @@ import type { Services } from './services.ts';
 /** The process's services, opened by the first invocation. */
 export type OpenServices = () => Services;
 
-/** @throws Error naming what stands twice: two functions of one name would shadow each other without a word. */
+/** @throws Error with a repeated name: of two functions with one name, one would silently hide the other. */
 function requireDistinct(kind: string, names: readonly string[]): void {
   const repeated = names.find((name, n) => names.indexOf(name) !== n);
   if (repeated !== undefined) throw new Error(`two ${kind} are named ${repeated}`);
 }
 
-/** Registers routes with Azure, and last the one that takes what no route does: 404, or 405 with `Allow`. */
+/** Registers routes with Azure. The last route takes requests without a matching route: 404, or 405 with `Allow`. */
 export function registerEndpoints(endpoints: readonly Endpoint[], services: OpenServices): void {
   requireDistinct(
     'endpoints',
@@ -51,7 +51,7 @@ export function registerConsumers(consumers: readonly QueueConsumer[], services:
       connection: 'SERVICE_BUS_CONNECTION',
       queueName: queue,
       cardinality: 'many' as const,
-      // Bodies as bytes: text would lose what is not UTF-8, and a batch of texts its empty ones.
+      // Bodies as bytes: as text, invalid UTF-8 would be lost, and the host would leave empty texts out of a batch.
       dataType: 'binary',
       handler: (messages: unknown, context: InvocationContext) =>
         consumer.consume(services(), messages, context.triggerMetadata),
@@ -61,8 +61,8 @@ export function registerConsumers(consumers: readonly QueueConsumer[], services:
 }
 
 /**
- * Registers jobs under their timers. Two hosts may tick at once, and a tick may be missed: the job's lock and watermark
- * make both safe, so neither `isPastDue` nor a run at start-up is relied on.
+ * Registers jobs with their timers. Two hosts may run a timer at once, and a run may be missed. The job's lock and watermark
+ * make both safe, so neither `isPastDue` nor a run at start-up is needed.
  */
 export function registerTimers(timers: readonly ScheduledJob[], services: OpenServices): void {
   requireDistinct(

@@ -17,13 +17,13 @@ import type { AnswerServices } from '../shared/platform/http/answer.ts';
 import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
 import { Publisher } from '../shared/platform/writes/outbox-publisher.ts';
 
-/** The handful of clients that the app is made of. Opened once a process; nothing connects before it is used. */
+/** The clients of the app. A process opens them once, and nothing connects before it is used. */
 export interface Services extends AnswerServices {
   readonly cache: Cache;
   readonly dataKeys: DataKeys;
   readonly bus: BusSender;
   readonly publisher: Publisher;
-  /** Publishes what waits and ends every connection. */
+  /** Publishes what still waits, and closes every connection. */
   close(): Promise<void>;
 }
 

@@ -44,7 +44,7 @@ async function checkAfter(statements: string): Promise<string[]> {
 }
 
 const asOwner = 'set local role comply_owner;';
-const wall = `call ops.wall('notes')`;
+const isolateNotes = `call ops.isolate_tenant('notes')`;
 
 describe('the catalogue check finds', () => {
   test.each([
@@ -80,7 +80,7 @@ describe('the catalogue check finds', () => {
     ],
     [
       'a tenant table whose keys do not begin with the tenant',
-      `${asOwner} create table notes (tenant_id text not null, id uuid primary key, slug text unique); ${wall}`,
+      `${asOwner} create table notes (tenant_id text not null, id uuid primary key, slug text unique); ${isolateNotes}`,
       [
         'notes is there and not declared',
         'notes has no primary key that begins with tenant_id',
@@ -91,7 +91,7 @@ describe('the catalogue check finds', () => {
     [
       'a foreign key that forgets the tenant',
       `${asOwner} create table notes (tenant_id text not null, id uuid not null, primary key (tenant_id, id),
-         foreign key (id, tenant_id) references orchestration_requests (request_id, tenant_id)); ${wall}`,
+         foreign key (id, tenant_id) references orchestration_requests (request_id, tenant_id)); ${isolateNotes}`,
       [
         'notes is there and not declared',
         'notes has foreign key notes_id_tenant_id_fkey, which does not lead from tenant_id to tenant_id',
@@ -99,7 +99,7 @@ describe('the catalogue check finds', () => {
     ],
     [
       'a tenant id of another type',
-      `${asOwner} create table notes (tenant_id varchar(50) not null primary key); ${wall}`,
+      `${asOwner} create table notes (tenant_id varchar(50) not null primary key); ${isolateNotes}`,
       [
         'notes is there and not declared',
         'notes.tenant_id is not "text not null"',

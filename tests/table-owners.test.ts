@@ -20,7 +20,7 @@ const OPERATORS_DOMAIN = 'operations';
 /** Whose the database's functions are; the platform's are there for every domain. */
 const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.current_tenant': 'platform',
-  'ops.wall': 'platform',
+  'ops.wall': 'platform', // the first name of ops.isolate_tenant
   'ops.make_partition': 'platform',
   'ops.index_partition': 'platform',
   'ops.hold_partition': 'domains/records',

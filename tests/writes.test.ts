@@ -31,7 +31,7 @@ const OLD = new Date(Date.now() - 60_000);
 for (const name of NAMES) {
   await app.admin[name].unsafe(`
     create table notes (tenant_id text not null, id uuid not null, text text not null, primary key (tenant_id, id));
-    call ops.wall('notes');
+    call ops.isolate_tenant('notes');
     grant select, insert on notes to comply_app, comply_jobs;
     create table outbox_copies (at serial, tenant_id text, events jsonb);
     create function copy_outbox() returns trigger language plpgsql security definer as
@@ -282,7 +282,7 @@ describe.each(NAMES)('a write of a table by the day, in %s', (database) => {
       set role comply_owner;
       create table ${table} (tenant_id text not null, id uuid not null, created_at timestamptz not null,
         primary key (tenant_id, id, created_at)) partition by range (created_at);
-      call ops.wall('${table}');
+      call ops.isolate_tenant('${table}');
       grant select, insert on ${table} to comply_app;
       reset role`);
       const made = await call({ tenant: 'acme' });

@@ -24,9 +24,9 @@ export const analysesEndpoints = [
     method: 'POST',
     path: 'v1/analyses',
     tag: 'analyses',
-    summary: 'Record an analysis, with or without its response',
+    summary: 'Add an analysis, with or without its response',
     description:
-      'A response less sure than the tenant’s `confidence_cutoff` is replaced by the active template of the analysis’s type.',
+      'If the confidence of the response is under the tenant’s `confidence_cutoff`, the active template of the analysis’s type replaces it.',
     permission: 'analyses:write',
     body: newAnalysis,
     responses: { 201: { description: 'Recorded.', schema: analysisCreated, headers: ['Location'] } },
@@ -37,11 +37,11 @@ export const analysesEndpoints = [
     method: 'POST',
     path: 'v1/analyses/batch',
     tag: 'analyses',
-    summary: 'Record up to 100 analyses, each with its own outcome',
+    summary: 'Add up to 100 analyses, each with its own outcome',
     permission: 'analyses:write',
     body: batchBody,
     bodyLimit: BATCH_BODY_LIMIT,
-    responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
+    responses: { 207: { description: 'The outcome of each.', schema: batchOutcome } },
     run: (call, { body }) =>
       writeBatch(call, body.items, {
         schema: newAnalysis,
@@ -56,7 +56,7 @@ export const analysesEndpoints = [
     tag: 'analyses',
     summary: 'Complete an analysis with its response',
     description:
-      'A response less sure than the tenant’s `confidence_cutoff` is replaced by the active template of the analysis’s type and kept as `submitted_response`.',
+      'If the confidence of the response is under the tenant’s `confidence_cutoff`, the active template of the analysis’s type replaces it. The response is kept as `submitted_response`.',
     permission: 'analyses:write',
     params: requestIdParams,
     body: analysisResponse,
@@ -74,7 +74,7 @@ export const analysesEndpoints = [
     permission: 'analyses:write',
     params: requestIdParams,
     body: fallbackRequest,
-    responses: { 200: { description: 'Rendered; again changes nothing.', schema: analysis } },
+    responses: { 200: { description: 'Rendered; a repetition changes nothing.', schema: analysis } },
     run: (call, { params, body }) => renderFallback(call, params.request_id, body),
   }),
   endpoint({

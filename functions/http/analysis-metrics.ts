@@ -30,7 +30,7 @@ export const analysisMetricsEndpoints = [
     method: 'GET',
     path: 'v1/analysis-metrics',
     tag: 'analysis-metrics',
-    summary: 'Read points of metric series, or a series summed up by hour, day, week or month',
+    summary: 'Read points of metric series, or a series added up by hour, day, week or month',
     permission: 'metrics:read',
     query: metricsQuery,
     responses: {

@@ -9,8 +9,8 @@ import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 import { VERSION } from '../../shared/platform/config/version.ts';
 
 /**
- * The page reads this API alone: no fonts, telemetry, assistant, client, tools or links of its maker's, all of which lead
- * (or send what is typed) elsewhere.
+ * The page uses only this API. It has no fonts, telemetry, assistant, client, tools or links of its vendor, because they
+ * lead elsewhere or send what is typed elsewhere.
  */
 const SCALAR = {
   withDefaultFonts: false,
@@ -18,7 +18,7 @@ const SCALAR = {
   hideClientButton: true,
   showDeveloperTools: 'never',
   agent: { disabled: true },
-  // No setting takes the maker's own links away, such as the one below the list of groups.
+  // No setting removes the vendor's own links, such as the one below the list of groups.
   customCss: 'a[href*="scalar"] { display: none !important; }',
 };
 
@@ -39,13 +39,16 @@ const DOCS_PAGE = `<!doctype html>
 
 let scalar: Promise<{ text: string; etag: string }> | undefined;
 
-/** The page's script, which the build puts beside the bundle: nothing is loaded from elsewhere. */
+/** The page's script. The build puts it next to the bundle, so that nothing is loaded from elsewhere. */
 async function readScalar(): Promise<{ text: string; etag: string }> {
   const text = await readFile(new URL('./scalar.js', import.meta.url), 'utf8');
   return { text, etag: `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"` };
 }
 
-/** The API's own documents. `endpoints`: all routes of the app, these too; `publicUrl`: where clients reach it, if known. */
+/**
+ * The API's own documents. `endpoints`: all routes of the app, including these. `publicUrl`: where clients reach it, if
+ * known.
+ */
 export const apiDocsEndpoints = (
   endpoints: () => readonly Endpoint[],
   publicUrl: () => string | undefined,
@@ -72,7 +75,7 @@ export const apiDocsEndpoints = (
     method: 'GET',
     path: 'docs',
     tag: 'documentation',
-    summary: 'This API as a page to read and try',
+    summary: 'This API as an interactive page',
     responses: { 200: { description: 'The page.', contentType: 'text/html' } },
     run: () => Promise.resolve(okText('text/html; charset=utf-8', DOCS_PAGE)),
   }),

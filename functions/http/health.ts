@@ -11,7 +11,7 @@ import {
 const liveness = z.object({ status: z.literal('healthy') });
 type Liveness = z.output<typeof liveness>;
 
-/** Probes of the load balancer. */
+/** Health checks for load balancers. */
 export const healthEndpoints = (services: () => ProbedServices) => [
   publicEndpoint({
     name: 'health-live',
@@ -27,13 +27,13 @@ export const healthEndpoints = (services: () => ProbedServices) => [
     method: 'GET',
     path: 'health/ready',
     tag: 'health',
-    summary: 'Whether requests can be served, and how each dependency is',
+    summary: 'Whether requests can be served, and the state of each dependency',
     responses: {
       200: {
-        description: 'Requests are served; `degraded` where something is caught up with later.',
+        description: 'Requests are served; `degraded` if some work waits for a dependency.',
         schema: readiness,
       },
-      503: { description: 'The database is gone.', schema: readiness },
+      503: { description: 'The database is unavailable.', schema: readiness },
     },
     run: async () => {
       const answer = await checkReadiness(services());

@@ -8,7 +8,7 @@ export const lineageEndpoints = [
     method: 'GET',
     path: 'v1/lineage/{kind}/{id}',
     tag: 'lineage',
-    summary: 'Read what a thing came from, and what came of it',
+    summary: 'Read what an item came from, and what was made from it',
     permission: 'lineage:read',
     params: lineageParams,
     responses: { 200: { description: 'The graph.', schema: lineage } },

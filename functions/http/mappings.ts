@@ -27,7 +27,7 @@ export const mappingsEndpoints = [
     method: 'POST',
     path: 'v1/mappings',
     tag: 'mappings',
-    summary: 'Record a mapping, with or without its response',
+    summary: 'Add a mapping, with or without its response',
     permission: 'mappings:write',
     body: newMapping,
     responses: { 201: { description: 'Recorded.', schema: mappingCreated, headers: ['Location'] } },
@@ -38,11 +38,11 @@ export const mappingsEndpoints = [
     method: 'POST',
     path: 'v1/mappings/batch',
     tag: 'mappings',
-    summary: 'Record up to 100 mappings, each with its own outcome',
+    summary: 'Add up to 100 mappings, each with its own outcome',
     permission: 'mappings:write',
     body: batchBody,
     bodyLimit: BATCH_BODY_LIMIT,
-    responses: { 207: { description: 'What became of each.', schema: batchOutcome } },
+    responses: { 207: { description: 'The outcome of each.', schema: batchOutcome } },
     run: (call, { body }) =>
       writeBatch(call, body.items, {
         schema: newMapping,
@@ -74,8 +74,8 @@ export const mappingsEndpoints = [
     tag: 'mappings',
     summary: 'Confirm or reject a mapping that needs review',
     description:
-      'A mapping whose confidence is under the tenant’s `mapping_confidence_cutoff` when its response comes has the ' +
-      '`review_status` `needs_review`. It is settled once; the mapping and its record stay as they are.',
+      'If the confidence of a response is under the tenant’s `mapping_confidence_cutoff`, its mapping gets the ' +
+      '`review_status` `needs_review`. It is reviewed once. The mapping and its record stay unchanged.',
     permission: 'mappings:review',
     params: requestIdParams,
     body: newReview,

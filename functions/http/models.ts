@@ -8,14 +8,14 @@ import {
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 
-/** What a model version has beside the routes of its resource. */
+/** The routes of a model version besides those of its resource. */
 export const modelsEndpoints = [
   endpoint({
     name: 'model-versions-activate',
     method: 'POST',
     path: 'v1/model-versions/{id}/activate',
     tag: 'model-versions',
-    summary: 'Make a version its model’s active one',
+    summary: 'Make a version the active one of its model',
     permission: 'platform:operate',
     params: modelVersionParams,
     responses: {

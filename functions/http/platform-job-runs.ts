@@ -12,7 +12,7 @@ import {
 
 const common = { tag: 'platform', permission: 'platform:operate' } as const;
 
-/** Operators' view of the app's jobs. */
+/** The operators' routes for the app's jobs. */
 export const platformJobRunEndpoints = (timers: readonly ScheduledJob[]) => [
   endpoint({
     ...common,
@@ -39,9 +39,9 @@ export const platformJobRunEndpoints = (timers: readonly ScheduledJob[]) => [
     name: 'platform-job-runs-create',
     method: 'POST',
     path: 'v1/platform/jobs/{job}/runs',
-    summary: 'Run a job now, and answer with what it did',
+    summary: 'Run a job now, and answer with its result',
     description:
-      'A run that ends `partial` had no time left: run it again. `as_of` may lie ahead in local environments alone.',
+      'A run that ends `partial` had no time left: run it again. `as_of` may be in the future only in local environments.',
     params: jobParams,
     body: newJobRun,
     responses: { 200: { description: 'The run.', schema: jobRun } },

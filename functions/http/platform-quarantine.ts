@@ -41,10 +41,10 @@ export const platformQuarantineEndpoints = [
     name: 'platform-quarantine-replay',
     method: 'POST',
     path: 'v1/platform/quarantine/{id}/replay',
-    summary: 'Send a message to its queue again, as it came or mended',
+    summary: 'Send a message to its queue again, unchanged or corrected',
     params: idParams,
     body: replayBody,
-    // A mended message may be as large as the original, and its envelope comes on top.
+    // A corrected message may be as large as the original, and its envelope is added.
     bodyLimit: 512 * 1024,
     responses: { 202: { description: 'Sent.', schema: replayed } },
     run: (call, { params, body }) => replayQuarantined(call, params.id, body),
@@ -54,7 +54,7 @@ export const platformQuarantineEndpoints = [
     name: 'platform-quarantine-discard',
     method: 'POST',
     path: 'v1/platform/quarantine/{id}/discard',
-    summary: 'Mark a message as never to be processed',
+    summary: 'Mark a message as discarded: it will never be processed',
     params: idParams,
     body: discardBody,
     responses: { 200: { description: 'Discarded.', schema: discarded } },

@@ -19,7 +19,7 @@ export const platformTenantsEndpoints = [
     name: 'platform-tenants-create',
     method: 'POST',
     path: 'v1/platform/tenants',
-    summary: 'Make a tenant with its first key, which is shown once',
+    summary: 'Create a tenant with its first key, which is shown once',
     body: newTenant,
     responses: { 201: { description: 'Made.', schema: tenantCreated, headers: ['Location'] } },
     run: (call, { body }) => createTenant(call, body),

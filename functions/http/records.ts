@@ -28,7 +28,7 @@ export const recordsEndpoints = [
     params: idParams,
     responses: {
       200: { description: 'The record.', schema: storageRecord, headers: ['ETag'] },
-      304: { description: 'The client has it as it stands.', headers: ['ETag'] },
+      304: { description: 'The client has the current version.', headers: ['ETag'] },
     },
     run: (call, { params, ifNoneMatch }) => readRecord(call, params.id, ifNoneMatch),
   }),
@@ -37,9 +37,8 @@ export const recordsEndpoints = [
     method: 'GET',
     path: 'v1/records/{id}/source',
     tag: 'records',
-    summary: 'Read what a record was mapped from, in clear',
-    description:
-      'Needs a permission of its own. Each read stands in the audit trail before the answer is given.',
+    summary: 'Read the source of a record in plain text',
+    description: 'Needs a separate permission. Each read is in the audit trail before the answer is sent.',
     permission: 'records:read_source',
     params: idParams,
     responses: { 200: { description: 'The source.', schema: recordSource } },

@@ -2,7 +2,7 @@ import { holdParams, legalHolds, releaseHold } from '../../shared/domains/retent
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 
-/** What a legal hold has beside the routes of its resource. */
+/** The routes of a legal hold besides those of its resource. */
 export const retentionEndpoints = [
   endpoint({
     name: 'legal-holds-release',

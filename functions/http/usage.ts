@@ -10,7 +10,7 @@ export const usageEndpoints = [
     tag: 'usage',
     summary: 'Read this period’s usage, by type, with what the plan allows',
     permission: 'usage:read',
-    responses: { 200: { description: 'The running period.', schema: usageReport } },
+    responses: { 200: { description: 'The current period.', schema: usageReport } },
     run: (call) => readUsage(call),
   }),
 ];

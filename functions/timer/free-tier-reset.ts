@@ -4,7 +4,7 @@ import { findExistingMappings } from '../../shared/domains/mapping/find-existing
 import { findExistingOrchestrations } from '../../shared/domains/orchestration/find-existing.ts';
 import type { ScheduledJob } from '../../shared/platform/jobs/scheduled-job.ts';
 
-// Every five minutes; a request that finds its allowance due does not wait for it.
+// Every five minutes. A request whose allowance is due does not wait for it.
 export const freeTierResetTimer: ScheduledJob = {
   job: freeTierReset([findExistingAnalyses, findExistingMappings, findExistingOrchestrations]),
   schedule: '0 */5 * * * *',

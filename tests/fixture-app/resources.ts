@@ -183,13 +183,13 @@ create table port_berths (
 create table surveys (
   tenant_id text not null, survey_id uuid not null, findings text not null, created_at timestamptz not null,
   primary key (tenant_id, survey_id));
-call ops.wall('ships');
-call ops.wall('ship_cabins');
-call ops.wall('voyages');
-call ops.wall('voyage_legs');
-call ops.wall('leg_notes');
-call ops.wall('port_berths');
-call ops.wall('surveys');
+call ops.isolate_tenant('ships');
+call ops.isolate_tenant('ship_cabins');
+call ops.isolate_tenant('voyages');
+call ops.isolate_tenant('voyage_legs');
+call ops.isolate_tenant('leg_notes');
+call ops.isolate_tenant('port_berths');
+call ops.isolate_tenant('surveys');
 grant select, insert, update, delete
    on ships, ship_cabins, voyages, voyage_legs, leg_notes, port_berths, surveys to comply_app;
 grant select on ports to comply_app;

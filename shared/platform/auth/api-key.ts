@@ -14,7 +14,7 @@ const ID_LENGTH = 20;
 const SECRET_LENGTH = 40;
 const FORMAT = /^cai_([a-z]{1,10})_([a-z0-9]{20})_([a-z0-9]{40})$/;
 
-/** Takes a credential apart; undefined if it is not of the form. */
+/** Splits a credential into its parts; undefined if it has another format. */
 export function parseApiKey(credential: string): ApiKeyParts | undefined {
   const match = FORMAT.exec(credential);
   const [, environment, keyId, secret] = match ?? [];
@@ -22,7 +22,7 @@ export function parseApiKey(credential: string): ApiKeyParts | undefined {
   return { environment, keyId, secret };
 }
 
-/** A new credential. Its text is shown once and stored nowhere. */
+/** Makes a new credential. Its text is shown once and never stored. */
 export function generateApiKey(
   environment: string,
 ): ApiKeyParts & { readonly credential: string; readonly prefix: string } {
@@ -38,8 +38,8 @@ export function generateApiKey(
 }
 
 /**
- * The keyed hash that is stored: HMAC-SHA256 of id and secret under the pepper, which the database does not hold. The
- * secret is random, so a slow hash would buy nothing.
+ * The keyed hash that is stored: HMAC-SHA256 of id and secret. The key is the pepper, which is not in the database. A slow
+ * hash would add nothing, because the secret is random.
  */
 export function hashApiKey(pepper: string, parts: Pick<ApiKeyParts, 'keyId' | 'secret'>): Buffer {
   return createHmac('sha256', pepper).update(`${parts.keyId}.${parts.secret}`).digest();

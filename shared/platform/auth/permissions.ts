@@ -1,4 +1,4 @@
-/** What a key may do; a route needs exactly one of these. */
+/** What a key may do. Each route needs exactly one of these. */
 export const PERMISSIONS = [
   'orchestrations:write',
   'orchestrations:read',
@@ -23,7 +23,6 @@ export const PERMISSIONS = [
   'platform:operate',
 ] as const;
 
-/** One permission. */
 export type Permission = (typeof PERMISSIONS)[number];
 
 const READS: readonly Permission[] = [
@@ -48,8 +47,8 @@ const WRITES: readonly Permission[] = [
 ];
 
 /**
- * The sets that keys are usually made with. `writer`: a service that records. `reader`: everything but sources.
- * `owner`: a tenant's whole self, which also reviews what a service recorded. `operator`: the platform's.
+ * The usual sets of permissions. `reader`: reads everything except sources. `writer`: a service that also writes evidence.
+ * `owner`: everything that a tenant may do, including the review of what a service wrote. `operator`: a key of the platform.
  */
 export const PERMISSION_SETS = {
   reader: READS,
@@ -75,7 +74,7 @@ export const PERMISSION_SETS = {
 
 const KNOWN: ReadonlySet<string> = new Set(PERMISSIONS);
 
-/** The permissions of a stored list that this build knows; an unknown name grants nothing. */
+/** The permissions of a stored list that this build knows. An unknown name grants nothing. */
 export function knownPermissions(stored: unknown): ReadonlySet<Permission> {
   if (!Array.isArray(stored)) return new Set();
   return new Set(stored.filter((name): name is Permission => typeof name === 'string' && KNOWN.has(name)));

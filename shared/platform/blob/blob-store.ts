@@ -1,24 +1,24 @@
 import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
 import type { Settings } from '../config/settings.ts';
 
-/** The containers of the reference's storage layout, by what they keep. */
+/** The containers of the reference's storage layout, by content. */
 export const CONTAINERS = {
   records: 'mapper-outputs',
   models: 'models',
 } as const;
 
-/** Access tiers in the order in which a blob cools. */
+/** Access tiers, from hot to cold. */
 export type AccessTier = 'Hot' | 'Cool' | 'Cold' | 'Archive';
 
-/** What became of a deletion. */
+/** The outcome of a deletion. */
 export type DeleteOutcome = 'deleted' | 'absent' | 'immutable';
 
-/** What became of a move to another tier. */
+/** The outcome of a move to another tier. */
 export type TierOutcome = 'moved' | 'absent' | 'refused';
 
-/** What is known of a blob beside its bytes. */
+/** A blob's properties, without its bytes. */
 export interface BlobDescription {
-  /** In the Archive tier: its bytes cannot be read. */
+  /** True in the Archive tier, where its bytes cannot be read. */
   readonly archived: boolean;
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -29,7 +29,7 @@ function statusOf(error: unknown): number | undefined {
   return typeof status === 'number' ? status : undefined;
 }
 
-/** Azure Blob Storage, opened on first use. */
+/** Azure Blob Storage. Opens its client on first use. */
 export class BlobStore {
   readonly #settings: Settings;
   #service: Promise<BlobServiceClient> | undefined;
@@ -66,14 +66,14 @@ export class BlobStore {
         await client.createIfNotExists();
         return client;
       });
-      // A failure is not remembered: the next use tries again.
+      // A failure is not kept, so that the next use tries again.
       container.catch(() => this.#containers.delete(name));
       this.#containers.set(name, container);
     }
     return container;
   }
 
-  /** Writes a new blob; never overwrites. Answers whether it was written (`false`: it was there already), and its URL. */
+  /** Writes a new blob, and never overwrites. Returns its URL and whether it was written: `false` if it existed already. */
   async create(
     containerName: string,
     blobName: string,
@@ -90,13 +90,13 @@ export class BlobStore {
       });
       return { written: true, url: blob.url };
     } catch (error) {
-      // 409 BlobAlreadyExists; 412 when a concurrent writer won.
+      // 409: BlobAlreadyExists. 412: a concurrent writer was first.
       if (statusOf(error) === 409 || statusOf(error) === 412) return { written: false, url: blob.url };
       throw error;
     }
   }
 
-  /** A blob's bytes; undefined if there is none. @throws for one in the Archive tier, which cannot be read. */
+  /** A blob's bytes; undefined if there is none. @throws for a blob in the Archive tier, which cannot be read. */
   async read(containerName: string, blobName: string): Promise<Buffer | undefined> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
@@ -107,7 +107,7 @@ export class BlobStore {
     }
   }
 
-  /** What is known of a blob beside its bytes, in any tier; undefined if there is none. */
+  /** A blob's properties, in any tier; undefined if there is none. */
   async describe(containerName: string, blobName: string): Promise<BlobDescription | undefined> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
@@ -119,7 +119,7 @@ export class BlobStore {
     }
   }
 
-  /** Moves a blob to a tier. @throws when the service could not be asked, or asks for patience. */
+  /** Moves a blob to a tier. @throws when the service is unavailable or asks to retry later. */
   async setTier(containerName: string, blobName: string, tier: AccessTier): Promise<TierOutcome> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {
@@ -128,13 +128,14 @@ export class BlobStore {
     } catch (error) {
       const status = statusOf(error);
       if (status === 404) return 'absent';
-      // The account has no such tier (400), or the blob is being rehydrated (409) or leased (412). Asking again changes nothing.
+      // The account has no such tier (400), or the blob is being rehydrated (409) or is leased (412). A retry would not
+      // help.
       if (status === 400 || status === 409 || status === 412) return 'refused';
       throw error;
     }
   }
 
-  /** Deletes a blob. Under immutability the service answers 409, under somebody's lease 412: later, then. */
+  /** Deletes a blob. An immutable blob (409) or a leased one (412) is `immutable`: a later try may delete it. */
   async delete(containerName: string, blobName: string): Promise<DeleteOutcome> {
     const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
     try {

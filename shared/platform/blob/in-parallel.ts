@@ -1,4 +1,7 @@
-/** Does some work for each item, at most `width` at once. Results in the items' order; after a failure nothing new is begun, and it is thrown. */
+/**
+ * Runs `work` for each item, at most `width` at the same time. Returns the results in the items' order. After a failure it
+ * starts nothing new, and throws the failure when the running work has ended.
+ */
 export async function inParallel<T, R>(
   items: readonly T[],
   width: number,
@@ -18,7 +21,7 @@ export async function inParallel<T, R>(
       }
     }
   };
-  // All are awaited, also after a failure: nothing goes on behind the caller's back.
+  // Waits for all of them, also after a failure, so that no work continues after this function ends.
   const ends = await Promise.allSettled(Array.from({ length: Math.min(width, items.length) }, run));
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
   return items.map((_, at) => results.get(at) as R);

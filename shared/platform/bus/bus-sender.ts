@@ -4,16 +4,13 @@ import type { Settings } from '../config/settings.ts';
 import { queueOf, type CloudEvent } from './events.ts';
 import { packEvents } from './pack-events.ts';
 
-/** A broker that does not answer does not say goodbye either. */
+/** A broker that does not answer may not confirm a close either, so the wait for it is limited. */
 const CLOSE_MS = 1_000;
 
-/**
- * Messages that are too large for their queue, each of them alone: sending them again changes nothing. Everything else of
- * the same call was sent.
- */
+/** Messages that are too large for their queue, even alone. A retry would not help. Everything else of the call was sent. */
 export class MessageTooLarge extends Error {
   override name = 'MessageTooLarge';
-  /** The events in those messages; empty where they were not sent as events. */
+  /** The events in those messages. Empty when they were not sent as events. */
   readonly events: readonly CloudEvent[];
   constructor(events: readonly CloudEvent[] = []) {
     super('a message is too large for its queue');
@@ -44,7 +41,7 @@ export class BusSender {
 
   async #connect(): Promise<ServiceBusClient> {
     const { ServiceBusClient: Client } = await import('@azure/service-bus');
-    // Retrying is the outbox's work: the SDK's own three tries of 30 s would hold a flush for minutes.
+    // The outbox retries. The SDK's own three tries of 30 s would block a flush for minutes.
     const options = { retryOptions: { maxRetries: 0, timeoutInMs: 5_000 } };
     const namespace = this.#settings.SERVICE_BUS_CONNECTION__fullyQualifiedNamespace;
     if (this.#settings.SERVICE_BUS_CONNECTION !== undefined)
@@ -54,10 +51,10 @@ export class BusSender {
   }
 
   /**
-   * Publishes events to the queues of their types; those of one queue share messages. Resolves once the broker has them
-   * all.
-   * @throws MessageTooLarge with the events that no message can hold, when the broker has all others; anything else when
-   * the broker did not take them: some may have arrived, and consumers count an event once, so that sending again is safe.
+   * Publishes events to the queues of their types. Events of one queue share messages. Resolves when the broker has all of
+   * them.
+   * @throws MessageTooLarge with the events that fit in no message, when the broker has all others. Any other error when the
+   * broker did not take all events: some may have arrived. A retry is safe, because consumers count an event once.
    */
   async publish(events: readonly CloudEvent[]): Promise<void> {
     const byQueue = new Map<string, CloudEvent[]>();
@@ -72,7 +69,7 @@ export class BusSender {
     if (tooLarge.some((some) => some.length > 0)) throw new MessageTooLarge(tooLarge.flat());
   }
 
-  /** Answers the events that are too large for the queue. */
+  /** Returns the events that are too large for the queue. */
   async #publishTo(queue: string, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
     const packed = packEvents(events);
     const messages = packed.map(({ message }) => message);
@@ -81,15 +78,15 @@ export class BusSender {
   }
 
   /**
-   * Sends messages as they are.
-   * @throws MessageTooLarge when the broker has all but those that are too large; anything else when it did not take them.
+   * Sends messages unchanged.
+   * @throws MessageTooLarge when the broker has all messages that fit. Any other error when it did not take all of them.
    */
   async send(queue: string, messages: readonly ServiceBusMessage[]): Promise<void> {
     const tooLarge = await this.#sendFitting(queue, messages);
     if (tooLarge.length > 0) throw new MessageTooLarge();
   }
 
-  /** Sends messages, several in one AMQP transfer. Answers those that are too large for any. */
+  /** Sends messages, several in one AMQP transfer. Returns the ones that are too large. */
   async #sendFitting(queue: string, messages: readonly ServiceBusMessage[]): Promise<ServiceBusMessage[]> {
     const tooLarge: ServiceBusMessage[] = [];
     try {
@@ -112,7 +109,7 @@ export class BusSender {
     }
   }
 
-  /** Round trip in ms to a queue's broker: one peek. */
+  /** The round trip to a queue's broker in ms: one peek. */
   async ping(queue: string): Promise<number> {
     const start = performance.now();
     this.#client ??= this.#connect();
@@ -125,7 +122,7 @@ export class BusSender {
     }
   }
 
-  /** Drops the connection; the next use makes a new one. A link that failed once does not always mend itself. */
+  /** Drops the connection, because a link that failed may stay broken. The next use makes a new connection. */
   async reset(): Promise<void> {
     const client = this.#client;
     this.#client = undefined;

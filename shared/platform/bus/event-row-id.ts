@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { v7 } from 'uuid';
 
 /**
- * The id of the row that an event becomes: a UUIDv7 of the event's own time, its other bits a hash of what the event is.
- * So a row has the same id however often the event is delivered.
+ * The id of an event's row: a UUIDv7 with the event's own time and a hash of its identity. So a row has the same id for each
+ * delivery of the event.
  */
 export function eventRowId(event: {
   readonly tenantId: string;

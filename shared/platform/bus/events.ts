@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { newId } from '../ids/ids.ts';
 import { lowerUuid, uuid } from '../ids/uuid.ts';
 
-/** Where this service's own events come from (CloudEvents `source`). */
+/** The source of this service's own events (CloudEvents `source`). */
 export const EVENT_SOURCE = '/comply-ai/backend';
 
 export const USAGE_RECORDED = 'com.comply-ai.usage.recorded.v1';
@@ -10,11 +10,11 @@ export const AUDIT_RECORDED = 'com.comply-ai.audit.recorded.v1';
 export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
-/** The name of a user, service or thing: often a UUID, and then in one spelling. */
+/** The name of a user, service or object. It is often a UUID, which is then in lower case. */
 const name = (max: number) => z.string().max(max).overwrite(lowerUuid);
 const tenantId = text(63);
 
-/** What a usage event says: that a tenant used something. */
+/** The data of a usage event: a tenant used something. */
 export const usageData = z.object({
   tenant_id: tenantId,
   user_id: name(255).optional(),
@@ -24,11 +24,11 @@ export const usageData = z.object({
   usage_unit: text(50).default('count'),
   resource_type: text(100).optional(),
   resource_id: name(255).min(1).optional(),
-  reservation_id: uuid.optional().describe('The quota reservation made for it; set by this service alone.'),
+  reservation_id: uuid.optional().describe('The quota reservation made for it; only this service sets it.'),
 });
 export type UsageData = z.output<typeof usageData>;
 
-/** What an audit event says: who did what to what. Never content. */
+/** The data of an audit event: who did what to what. Never content. */
 export const auditData = z.object({
   tenant_id: tenantId,
   user_id: name(255).nullish(),
@@ -48,7 +48,10 @@ export type AuditData = z.output<typeof auditData>;
 export const archiveData = z.object({ tenant_id: tenantId, record_id: uuid });
 export type ArchiveData = z.output<typeof archiveData>;
 
-/** The envelope (CloudEvents 1.0, JSON format); extension attributes are allowed and left out. Identity is `source` + `id`. */
+/**
+ * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
+ * + `id`.
+ */
 export const cloudEvent = z.object({
   specversion: z.literal('1.0'),
   id: text(255),
@@ -62,7 +65,7 @@ export const cloudEvent = z.object({
   data: z.unknown(),
 });
 
-/** A CloudEvent of ours, ready to publish. */
+/** A CloudEvent of this service, ready to publish. */
 export interface CloudEvent<T = unknown> {
   readonly specversion: '1.0';
   readonly id: string;
@@ -86,7 +89,7 @@ export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
   };
 }
 
-/** The queue that takes events of a type; undefined for a type that none takes. */
+/** The queue for events of a type; undefined for an unknown type. */
 export function queueOf(type: string): string | undefined {
   switch (type) {
     case USAGE_RECORDED:

@@ -18,7 +18,7 @@ function event(id: string, size = 100): CloudEvent {
 const events = (count: number, size?: number) =>
   Array.from({ length: count }, (_, n) => event(`e${n}`, size));
 
-/** What a consumer makes of the messages. */
+/** The events that a consumer reads from the messages. */
 const unpacked = (packed: ReturnType<typeof packEvents>): unknown[] =>
   packed.flatMap(({ message }) => JSON.parse((message.body as Buffer).toString()) as unknown);
 
@@ -42,18 +42,18 @@ describe('packed events', () => {
       if (inside.length > 1) expect((message.body as Buffer).length).toBeLessThan(LIMIT);
   });
 
-  test('that are alone travel in structured mode under their own id, the others in batched mode', () => {
+  test('travel in structured mode with their own id when they are alone in a message, otherwise in batched mode', () => {
     const [alone] = packEvents(events(1));
     const [together] = packEvents(events(2));
     expect(alone?.message).toMatchObject({ messageId: 'e0', contentType: ONE_EVENT });
     expect(together?.message.contentType).toBe(EVENT_BATCH);
   });
 
-  test('have the same message id when the same ones are packed again, in any order', () => {
+  test('have the same message id when the same events are packed again, in any order', () => {
     expect(idsOf(packEvents(events(5)))).toEqual(idsOf(packEvents(events(5).reverse())));
   });
 
-  test('have another message id with one event more or less, or another source: none is dropped for a duplicate', () => {
+  test('have another message id with one event more or less, or with another source, so that none is dropped as a duplicate', () => {
     const foreign = events(5).map((one) => ({ ...one, source: '/another' }));
     const ids = [events(5), events(6), events(4), foreign].flatMap((some) => idsOf(packEvents(some)));
     expect(new Set(ids).size).toBe(4);

@@ -8,17 +8,17 @@ export const ONE_EVENT = 'application/cloudevents+json';
 export const EVENT_BATCH = 'application/cloudevents-batch+json';
 
 /**
- * Bytes of a body that events share. Service Bus meters a message by the 64 KB, with its headers; larger messages save
- * nothing, and cost more to send again.
+ * The most bytes of a body with several events. Service Bus meters a message in steps of 64 KB, including its headers.
+ * Larger messages save nothing, and a retry costs more.
  */
 const SHARED_BODY_MAX = 60 * 1024;
 /**
- * Events of one message. What a message costs is by then a small part of what its events cost; and hosts count messages
- * where they bound a batch, all of which comes again when it fails: 100 messages (host.json) are 5,000 events.
+ * The most events of one message. At this number, a message costs little compared to its events. Hosts limit a batch by its
+ * messages, and a failed batch is delivered again as a whole: 100 messages (host.json) are 5,000 events.
  */
 const SHARED_EVENTS_MAX = 50;
 
-/** A message, and the events in it. */
+/** A message and its events. */
 export interface PackedMessage {
   readonly message: ServiceBusMessage;
   readonly events: readonly CloudEvent[];
@@ -30,8 +30,8 @@ interface WrittenEvent {
 }
 
 /**
- * Packs events of one queue into as few messages as their limits allow, in order. An event that shares its message with
- * no other one travels alone, in structured mode, however large it is: whether a broker takes it is the broker's to say.
+ * Packs events of one queue, in order, into as few messages as possible. An event that is alone in its message travels in
+ * structured mode, also when it is too large: only the broker knows its limit.
  */
 export function packEvents(events: readonly CloudEvent[]): PackedMessage[] {
   const packed: PackedMessage[] = [];
@@ -39,7 +39,7 @@ export function packEvents(events: readonly CloudEvent[]): PackedMessage[] {
   let bytes = 0;
   for (const event of events) {
     const text = JSON.stringify(event);
-    const size = Buffer.byteLength(text) + 1; // and the comma before it, or the bracket
+    const size = Buffer.byteLength(text) + 1; // with a comma or a bracket
     if (group.length === SHARED_EVENTS_MAX || bytes + size >= SHARED_BODY_MAX) {
       if (group.length > 0) packed.push(messageOf(group));
       [group, bytes] = [[], 0];
@@ -65,9 +65,9 @@ function messageOf(group: readonly WrittenEvent[]): PackedMessage {
 }
 
 /**
- * A message id that says which events are in it. The broker drops a message whose id it has just seen, and may do so only
- * if it has each event of it: so equal ids need equal sets of events. The same events in other groups have other ids; they
- * arrive twice, and the consumers, which know each event by its source and id, count them once.
+ * A message id made from its events. The broker drops a message whose id it has seen recently. That is allowed only if it
+ * has every event of the message, so equal ids must mean equal sets of events. When the same events are packed in other
+ * groups, they have other ids and arrive twice. Consumers count them once, by source and id.
  */
 function batchId(events: readonly CloudEvent[]): string {
   const identities = events.map(({ source, id }) => JSON.stringify([source, id])).sort();

@@ -1,28 +1,29 @@
-/** What one Service Bus queue promises its users. The deployment and the development broker are both made from this. */
+/** The settings of one Service Bus queue. The deployment and the development broker are both made from this. */
 export interface QueueDefinition {
-  /** The queue's name in the namespace; Service Bus compares names without regard to case. */
+  /** The queue's name in the namespace. Service Bus ignores case in names. */
   readonly name: string;
-  /** A message that has failed this many deliveries goes to the dead-letter subqueue. */
+  /** After this many failed deliveries, a message goes to the dead-letter subqueue. */
   readonly maxDeliveryCount: number;
-  /** How long a received message is hidden from others before it counts as failed. */
+  /** How long a received message is hidden from other receivers before its delivery counts as failed. */
   readonly lockDurationMs: number;
-  /** A message id seen within this window is accepted and dropped; null for no duplicate detection. */
+  /** A message is accepted and dropped when its id was seen within this time. Null: no duplicate detection. */
   readonly duplicateDetectionWindowMs: number | null;
-  /** How long a message lives that sets no time to live of its own; null for ever. */
+  /** How long a message lives if it sets no time to live. Null: without a limit. */
   readonly defaultTtlMs: number | null;
 }
 
-// Service Bus allows no longer lock, and a batch's locks are not renewed: a batch must be done within it.
+// The longest lock that Service Bus allows. Locks are not renewed, so a batch must end within it.
 const LOCK_DURATION_MS = 5 * 60_000;
 
-// A consumer waits for a database that is away before it fails, so that ten failures outlast a failover; yet a message that no code can
-// handle does not circle for ever.
+// A consumer waits before it fails, so ten failures last longer than a database failover. The limit exists because a message
+// that no code can handle must not return again and again.
 const MAX_DELIVERY_COUNT = 10;
 
-// Longer than the outbox relay takes to publish again what it could not mark as published; beyond it consumers are idempotent by event id.
+// Longer than the outbox relay needs to publish again what it could not mark as published. After that, consumers are
+// idempotent by event id.
 const DUPLICATE_DETECTION_WINDOW_MS = 10 * 60_000;
 
-// Evidence and usage may wait out any backlog, but never vanish by age.
+// Evidence and usage may wait as long as needed, but must never be lost by age.
 const DEFAULT_TTL_MS = null;
 
 function defineQueue(name: string): QueueDefinition {
@@ -35,7 +36,7 @@ function defineQueue(name: string): QueueDefinition {
   };
 }
 
-/** Every queue of the backend, whole: a queue that is not here does not exist in the development stack. */
+/** All queues of the backend. The development stack has only these queues. */
 export const QUEUES: readonly QueueDefinition[] = [
   defineQueue('usage-events'),
   defineQueue('audit-events'),

@@ -17,13 +17,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** What an unanswered command costs, less what a pause of a busy machine may. */
+/** A command without an answer takes longer than this. A pause of a busy machine does not. */
 const WAITED_MS = 200;
-/** Longer than the breaker's own patience with an open circuit ever was. */
+/** How long the test calls. Longer than any time that the breaker has stayed open. */
 const LOOK_MS = 3_000;
 const LIMITS = { hour: 1_000_000_000, day: 1_000_000_000, tenantHour: null };
 
-/** Asks again and again; how often it waited for Redis. */
+/** Calls repeatedly. Returns how often a call waited for Redis. */
 async function countWaits(ask: () => Promise<unknown>): Promise<number> {
   let waits = 0;
   const end = performance.now() + LOOK_MS;
@@ -53,12 +53,12 @@ const faults: [string, { break: () => Promise<void>; mend: () => Promise<void> }
 ];
 
 test.each(faults)(
-  'a Redis that is %s costs nobody anything once that is known, and is used again when it is back',
+  'a Redis that is %s delays no request after it is found unavailable, and is used again when it is back',
   async (_, fault) => {
     const cache = new Cache(redis.url, '');
     const limiter = new RateLimiter(cache);
     let keys = 0;
-    // Each key has a loan of its own, so that each asks Redis.
+    // Each key has its own loan, so each call asks Redis.
     const take = (): Promise<unknown> => limiter.take('acme', `key-${++keys}`, LIMITS);
     const read = (): Promise<unknown> => cache.read('known', z.number());
     await cache.write('known', 1, 600);
@@ -81,7 +81,7 @@ test.each(faults)(
   },
 );
 
-test('what is kept is known at once, reaches Redis with others, and is forgotten when it is dropped', async () => {
+test('a kept value can be read at once, is sent to Redis in a batch, and is gone after a drop', async () => {
   const [cache, other] = [new Cache(redis.url, 'kept:'), new Cache(redis.url, 'kept:')];
   const read = (from: Cache, n: number): Promise<unknown> => from.read(`number-${n}`, z.number());
   for (let n = 0; n < 100; n++) cache.keep(`number-${n}`, n, 600);
@@ -93,7 +93,7 @@ test('what is kept is known at once, reaches Redis with others, and is forgotten
   );
   expect(await Promise.all([0, 7, 8].map((n) => read(other, n)))).toEqual([0, 7, undefined]);
   cache.keep('number-100', 100, 600);
-  await cache.close(); // orderly: what was gathered is sent
+  await cache.close(); // a normal close sends collected values
   expect(await read(other, 100)).toBe(100);
   await other.close();
 });

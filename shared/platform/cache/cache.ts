@@ -10,27 +10,27 @@ import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
 
 /**
- * A cache that has not answered by then is gone, or slower than the database it spares. Three such waits in a row open
- * the breaker; a busy machine's pauses stay below it.
+ * A Redis that needs longer is unavailable, or slower than the database behind it. Three such timeouts in a row open the
+ * breaker. The pauses of a busy machine are shorter.
  */
 const COMMAND_TIMEOUT_MS = 250;
 const CONNECT_TIMEOUT_MS = 500;
-/** So many failures in a row open the breaker; while it is open nobody waits for Redis. */
+/** The breaker opens after this many failures in a row. While it is open, no request waits for Redis. */
 const FAILURES_TO_OPEN = 3;
-/** How often a Redis that is gone is asked whether it is back. Nobody waits for that: no request is the one that tries. */
+/** How often an unavailable Redis is checked. The check runs in the background, so no request waits for it. */
 const PROBE_EVERY_MS = 1_000;
 
-/** Values to keep are sent together: one by one, each would cost a system call and a wait of its own. */
+/** Values are collected for this long and sent together: one by one, each would cost a system call and a wait. */
 const GATHER_MS = 20;
-/** Beyond this many the rest is not kept: memory is bounded, and a cache may forget. */
+/** The most collected values. The rest is not kept: memory must be limited, and a cache may forget. */
 const GATHERED_MAX = 5_000;
 
-/** What Redis answers, or undefined when it is absent, slow or gone. */
+/** The answer of Redis; undefined when Redis is absent, slow or unavailable. */
 type Answer<T> = T | undefined;
 
 /**
- * Redis as a cache: never a claim, never the only copy. Every call answers quickly; with Redis gone it answers
- * undefined, at once while the breaker is open.
+ * Redis as a cache: never a lock, never the only copy. Every call returns quickly. Without Redis it returns undefined, and
+ * at once while the breaker is open.
  */
 export class Cache {
   readonly #url: string | undefined;
@@ -44,7 +44,7 @@ export class Cache {
   constructor(url: string | undefined, prefix: string) {
     this.#url = url;
     this.#prefix = prefix;
-    // Never half open by itself: then the next request would try, and wait.
+    // Never half open by itself: otherwise the next request would try, and wait.
     this.#breaker = circuitBreaker(handleAll, {
       halfOpenAfter: Infinity,
       breaker: new ConsecutiveBreaker(FAILURES_TO_OPEN),
@@ -54,7 +54,7 @@ export class Cache {
     });
   }
 
-  /** Holds the breaker open until Redis answers again. */
+  /** Keeps the breaker open until Redis answers again. */
   #holdOpen(): void {
     log.warn('redis-breaker-open');
     const hold = this.#breaker.isolate();
@@ -73,14 +73,14 @@ export class Cache {
     this.#probing = undefined;
   }
 
-  /** Whether a Redis is configured at all. */
+  /** Whether a Redis is configured. */
   get configured(): boolean {
     return this.#url !== undefined;
   }
 
   /**
-   * The connected client for libraries that speak Redis themselves (the rate limiter); undefined without one. It never
-   * rejects: a client that cannot be made is a Redis that is gone.
+   * The connected client, for libraries that use Redis directly (the rate limiter); undefined without one. Never rejects:
+   * when no client can be made, Redis counts as unavailable.
    */
   async client(): Promise<Redis | undefined> {
     if (this.#url === undefined) return undefined;
@@ -92,7 +92,7 @@ export class Cache {
   }
 
   async #connect(url: string): Promise<Redis> {
-    // CommonJS: what it exports is the default, in Node and in the bundle alike.
+    // A CommonJS module: its exports are the default export, in Node.js and in the bundle.
     const { default: ioredis } = await import('ioredis');
     const client = new ioredis.Redis(url, {
       keyPrefix: this.#prefix,
@@ -103,10 +103,10 @@ export class Cache {
       enableAutoPipelining: true,
       retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
     });
-    // Without a listener a lost connection would end the process; what it means is said once, by the breaker.
+    // Without a listener, a lost connection would end the process. The breaker logs the loss once.
     client.on('error', () => undefined);
-    // The first who ask wait for the connection, or for the word that there is none: a limit that is counted in two
-    // places from the start would be granted twice.
+    // The first callers wait until the connection is made or has failed. Otherwise a limit would be counted in two places
+    // from the start, and granted twice.
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, CONNECT_TIMEOUT_MS);
       for (const event of ['ready', 'close'] as const) {
@@ -119,7 +119,7 @@ export class Cache {
     return client;
   }
 
-  /** Runs one Redis operation behind the breaker; undefined when it fails, or is not begun because Redis is gone. */
+  /** Runs one Redis operation behind the breaker. Undefined when it fails, or when the breaker is open. */
   async attempt<T>(operation: (client: Redis) => Promise<T>): Promise<Answer<T>> {
     if (this.#url === undefined || this.#breaker.state === CircuitState.Isolated) return undefined;
     try {
@@ -130,7 +130,7 @@ export class Cache {
     }
   }
 
-  /** A cached value that still fits its schema; undefined otherwise. */
+  /** Reads a cached value. Undefined if it is absent or does not match its schema. */
   async read<S extends z.ZodType>(key: string, schema: S): Promise<Answer<z.output<S>>> {
     const text = this.#gathered.get(key)?.text ?? (await this.attempt((client) => client.get(key)));
     if (text === undefined || text === null) return undefined;
@@ -143,12 +143,15 @@ export class Cache {
     }
   }
 
-  /** Keeps a value for some seconds. */
+  /** Stores a value for some seconds. */
   async write(key: string, value: unknown, ttlSeconds: number): Promise<void> {
     await this.attempt((client) => client.set(key, JSON.stringify(value), 'EX', ttlSeconds));
   }
 
-  /** Keeps a value for some seconds, soon, with others of the same moment. Returns at once; {@link read} knows it already. */
+  /**
+   * Stores a value for some seconds. Returns at once and sends the value soon, together with others. {@link read} finds it
+   * already.
+   */
   keep(key: string, value: unknown, ttlSeconds: number): void {
     if (!this.configured || this.#gathered.size >= GATHERED_MAX) return;
     this.#gathered.set(key, { text: JSON.stringify(value), ttlSeconds });
@@ -162,19 +165,22 @@ export class Cache {
     const commands = gathered.map(([key, { text, ttlSeconds }]) => ['set', key, text, 'EX', ttlSeconds]);
     await this.attempt(async (client) => {
       const results = await client.pipeline(commands).exec();
-      // A pipeline resolves whatever became of its commands; the breaker is to hear of them.
+      // A pipeline always resolves, so a failed command is reported to the breaker here.
       const [failed] = results?.find(([error]) => error !== null) ?? [];
       if (failed !== undefined && failed !== null) throw failed;
     });
   }
 
-  /** Forgets keys. */
+  /** Deletes keys. */
   async drop(...keys: readonly string[]): Promise<void> {
     for (const key of keys) this.#gathered.delete(key);
     if (keys.length > 0) await this.attempt((client) => client.del(...keys));
   }
 
-  /** Round trip in ms, or undefined if Redis does not answer. Goes past the breaker: it is how its end is seen. */
+  /**
+   * The round trip in ms, or undefined if Redis does not answer. Ignores the breaker, because this is how the breaker learns
+   * that Redis is back.
+   */
   async ping(): Promise<number | undefined> {
     const client = await this.client();
     if (client === undefined) return undefined;
@@ -187,7 +193,7 @@ export class Cache {
     }
   }
 
-  /** Ends the connection. */
+  /** Closes the connection. */
   async close(): Promise<void> {
     this.#stopProbing();
     if (this.#sending !== undefined) {

@@ -1,13 +1,13 @@
 import { createHmac } from 'node:crypto';
 
 /**
- * The keys that this app writes into Redis, and no others: six of the reference's eight patterns. There are no users'
- * sessions yet, and a tenant's settings are not cached in Redis: an erased tenant would live on in such a copy.
+ * All keys that this app writes into Redis: six of the reference's eight patterns. Users' sessions do not exist yet. A
+ * tenant's settings are not cached in Redis, because the copy would survive the tenant's erasure.
  */
 
 /**
- * What stands for content in a key: an HMAC under the tenant's data key. A plain hash of a short content could be
- * guessed, and would outlive the erasure of the data key.
+ * Stands for content in a key: an HMAC with the tenant's data key. A plain hash of short content could be guessed, and would
+ * survive the destruction of the data key.
  */
 export function contentHash(dataKey: Uint8Array, ...parts: readonly string[]): string {
   const hash = createHmac('sha256', dataKey);

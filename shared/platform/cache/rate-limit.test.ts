@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Cache } from './cache.ts';
 import { RateLimiter } from './rate-limit.ts';
 
-/** Large enough that an instance takes requests in loans of several. */
+/** Large enough that an instance borrows several requests at once. */
 const LIMIT = 3_000;
 const HOUR_MS = 60 * 60_000;
 const UNLIMITED = 1_000_000_000;
@@ -13,7 +13,7 @@ afterEach(() => void vi.useRealTimers());
 const isAllowed = async (limiter: RateLimiter, key = 'key'): Promise<boolean> =>
   (await limiter.take('acme', key, { hour: LIMIT, day: UNLIMITED, tenantHour: null })).allowed;
 
-test('a key that comes seldom gets all that it may, and not one more', async () => {
+test('a key with few requests gets its whole limit, and not one more', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   for (let n = 0; n < LIMIT; n++) {
     expect([n, await isAllowed(limiter)]).toEqual([n, true]);
@@ -22,13 +22,13 @@ test('a key that comes seldom gets all that it may, and not one more', async () 
   expect(await isAllowed(limiter)).toBe(false);
 });
 
-test('requests at once get no more than one after the other', async () => {
+test('concurrent requests get no more than sequential ones', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   const answers = await Promise.all(Array.from({ length: LIMIT + 500 }, () => isAllowed(limiter)));
   expect(answers.filter((allowed) => allowed)).toHaveLength(LIMIT);
 });
 
-test('a spent window begins again, and another key’s is its own', async () => {
+test('a used-up window starts again, and other keys have their own', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   while (await isAllowed(limiter));
   expect(await isAllowed(limiter, 'other')).toBe(true);
@@ -36,7 +36,7 @@ test('a spent window begins again, and another key’s is its own', async () => 
   expect(await isAllowed(limiter)).toBe(true);
 });
 
-test('says what is left and when there is more, downwards', async () => {
+test('reports what is left, one less for each request, and when the window resets', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   let before = LIMIT;
   for (let n = 0; n < 20; n++) {
@@ -67,7 +67,7 @@ test.each([1, 7])('a request that the hour refuses does not spend the day (%i at
   expect(taken).toBe(8);
 });
 
-test('nor does one that the day refuses spend the hour', async () => {
+test('a request that the day refuses does not spend the hour', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   const limits = { hour: 5, day: 2, tenantHour: null };
   for (let n = 0; n < 6; n++) await limiter.take('acme', 'key', limits);
@@ -79,7 +79,7 @@ test('nor does one that the day refuses spend the hour', async () => {
   ]);
 });
 
-test('a Redis that no client can be made for refuses nobody: limits are counted here', async () => {
+test('without a Redis client no request is refused wrongly: limits are counted in the process', async () => {
   const cache = new Cache('rediss://:pa%ss@127.0.0.1:1', '');
   const limiter = new RateLimiter(cache);
   const limits = { hour: 2, day: UNLIMITED, tenantHour: null };
@@ -90,7 +90,7 @@ test('a Redis that no client can be made for refuses nobody: limits are counted 
   await cache.close();
 });
 
-test('a tenant’s cap holds across its keys, and leaves another tenant alone', async () => {
+test('a tenant’s cap holds across its keys, and does not affect another tenant', async () => {
   const limiter = new RateLimiter(new Cache(undefined, ''));
   const limits = { hour: 4, day: UNLIMITED, tenantHour: 6 };
   const take = (tenant: string, key: string) => limiter.take(tenant, key, limits);

@@ -4,36 +4,36 @@ import { log } from '../log/log.ts';
 import type { Cache } from './cache.ts';
 import { rateLimitPrefix } from './keys.ts';
 
-/** One window of an allowance, as a client is told of it. */
+/** One window of an allowance, as a client sees it. */
 export interface RateWindow {
   readonly name: 'hour' | 'day';
   readonly limit: number;
   readonly remaining: number;
   readonly resetSeconds: number;
-  /** False where this window had nothing left for the request. */
+  /** False when this window had no request left. */
   readonly allowed: boolean;
 }
 
-/** Whether a request may go on, and what to tell the client of its allowance. */
+/** Whether a request is allowed, and the windows for the client. */
 export interface RateVerdict {
   readonly allowed: boolean;
   readonly windows: readonly RateWindow[];
 }
 
-/** The limits that one request counts against, in requests. */
+/** The limits of one request, in requests. */
 export interface RateLimits {
   readonly hour: number;
   readonly day: number;
-  /** What all keys of the tenant may have together in an hour; null: each has its own. */
+  /** The limit of all keys of the tenant together in an hour. Null: each key has only its own limit. */
   readonly tenantHour: number | null;
 }
 
 const WINDOW_MS = { hour: HOUR_MS, day: DAY_MS } as const;
 
 /**
- * An instance takes requests from Redis in small loans, so that a key does not pay a round trip a request: this share of
- * the limit, and less the less there is left. A loan is good until its window ends: a key that comes seldom gets all that
- * it may. What an instance has left when it stops is lost to the key, never granted twice.
+ * An instance borrows requests from Redis in small loans, so that a request needs no round trip. A loan is this share of the
+ * limit, and smaller when less is left. It is valid until its window ends, so a key with few requests gets its whole limit.
+ * When an instance stops, the rest of its loan is lost to the key; it is never granted twice.
  */
 const LOAN_SHARE_OF_LIMIT = 1 / 100;
 const LOAN_SHARE_OF_REST = 1 / 20;
@@ -47,17 +47,17 @@ interface Loan {
   resetAt: number;
 }
 
-/** One limit that a request counts against. */
+/** One limit that counts a request. */
 interface Counter {
   readonly window: RateWindow['name'];
   readonly limit: number;
-  /** Whose requests are counted: a key's, or all of a tenant's. */
+  /** Whose requests are counted: those of a key, or of the whole tenant. */
   readonly of: string;
 }
 
 /**
- * Limits requests by key over an hour and a day, and by tenant over an hour (`rate:limit:{tenant}:{key}`). Counts in
- * Redis; without Redis each instance counts for itself, so that a limit is loosened, never a request refused wrongly.
+ * Limits requests by key for an hour and a day, and by tenant for an hour (`rate:limit:{tenant}:{key}`). Counts in Redis.
+ * Without Redis each instance counts, so a limit becomes looser, and no request is refused wrongly.
  */
 export class RateLimiter {
   readonly #cache: Cache;
@@ -71,9 +71,9 @@ export class RateLimiter {
   }
 
   /**
-   * Takes one request from the allowance of `tenantId`'s key: from all of its windows or, when one of them has nothing
-   * left, from none. The day is asked last: a request that an hour refuses must not borrow from it, since what an instance
-   * has borrowed no other one can grant. The day's loans are the larger ones, so few requests wait for several.
+   * Takes one request from the allowance of `tenantId`'s key: from all of its windows or, if one of them has nothing left,
+   * from none. The day comes last: a request that an hour refuses must not borrow from the day, because no other instance
+   * can grant a borrowed request. Loans from the day are larger, so few requests need several loans.
    */
   async take(tenantId: string, keyId: string, limits: RateLimits): Promise<RateVerdict> {
     const now = Date.now();
@@ -92,7 +92,7 @@ export class RateLimiter {
     return { allowed: refusedBy === undefined, windows: shownWindows(windows) };
   }
 
-  /** A request of each, where all have one: nearly always, and without waiting. */
+  /** Takes a request of each counter if all have one. This is the usual case, and needs no wait. */
   #takeAll(counters: readonly Counter[], now: number): Taken | undefined {
     const taken = new Map<Counter, Loan>();
     for (const counter of counters) {
@@ -105,8 +105,8 @@ export class RateLimiter {
   }
 
   /**
-   * A request of each in turn, up to the first that has none; those that were granted. The tenant's hour comes after the
-   * key's: a unit held for a request that the key's own hour refuses would be missing to the tenant's other keys.
+   * Takes a request of each counter in turn, up to the first that has none. Returns the loans used. The tenant's hour comes
+   * after the key's: otherwise a request that the key's hour refuses would hold a unit that the tenant's other keys need.
    */
   async #takeInTurn(counters: readonly Counter[], now: number): Promise<Taken> {
     const taken = new Map<Counter, Loan>();
@@ -118,7 +118,7 @@ export class RateLimiter {
     return taken;
   }
 
-  /** The loan that a request was taken from; undefined where there is none to be had. */
+  /** The loan that a request was taken from; undefined if nothing is left. */
   async #takeOne(counter: Counter, now: number): Promise<Loan | undefined> {
     for (let granted = true; ;) {
       const loan = this.#loans.get(nameOf(counter));
@@ -126,13 +126,13 @@ export class RateLimiter {
         loan.left -= 1;
         return loan;
       }
-      // What was borrowed may have been taken by those who asked at the same time: borrowed again.
+      // Concurrent requests may have used up the loan: borrow again.
       if (!granted) return undefined;
       granted = await this.#borrow(counter, now);
     }
   }
 
-  /** What a refused client is told of a window that was not asked. */
+  /** Looks up the windows that were not asked, to show them to a refused client. */
   async #lookAtUnknown(counters: readonly Counter[], now: number): Promise<void> {
     const unknown = counters.filter((counter) => !isCurrent(this.#loans.get(nameOf(counter)), now));
     await Promise.all(
@@ -143,7 +143,10 @@ export class RateLimiter {
     );
   }
 
-  /** Whether anything was granted. Those who need a loan of several at the same time share one: together they need no more. */
+  /**
+   * Returns whether anything was granted. Concurrent requests that need a loan of several share one: it is enough for all of
+   * them.
+   */
   #borrow(counter: Counter, now: number): Promise<boolean> {
     const name = nameOf(counter);
     const size = loanSize(counter.limit, this.#loans.get(name)?.remaining ?? counter.limit);
@@ -166,7 +169,7 @@ export class RateLimiter {
     const [remaining, resetAt] = [result.remainingPoints, now + result.msBeforeNext];
     const current = this.#loans.get(nameOf(counter));
     if (isCurrent(current, now)) {
-      // Others may have borrowed meanwhile, and may give back what they took: their loan is added to, not replaced.
+      // Other requests may have borrowed meanwhile, and may give back: add to their loan, do not replace it.
       Object.assign(current, { left: current.left + granted, remaining, resetAt });
       return;
     }
@@ -180,7 +183,7 @@ export class RateLimiter {
         return { granted: size, result: await limiter.consume(keyOf(counter), size) };
       } catch (refused) {
         if (!(refused instanceof RateLimiterRes)) throw refused;
-        // It was counted all the same: what was left before it now belongs to nobody else.
+        // The refused request was counted too. So what was left before it belongs to this instance.
         return { granted: Math.max(0, counter.limit - (refused.consumedPoints - size)), result: refused };
       }
     });
@@ -188,24 +191,24 @@ export class RateLimiter {
     return { granted: 1, result: new RateLimiterRes(counter.limit, WINDOW_MS[counter.window], 0, false) };
   }
 
-  /** What Redis answers, or this instance's memory without it; undefined when neither can say. */
+  /** The answer of Redis, or of this instance's memory without Redis; undefined when both fail. */
   async #askEither<T>(counter: Counter, ask: (limiter: AnyLimiter) => Promise<T>): Promise<T | undefined> {
     try {
       const { memory, redis } = await this.#limiterFor(counter);
       if (redis === undefined || performance.now() < this.#silentUntil) return await ask(memory);
-      // Behind the cache's breaker: with Redis gone nobody waits for it here either.
+      // Behind the cache's breaker, so that no request waits here for an unavailable Redis.
       const answer = await this.#cache.attempt(() => ask(redis));
       if (answer !== undefined) return answer;
       this.#silentUntil = performance.now() + SILENT_MS;
       return await ask(memory);
     } catch {
-      // A limiter that is broken limits nobody.
+      // A broken limiter refuses no request.
       log.warn('rate-limiter-failed');
       return undefined;
     }
   }
 
-  /** One pair of limiters a window and limit: two would each grant the whole of it. */
+  /** One pair of limiters for each window and limit: two pairs would each grant the whole limit. */
   #limiterFor({ window, limit }: Counter): Promise<Limiters> {
     const name = `${window}:${limit}`;
     let limiter = this.#limiters.get(name);
@@ -232,11 +235,11 @@ export class RateLimiter {
 
 type AnyLimiter = RateLimiterMemory | RateLimiterRedis;
 
-/** Where a request was taken from. */
+/** The loans that a request was taken from. */
 type Taken = ReadonlyMap<Counter, Loan>;
 
 interface Borrowed {
-  /** Requests that may be taken from the loan. */
+  /** The number of requests in the loan. */
   readonly granted: number;
   readonly result: RateLimiterRes;
 }
@@ -245,13 +248,13 @@ function loanSize(limit: number, rest: number): number {
   return Math.max(1, Math.floor(Math.min(limit * LOAN_SHARE_OF_LIMIT, rest * LOAN_SHARE_OF_REST)));
 }
 
-/** Where requests are counted, and where instead while Redis is gone. */
+/** Where requests are counted: in Redis, or in memory without Redis. */
 interface Limiters {
   readonly memory: RateLimiterMemory;
   readonly redis: RateLimiterRedis | undefined;
 }
 
-/** What stands for a tenant's keys together; no key has such an id. */
+/** Stands for all keys of a tenant. No key has this id. */
 const ALL_KEYS = '*';
 
 /** In the order in which they are asked. */
@@ -280,7 +283,7 @@ function hasRequest(loan: Loan | undefined, now: number): loan is Loan {
   return isCurrent(loan, now) && loan.left >= 1;
 }
 
-/** Whether there was anything left for a request, here or where it is counted. */
+/** Whether a request was left, here or in Redis. */
 function hasAny(loan: Loan | undefined, now: number): boolean {
   return isCurrent(loan, now) && loan.left + loan.remaining >= 1;
 }
@@ -295,7 +298,7 @@ function windowOf(counter: Counter, loan: Loan | undefined, allowed: boolean, no
   };
 }
 
-/** A client is told of one hour: its key's or its tenant's, whichever leaves it less. */
+/** A client sees one hour: its key's or its tenant's, the one with less left. */
 function shownWindows(windows: readonly RateWindow[]): RateWindow[] {
   const [hour, tenantHour] = windows.filter(({ name }) => name === 'hour');
   const day = windows.filter(({ name }) => name === 'day');

@@ -19,14 +19,14 @@ const well = (): Promise<string> => Promise.resolve('done');
 const key = (service: string) => cache.attempt((client) => client.get(circuitBreakerKey(service)));
 
 describe('a breaker that instances share', () => {
-  test('opens at a failure, and calls nobody while it is open', async () => {
+  test('opens at a failure, and calls nothing while it is open', async () => {
     const one = breaker('here');
     await expect(one.execute(gone)).rejects.toThrow('gone');
     expect(one.open).toBe(true);
     await expect(one.execute(well)).rejects.toThrow(CircuitOpen);
   });
 
-  test('keeps the other instances from calling too', async () => {
+  test('stops the calls of other instances too', async () => {
     await expect(breaker('there').execute(gone)).rejects.toThrow('gone');
     await until(
       () => key('there'),
@@ -36,7 +36,7 @@ describe('a breaker that instances share', () => {
     await expect(breaker('another').execute(well)).resolves.toBe('done');
   });
 
-  test('lets one try after its time, and closes for all when that goes well', async () => {
+  test('allows one call after its time, and closes for all instances when that succeeds', async () => {
     const one = breaker('mended', 20);
     await expect(one.execute(gone)).rejects.toThrow('gone');
     await until(
@@ -51,19 +51,19 @@ describe('a breaker that instances share', () => {
     await expect(breaker('mended').execute(well)).resolves.toBe('done');
   });
 
-  test('does not open for a failure that is the call’s own', async () => {
+  test('does not open for a failure that the call itself causes', async () => {
     const one = breaker('own');
     await expect(one.execute(() => Promise.reject(new Poison('too large')))).rejects.toThrow('too large');
     await expect(one.execute(well)).resolves.toBe('done');
   });
 
-  test('does not trust an announcement beyond its own patience', async () => {
+  test('ignores an announcement of a time longer than its own', async () => {
     const ahead = Date.now() + 3_600_000;
     await cache.write(circuitBreakerKey('ahead'), { state: 'open', until: ahead }, 60);
     await expect(breaker('ahead', 1_000).execute(well)).resolves.toBe('done');
   });
 
-  test('works alone without a cache', async () => {
+  test('works without a cache', async () => {
     const absent = new Cache(undefined, '');
     const one = breaker('alone', 60_000, absent);
     await expect(one.execute(gone)).rejects.toThrow('gone');

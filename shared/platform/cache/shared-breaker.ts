@@ -14,31 +14,31 @@ import { circuitBreakerKey } from './keys.ts';
 export interface BreakerOptions {
   /** The service's name in the key and in the log. */
   readonly service: string;
-  /** After this an open breaker lets one call try again. */
+  /** How long the breaker stays open. Then one call may try again. */
   readonly openMs: number;
-  /** Failures that tell of the call and not of the service, which do not count. */
+  /** Failures of the call itself and not of the service. They do not count. */
   readonly ignore: (error: Error) => boolean;
 }
 
-/** A call that was not made, because the service was found gone a moment ago, here or by another instance. */
+/** The call was not made: this or another instance found the service unavailable a moment ago. */
 export class CircuitOpen extends Error {
   override name = 'CircuitOpen';
   constructor(service: string) {
-    super(`${service} was found gone a moment ago`);
+    super(`${service} was found unavailable a moment ago`);
   }
 }
 
 const announcement = z.object({ state: z.literal('open'), until: z.number() });
 
 /**
- * A circuit breaker whose opening the app's other instances learn of through the cache: one of them pays the timeout of
- * a service that is gone, not each. Without a cache each learns for itself.
+ * A circuit breaker that tells the app's other instances through the cache when it opens. So only one instance pays the
+ * timeout of an unavailable service. Without a cache, each instance finds out itself.
  */
 export class SharedBreaker {
   readonly #cache: Cache;
   readonly #options: BreakerOptions;
   readonly #policy: CircuitBreakerPolicy;
-  /** On the clock that no one sets. */
+  /** On the monotonic clock, which nothing sets back. */
   #openUntil = 0;
 
   constructor(cache: Cache, options: BreakerOptions) {
@@ -47,8 +47,8 @@ export class SharedBreaker {
     const { service, openMs } = options;
     this.#policy = circuitBreaker(
       handleWhen((error) => !options.ignore(error)),
-      // Half open whenever it is asked: how long it is open is measured here, since the policy would ask the machine's
-      // clock, and stay open for a day when that is set back by one.
+      // The policy is always ready to half-open, because the open time is measured here. The policy would use the machine's
+      // clock: when that is set back by a day, it would stay open for a day.
       { halfOpenAfter: -Infinity, breaker: new ConsecutiveBreaker(1) },
     );
     this.#policy.onBreak(() => {
@@ -63,12 +63,15 @@ export class SharedBreaker {
     });
   }
 
-  /** Whether this instance found the service gone; asks nobody. */
+  /** Whether this instance found the service unavailable. Calls nothing. */
   get open(): boolean {
     return performance.now() < this.#openUntil;
   }
 
-  /** @throws CircuitOpen instead of calling, while the breaker is open here or elsewhere; what the call throws. */
+  /**
+   * Runs the call. @throws CircuitOpen without calling, while the breaker is open here or in another instance; what the call
+   * throws.
+   */
   async execute<T>(call: () => Promise<T>): Promise<T> {
     if (this.open || (this.#policy.state === CircuitState.Closed && (await this.#openElsewhere())))
       throw new CircuitOpen(this.#options.service);
@@ -77,7 +80,7 @@ export class SharedBreaker {
 
   async #openElsewhere(): Promise<boolean> {
     const said = await this.#cache.read(circuitBreakerKey(this.#options.service), announcement);
-    // Bounded by our own patience: another instance's clock may be ahead.
+    // At most the own open time: the clock of the other instance may be ahead.
     return said !== undefined && said.until > Date.now() && said.until <= Date.now() + this.#options.openMs;
   }
 }

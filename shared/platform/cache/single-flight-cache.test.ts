@@ -5,7 +5,7 @@ let now = 0;
 beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => now));
 afterEach(() => void vi.restoreAllMocks());
 
-/** A look-up that answers when it is told to. */
+/** A look-up that answers when the test says so. */
 function lookUp() {
   const calls: { answer: (value: string) => void; fail: (error: Error) => void }[] = [];
   const load = vi.fn(
@@ -14,7 +14,7 @@ function lookUp() {
   return { load, calls };
 }
 
-test('those who ask at once share one look-up, and later ones ask nobody until its time is over', async () => {
+test('concurrent callers share one look-up, and later callers get the cached value until it expires', async () => {
   const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const asked = [memory.find('a', load), memory.find('a', load)];
@@ -29,7 +29,7 @@ test('those who ask at once share one look-up, and later ones ask nobody until i
   expect(load).toHaveBeenCalledTimes(2);
 });
 
-test('its time counts from before the look-up, which may have seen what changed while it took its time', async () => {
+test('the time to live starts before the look-up, since a value may change during it', async () => {
   const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const slow = memory.find('a', load);
@@ -40,7 +40,7 @@ test('its time counts from before the look-up, which may have seen what changed 
   expect(memory.find('a', load)).toBe('old');
   now += 1;
   const again = memory.find('a', load);
-  // Slower than its time: those who ask meanwhile share it, and it is not remembered.
+  // Slower than the time to live: concurrent callers share it, and its result is not kept.
   now += 1_500;
   const shared = memory.find('a', load);
   calls[1]?.answer('new');
@@ -49,7 +49,7 @@ test('its time counts from before the look-up, which may have seen what changed 
   expect(load).toHaveBeenCalledTimes(3);
 });
 
-test('a failure is told to all who wait for it, and not remembered', async () => {
+test('a failure rejects all waiting callers, and is not cached', async () => {
   const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const asked = [memory.find('a', load), memory.find('a', load)];
@@ -60,7 +60,7 @@ test('a failure is told to all who wait for it, and not remembered', async () =>
   expect(await again).toBe('back');
 });
 
-test('what is forgotten while it is looked up is not remembered: it may have changed since', async () => {
+test('a key that is forgotten during its look-up is not cached, since its value may have changed', async () => {
   const memory = new SingleFlightCache<string>({ ttlMs: 1_000, max: 10 });
   const { load, calls } = lookUp();
   const before = memory.find('a', load);
@@ -72,7 +72,7 @@ test('what is forgotten while it is looked up is not remembered: it may have cha
   expect(memory.find('a', load)).toBe('new');
 });
 
-test('it never holds more than its most', async () => {
+test('it never holds more than its maximum', async () => {
   const memory = new SingleFlightCache<number>({ ttlMs: 1_000, max: 3 });
   for (let n = 0; n < 4; n++) await memory.find(String(n), () => Promise.resolve(n));
   const load = vi.fn(() => Promise.resolve(-1));

@@ -6,9 +6,9 @@ interface Kept<V> {
 }
 
 /**
- * What this process remembers of others' data for a while, by key. Those who ask for the same thing while it is looked up
- * share one look-up: when it is forgotten, a busy tenant's requests do not all ask at once. Time is measured on the clock
- * that nobody sets: with the machine's clock set back by a day, what is remembered would last for one more.
+ * A cache in this process's memory. Concurrent callers of one key share one look-up, so that a busy tenant's requests do not
+ * all look up an expired key at once. Time is measured on the monotonic clock: if the machine's clock is set back by a day,
+ * a value must not live a day longer.
  */
 export class SingleFlightCache<V> {
   readonly #ttlMs: number;
@@ -16,27 +16,27 @@ export class SingleFlightCache<V> {
   readonly #kept = new Map<string, Kept<V>>();
   readonly #loading = new Map<string, Promise<V>>();
 
-  /** `ttlMs` counts from the start of a look-up. `max`: keys at once; past it everything is forgotten. */
+  /** `ttlMs` counts from the start of a look-up. `max`: the most keys. One more, and the cache is emptied. */
   constructor({ ttlMs, max }: { readonly ttlMs: number; readonly max: number }) {
     this.#ttlMs = ttlMs;
     this.#max = max;
   }
 
-  /** What is remembered, or what `load` answers; that is then remembered, a failure is not. */
+  /** Returns the cached value, or the result of `load`. That is then cached, but a failure is not. */
   find(key: string, load: () => Promise<V>): V | Promise<V> {
     const kept = this.#kept.get(key);
     if (kept !== undefined && kept.until > performance.now()) return kept.value;
     return this.#loading.get(key) ?? this.#load(key, load);
   }
 
-  /** Forgets; what is being looked up is answered to those who asked, and not remembered. */
+  /** Removes a key. A look-up in progress still answers its callers, but is not cached. */
   forget(key: string): void {
     this.#kept.delete(key);
     this.#loading.delete(key);
   }
 
   async #load(key: string, load: () => Promise<V>): Promise<V> {
-    // From before the look-up: what it answers may have changed while it was on its way.
+    // From before the look-up: the value may change while the answer is on its way.
     const until = performance.now() + this.#ttlMs;
     const loading = load();
     this.#loading.set(key, loading);

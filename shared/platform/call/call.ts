@@ -10,43 +10,43 @@ import type { Problem } from './problem.ts';
 import type { Settings } from '../config/settings.ts';
 import type { TenantContext, TenantDirectory } from '../auth/tenant-context.ts';
 
-/** How a client made a write repeatable. */
+/** Makes a write repeatable. */
 export interface IdempotencyClaim {
   readonly key: string;
-  /** SHA-256 of what was asked. */
+  /** SHA-256 of the request's content. */
   readonly fingerprint: Buffer;
 }
 
-/** Where a request came from, for the audit trail. */
+/** The origin of a request, for the audit trail. */
 export interface Origin {
   readonly traceId: string;
   readonly ip: string | null;
   readonly userAgent: string | null;
 }
 
-/** One authenticated request: everything that a domain function may use on its behalf. */
+/** One authenticated request, with everything that a domain function may use for it. */
 export interface Call {
   readonly services: CallServices;
   readonly principal: Principal;
   /**
-   * The core database, as the tenant sees it whose rows the request is about: the principal's own; on an operator's route
-   * for a named tenant, that one.
+   * The core database, as one tenant sees it: the principal's tenant; on an operator's route for a named tenant, that
+   * tenant.
    */
   readonly tenant: TenantDatabase;
-  /** All three databases, as that tenant sees them. */
+  /** All three databases, as the same tenant sees them. */
   readonly databases: TenantDatabases;
-  /** Of the principal's own tenant. */
+  /** The context of the principal's own tenant. */
   readonly context: TenantContext;
   readonly now: Date;
   /** The endpoint's name: the scope of idempotency keys. */
   readonly route: string;
-  /** What its path names, parsed: a list's cursor goes on below the same parent alone. */
+  /** The parsed parameters of its path. A list's cursor is valid only under the same parent. */
   readonly params: Readonly<Record<string, unknown>>;
   readonly idempotency: IdempotencyClaim | null;
   readonly origin: Origin;
 }
 
-/** The three databases across tenants: for timers, queue consumers and operators' routes. */
+/** The three databases across tenants, for timers, queue consumers and operators' routes. */
 export interface CrossTenantDatabases {
   readonly core: CrossTenantDatabase;
   readonly billing: CrossTenantDatabase;
@@ -63,31 +63,31 @@ export interface TenantDatabases {
 /** One of the three databases, by name. */
 export type DatabaseName = keyof TenantDatabases;
 
-/** A row of an outbox: the events that one write causes. Made by `newEntry`, which holds its events to its tenant. */
+/** A row of an outbox: the events of one write. `newEntry` makes it, and checks its events' tenant. */
 export interface OutboxEntry {
   readonly id: string;
-  /** The database of the write, whose outbox the row is in. */
+  /** The database of the write. Its outbox contains the row. */
   readonly database: DatabaseName;
   readonly tenantId: string;
   readonly events: readonly CloudEvent[];
 }
 
-/** Publishes what a committed write causes. */
+/** Publishes the events of a committed write. */
 export interface OutboxPublisher {
-  /** Takes an entry whose row is committed. Returns at once, never throws: what is not sent now, the relay timer sends. */
+  /** Takes an entry whose row is committed. Returns at once and never throws: the relay timer sends what is not sent now. */
   publish(entry: OutboxEntry): void;
 }
 
-/** What a domain may use beside the tenant's databases. Each part is as narrow as its users allow. */
+/** What a domain may use besides the tenant's databases. Each part is as narrow as its users allow. */
 export interface CallServices {
   readonly settings: Settings;
   readonly clock: Clock;
-  /** Row security holds nothing back here: for jobs, consumers and what belongs to no tenant. The linter keeps it out of `functions/`. */
+  /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
   readonly dataKeys: Pick<DataKeys, 'find' | 'create'>;
   readonly tenants: TenantDirectory;
-  /** API keys that this process remembers. */
+  /** The API keys in this process's cache. */
   readonly credentials: { forget(keyId: string): void };
   readonly publisher: OutboxPublisher;
   readonly quota: Quota;
@@ -101,27 +101,29 @@ export interface UsageAmount {
   readonly usage_amount: number;
 }
 
-/** What one write will use. */
+/** The usage of one write. */
 export interface QuotaRequest {
-  /** The id that the write's usage event carries: by it the reservation is settled, or found abandoned. */
+  /** The id in the write's usage event. It settles the reservation, or shows that it was abandoned. */
   readonly reservationId: string;
   readonly usage: readonly UsageAmount[];
 }
 
 /**
- * The free tier's quota. A write reserves what it will use before it is made; its usage event turns the reservation into
- * usage. The billing domain implements it.
+ * The free tier's quota. A write reserves its usage first, and its usage event turns the reservation into usage. The billing
+ * domain implements it.
  */
 export interface Quota {
-  /** Whether the tenant's usage is limited at all: paid plans are not. */
+  /** Whether the tenant's usage is limited. Paid plans are not. */
   limits(call: Call): boolean;
-  /** Reserves for each write all that it asks for, or nothing. Answers the refused ones by reservation id. */
+  /** Reserves for each write all of its usage, or nothing. Returns the problems of the refused ones by reservation id. */
   reserve(call: Call, requests: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>>;
-  /** As {@link reserve}, for one write that leaves no row with the reservation's id. The id is undefined without a limit. */
+  /**
+   * Like {@link reserve}, for one write that leaves no row with the reservation's id. The id is undefined without a limit.
+   */
   reserveOne(
     call: Call,
     usage: readonly UsageAmount[],
   ): Promise<{ readonly reservationId: string | undefined } | { readonly problem: Problem }>;
-  /** Gives back what was reserved for writes that did not happen. Never throws: a timer finds what it could not give back. */
+  /** Releases the reservations of writes that did not happen. Never throws: a timer finds reservations that stay. */
   release(call: Call, reservationIds: readonly string[]): Promise<void>;
 }

@@ -2,13 +2,13 @@ import type { z } from 'zod';
 import { pointerPart } from '../json/pointer.ts';
 import type { Fault } from './problem.ts';
 
-/** How what clients send is parsed: what is missing is called so, not "undefined", which is no word of JSON. */
+/** Options for parsing what clients send. A missing value is called missing, because JSON has no word "undefined". */
 export const PARSING = {
   error: (issue: { readonly input?: unknown }): string | undefined =>
     issue.input === undefined ? 'is required' : undefined,
 };
 
-/** Faults of a failed parse as pointers below a root. */
+/** The faults of a failed parse, as pointers below a root. */
 export function faultsOf(error: z.ZodError, root: string): Fault[] {
   return error.issues.flatMap((issue) => {
     const path = issue.path.map((part) => pointerPart(String(part)));

@@ -2,12 +2,12 @@ import { hash } from 'node:crypto';
 import { canonicalJson } from '../json/canonical-json.ts';
 import { Problem } from './problem.ts';
 
-/** The Idempotency-Key draft sets no limit; 255 is what clients of other services expect. */
+/** The Idempotency-Key draft sets no limit. Clients of other services expect 255. */
 const KEY_MAX = 255;
 
 /**
- * The key of an `Idempotency-Key` header, quoted (a Structured Field String) or bare; undefined without the header.
- * @throws Problem 400 for an empty, too long or unprintable key, or one whose quote does not end.
+ * The key of an `Idempotency-Key` header, quoted (a Structured Field String) or not; undefined without the header.
+ * @throws Problem 400 for an empty, too long or unprintable key, or for an unclosed quote.
  */
 export function readIdempotencyKey(header: string | null): string | undefined {
   if (header === null) return undefined;
@@ -25,7 +25,7 @@ export function readIdempotencyKey(header: string | null): string | undefined {
   return key;
 }
 
-/** What was asked, as a hash: the same for the same JSON, however it is spaced or ordered (RFC 8785). */
+/** A hash of a request's content: the same for the same JSON, with any spacing or order (RFC 8785). */
 export function fingerprintOf(asked: unknown): Buffer {
   return hash('sha256', canonicalJson(asked), 'buffer');
 }

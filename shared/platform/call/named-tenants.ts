@@ -2,7 +2,7 @@ import type { HttpRequest } from '@azure/functions';
 import { z } from 'zod';
 import { Problem } from './problem.ts';
 
-/** What was given in path, query and body, with the caller's own `tenant_id`, which says nothing new, taken out. */
+/** The path, query and body of a request, without the caller's own `tenant_id`, which adds nothing. */
 export interface GivenParts {
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
@@ -10,8 +10,8 @@ export interface GivenParts {
 }
 
 /**
- * A request's query by name. The host hands it over as an object, which loses the name `__proto__`: it is kept here, so
- * that it can be refused like any other name that a route does not know.
+ * A request's query by name. The host's object loses the name `__proto__`. It is kept here, so that it can be refused like
+ * any unknown name.
  */
 export function queryOf(request: HttpRequest): Record<string, string> {
   const query = [...request.query.entries()];
@@ -20,7 +20,7 @@ export function queryOf(request: HttpRequest): Record<string, string> {
   return Object.fromEntries(query);
 }
 
-/** What an operator's route was given: its path and body name a tenant as their subject, not as their caller. */
+/** The parts of an operator's request. A tenant in its path or body is its subject, not its caller. */
 export function givenByOperator(request: HttpRequest, body: unknown): GivenParts {
   return { params: { ...request.params }, query: queryOf(request), body };
 }
@@ -28,7 +28,7 @@ export function givenByOperator(request: HttpRequest, body: unknown): GivenParts
 const TENANT_HEADERS = ['x-tenant-id', 'tenant-id'];
 
 /**
- * The tenant comes from the credential: path, query, header or body may repeat it, never name another.
+ * The tenant comes from the credential. Path, query, header and body may repeat it, but must not name another.
  * @throws Problem 403 TENANT_MISMATCH.
  */
 export function refuseOtherTenants(
@@ -55,9 +55,9 @@ function otherTenant(): Problem {
 }
 
 /**
- * Looks for another tenant's id in every object of a body that its schema describes. What the schema leaves free is the
- * client's own business: a `tenant_id` among an analysis's metrics names nothing of ours. A batch's items are left free
- * here and looked at one by one, by their own schema, so that one of them does not spoil the rest.
+ * Checks every object that the body's schema describes for another tenant's id. Free-form parts belong to the client: a
+ * `tenant_id` in an analysis's metrics means nothing here. A batch's items are free-form for this check. Each is checked
+ * later with its own schema, so that one of them does not affect the others.
  * @throws Problem 403 TENANT_MISMATCH.
  */
 export function refuseOtherTenantIn(tenantId: string, body: unknown, schema: z.ZodType): void {
@@ -68,7 +68,7 @@ type Check = (tenantId: string, value: unknown) => void;
 
 const checks = new WeakMap<object, { readonly check: Check | undefined }>();
 
-/** The check that a schema calls for, made once; undefined where nothing that it describes is an object. */
+/** The check for a schema, made once; undefined if the schema describes no object. */
 function checkOf(schema: unknown): Check | undefined {
   if (typeof schema !== 'object' || schema === null) return undefined;
   const known = checks.get(schema);
@@ -118,7 +118,7 @@ function objectCheck(schema: z.ZodObject): Check {
   };
 }
 
-/** A body without its own top-level `tenant_id`: repeated, not needed, and no field of any contract. */
+/** A body without its top-level `tenant_id`, which may be repeated but is not part of any schema. */
 export function withoutTenant(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
   if (!('tenant_id' in body) || typeof body.tenant_id !== 'string') return body;

@@ -3,10 +3,13 @@ import { errorFields, log } from '../log/log.ts';
 import { SettingsError } from '../config/settings.ts';
 import { Problem } from './problem.ts';
 
-/** A client told to wait this long finds a restarted database or a closed breaker again. */
+/** After this time, a restarted database or a closed breaker usually works again. */
 const RETRY_AFTER_S = 2;
 
-/** Turns whatever was thrown into a problem. Ours pass; a database that is away is 503; the rest is 500, and logged. */
+/**
+ * Turns an error into a problem. A Problem stays as it is, an unavailable dependency is 503, anything else is 500 and is
+ * logged.
+ */
 export function problemOf(error: unknown, endpointName: string, traceId: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof SettingsError) {
@@ -16,16 +19,16 @@ export function problemOf(error: unknown, endpointName: string, traceId: string)
       cause: error,
     });
   }
-  const unavailable = (dependency: string): Problem =>
+  const unavailable = (reason: string): Problem =>
     new Problem('DEPENDENCY_UNAVAILABLE', {
-      detail: `${dependency} is unavailable; try again.`,
+      detail: `${reason}; try again.`,
       headers: { 'retry-after': String(RETRY_AFTER_S) },
       cause: error,
     });
-  if (error instanceof DependencyUnavailable) return unavailable(error.dependency);
+  if (error instanceof DependencyUnavailable) return unavailable(`${error.dependency} is unavailable`);
   const fault = faultOf(error);
-  if (fault === 'unavailable') return unavailable('The database');
-  if (fault === 'contention') return unavailable('The database is busy and');
+  if (fault === 'unavailable') return unavailable('The database is unavailable');
+  if (fault === 'contention') return unavailable('The database is busy');
   if (fault === 'unique') return new Problem('CONFLICT', { detail: 'It exists already.', cause: error });
   if (fault === 'tenant_isolation')
     log.error('tenant-isolation-refused', { endpoint: endpointName, trace_id: traceId });

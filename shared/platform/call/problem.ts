@@ -1,6 +1,6 @@
 import type { Reply } from './reply.ts';
 
-/** Every `code` a client may meet, with its one status and title. Stable: clients switch on them. */
+/** Every `code` of the API, with its status and title. Codes are stable, because clients depend on them. */
 export const PROBLEM_CODES = {
   INVALID_REQUEST: [400, 'The request is not valid'],
   POLICY_NOT_FOUND: [400, 'There is no such policy or routing plan'],
@@ -11,38 +11,40 @@ export const PROBLEM_CODES = {
   TENANT_MISMATCH: [403, 'The request names another tenant'],
   NOT_FOUND: [404, 'There is no such thing'],
   METHOD_NOT_ALLOWED: [405, 'The method is not allowed here'],
-  CONFLICT: [409, 'The request conflicts with the present state'],
+  CONFLICT: [409, 'The request conflicts with the current state'],
   PRECONDITION_FAILED: [412, 'The thing was changed in the meantime'],
   PAYLOAD_TOO_LARGE: [413, 'The body is too large'],
-  UNSUPPORTED_MEDIA_TYPE: [415, 'The body’s media type or encoding is not taken'],
+  UNSUPPORTED_MEDIA_TYPE: [415, 'The body’s media type or encoding is not supported'],
   IDEMPOTENCY_MISMATCH: [422, 'The idempotency key was used with another request'],
   RATE_LIMITED: [429, 'Too many requests'],
   DETECTOR_OVERLOADED: [429, 'The detector is overloaded'],
   INTERNAL_ERROR: [500, 'Something went wrong on our side'],
-  DEPENDENCY_UNAVAILABLE: [503, 'A part that this needs is unavailable'],
+  DEPENDENCY_UNAVAILABLE: [503, 'A dependency is unavailable'],
 } as const satisfies Record<string, readonly [number, string]>;
 
-/** One stable error code. */
 export type ProblemCode = keyof typeof PROBLEM_CODES;
 
-/** One fault of a request: where (an RFC 6901 pointer into the body, or `query/…`, `path/…`, `header/…`) and what. */
+/**
+ * One fault of a request: where it is (an RFC 6901 pointer into the body, or `query/…`, `path/…`, `header/…`) and what is
+ * wrong.
+ */
 export interface Fault {
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** What a problem may carry beside its code. */
+/** The parts of a problem besides its code. */
 export interface ProblemOptions {
   readonly detail?: string;
   readonly errors?: readonly Fault[];
   readonly headers?: Readonly<Record<string, string>>;
   /** Further members of the problem document. */
   readonly members?: Readonly<Record<string, unknown>>;
-  /** Goes to the log alone. */
+  /** Goes only to the log. */
   readonly cause?: unknown;
 }
 
-/** A refusal with a public face: thrown anywhere below the wrapper, answered as RFC 9457 problem+json. */
+/** A refusal that the client sees. Code below the wrapper throws it. The answer is RFC 9457 problem+json. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly code: ProblemCode;
@@ -56,7 +58,7 @@ export class Problem extends Error {
   }
 }
 
-/** 401, which tells how to authenticate. */
+/** 401, with the header that says how to authenticate. */
 export function unauthorized(detail: string): Problem {
   return new Problem('UNAUTHORIZED', { detail, headers: { 'www-authenticate': 'Bearer realm="comply-ai"' } });
 }
@@ -64,7 +66,7 @@ export function unauthorized(detail: string): Problem {
 /** The problem document's media type. */
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** The problem as an answer. `traceId` lets support find the request; nothing private is in it. */
+/** The problem as an answer. With `traceId`, support can find the request. The answer contains nothing private. */
 export function problemReply(problem: Problem, traceId: string, instance: string): Reply {
   const { detail, errors, headers, members } = problem.options;
   return {

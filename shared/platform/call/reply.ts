@@ -1,6 +1,6 @@
 /**
- * An answer before it is written. `Body` is what clients read as JSON; undefined where there is no body. An endpoint takes no
- * reply but those that its `responses` document, so a body that differs from its schema does not compile.
+ * An answer before it is written. `Body` is what clients read as JSON; undefined if there is no body. An endpoint accepts
+ * only the replies in its `responses`, so a body that differs from its schema does not compile.
  */
 export interface Reply<Status extends number = number, Body = unknown> {
   readonly status: Status;
@@ -8,13 +8,13 @@ export interface Reply<Status extends number = number, Body = unknown> {
   readonly body: Body | Written<Body>;
 }
 
-/** Headers of a reply, by their names in lower case. */
+/** Headers of a reply, with names in lower case. */
 export type ReplyHeaders = Readonly<Record<string, string>>;
 
 /**
- * A body that is JSON text already, and is sent as it is: a page, whose items are written one by one to be measured, or a
- * first answer as it was stored. `Body`, what the text was written from, is a phantom type: there is no such value, and
- * nothing checks it. Only `pageReply` and `replay` make one, each from what it knows of the text.
+ * A body that is already JSON text and is sent unchanged: a page, whose items are written one by one to measure them, or a
+ * stored first answer. `Body` is a phantom type: it says what the text was written from, but nothing checks it. Only
+ * `pageReply` and `replay` make one.
  */
 export class Written<Body> {
   declare protected readonly writtenFrom: Body;
@@ -24,9 +24,9 @@ export class Written<Body> {
   }
 }
 
-/** A body of another media type than JSON, which is sent as it is. Its reply names the media type. */
+/** A body of another media type than JSON, which is sent unchanged. Its reply sets the media type. */
 export class OtherText {
-  // Private, so that no other object with a text passes for one.
+  // Private, so that another object with a text does not match this type.
   readonly #text: string;
   constructor(text: string) {
     this.#text = text;
@@ -36,14 +36,14 @@ export class OtherText {
   }
 }
 
-/** 304: the client has the thing as it stands. Any route may answer it. */
+/** 304: the client has the current version. Any route may answer it. */
 export interface NotModified {
   readonly status: 304;
   readonly headers: ReplyHeaders;
 }
 
-// `NoInfer`: the body's type is that of the place to which the reply is returned, not that of what is given. So a field that
-// the schema does not have is an error, at that field. Where the place does not say one type, name it: `ok<Mapping>(…)`.
+// `NoInfer`: the type of the body comes from the place that gets the reply, not from the argument. So a field that the
+// schema does not have is an error at that field. If the place does not determine one type, name it: `ok<Mapping>(…)`.
 
 /** 200 with a JSON body. */
 export function ok<Body>(body: NoInfer<Body>, headers?: ReplyHeaders): Reply<200, Body> {
@@ -59,7 +59,7 @@ export function created<Body>(
   return { status: 201, body, headers: { ...headers, location } };
 }
 
-/** 202: what was asked for goes on elsewhere. */
+/** 202: the request continues in the background. */
 export function accepted<Body>(body: NoInfer<Body>): Reply<202, Body> {
   return { status: 202, body };
 }

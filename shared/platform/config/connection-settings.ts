@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
 /**
- * Schemas of the settings that say where something is. A broken one is refused when the settings are read, by name and
- * reason; its value, which may hold a password, is in no message.
+ * Schemas of the settings that contain addresses. An invalid one is refused when the settings are read, with its name and
+ * the reason. No message contains its value, because it may contain a password.
  */
 
-/** Whether a URL's host is this machine: nothing that is sent there crosses a network. */
+/** Whether a URL's host is this machine, so that nothing crosses a network. */
 export function isLoopback(url: URL): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/i.test(url.hostname);
 }
@@ -15,7 +15,7 @@ const NOT_A_URL =
 
 type Refusal = string | undefined;
 
-/** A URL whose parts the drivers can decode: `new URL` takes `%ss` in a password, decoding it throws. */
+/** A URL whose parts the drivers can decode: `new URL` accepts `%ss` in a password, but decoding it throws. */
 function readUrl(text: string): URL | undefined {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
@@ -27,7 +27,7 @@ function readUrl(text: string): URL | undefined {
   }
 }
 
-/** A URL that passes `check`, which answers what is wrong with it. */
+/** A URL that passes `check`. `check` returns what is wrong with it. */
 function urlSetting(
   example: string,
   schemes: readonly string[],
@@ -45,16 +45,19 @@ function urlSetting(
   });
 }
 
-/** What `sslmode` may say of a server that is reached over a network. Others would let a plain connection pass. */
+/** The safe values of `sslmode` for a server that is reached over a network. The others would allow a plain connection. */
 const SAFE_SSL_MODES = ['require', 'verify-ca', 'verify-full'] as const;
 
-/** A PostgreSQL URL with user and database. Over a network the connection is encrypted: `sslmode` may not say otherwise. */
+/**
+ * A PostgreSQL URL with user and database. Over a network the connection must be encrypted, so `sslmode` must not turn that
+ * off.
+ */
 export const postgresUrl = urlSetting(
   'postgres://user:password@host:5432/database',
   ['postgres', 'postgresql'],
   (url) => {
     if (url.username === '' || url.pathname.length < 2) return 'must name a user and a database';
-    // A driver that reads it would connect to a host that nothing here has looked at.
+    // A driver that reads `host` would connect to a host that was not checked here.
     if (url.searchParams.has('host')) return 'must name its host before the path';
     const mode = url.searchParams.get('sslmode');
     if (isLoopback(url) || mode === null || SAFE_SSL_MODES.some((safe) => safe === mode)) return undefined;
@@ -63,15 +66,15 @@ export const postgresUrl = urlSetting(
 );
 
 /**
- * How the driver encrypts the connection to a PostgreSQL URL's server. `require` unless it is on this machine: encrypted,
- * whoever the server is; `verify-full` also checks its certificate.
+ * How the driver encrypts the connection to the server of a PostgreSQL URL. The default is `require`, except on this
+ * machine: encrypted, but without a check of the server's identity. `verify-full` also checks its certificate.
  */
 export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer' | false {
   const url = new URL(postgresUrl);
   switch (url.searchParams.get('sslmode')) {
     case 'require':
       return 'require';
-    case 'verify-ca': // the driver has no check of the authority alone: the stricter one is taken
+    case 'verify-ca': // the driver cannot check only the authority, so the stricter mode is used
     case 'verify-full':
       return 'verify-full';
     case 'prefer':
@@ -84,7 +87,7 @@ export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer'
   }
 }
 
-/** A Redis URL; `rediss://` where the server is not on this machine. */
+/** A Redis URL. It must be `rediss://` if the server is not on this machine. */
 export const redisUrl = urlSetting('rediss://:password@host:6380', ['redis', 'rediss'], (url) =>
   url.protocol === 'redis:' && !isLoopback(url)
     ? 'must begin with rediss://: the server is not on this machine'
@@ -94,7 +97,7 @@ export const redisUrl = urlSetting('rediss://:password@host:6380', ['redis', 're
 /** An `https://` URL. */
 export const httpsUrl = urlSetting('https://host', ['https'], () => undefined);
 
-/** Where clients reach this API: what every link begins with. `http://` on this machine alone. */
+/** Where clients reach this API. Every link begins with it. `http://` only on this machine. */
 export const publicUrl = urlSetting('https://api.example.com', ['http', 'https'], (url) => {
   if (url.protocol === 'http:' && !isLoopback(url)) return 'must begin with https://';
   if (url.search !== '' || url.hash !== '' || url.username !== '')
@@ -102,7 +105,7 @@ export const publicUrl = urlSetting('https://api.example.com', ['http', 'https']
   return undefined;
 }).transform((text) => text.replace(/\/+$/, ''));
 
-/** The parts of `Name=value;Name=value`; undefined where one of them is neither. */
+/** The parts of `Name=value;Name=value`; undefined if a part has another form. */
 function connectionStringParts(text: string): ReadonlyMap<string, string> | undefined {
   const parts = text
     .split(';')

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Versions of the key-encryption key, and the one that wraps new data keys. */
+/** Versions of the key-encryption key, and the current one, which wraps new data keys. */
 export interface KeyVersions {
   readonly current: string;
   /** 32 bytes each. */
@@ -20,8 +20,8 @@ const explicit = z
   .refine((given) => Object.hasOwn(given.versions, given.current), { error: FORM });
 
 /**
- * The setting's first form, `{"1": "<key>"}`. It does not say which of several is current: an object does not keep the
- * order of names such as "10" and "9". So it has one version.
+ * The setting's first format, `{"1": "<key>"}`. It has only one version: with several, it could not say which is current,
+ * because an object does not keep the order of names such as "10" and "9".
  */
 const single = versions
   .refine((given) => Object.keys(given).length === 1, { error: FORM })

@@ -33,7 +33,7 @@ function faultOf(changed: Readonly<Record<string, string>>): SettingsError {
   throw new Error('nothing was refused');
 }
 
-test('right settings are taken', () => {
+test('valid settings are accepted', () => {
   expect(read({})).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'prod' });
 });
 
@@ -103,7 +103,7 @@ describe('a connection that crosses a network is encrypted', () => {
     expect(faultOf({ CORE_DATABASE_URL: url('db.example.com', mode) }).message).toContain('sslmode');
   });
 
-  test('Redis: rediss:// anywhere, redis:// on this machine alone', () => {
+  test('Redis: rediss:// anywhere, redis:// only on this machine', () => {
     expect(read({ REDIS_URL: 'redis://:pw@127.0.0.1:6379' }).REDIS_URL).toBe('redis://:pw@127.0.0.1:6379');
     expect(faultOf({ REDIS_URL: 'redis://:pw@cache.example.com:6379' }).message).toContain('rediss://');
   });
@@ -114,7 +114,7 @@ describe('the versions of the key-encryption key', () => {
     ['10', '9'],
     ['9', '10'],
     ['b', 'a'],
-  ])('have the one as current that is named (%s, not %s), whatever the order', (current, other) => {
+  ])('use the named version as current (%s, not %s), in any order', (current, other) => {
     const versions = { [current]: KEY, [other]: OTHER_KEY };
     const { KEY_ENCRYPTION_KEYS: keys } = read({
       KEY_ENCRYPTION_KEYS: JSON.stringify({ current, versions }),
@@ -124,7 +124,7 @@ describe('the versions of the key-encryption key', () => {
     expect(keys?.versions.size).toBe(2);
   });
 
-  test('may be given without, as long as there is one', () => {
+  test('need no current version when there is only one', () => {
     expect(read({ KEY_ENCRYPTION_KEYS: JSON.stringify({ '7': KEY }) }).KEY_ENCRYPTION_KEYS?.current).toBe(
       '7',
     );
@@ -132,7 +132,7 @@ describe('the versions of the key-encryption key', () => {
     expect(faultOf({ KEY_ENCRYPTION_KEYS: several }).message).toContain('"current"');
   });
 
-  test('hold the current one', () => {
+  test('contain the current one', () => {
     const missing = JSON.stringify({ current: '2', versions: { '1': KEY } });
     expect(faultOf({ KEY_ENCRYPTION_KEYS: missing }).message).toContain('current');
   });

@@ -14,8 +14,8 @@ import { keyVersions } from './key-versions.ts';
 const positive = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 
 /**
- * Every setting of the app, read from the environment once. The names are those of `local.settings.sample.json`
- * and of the Function App's settings; a test holds the sample to this schema.
+ * All settings of the app, read once from the environment. The names are those of `local.settings.sample.json` and of the
+ * Function App's settings. A test compares the sample with this schema.
  */
 export const settingsSchema = z
   .object({
@@ -32,10 +32,12 @@ export const settingsSchema = z
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
-    /** Where clients reach this API; the host's own address unless said otherwise. */
+    /** Where clients reach this API. The default is the host's own address. */
     API_PUBLIC_URL: publicUrl.optional(),
     SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
-    /** The form that the trigger's identity-based connection uses; the app itself reads it when there is no connection string. */
+    /**
+     * The trigger's identity-based connection uses this form. The app itself reads it when there is no connection string.
+     */
     SERVICE_BUS_CONNECTION__fullyQualifiedNamespace: hostName.optional(),
     BLOB_CONNECTION: blobConnection.optional(),
     BLOB_CONNECTION__blobServiceUri: httpsUrl.optional(),
@@ -53,7 +55,6 @@ export const settingsSchema = z
   .superRefine(oneServiceBus)
   .superRefine(oneBlobAccount);
 
-/** The parsed settings. */
 export type Settings = z.output<typeof settingsSchema>;
 
 type Check<T> = (value: T, context: z.RefinementCtx) => void;
@@ -83,10 +84,10 @@ function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx
   exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
 }
 
-/** The environment does not describe a working app; the message lists every fault, and no value. */
+/** The environment's settings are invalid. The message lists every fault, but no value. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
-  /** The names of the settings at fault. */
+  /** The names of the invalid settings. */
   readonly settings: readonly string[];
   constructor(faults: readonly { readonly setting: string; readonly fault: string }[]) {
     const lines = faults.map(({ setting, fault }) => `  ${setting}: ${fault}`);
@@ -95,17 +96,14 @@ export class SettingsError extends Error {
   }
 }
 
-/** The address that the Functions host gives the app: Azure's own for the Function App, or this machine's. */
+/** The app's address from the Functions host: Azure's own for the Function App, or this machine's. */
 function addressOfHost(hostname: string | undefined): string | undefined {
   if (hostname === undefined || hostname === '') return undefined;
   const plain = `http://${hostname}`;
   return URL.canParse(plain) && isLoopback(new URL(plain)) ? plain : `https://${hostname}`;
 }
 
-/**
- * Reads and checks the settings. Empty values count as unset, since an app setting cannot be absent in every tool.
- * @throws SettingsError with all faults at once.
- */
+/** Reads and checks the settings. Empty values count as unset, because some tools cannot leave out an app setting. */
 export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),

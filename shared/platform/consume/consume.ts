@@ -7,15 +7,15 @@ import { receivedMessages, type ReceivedMessage } from './received-message.ts';
 import { isRefusal } from './refusal.ts';
 import { writeEvents } from './write-events.ts';
 
-/** Events written together: what a statement costs is shared by enough of them, and what is in memory stays small. */
+/** Events that are written together. Enough to share a statement's costs, and few enough to need little memory. */
 const EVENTS_AT_ONCE = 500;
 
-/** A queue and what consumes it. */
+/** A queue and its consumer. */
 export interface QueueConsumer {
   readonly queue: string;
-  /** The types of event that the queue takes; every other one is put aside. */
+  /** The queue's types of event. All others go to quarantine. */
   readonly types: readonly string[];
-  /** Consumes what the Functions host handed over. @throws as {@link ReceivedBatch.consume}, after retries. */
+  /** Consumes a batch from the Functions host. @throws as {@link ReceivedBatch.consume}, after retries. */
   consume(
     services: ConsumeServices,
     messages: unknown,
@@ -24,8 +24,8 @@ export interface QueueConsumer {
 }
 
 /**
- * Declares what consumes a queue: a consumer for each type of event that it takes.
- * @throws Error where two are for one type.
+ * Declares a queue's consumers, one for each type of event.
+ * @throws Error if two consumers have the same type.
  */
 export function queueConsumer(queue: string, consumers: readonly AnyConsumer[]): QueueConsumer {
   const types = consumers.map(({ type }) => type);
@@ -43,15 +43,15 @@ export function queueConsumer(queue: string, consumers: readonly AnyConsumer[]):
 /** A batch of messages that is being consumed. */
 export interface ReceivedBatch {
   /**
-   * Consumes what is left of the batch, part by part; called again after a throw, it goes on where it failed. Each event is
-   * judged on its own; the valid ones are written together; what can never be processed goes to quarantine and counts as
-   * done. The batch's locks are not renewed: a batch ends well within their five minutes, or throws.
-   * @throws only what may pass: a database that is away or busy, or a fault of our own.
+   * Consumes the rest of the batch, part by part. Called again after a throw, it continues where it failed. Each event is
+   * checked separately, and the valid ones are written together. An event that can never be processed goes to quarantine and
+   * counts as done. The batch's locks are not renewed: a batch ends well within their five minutes, or throws.
+   * @throws only temporary errors: a database that is unavailable or busy, or a bug of our own.
    */
   consume(): Promise<void>;
 }
 
-/** Opens a batch: nothing is read yet. */
+/** Opens a batch. Reads nothing yet. */
 export function openBatch(
   services: ConsumeServices,
   queue: string,
@@ -70,13 +70,13 @@ export function openBatch(
   };
 }
 
-/** Some messages' events, and the messages that hold none. */
+/** The events of some messages, and the messages without any. */
 interface Part {
   readonly events: readonly GivenEvent[];
   readonly refused: readonly QuarantinedMessage[];
 }
 
-/** Reads messages only as far as their events are wanted: a batch may hold thousands of them. */
+/** Reads messages only when their events are needed: a batch may contain thousands of events. */
 function* partsOf(messages: readonly ReceivedMessage[]): Generator<Part, undefined> {
   let [events, refused]: [GivenEvent[], QuarantinedMessage[]] = [[], []];
   for (const message of messages) {

@@ -14,29 +14,32 @@ export interface TenantEvent<T> extends ReceivedEvent<T> {
 }
 
 /**
- * One type of event that names a tenant in `data.tenant_id`, and what becomes of it. An event whose tenant does not exist, or
- * is erased, never comes here.
+ * The consumer of one type of event that names a tenant in `data.tenant_id`. It gets no event of a tenant that does not
+ * exist or is erased.
  */
 export interface EventConsumer<T extends { readonly tenant_id: string }> extends EventShape<T> {
   readonly tenantless?: false;
   /**
-   * Writes events, all or none in each database, idempotent by the event's source and id: any of them may come again.
-   * Throws what the database throws, or {@link EventRefused}.
+   * Writes events, all or none in each database. It must be idempotent by the event's source and id, because an event may
+   * come again. Throws what the database throws, or {@link EventRefused}.
    */
   write(services: ConsumeServices, events: readonly TenantEvent<T>[], now: Date): Promise<void>;
 }
 
-/** One type of event that is no tenant's, as a vendor's webhooks are, and what becomes of it. No tenant is looked up. */
+/** The consumer of one type of event without a tenant, for example a vendor's webhooks. No tenant is looked up. */
 export interface TenantlessConsumer<T> extends EventShape<T> {
   readonly tenantless: true;
-  /** As {@link EventConsumer.write}. */
+  /** Like {@link EventConsumer.write}. */
   write(services: ConsumeServices, events: readonly ReceivedEvent<T>[], now: Date): Promise<void>;
 }
 
-/** A consumer of some type. It is given only what its own schema has read. */
+/** A consumer of any type. It gets only events that match its schema. */
 export type AnyConsumer = EventConsumer<{ readonly tenant_id: string }> | TenantlessConsumer<unknown>;
 
-/** An event that its consumer can never write; thrown for several, it is looked for among them. */
+/**
+ * Thrown for an event that its consumer can never write. If it is thrown for several events, the refused one is searched
+ * among them.
+ */
 export class EventRefused extends Error {
   override name = 'EventRefused';
   readonly detail: string;

@@ -25,13 +25,13 @@ describe('the events of a message', () => {
     expect(placesIn(body)).toEqual(expected);
   });
 
-  test('are the data of one where the properties hold the envelope, even if that data is a list', () => {
+  test('are one event when the properties contain the envelope, even if the data is a list', () => {
     const given = eventsIn(message('[1]', { 'cloudEvents:specversion': '1.0' }));
     expect(given).toMatchObject([{ place: null, value: { specversion: '1.0', data: [1] } }]);
   });
 });
 
-test('the elements of a list keep the bytes that they came in', () => {
+test('the elements of a list keep their original bytes', () => {
   const elements = [
     '{"a":1e999,"a":[1,{"b":"]"}]}',
     '"\\"],[ \\\\"',
@@ -44,7 +44,7 @@ test('the elements of a list keep the bytes that they came in', () => {
   expect(elementsOf(array).map(String)).toEqual(elements);
 });
 
-test('there are as many elements as events, whatever the list holds', () => {
+test('any list has as many elements as events', () => {
   const texts = ['[1]', '[{}]', '[[],[[]],{"a":[1,2]}]', '["[",",","]"]', '[ "\\\\" , "\\"" ]'];
   for (const text of texts)
     expect(elementsOf(Buffer.from(text)).map((bytes) => JSON.parse(bytes.toString()) as unknown)).toEqual(

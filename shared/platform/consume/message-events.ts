@@ -1,22 +1,24 @@
 import type { ReceivedMessage } from './received-message.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
-/** One event as it stands in a message, not yet judged. */
+/** One event in a message, not checked yet. */
 export interface GivenEvent {
   readonly message: ReceivedMessage;
-  /** Its place among the events of its message; null where the message is the event. */
+  /** Its index among the events of its message; null if the message is one event. */
   readonly place: number | null;
   readonly value: unknown;
 }
 
-/** Events of one message: twenty times what this service packs. Each bad one becomes a row of the quarantine. */
+/**
+ * The most events of one message: twenty times what this service packs. Each invalid one becomes a row of the quarantine.
+ */
 const EVENTS_MAX = 1_000;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * The events of a message. A body that is a JSON array is a batch (CloudEvents 1.0, JSON batch format), whatever the content
- * type says: hosts do not always hand that over, and no event is an array. In binary mode the body is one event's data.
+ * The events of a message. A body that is a JSON array is a batch (CloudEvents 1.0, JSON batch format). The content type is
+ * not used, because hosts do not always pass it on, and no event is an array. In binary mode the body is one event's data.
  */
 export function eventsIn(message: ReceivedMessage): readonly GivenEvent[] | Refusal {
   let body: unknown;
@@ -28,13 +30,14 @@ export function eventsIn(message: ReceivedMessage): readonly GivenEvent[] | Refu
   const attributes = binaryAttributes(message);
   if (attributes !== undefined) return [{ message, place: null, value: { ...attributes, data: body } }];
   if (!Array.isArray(body)) return [{ message, place: null, value: body }];
-  if (body.length > EVENTS_MAX) return refuse('TOO_MANY_EVENTS', '', `holds more than ${EVENTS_MAX} events`);
+  if (body.length > EVENTS_MAX)
+    return refuse('TOO_MANY_EVENTS', '', `contains more than ${EVENTS_MAX} events`);
   return body.map((value: unknown, place) => ({ message, place, value }));
 }
 
 /**
- * CloudEvents in AMQP's binary mode carry the envelope in application properties (`cloudEvents:id`, or `cloudEvents_id`
- * where a colon is not allowed) and the data alone in the body.
+ * CloudEvents in AMQP's binary mode have the envelope in application properties (`cloudEvents:id`, or `cloudEvents_id` where
+ * a colon is not allowed), and only the data in the body.
  */
 function binaryAttributes(message: ReceivedMessage): Record<string, unknown> | undefined {
   const attributes = Object.entries(message.properties).flatMap(([name, value]) => {
@@ -49,9 +52,9 @@ const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * The bytes of each element of a JSON array, as they stand there: written again from what was parsed, large numbers and
- * repeated names would be others. The text must be a valid array that is not empty; bytes of UTF-8 beyond ASCII are never
- * one of those that structure JSON.
+ * The bytes of each element of a JSON array, unchanged. Written again from the parsed values, large numbers and repeated
+ * names would change. The text must be a valid array that is not empty. A byte of a multi-byte UTF-8 character never equals
+ * one that structures JSON.
  */
 export function elementsOf(array: Buffer): Buffer[] {
   const elements: Buffer[] = [];

@@ -8,15 +8,15 @@ import { elementsOf } from './message-events.ts';
 import type { ReceivedMessage } from './received-message.ts';
 import type { Refusal } from './refusal.ts';
 
-/** A message, or one event of it, that can never be processed as it is. */
+/** A message, or one of its events, that can never be processed. */
 export interface QuarantinedMessage {
   readonly message: ReceivedMessage;
-  /** The event's place in a message of several; null or absent for the message as a whole. */
+  /** The event's index in a message of several; null or absent for the whole message. */
   readonly place?: number | null;
   readonly refusal: Refusal;
 }
 
-/** Rows of one statement: bodies are 256 KB at most, and the driver holds a statement in memory several times. */
+/** Rows of one statement. A body has 256 KB at most, and the driver holds a statement in memory several times. */
 const ROWS_AT_ONCE = 100;
 
 const ROWS = recordset({
@@ -37,9 +37,9 @@ select id, $1, identity, tenant_id, reason, detail, message_id, body, properties
 on conflict (queue, identity) do nothing`;
 
 /**
- * Puts messages aside, or single events of them: why, and the bytes that came. What is delivered again is not put aside
- * twice. Resolves once they are durable; from then on they count as done.
- * @throws when the database is away.
+ * Moves messages or single events to quarantine, with the reason and the original bytes. A message that is delivered again
+ * gets no second row. Resolves when the rows are committed; then they count as done.
+ * @throws when the database is unavailable.
  */
 export async function quarantineMessages(
   database: CrossTenantDatabase,
@@ -72,7 +72,7 @@ export async function quarantineMessages(
   });
 }
 
-/** Reads the bytes of messages and of single events, and takes a batch apart once for all of its events. */
+/** Returns the bytes of messages and of single events. Splits a batch only once for all of its events. */
 function bodyReader(): (message: ReceivedMessage, place: number | null) => Buffer {
   const taken = new Map<ReceivedMessage, readonly Buffer[]>();
   return (message, place) => {
@@ -87,15 +87,15 @@ function bodyReader(): (message: ReceivedMessage, place: number | null) => Buffe
 }
 
 /**
- * The same for each delivery of a message, another for the same body sent again. An event of a batch is known by its
- * message and its place there: it may stand in a batch twice.
+ * The same for each delivery of a message, but different when the same body is sent again. An event of a batch is identified
+ * by its message and its index there, because it may occur in a batch twice.
  */
 function identityOf(queue: string, message: ReceivedMessage, place: number | null): Buffer {
   const name = place === null ? [queue, message.messageId] : [queue, message.messageId, place];
   return createHash('sha256').update(JSON.stringify(name)).update('\0').update(message.body).digest();
 }
 
-/** Properties without what jsonb cannot hold: NULs and half surrogate pairs, which JSON writes as escapes. */
+/** Properties without what jsonb cannot store: NULs and lone surrogates, which JSON writes as escapes. */
 function storable(properties: unknown): unknown {
   const text = JSON.stringify(properties).replace(
     /\\(\\|u0000|ud[89a-f][0-9a-f]{2})/g,

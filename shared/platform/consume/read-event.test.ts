@@ -22,7 +22,7 @@ function message(body: unknown, properties: Record<string, unknown> = {}): Recei
   return only;
 }
 
-/** Reads a message of one event as a queue's consumer does. */
+/** Reads a message with one event like a queue's consumer. */
 function read(body: unknown, properties?: Record<string, unknown>): ReceivedEvent<UsageData> | Refusal {
   const given = eventsIn(message(body, properties));
   if (isRefusal(given)) return given;
@@ -94,18 +94,14 @@ describe('a message is refused', () => {
       'a member named __proto__',
       JSON.stringify(event).replace('"tenant_id"', '"__proto__":1,"tenant_id"'),
     ],
-    [
-      'INVALID_DATA',
-      'half a surrogate pair',
-      JSON.stringify(withData({ user_id: '?' })).replace('?', '\\ud83d'),
-    ],
+    ['INVALID_DATA', 'a lone surrogate', JSON.stringify(withData({ user_id: '?' })).replace('?', '\\ud83d')],
     ['INVALID_TIME', 'more than a day ahead', { ...event, time: '2026-11-25T12:00:01Z' }],
-    ['INVALID_TIME', 'older than anyone bills', { ...event, time: '2025-10-01T00:00:00Z' }],
+    ['INVALID_TIME', 'older than any billing period', { ...event, time: '2025-10-01T00:00:00Z' }],
   ])('%s: %s', (reason, _, body) => {
     expect(reasonOf(body)).toBe(reason);
   });
 
-  test('with the places of its faults, and nothing of its content', () => {
+  test('with pointers to its faults, and without its content', () => {
     const refused = read(withData({ usage_amount: 'secret', usage_type: '' }));
     expect(JSON.stringify(refused)).not.toContain('secret');
     expect(refused).toMatchObject({
@@ -116,12 +112,12 @@ describe('a message is refused', () => {
 });
 
 describe('the properties of a batch', () => {
-  test('belong to nobody where the host left some out', () => {
+  test('belong to no message when the host left some out', () => {
     const messages = receivedMessages(['1', '2'], { messageIdArray: ['only-one'] });
     expect(messages.map(({ messageId }) => messageId)).toEqual([null, null]);
   });
 
-  test('belong to their messages otherwise', () => {
+  test('otherwise belong to their messages', () => {
     const messages = receivedMessages(['1', '2'], { messageIdArray: ['a', 'b'] });
     expect(messages.map(({ messageId, body }) => `${messageId}${body.toString()}`)).toEqual(['a1', 'b2']);
   });

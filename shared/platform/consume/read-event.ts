@@ -7,7 +7,7 @@ import { findUnstorable } from '../json/unstorable.ts';
 import type { GivenEvent } from './message-events.ts';
 import { refuse, type Refusal } from './refusal.ts';
 
-/** An event's envelope, its data not yet read. */
+/** An event's envelope. Its data is not read yet. */
 export interface Envelope {
   readonly id: string;
   readonly source: string;
@@ -17,11 +17,11 @@ export interface Envelope {
   readonly given: GivenEvent;
 }
 
-/** An event that a queue's consumer is to write. */
+/** A valid event for a queue's consumer. */
 export interface ReceivedEvent<T> {
   readonly source: string;
   readonly id: string;
-  /** When it happened: RFC 3339 in UTC with six digits of a second, as the database keeps it. */
+  /** When it happened: RFC 3339 in UTC with six digits of a second, like in the database. */
   readonly time: string;
   /** The same at ms precision. */
   readonly at: Date;
@@ -29,15 +29,18 @@ export interface ReceivedEvent<T> {
   readonly given: GivenEvent;
 }
 
-/** A type of event that a queue takes. */
+/** A type of event of a queue. */
 export interface EventShape<T> {
   readonly type: string;
   readonly schema: z.ZodType<T>;
-  /** Events older than this are refused: nothing of that age is due any more, and its partition may be gone. */
+  /** Older events are refused: they are no longer due, and their partition may be gone. */
   readonly maxAgeDays: number;
 }
 
-/** A producer's clock may be wrong, and its zone too; more than a day ahead is a fault, and would make partitions at will. */
+/**
+ * A producer's clock or time zone may be wrong. An event more than a day ahead is refused, because it would make partitions
+ * far in the future.
+ */
 const AHEAD_MAX_MS = DAY_MS;
 /** Reads an event's envelope. */
 export function readEnvelope(given: GivenEvent): Envelope | Refusal {
@@ -48,12 +51,12 @@ export function readEnvelope(given: GivenEvent): Envelope | Refusal {
   return { id, source, type, time, data, given };
 }
 
-/** The refusal of an event whose type its queue does not take. */
+/** The refusal of an event whose type the queue does not accept. */
 export function unknownType({ data }: Envelope): Refusal {
-  return refuse('UNKNOWN_TYPE', '/type', 'is no type that this queue takes', tenantIn(data));
+  return refuse('UNKNOWN_TYPE', '/type', 'is not a type that this queue accepts', tenantIn(data));
 }
 
-/** Reads an event of a type; everything but its tenant's existence, which takes a look-up, is checked here. */
+/** Reads an event of one type. Checks everything except that its tenant exists, which needs a look-up. */
 export function readEvent<T>(
   envelope: Envelope,
   shape: EventShape<T>,
@@ -73,7 +76,7 @@ export function readEvent<T>(
 
 /** The refusal of an event whose tenant does not exist. */
 export function unknownTenant(tenantId: string): Refusal {
-  return refuse('UNKNOWN_TENANT', '/data/tenant_id', 'is no tenant', storableTenant(tenantId));
+  return refuse('UNKNOWN_TENANT', '/data/tenant_id', 'is not a tenant', storableTenant(tenantId));
 }
 
 function tenantIn(data: unknown): string | null {
@@ -88,8 +91,8 @@ function storableTenant(value: string): string | null {
 
 function faultOfTime(at: Date, now: Date, maxAgeDays: number): string | undefined {
   const ahead = at.getTime() - now.getTime();
-  if (Number.isNaN(ahead)) return 'is no instant';
-  if (ahead > AHEAD_MAX_MS) return 'lies more than a day ahead';
-  if (-ahead > maxAgeDays * DAY_MS) return `lies more than ${maxAgeDays} days back`;
+  if (Number.isNaN(ahead)) return 'is not a valid time';
+  if (ahead > AHEAD_MAX_MS) return 'is more than a day ahead';
+  if (-ahead > maxAgeDays * DAY_MS) return `is more than ${maxAgeDays} days old`;
   return undefined;
 }

@@ -1,17 +1,17 @@
-/** A message as the host hands it over, with what of its properties matters here. */
+/** A message from the host, with the properties that matter here. */
 export interface ReceivedMessage {
-  /** The body as it travelled. */
+  /** The original body. */
   readonly body: Buffer;
-  /** The broker's message id; null where the host does not say which is whose. */
+  /** The broker's message id; null if the host does not say which id belongs to which message. */
   readonly messageId: string | null;
   readonly contentType: string | null;
-  /** Application properties; the host lowers the first letter of their names. */
+  /** Application properties. The host changes the first letter of their names to lower case. */
   readonly properties: Readonly<Record<string, unknown>>;
 }
 
 /**
- * The messages of one invocation. Bodies are bytes where the trigger asks for them, but a body given by hand, or by a
- * host that does not heed the wish, may be text or already parsed JSON.
+ * The messages of one invocation. Bodies are bytes, because the trigger asks for them. A body that is given by hand, or by a
+ * host that ignores this setting, may be text or already parsed JSON.
  */
 export function receivedMessages(
   messages: unknown,
@@ -29,7 +29,10 @@ export function receivedMessages(
   }));
 }
 
-/** The host leaves empty texts out of its arrays: one that is shorter than the batch says nothing of any message. */
+/**
+ * The host leaves empty texts out of its arrays. If an array is shorter than the batch, its values cannot be assigned to
+ * messages.
+ */
 function aligned(values: unknown, length: number): readonly unknown[] {
   return Array.isArray(values) && values.length === length ? (values as unknown[]) : [];
 }

@@ -1,6 +1,6 @@
 import type { Fault } from '../call/problem.ts';
 
-/** Why a message or an event can never be processed as it is. Stable: operators filter by it. */
+/** Why a message or an event can never be processed. Stable, because operators filter by it. */
 export const QUARANTINE_REASONS = [
   'NOT_JSON',
   'TOO_MANY_EVENTS',
@@ -14,23 +14,21 @@ export const QUARANTINE_REASONS = [
   'UNPUBLISHABLE',
 ] as const;
 
-/** One reason. */
 export type QuarantineReason = (typeof QUARANTINE_REASONS)[number];
 
-/** A refusal: why, and where the faults lie, without the content. */
+/** A refusal: its reason, and pointers to the faults, without the content. */
 export interface Refusal {
   readonly reason: QuarantineReason;
   readonly detail: readonly Fault[];
-  /** The tenant it speaks of, as far as that can be told. */
+  /** The event's tenant, if it can be read. */
   readonly tenantId: string | null;
 }
 
-/** Tells a refusal from what was read. */
+/** Whether the result of a read is a refusal. */
 export function isRefusal(read: object): read is Refusal {
   return 'reason' in read;
 }
 
-/** Builds a refusal. */
 export function refuse(
   reason: QuarantineReason,
   pointer: string,

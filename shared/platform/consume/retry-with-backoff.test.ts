@@ -4,7 +4,7 @@ import { retryWithBackoff } from './retry-with-backoff.ts';
 
 const SHORT = { holdMs: 400, firstMs: 1, longestMs: 10 };
 
-/** Fails some times with an error, then does its work. */
+/** Fails a number of times with an error, then succeeds. */
 function failing(times: number, error: Error): { work: () => Promise<string>; calls: () => number } {
   let calls = 0;
   const work = (): Promise<string> => (++calls > times ? Promise.resolve('done') : Promise.reject(error));
@@ -12,7 +12,7 @@ function failing(times: number, error: Error): { work: () => Promise<string>; ca
 }
 
 test.each([
-  ['the database is away', new DependencyUnavailable('The database')],
+  ['the database is unavailable', new DependencyUnavailable('The database')],
   ['a connection is refused', Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })],
   ['two writers block each other', Object.assign(new Error('deadlock'), { code: '40P01' })],
   ['the storage is busy', Object.assign(new Error('busy'), { statusCode: 503 })],
@@ -22,14 +22,14 @@ test.each([
   expect(calls()).toBe(4);
 });
 
-test('a batch is handed back once it has been held for long enough', async () => {
+test('a batch is returned after the longest hold time', async () => {
   const { work, calls } = failing(Infinity, new DependencyUnavailable('The database'));
   await expect(retryWithBackoff(work, SHORT)).rejects.toThrow('unavailable');
   expect(calls()).toBeGreaterThan(5);
 });
 
-test('a batch is handed back at once for what does not pass', async () => {
-  const { work, calls } = failing(Infinity, new TypeError('a fault of our own'));
+test('a batch is returned at once for an error that a retry does not help', async () => {
+  const { work, calls } = failing(Infinity, new TypeError('a bug of our own'));
   await expect(retryWithBackoff(work, SHORT)).rejects.toThrow('our own');
   expect(calls()).toBe(1);
 });

@@ -5,19 +5,19 @@ import { DAY_MS } from '../time/clock.ts';
 import type { TenantEvent } from './event-consumer.ts';
 
 /**
- * A producer that sends an event again may stamp it anew; within this span it is known for the same all the same. (An
- * interval of PostgreSQL. The ledgers are partitioned by time: no unique key of theirs can do without it.)
+ * A producer that sends an event again may give it a new time. Within this span it counts as the same event. (A PostgreSQL
+ * interval. The ledgers are partitioned by time, so their unique keys must contain the time.)
  */
 const SAME_EVENT_SPAN = '1 day';
 const SAME_EVENT_SPAN_MS = DAY_MS;
 
-/** A ledger of events, partitioned by the time that they happened. */
+/** A ledger of events, partitioned by their time. */
 export interface EventLedger {
   readonly table: string;
   readonly timeColumn: string;
 }
 
-/** What tells an event from every other one. */
+/** The identity of an event, with its time. */
 export interface EventIdentity {
   readonly tenant_id: string;
   readonly source: string;
@@ -29,10 +29,10 @@ export interface EventIdentity {
 const IDENTITIES = recordset({ tenant_id: 'text', source: 'text', event_id: 'text', at: 'timestamptz' });
 
 /**
- * Written for a partition that has no statistics yet, as each has on its first day: the look into the ledger is a scalar,
- * which cannot become a join over the whole of it; and the event's own time stands where no index can use it, since an
- * index of times would seem as good as the one of identities, and is read from end to end. Nor is there an upper bound,
- * which would leave out the partitions ahead: with both bounds the planner takes the index of times. A test looks at the plan.
+ * Written for a new partition without statistics. The look-up in the ledger is a scalar subquery, so it cannot become a join
+ * over the whole ledger. The event's own time is in an expression that no index can use: otherwise the planner might choose
+ * the index of times instead of the one of identities, and read it completely. The only bound is a lower one, which excludes
+ * older partitions: with an upper bound too, the planner chooses the index of times. A test checks the plan.
  */
 function knownText({ table, timeColumn }: EventLedger): string {
   return `select e.n::int from (
@@ -45,8 +45,8 @@ function knownText({ table, timeColumn }: EventLedger): string {
 }
 
 /**
- * Those of the events that their ledger does not have yet. Two batches with the same event may both find it new: what they
- * insert has to meet in a unique key, see {@link insertNew}.
+ * Finds the events that their ledger does not have yet. Two batches with the same event may both find it new, so their
+ * inserts need a unique key, see {@link insertNew}.
  * @throws what the database throws.
  */
 export async function findNew<E extends EventIdentity>(
@@ -57,21 +57,21 @@ export async function findNew<E extends EventIdentity>(
   if (events.length === 0) return events;
   const earliest = Math.min(...events.map(({ at }) => Date.parse(at)));
   const parameters = [new Date(earliest - SAME_EVENT_SPAN_MS), ...IDENTITIES.parameters(events)];
-  // Unnamed: planned with its time, by which it knows the partitions that cannot be concerned, and with their sizes as they
-  // are now. A plan that was kept from when they were empty would go on reading whole indexes as they fill.
+  // Unnamed, so it is planned with its time and with the current sizes of partitions. The time excludes partitions. A cached
+  // plan from empty partitions would read whole indexes when they fill up.
   const rows = await database.query<{ n: number }>(knownText(ledger), parameters, { prepare: false });
   const known = new Set(rows.map(({ n }) => n - 1));
   return known.size === 0 ? events : events.filter((_, n) => !known.has(n));
 }
 
-/** What an insert does about rows that are there already: fails as a whole, or leaves them out. */
+/** What an insert does with existing rows: it fails as a whole, or skips them. */
 export type OnConflict = '' | 'on conflict do nothing';
 
 /**
- * Inserts events that are new as far as their ledger showed, in one statement or transaction. The plain insert comes first:
- * asked to look for conflicts row by row, PostgreSQL takes half as long again. It fails, and is done again with that look,
- * where another batch wrote one of the events a moment before.
- * @throws what the insert throws, but for the first unique violation.
+ * Inserts events that seem new, in one statement or transaction. It tries a plain insert first, because PostgreSQL needs
+ * half as long again to check each row for conflicts. If another batch has just written one of the events, the plain insert
+ * fails, and a second insert skips conflicts.
+ * @throws what the insert throws, except for the first unique violation.
  */
 export async function insertNew<T>(insert: (onConflict: OnConflict) => Promise<T>): Promise<T> {
   try {
@@ -83,8 +83,8 @@ export async function insertNew<T>(insert: (onConflict: OnConflict) => Promise<T
 }
 
 /**
- * Events in the order in which all batches insert them, so that two with the same events wait for each other, and do not
- * block each other.
+ * Events in the order in which all batches insert them. So two batches with the same events wait for each other and do not
+ * deadlock.
  */
 export function inInsertOrder<E extends EventIdentity>(events: readonly E[]): E[] {
   return [...events].sort(
@@ -99,11 +99,13 @@ function compare(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** Each event once, by tenant, source and id. One may stand in a batch twice, even with two times; the first one counts. */
+/**
+ * Each event once, by tenant, source and id. An event may occur in a batch twice, even with two times. The first one counts.
+ */
 export function firstOfEach<T>(events: readonly TenantEvent<T>[]): TenantEvent<T>[] {
   const seen = new Set<string>();
   return events.filter(({ tenant, source, id }) => {
-    const identity = `${tenant.tenantId}\0${source}\0${id}`; // none of them may hold a NUL
+    const identity = `${tenant.tenantId}\0${source}\0${id}`; // none of them can contain a NUL
     return seen.size < seen.add(identity).size;
   });
 }

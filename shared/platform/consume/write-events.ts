@@ -12,9 +12,9 @@ import { readEvent, unknownTenant, type Envelope, type ReceivedEvent } from './r
 import { isRefusal, refuse, type Refusal } from './refusal.ts';
 
 /**
- * Reads events of one type and writes the valid ones together. Where the database refuses one, that one is found and the
- * others are written. Answers those that can never be written.
- * @throws only what may pass.
+ * Reads events of one type and writes the valid ones together. If the database refuses an event, finds it and writes the
+ * others. Returns the events that can never be written.
+ * @throws only temporary errors.
  */
 export function writeEvents(
   services: ConsumeServices,
@@ -77,7 +77,7 @@ function putAside({ given }: Pick<Envelope, 'given'>, refusal: Refusal): Quarant
   return { message: given.message, place: given.place, refusal };
 }
 
-/** The tenants that exist. One that is erased does not: nothing of it may be written down again. */
+/** Finds the tenants that exist. An erased tenant does not count, because nothing of it may be written again. */
 async function findTenants(
   services: ConsumeServices,
   tenantIds: ReadonlySet<string>,
@@ -86,7 +86,7 @@ async function findTenants(
   for (const tenantId of tenantIds) {
     let context = await services.tenants.find(tenantId);
     if (context === null) {
-      // That it does not exist may be remembered from just before it was made.
+      // The cache may still say that the tenant does not exist, from just before it was created.
       services.tenants.forget(tenantId);
       context = await services.tenants.find(tenantId);
     }
@@ -95,7 +95,7 @@ async function findTenants(
   return found;
 }
 
-/** Writes events together; halves what is refused until the refused ones stand alone. Answers those. */
+/** Writes events together. When they are refused, halves them until the refused ones are alone, and returns those. */
 async function writeSome<E extends ReceivedEvent<unknown>>(
   events: readonly E[],
   write: (events: readonly E[]) => Promise<void>,
@@ -117,7 +117,7 @@ async function writeSome<E extends ReceivedEvent<unknown>>(
   ];
 }
 
-/** The refusal that an error means, if it is the data's fault and not the moment's, or ours. */
+/** The refusal for an error that the data causes; undefined for temporary errors and our own bugs. */
 function refusalOf(error: unknown): Refusal | undefined {
   if (error instanceof EventRefused) return refuse('REFUSED', '/data', error.detail);
   if (faultOf(error) === 'no_partition') return undefined;

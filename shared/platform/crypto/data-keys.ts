@@ -5,23 +5,25 @@ import { newId } from '../ids/ids.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
 import { binding, open, seal } from './sealing.ts';
 
-/** A tenant's data key, in clear, in memory alone. */
+/** A tenant's plain data key. It is only in memory. */
 export interface DataKey {
   readonly keyId: string;
   readonly key: Uint8Array;
 }
 
-/** The data key was destroyed, and with it what it sealed: the tenant was erased. */
+/** The data key was destroyed, because the tenant was erased. What it sealed cannot be opened again. */
 export class DataKeyDestroyed extends Error {
   override name = 'DataKeyDestroyed';
 }
 
-/** Long enough to spare the lookups of a busy tenant, short enough that an erased one's key leaves memory. */
+/** Long enough to save a busy tenant's look-ups, and short enough that an erased tenant's key leaves memory soon. */
 const MEMORY_TTL_MS = 60_000;
-/** Data keys in memory at once; 32 bytes each. */
+/** The most data keys in memory, 32 bytes each. */
 const MEMORY_MAX = 10_000;
 
-/** Finds, makes and unwraps tenants' data keys. Data keys are wrapped by the key-encryption key and never stored in clear. */
+/**
+ * Makes, finds and unwraps tenants' data keys. The key-encryption key wraps them, so they are never stored in plain form.
+ */
 export class DataKeys {
   readonly #database: CrossTenantDatabase;
   readonly #keyEncryptionKeys: KeyEncryptionKeys;
@@ -45,8 +47,8 @@ export class DataKeys {
   }
 
   /**
-   * The data key in clear.
-   * @throws DataKeyDestroyed if it was erased; Error if the tenant has no such key.
+   * Returns the plain data key.
+   * @throws DataKeyDestroyed if it was destroyed; Error if the tenant has no such key.
    */
   find(tenantId: string, keyId: string): DataKey | Promise<DataKey> {
     return this.#memory.find(`${tenantId}/${keyId}`, async () => {

@@ -8,19 +8,19 @@ afterEach(() => void vi.restoreAllMocks());
 const MINUTE_MS = 60_000;
 const keyOf = (version: string): Uint8Array => Buffer.alloc(32, version);
 
-/** A vault whose newest version is told, and which counts what it is asked. */
+/** A vault with a settable newest version, which counts its calls. */
 function vault() {
-  const state = { newest: 'a', isAway: false };
+  const state = { newest: 'a', isUnavailable: false };
   const read = vi.fn(async (version?: string): Promise<KeyVersion> => {
     await Promise.resolve();
-    if (state.isAway) throw new Error('the vault is away');
+    if (state.isUnavailable) throw new Error('the vault is unavailable');
     const found = version ?? state.newest;
     return { version: found, key: keyOf(found) };
   });
   return { state, read, keys: rememberVersions(read) };
 }
 
-test('those who need a key at the same time ask the vault once', async () => {
+test('concurrent callers of a key share one call to the vault', async () => {
   const { keys, read } = vault();
   const found = await Promise.all([keys.version('b'), keys.version('b'), keys.version('b')]);
   expect(found).toEqual([keyOf('b'), keyOf('b'), keyOf('b')]);
@@ -28,7 +28,7 @@ test('those who need a key at the same time ask the vault once', async () => {
   expect(read.mock.calls).toEqual([['b'], []]);
 });
 
-test('a version is remembered for good, the newest for ten minutes', async () => {
+test('a version is cached without a limit, the newest for ten minutes', async () => {
   const { state, keys, read } = vault();
   await keys.version('b');
   expect(await keys.current()).toEqual({ version: 'a', key: keyOf('a') });
@@ -42,12 +42,12 @@ test('a version is remembered for good, the newest for ten minutes', async () =>
   expect(read).toHaveBeenCalledTimes(3);
 });
 
-test('a vault that is away is asked again by the next who needs a key', async () => {
+test('after a failure of the vault, the next call asks it again', async () => {
   const { state, keys } = vault();
-  state.isAway = true;
-  await expect(keys.current()).rejects.toThrow('the vault is away');
-  await expect(keys.version('b')).rejects.toThrow('the vault is away');
-  state.isAway = false;
+  state.isUnavailable = true;
+  await expect(keys.current()).rejects.toThrow('the vault is unavailable');
+  await expect(keys.version('b')).rejects.toThrow('the vault is unavailable');
+  state.isUnavailable = false;
   expect((await keys.current()).version).toBe('a');
   expect(await keys.version('b')).toEqual(keyOf('b'));
 });

@@ -2,14 +2,14 @@ import { SingleFlightCache } from '../cache/single-flight-cache.ts';
 import type { KeyVersions } from '../config/key-versions.ts';
 import type { Settings } from '../config/settings.ts';
 
-/** Versions of the key-encryption key: 32 bytes each; `current` wraps new data keys. */
+/** Versions of the key-encryption key, 32 bytes each. `current` wraps new data keys. */
 export interface KeyEncryptionKeys {
   current(): Promise<KeyVersion>;
   /** @throws Error when there is no such version. */
   version(version: string): Promise<Uint8Array>;
 }
 
-/** A local stack's keys, from the setting. */
+/** The keys of a local stack, from the setting. */
 function keysOfSetting({ current, versions }: KeyVersions): KeyEncryptionKeys {
   const find = (version: string): Uint8Array => {
     const key = versions.get(version);
@@ -22,9 +22,9 @@ function keysOfSetting({ current, versions }: KeyVersions): KeyEncryptionKeys {
   };
 }
 
-/** How long the newest version is taken for current: a rotation is picked up within this time. */
+/** How long the newest version counts as current. A rotation takes effect within this time. */
 const CURRENT_VERSION_TTL_MS = 10 * 60_000;
-/** Versions in memory at once; 32 bytes each. A version's key never changes. */
+/** The most versions in memory, 32 bytes each. A version's key never changes. */
 const VERSIONS_MAX = 1_000;
 
 /** One version of the key-encryption key. */
@@ -33,7 +33,7 @@ export interface KeyVersion {
   readonly key: Uint8Array;
 }
 
-/** Keys that `read` reads, by version or the newest one, remembered by this process. */
+/** Caches the keys that `read` reads, by version or the newest one, in this process. */
 export function rememberVersions(read: (version?: string) => Promise<KeyVersion>): KeyEncryptionKeys {
   const versions = new SingleFlightCache<KeyVersion>({ ttlMs: Infinity, max: VERSIONS_MAX });
   const newest = new SingleFlightCache<KeyVersion>({ ttlMs: CURRENT_VERSION_TTL_MS, max: 1 });
@@ -43,7 +43,7 @@ export function rememberVersions(read: (version?: string) => Promise<KeyVersion>
   };
 }
 
-/** A vault's secret as key. @throws Error when it is no key; what the vault's client throws. */
+/** Reads a key from a vault's secret. @throws Error if it is not a key; what the vault's client throws. */
 async function readVault(vaultUrl: string, secretName: string, version?: string): Promise<KeyVersion> {
   const [{ SecretClient }, { DefaultAzureCredential }] = await Promise.all([
     import('@azure/keyvault-secrets'),
@@ -58,7 +58,7 @@ async function readVault(vaultUrl: string, secretName: string, version?: string)
   return { version: found, key };
 }
 
-/** The key-encryption key of these settings: versions of a Key Vault secret, or a local stack's own. */
+/** Opens the key-encryption key of the settings: versions of a Key Vault secret, or those of a local stack. */
 export function openKeyEncryptionKeys(settings: Settings): KeyEncryptionKeys {
   const { KEY_VAULT_URL: vaultUrl, KEY_ENCRYPTION_SECRET_NAME: secretName } = settings;
   if (vaultUrl !== undefined) return rememberVersions((version) => readVault(vaultUrl, secretName, version));

@@ -9,7 +9,7 @@ const bindings = fc
   .record({ tenantId: fc.string({ maxLength: 20 }), id: fc.string({ maxLength: 20 }) })
   .map(({ tenantId, id }) => binding(tenantId, id));
 
-/** The same bytes but for one bit. */
+/** The same bytes with one bit changed. */
 function flipped(original: Uint8Array, at: number): Uint8Array {
   const changed = Uint8Array.from(original);
   const bit = at % (original.length * 8);
@@ -19,7 +19,7 @@ function flipped(original: Uint8Array, at: number): Uint8Array {
 }
 
 describe('what is sealed', () => {
-  test('opens to what it was, under its key and binding', () => {
+  test('opens to the original bytes with its key and binding', () => {
     fc.assert(
       fc.property(keys, texts, bindings, (key, text, aad) => {
         expect(Buffer.compare(open(key, seal(key, text, aad), aad), text)).toBe(0);
@@ -27,7 +27,7 @@ describe('what is sealed', () => {
     );
   });
 
-  test('opens no more once any bit of it was changed', () => {
+  test('does not open after any bit of it was changed', () => {
     fc.assert(
       fc.property(keys, texts, bindings, fc.nat(), (key, text, aad, at) => {
         expect(() => open(key, flipped(seal(key, text, aad), at), aad)).toThrow(SealBroken);
@@ -36,7 +36,7 @@ describe('what is sealed', () => {
     );
   });
 
-  test('opens under no other key and no other binding, however little they differ', () => {
+  test('does not open with another key or another binding, even if one bit differs', () => {
     fc.assert(
       fc.property(keys, texts, bindings, fc.nat(), (key, text, aad, at) => {
         const sealed = seal(key, text, aad);
@@ -48,7 +48,7 @@ describe('what is sealed', () => {
     );
   });
 
-  test('opens neither when it was cut short nor when something was added', () => {
+  test('does not open when it was cut or extended', () => {
     fc.assert(
       fc.property(keys, texts, bindings, fc.nat(), bytes(1, 20), (key, text, aad, cut, more) => {
         const sealed = seal(key, text, aad);
@@ -59,12 +59,12 @@ describe('what is sealed', () => {
     );
   });
 
-  test('is never the same twice, and shows nothing of what is in it', () => {
+  test('is never the same twice, and does not contain the plain bytes', () => {
     const nonces = new Set<string>();
     const key = new Uint8Array(32).fill(7);
     const text = Buffer.from('a source that must not be seen');
     const aad = binding('acme', 'one');
-    // More than a pool of random bytes holds, so that its refilling is in it.
+    // More than the pool of random bytes contains, so that it is refilled.
     for (let n = 0; n < 5_000; n++) {
       const sealed = seal(key, text, aad);
       nonces.add(sealed.subarray(1, 13).toString('hex'));
@@ -77,11 +77,11 @@ describe('what is sealed', () => {
 describe('a binding', () => {
   const names = fc.oneof(
     fc.string({ maxLength: 12 }),
-    // What could be mistaken for the binding's own punctuation.
+    // Characters that could be mistaken for the binding's own punctuation.
     fc.string({ unit: fc.constantFrom('1', '2', ':', '|', 'a'), maxLength: 8 }),
   );
 
-  test('is no other tenant’s and no other thing’s, wherever the one ends and the other begins', () => {
+  test('differs for each tenant and id, also when their parts look alike', () => {
     fc.assert(
       fc.property(
         names,

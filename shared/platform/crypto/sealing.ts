@@ -5,17 +5,17 @@ import { randomNonce } from '../ids/random-pool.ts';
 const ALGORITHM = 'aes-256-gcm';
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
-/** The envelope's first byte: a later format can be told from this one. */
+/** The envelope's first byte. It distinguishes this format from later ones. */
 const FORMAT = 1;
 
-/** The sealed bytes were changed, or the key or the binding is not the one they were sealed with. */
+/** The sealed bytes were changed, or another key or binding sealed them. */
 export class SealBroken extends Error {
   override name = 'SealBroken';
 }
 
 /**
- * What sealed bytes are bound to: they open for this tenant and this request alone. Parts are length-prefixed, so that
- * no two bindings read the same.
+ * What sealed bytes are bound to: they open only for this tenant and this request. Parts have a length prefix, so that two
+ * bindings never read the same.
  */
 export function binding(tenantId: string, id: string): Buffer {
   return Buffer.from(`${tenantId.length}:${tenantId}|${id.length}:${id}`, 'utf8');
@@ -29,10 +29,7 @@ export function seal(key: Uint8Array, plain: Uint8Array, aad: Uint8Array): Buffe
   return Buffer.concat([Buffer.of(FORMAT), nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-/**
- * Opens what {@link seal} made.
- * @throws SealBroken if any bit of envelope, key or binding differs.
- */
+/** Opens bytes that {@link seal} made. */
 export function open(key: Uint8Array, sealed: Uint8Array, aad: Uint8Array): Buffer {
   if (sealed.length < 1 + NONCE_BYTES + TAG_BYTES || sealed[0] !== FORMAT)
     throw new SealBroken('not a sealed envelope');

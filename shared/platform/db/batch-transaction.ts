@@ -1,13 +1,16 @@
 import type { CrossTenantDatabase, CrossTenantTransaction } from './tenant-database.ts';
 
-/** A batch that waits longer for a lock than this gives way: requests queue up behind what waits for a table's lock. */
+/**
+ * A batch that waits longer than this for a lock gives up. While it waits for a table's lock, all requests to that table
+ * wait behind it.
+ */
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**
- * One batch of rows by keys, or of the next rows in an index's order, as a transaction. Its statements go through indexes row by
- * row and stop where the batch is full: they never read a table or all that is due from end to end, and sort it. A partition
- * that is filled since this morning has no statistics, and the planner would then take it for nearly empty.
- * @throws 55P03 when a lock was not to be had in time; what the batch throws.
+ * Runs one batch in one transaction: rows by keys, or the next rows in an index's order. Its statements use indexes row by row
+ * and stop when the batch is full. They never scan or sort a whole table. A new partition has no statistics yet: the planner
+ * would think that it is nearly empty, and scan it.
+ * @throws 55P03 when a lock is not free in time; what the batch throws.
  */
 export function inBatch<T>(
   database: CrossTenantDatabase,

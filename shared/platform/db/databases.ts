@@ -3,7 +3,7 @@ import { GuardedPool } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
 
-/** How a server is asked whether it lives: one connection, kept. */
+/** Checks a server with one connection, which stays open between two checks. */
 export function openProbe(open: () => Pool): Probe {
   let pool = open();
   const drop = (): Promise<void> => pool.end({ timeout: 0 }).catch(() => undefined);
@@ -17,7 +17,7 @@ export function openProbe(open: () => Pool): Probe {
   };
 }
 
-/** The pools of one database: `app` for requests (tenant-bound), `crossTenant` for what crosses tenants. */
+/** The pools of one database: `app` for requests (bound to a tenant), `crossTenant` for work across tenants. */
 export interface DatabasePools {
   readonly app: GuardedPool;
   readonly crossTenant: GuardedPool;
@@ -31,9 +31,9 @@ export interface Databases {
   close(): Promise<void>;
 }
 
-/** Opens all pools of the settings, none of them connected yet. Those of one server share a watch. */
+/** Opens all pools of the settings. None of them connects yet. Pools of the same server share a health monitor. */
 export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
-  const watches = new Map<string, HealthMonitor>();
+  const monitors = new Map<string, HealthMonitor>();
   const options = (name: string, url: string, max: number): PoolOptions => ({
     url,
     max,
@@ -43,16 +43,16 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
   });
   const open = (name: string, url: string, max: number): GuardedPool => {
     const server = new URL(url).host;
-    let watch = watches.get(server);
-    if (watch === undefined) {
-      watch = new HealthMonitor(
-        openProbe(() => openPool({ ...options('watch', url, 1), idleTimeoutS: null })),
+    let monitor = monitors.get(server);
+    if (monitor === undefined) {
+      monitor = new HealthMonitor(
+        openProbe(() => openPool({ ...options('health-monitor', url, 1), idleTimeoutS: null })),
       );
-      watches.set(server, watch);
+      monitors.set(server, monitor);
     }
     return new GuardedPool(
       { open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
-      watch,
+      monitor,
     );
   };
   const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
@@ -74,7 +74,7 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
       await Promise.all(
         [core, billing, analytics].flatMap(({ app, crossTenant }) => [app.end(5), crossTenant.end(5)]),
       );
-      await Promise.all([...watches.values()].map((watch) => watch.close()));
+      await Promise.all([...monitors.values()].map((monitor) => monitor.close()));
     },
   };
 }

@@ -4,7 +4,9 @@ import type { TokenCredential } from '@azure/identity';
 const SCOPE = 'https://ossrdbms-aad.database.windows.net/.default';
 let credential: Promise<TokenCredential> | undefined;
 
-/** A managed identity's token as the password of a new connection; a live connection outlasts its token. */
+/**
+ * A managed identity's token, used as the password of a new connection. The connection stays open after the token expires.
+ */
 export async function entraPassword(): Promise<string> {
   credential ??= import('@azure/identity').then(({ DefaultAzureCredential }) => new DefaultAzureCredential());
   const token = await (await credential).getToken(SCOPE);

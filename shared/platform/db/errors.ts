@@ -1,4 +1,4 @@
-/** A dependency could not answer; the caller may try again. Becomes 503 with Retry-After. */
+/** A dependency is unavailable. The caller may try again: the answer is 503 with Retry-After. */
 export class DependencyUnavailable extends Error {
   override name = 'DependencyUnavailable';
   readonly dependency: string;
@@ -8,7 +8,7 @@ export class DependencyUnavailable extends Error {
   }
 }
 
-/** Where in SQLSTATE's classes a failure of the database lies, as far as this app's answers differ. */
+/** The kinds of database errors that this app answers differently. */
 export type DatabaseFault =
   | 'unavailable'
   | 'unique'
@@ -33,7 +33,9 @@ const DRIVER_CODES = new Set([
   'EHOSTUNREACH',
 ]);
 
-/** Whether a failure means that its connection is gone or was never made, by the driver's code or the server's. */
+/**
+ * Whether an error means that the connection is lost or could not be made. Judged by the code of the driver or the server.
+ */
 export function isConnectionLost(error: unknown): boolean {
   const code = stringProperty(error, 'code') ?? '';
   return DRIVER_CODES.has(code) || code.startsWith('08') || /^57P0[123]$/.test(code);
@@ -45,12 +47,12 @@ function stringProperty(error: unknown, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The name of the constraint that refused, if the error says. */
+/** The name of the violated constraint, if the error has one. */
 export function constraintOf(error: unknown): string | undefined {
   return stringProperty(error, 'constraint_name');
 }
 
-/** Sorts a failure by SQLSTATE (PostgreSQL appendix A) or by the driver's own code; never by its text, but where no code tells. */
+/** Sorts an error by SQLSTATE (PostgreSQL appendix A) or by the driver's code, never by its message. */
 export function faultOf(error: unknown): DatabaseFault {
   if (error instanceof DependencyUnavailable) return 'unavailable';
   const code = stringProperty(error, 'code') ?? '';
@@ -81,8 +83,8 @@ export function faultOf(error: unknown): DatabaseFault {
 }
 
 /**
- * The SQLSTATE of a failure that the data itself causes, and that the same data will cause again: a value out of range or
- * malformed (class 22), a constraint (23), a size past a limit (54). Undefined for every other failure.
+ * The SQLSTATE of an error that the data itself causes, so that a retry fails too: a value out of range or malformed (class
+ * 22), a constraint (23), a size over a limit (54). Undefined for every other error.
  */
 export function dataFaultOf(error: unknown): string | undefined {
   const code = stringProperty(error, 'code') ?? '';

@@ -1,13 +1,13 @@
 import { recordset } from './recordset.ts';
 import type { CrossTenantDatabase } from './tenant-database.ts';
 
-/** What a request is known by across tenants. */
+/** Identifies a request across tenants. */
 export interface RequestRef {
   readonly tenant_id: string;
   readonly request_id: string;
 }
 
-/** Which of some requests exist. Answers {@link refKey}s. */
+/** Finds which of the given requests exist. Returns their {@link refKey}s. */
 export type FindExisting = (
   database: CrossTenantDatabase,
   refs: readonly RequestRef[],
@@ -15,14 +15,14 @@ export type FindExisting = (
 
 const REFS = recordset({ tenant_id: 'text', request_id: 'uuid' });
 
-/** One text for a reference. */
+/** A reference as one text. */
 export function refKey({ tenant_id, request_id }: RequestRef): string {
   return `${tenant_id} ${request_id}`;
 }
 
 /**
- * Which of some requests a table has. The table's primary key is (`tenant_id`, `request_id`): each reference is one look
- * into that index, whatever the planner knows of the table.
+ * Finds which of the given requests a table has. The table's primary key is (`tenant_id`, `request_id`). Each reference is
+ * one look-up in that index, also where the table has no statistics.
  */
 export function findExistingIn(table: string): FindExisting {
   return async (database, refs) => {

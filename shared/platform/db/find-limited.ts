@@ -1,16 +1,16 @@
 import type { Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
 
-/** What was found, and whether there is more. */
+/** The rows found, and whether there are more. */
 export interface Found<T> {
   readonly items: readonly T[];
   readonly truncated: boolean;
 }
 
-/** Nothing was looked for. */
+/** The result without a search. */
 export const NOTHING_FOUND = { items: [], truncated: false } as const;
 
 /**
- * Up to `limit` rows of the tenant. `select` is a whole select but for its limit; it takes the tenant from
+ * Finds up to `limit` rows of the tenant. `select` is a whole select without its limit. It takes the tenant from
  * `scope.tenant_id`, and its parameters begin at `$2`.
  */
 export async function findLimited<T extends Record<string, unknown>>(

@@ -6,7 +6,7 @@ import { openDatabases } from '../../../tests/harness/databases.ts';
 import { openProbe } from './databases.ts';
 import { faultOf } from './errors.ts';
 import { GuardedPool } from './guarded-pool.ts';
-import { HealthMonitor, type WatchedPool } from './health-monitor.ts';
+import { HealthMonitor, type MonitoredPool } from './health-monitor.ts';
 import { openPool } from './pool.ts';
 import { CrossTenantDatabase } from './tenant-database.ts';
 
@@ -17,8 +17,8 @@ afterAll(() => admin.end());
 interface Opened {
   readonly database: CrossTenantDatabase;
   readonly pool: GuardedPool;
-  /** What the health monitor would do to the pool. */
-  readonly watched: WatchedPool;
+  /** The pool's methods that the health monitor calls. */
+  readonly monitored: MonitoredPool;
   readonly application: string;
   readonly wire: TcpProxy;
 }
@@ -31,29 +31,29 @@ async function open(max: number): Promise<Opened> {
   url.port = String(wire.port);
   const application = `guarded-${++opened}`;
   const openOne = () => openPool({ url: url.href, max: 1, applicationName: application, prepare: true });
-  const watch = new HealthMonitor(openProbe(openOne));
-  let watched: WatchedPool | undefined;
-  const addPool = watch.addPool.bind(watch);
-  watch.addPool = (pool) => {
-    watched = pool;
+  const monitor = new HealthMonitor(openProbe(openOne));
+  let monitored: MonitoredPool | undefined;
+  const addPool = monitor.addPool.bind(monitor);
+  monitor.addPool = (pool) => {
+    monitored = pool;
     addPool(pool);
   };
-  const pool = new GuardedPool({ open: openOne, max }, watch);
+  const pool = new GuardedPool({ open: openOne, max }, monitor);
   onTestFinished(async () => {
     await pool.end(0);
-    await watch.close();
+    await monitor.close();
     await wire.stop();
   });
-  if (watched === undefined) throw new Error('the pool is not watched');
-  return { database: new CrossTenantDatabase(pool), pool, watched, application, wire };
+  if (monitored === undefined) throw new Error('the pool is not monitored');
+  return { database: new CrossTenantDatabase(pool), pool, monitored, application, wire };
 }
 
-/** The connection's own number, after some milliseconds. */
+/** Returns the process id of the connection's backend, within some milliseconds. */
 const SHORT = 'select pg_backend_pid() as pid, $1::int as n';
 const short = (database: CrossTenantDatabase, n: number): Promise<{ pid: number; n: number }[]> =>
   database.query<{ pid: number; n: number }>(SHORT, [n], { short: true });
 
-/** Holds a lock until it is called, and so whoever asks for the same lock. */
+/** Takes a lock and holds it until the returned function is called. Other callers of the same lock wait. */
 async function holdLock(key: number): Promise<() => Promise<void>> {
   const holder = await admin.reserve();
   await holder`select pg_advisory_lock(${key})`;
@@ -67,7 +67,7 @@ const waitingFor = (application: string) =>
   admin`select pid from pg_stat_activity where application_name = ${application} and wait_event_type = 'Lock'`;
 
 describe('short statements', () => {
-  test('that come together share a connection, and each gets its own answer', async () => {
+  test('sent at the same time share a connection, and each gets its own answer', async () => {
     const { database } = await open(4);
     await short(database, 0);
     const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => short(database, n)));
@@ -75,14 +75,14 @@ describe('short statements', () => {
     expect(new Set(answers.map(([row]) => row?.pid)).size).toBe(1);
   });
 
-  test('take another connection beyond a number of them', async () => {
+  test('use another connection when one has its maximum of them', async () => {
     const { database } = await open(4);
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => short(database, n)));
     expect(answers.map(([row]) => row?.n)).toEqual(Array.from({ length: 20 }, (_, n) => n));
     expect(new Set(answers.map(([row]) => row?.pid)).size).toBe(3);
   });
 
-  test('are transactions of their own: one that fails spoils none beside it', async () => {
+  test('are separate transactions: when one fails, the others succeed', async () => {
     const { database } = await open(1);
     const fails = 'select 1 / $1::int as n';
     await database.query(fails, [1], { short: true });
@@ -96,7 +96,7 @@ describe('short statements', () => {
 });
 
 describe('a transaction', () => {
-  test('has its connection alone: short statements wait, or take another one', async () => {
+  test('shares its connection with no other statement: short ones wait, or take another connection', async () => {
     const { database } = await open(1);
     await short(database, 0);
     const order: string[] = [];
@@ -111,7 +111,7 @@ describe('a transaction', () => {
     expect(order).toEqual(['in', 'beside']);
   });
 
-  test('is not kept waiting for ever by short statements that keep coming', async () => {
+  test('gets its turn, also when short statements keep coming', async () => {
     const { database } = await open(1);
     let isDone = false;
     const load = Array.from({ length: 8 }, async () => {
@@ -126,8 +126,8 @@ describe('a transaction', () => {
 });
 
 describe('a pool whose connections are replaced', () => {
-  test('finishes what runs on the old ones, rejects what waits in line, and goes on with new ones', async () => {
-    const { database, watched, application } = await open(1);
+  test('finishes what runs on the old ones, rejects what waits in the queue, and continues with new ones', async () => {
+    const { database, monitored, application } = await open(1);
     const [before] = await short(database, 0);
     const unlock = await holdLock(4711);
     const runs = database.query('select pg_advisory_xact_lock($1::int)', [4711], { short: true });
@@ -136,9 +136,9 @@ describe('a pool whose connections are replaced', () => {
       () => waitingFor(application),
       (rows) => rows.length === 1,
     );
-    const inLine = database.transaction((transaction) => transaction.query('select 1'));
-    const rejected = expect(inLine).rejects.toSatisfy((error) => faultOf(error) === 'unavailable');
-    watched.refresh();
+    const queued = database.transaction((transaction) => transaction.query('select 1'));
+    const rejected = expect(queued).rejects.toSatisfy((error) => faultOf(error) === 'unavailable');
+    monitored.refresh();
     await rejected;
     const [after] = await short(database, 2);
     expect(after?.pid).not.toBe(before?.pid);
@@ -147,30 +147,30 @@ describe('a pool whose connections are replaced', () => {
     expect(await behind).toMatchObject([{ pid: before?.pid, n: 1 }]);
   });
 
-  test('rejects at once all that shares a connection which is dropped', async () => {
-    const { database, watched, wire } = await open(1);
+  test('rejects at once all statements that share a dropped connection', async () => {
+    const { database, monitored, wire } = await open(1);
     await short(database, 0);
     wire.hold('up');
     const all = Promise.allSettled(Array.from({ length: 8 }, (_, n) => short(database, n)));
-    watched.drop();
+    monitored.drop();
     wire.release();
     expect(new Set((await all).map(({ status }) => status))).toEqual(new Set(['rejected']));
     expect(await short(database, 9)).toMatchObject([{ n: 9 }]);
   });
 
-  test('rejects together all that share an old one which cannot be made', async () => {
-    const { database, watched, wire } = await open(1);
+  test('rejects together all statements that share an old connection that cannot be made', async () => {
+    const { database, monitored, wire } = await open(1);
     wire.hold('up');
     const startedAt = performance.now();
     const all = Promise.allSettled(Array.from({ length: 8 }, (_, n) => short(database, n)));
-    watched.refresh();
+    monitored.refresh();
     expect(new Set((await all).map(({ status }) => status))).toEqual(new Set(['rejected']));
-    // An attempt to connect is given up after a second; eight of them, one after the other, would take eight.
+    // One attempt to connect ends after a second. Eight attempts, one after the other, would take eight.
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     wire.release();
   });
 
-  test('rejects what comes after its end', async () => {
+  test('rejects a statement after its end', async () => {
     const { database, pool } = await open(1);
     await short(database, 0);
     await pool.end(5);

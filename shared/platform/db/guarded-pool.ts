@@ -4,27 +4,30 @@ import type { HealthMonitor } from './health-monitor.ts';
 import { requireSupportedServer } from './server-version.ts';
 import { beginTransaction, type LiveTransaction } from './transaction.ts';
 
-/** How long a connection that is replaced may go on with what it has begun. */
+/** How long a replaced connection may still run the statements that it has begun. */
 const FINISH_S = 30;
 /**
- * Connections that a pool begins with; each use that ends well allows one more. A connection costs the server a process
- * and both sides some ten milliseconds of key derivation: were all of them made at once, as when a server comes back, the
- * first answers would wait for all of that.
+ * A pool starts with this many connections, and each successful use allows one more. A connection costs the server a
+ * process, and both sides some ten milliseconds of key derivation. If a pool opened all of them at once, for example after
+ * an outage, the first answers would wait for all of that.
  */
 const FIRST_CONNECTIONS = 4;
-/** Short statements under way on one connection. More save hardly any system calls, and wait longer for each other. */
+/**
+ * Short statements in progress on one connection. With more, they save hardly any system calls and wait longer for each
+ * other.
+ */
 const SHARED_MAX = 8;
 
 /** How a statement uses a connection. */
 export interface ConnectionUse {
   /**
-   * True for a statement that reads or writes a few rows by key, in a few milliseconds: it is sent on a connection that
-   * others of its kind are under way on, and so shares their system calls. It waits for those before it.
+   * True for a statement that reads or writes a few rows by key within a few milliseconds. It shares a connection, and so
+   * system calls, with other short statements. It waits for the ones before it.
    */
   readonly short?: boolean;
 }
 
-/** One connection: a pool of the driver's with no other. */
+/** One connection: a pool of the driver with only one connection. */
 class Connection {
   readonly pool: Pool;
   #uses = 0;
@@ -45,8 +48,9 @@ class Connection {
   }
 
   /**
-   * Connects where that is still to be done. A server tells its version when a connection begins, so that one which is too
-   * old is refused before it gets anything of the callers'. @throws what the driver throws.
+   * Connects if the connection is new. The server then sends its version, so an old server is refused before it gets a
+   * statement of a caller.
+   * @throws what the driver throws.
    */
   async greet(): Promise<void> {
     this.#greeting ??= this.pool.unsafe('select 1');
@@ -69,9 +73,9 @@ class Connection {
     if (this.#uses === 0) this.#ending?.ended();
   }
 
-  /** Ends the connection once nothing uses it any more, or after some seconds. Whatever still runs then is rejected. */
+  /** Ends the connection when nothing uses it any more, or after some seconds. What still runs then is rejected. */
   async end(seconds: number): Promise<void> {
-    // The driver is told last: it would forget what waits in it for an answer to come.
+    // The driver comes last: when its pool ends, it drops the statements that still wait for an answer.
     if (seconds > 0 && this.#uses > 0)
       await new Promise<void>((ended) => {
         this.#ending = { ended, timer: setTimeout(ended, seconds * 1000).unref() };
@@ -87,7 +91,7 @@ export interface GuardedPoolOptions {
   readonly open: () => Pool;
   /** How many connections there may be. */
   readonly max: number;
-  /** False where no statement can share a connection, since none is prepared. */
+  /** False when no statement can share a connection, because none is prepared. */
   readonly shares?: boolean;
 }
 
@@ -98,41 +102,40 @@ interface Turn {
 }
 
 /**
- * A pool that does not wait for a server that is away. Short statements share connections, up to a number each; every
- * other statement and every transaction has a connection alone. Whoever finds none waits in line here. All who wait, in
- * line or behind others on a shared connection, are rejected as soon as the server is found away or the connection breaks.
+ * A pool that does not wait for a server that is unavailable. Short statements share connections, up to a limit. Every other
+ * statement and every transaction has its own connection. When no connection is free, callers wait here. All waiting callers
+ * are rejected as soon as the server is found unavailable or their connection breaks.
  */
 export class GuardedPool {
   readonly #open: () => Pool;
   readonly #max: number;
   readonly #shares: boolean;
-  readonly #watch: HealthMonitor;
+  readonly #monitor: HealthMonitor;
   #connections: Connection[] = [];
   #limit: number;
   readonly #waiting: Turn[] = [];
   #ended = false;
 
-  /** Opens nothing yet. */
-  constructor({ open, max, shares = true }: GuardedPoolOptions, watch: HealthMonitor) {
+  constructor({ open, max, shares = true }: GuardedPoolOptions, monitor: HealthMonitor) {
     this.#open = open;
     this.#max = max;
     this.#shares = shares;
     this.#limit = Math.min(FIRST_CONNECTIONS, max);
-    this.#watch = watch;
-    watch.addPool({ drop: () => void this.#renew(0), refresh: () => void this.#renew(FINISH_S) });
+    this.#monitor = monitor;
+    monitor.addPool({ drop: () => void this.#renew(0), refresh: () => void this.#renew(FINISH_S) });
   }
 
-  /** Runs one statement. @throws DependencyUnavailable when the server is away; what the statement throws. */
+  /** Runs one statement. @throws DependencyUnavailable when the server is unavailable; what the statement throws. */
   run<T>(statement: (pool: Pool) => Promise<T>, { short = false }: ConnectionUse = {}): Promise<T> {
-    return this.#watch.guard(() => this.#inTurn(statement, short && this.#shares));
+    return this.#monitor.guard(() => this.#inTurn(statement, short && this.#shares));
   }
 
-  /** Runs several statements in one transaction; a throw rolls back. @throws as {@link run}. */
+  /** Runs several statements in one transaction. A throw rolls back. @throws as {@link run}. */
   begin<T>(run: (transaction: LiveTransaction) => Promise<T>): Promise<T> {
-    return this.#watch.guard(() => this.#inTurn((pool) => beginTransaction(pool, run), false), false);
+    return this.#monitor.guard(() => this.#inTurn((pool) => beginTransaction(pool, run), false), false);
   }
 
-  /** Ends all connections once their statements are done, or after some seconds. Whatever comes later is rejected. */
+  /** Ends all connections when their statements are done, or after some seconds. Later calls are rejected. */
   async end(seconds: number): Promise<void> {
     this.#ended = true;
     await this.#renew(seconds);
@@ -159,8 +162,9 @@ export class GuardedPool {
   }
 
   /**
-   * The driver would connect again for each of those who wait in it, one after the other, and hand what is left of the
-   * lost connection to the first of them. So it is ended, whether or not it was replaced before: all of them are rejected.
+   * The driver would connect again for each statement that waits in it, one after the other, and would use the rest of the
+   * lost connection for the first one. So the connection ends here, even if it was replaced before. All its statements are
+   * rejected.
    */
   #discard(connection: Connection): void {
     const at = this.#connections.indexOf(connection);
@@ -169,8 +173,8 @@ export class GuardedPool {
   }
 
   /**
-   * Takes a connection. Short statements fill the first connections, so that the others stay idle for those who need one
-   * alone, who take the last one.
+   * Takes a connection. Short statements fill the first connections, so that the last ones stay idle for callers that need
+   * their own.
    */
   #find(short: boolean): Connection | undefined {
     const found = short
@@ -200,8 +204,8 @@ export class GuardedPool {
     const old = this.#connections;
     this.#connections = [];
     this.#limit = Math.min(FIRST_CONNECTIONS, this.#max);
-    // Those who wait are rejected: a client comes again in a moment. Left in line from one loss to the next, it would wait
-    // for seconds.
+    // A rejected client tries again a moment later. If callers stayed in the queue from one loss to the next, they would
+    // wait for seconds.
     for (const { refuse } of this.#waiting.splice(0)) refuse(new DependencyUnavailable('The database'));
     await Promise.all(old.map((connection) => connection.end(seconds)));
   }

@@ -7,18 +7,18 @@ import { openPool, type Pool } from './pool.ts';
 import { openProbe } from './databases.ts';
 import { faultOf } from './errors.ts';
 import { GuardedPool } from './guarded-pool.ts';
-import { HealthMonitor, type Patience } from './health-monitor.ts';
+import { HealthMonitor, type MonitorLimits } from './health-monitor.ts';
 import { CrossTenantDatabase } from './tenant-database.ts';
 
 const databases = await openDatabases();
 const admin = postgres(databases.core.admin, { max: 1, onnotice: () => undefined });
 afterAll(() => admin.end());
 
-/** What a request may wait at the most for the word that its server is away. */
-const WORD_MS = 2_000;
-const PATIENCE: Patience = { slowMs: 600, probeMs: 700, retryMs: 100, lostMs: 60_000 };
+/** The longest time that a request may wait before it is rejected because its server is unavailable. */
+const REJECTED_WITHIN_MS = 2_000;
+const LIMITS: MonitorLimits = { slowMs: 600, probeMs: 700, retryMs: 100, lostMs: 60_000 };
 
-interface Watched {
+interface Monitored {
   readonly database: CrossTenantDatabase;
   readonly wire: TcpProxy;
   readonly application: string;
@@ -26,19 +26,19 @@ interface Watched {
 
 let opened = 0;
 
-/** A watched pool of two connections, over a wire of its own. */
-async function openWatched(patience = PATIENCE): Promise<Watched> {
+/** A monitored pool of two connections through its own proxy. */
+async function openMonitored(limits = LIMITS): Promise<Monitored> {
   const url = new URL(databases.core.crossTenant);
   const wire = await startTcpProxy(Number(url.port));
   url.port = String(wire.port);
-  const application = `watched-${++opened}`;
+  const application = `monitored-${++opened}`;
   const open = (applicationName: string, max: number) => (): Pool =>
     openPool({ url: url.href, max, applicationName, prepare: true });
-  const watch = new HealthMonitor(openProbe(open(`${application}-watch`, 1)), patience);
-  const pool = new GuardedPool({ open: open(application, 1), max: 2 }, watch);
+  const monitor = new HealthMonitor(openProbe(open(`${application}-health`, 1)), limits);
+  const pool = new GuardedPool({ open: open(application, 1), max: 2 }, monitor);
   onTestFinished(async () => {
     await pool.end(0);
-    await watch.close();
+    await monitor.close();
     await wire.stop();
   });
   return { database: new CrossTenantDatabase(pool), wire, application };
@@ -46,22 +46,22 @@ async function openWatched(patience = PATIENCE): Promise<Watched> {
 
 const one = (database: CrossTenantDatabase): Promise<unknown> => database.query('select 1 as one');
 
-/** Rejects as it should, and within the time. */
-async function expectAway(work: Promise<unknown>): Promise<void> {
+/** Expects a rejection as unavailable, within the time. */
+async function expectUnavailable(work: Promise<unknown>): Promise<void> {
   const begun = performance.now();
   await expect(work).rejects.toSatisfy((error) => faultOf(error) === 'unavailable');
-  expect(performance.now() - begun).toBeLessThan(WORD_MS);
+  expect(performance.now() - begun).toBeLessThan(REJECTED_WITHIN_MS);
 }
 
 describe('a database server', { timeout: 20_000 }, () => {
-  test('that stops answering is told of in time, to all at once, and found again when it is back', async () => {
-    const { database, wire } = await openWatched();
+  test('that stops answering makes all statements fail in time, and is used again when it is back', async () => {
+    const { database, wire } = await openMonitored();
     await one(database);
     await admin`select 1`;
     wire.hold('up');
-    await Promise.all(Array.from({ length: 20 }, () => expectAway(one(database))));
+    await Promise.all(Array.from({ length: 20 }, () => expectUnavailable(one(database))));
     const begun = performance.now();
-    await expectAway(one(database));
+    await expectUnavailable(one(database));
     expect(performance.now() - begun).toBeLessThan(100);
     wire.release();
     await until(
@@ -70,22 +70,22 @@ describe('a database server', { timeout: 20_000 }, () => {
     );
   });
 
-  test('that stops answering before its first answer is told of as well', async () => {
-    const { database, wire } = await openWatched();
+  test('that stops answering before its first answer makes statements fail in time too', async () => {
+    const { database, wire } = await openMonitored();
     wire.hold('up');
     const begun = performance.now();
     await expect(one(database)).rejects.toThrow();
-    expect(performance.now() - begun).toBeLessThan(WORD_MS);
+    expect(performance.now() - begun).toBeLessThan(REJECTED_WITHIN_MS);
   });
 
-  test('that refuses connections is told of at once, however many ask', async () => {
-    const { database, wire } = await openWatched();
+  test('that refuses connections makes all statements fail at once', async () => {
+    const { database, wire } = await openMonitored();
     await one(database);
     await wire.refuse();
     const begun = performance.now();
     const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => one(database)));
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(0);
-    expect(performance.now() - begun).toBeLessThan(WORD_MS);
+    expect(performance.now() - begun).toBeLessThan(REJECTED_WITHIN_MS);
     await wire.accept();
     await until(
       () => one(database).catch(() => undefined),
@@ -93,16 +93,16 @@ describe('a database server', { timeout: 20_000 }, () => {
     );
   });
 
-  test('that is only slow is waited for', async () => {
-    const { database } = await openWatched();
+  test('that is only slow gets the time that it needs', async () => {
+    const { database } = await openMonitored();
     expect(await database.query('select 1 as one from pg_sleep(2)')).toEqual([{ one: 1 }]);
   });
 
-  test('whose connections die without a word, while new ones work, is used again', async () => {
-    const { database, wire } = await openWatched({ ...PATIENCE, probeMs: 60_000, lostMs: 1_000 });
+  test('is used again when its connections hang while new ones work', async () => {
+    const { database, wire } = await openMonitored({ ...LIMITS, probeMs: 60_000, lostMs: 1_000 });
     await one(database);
     wire.hold('up');
-    const lost = expectAway(one(database));
+    const lost = expectUnavailable(one(database));
     await until(
       () => Promise.resolve(wire.waiting('up')),
       (bytes) => bytes > 0,
@@ -118,7 +118,7 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
     admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = ${application}`;
 
   test('between two statements fails, and ends neither the process nor the pool', async () => {
-    const { database, application } = await openWatched();
+    const { database, application } = await openMonitored();
     const work = database.transaction(async (transaction) => {
       await transaction.query('select 1');
       await cut(application);
@@ -126,7 +126,7 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
         () => admin`select 1 from pg_stat_activity where application_name = ${application}`,
         (sessions) => sessions.length === 0,
       );
-      // Long enough that the driver has noticed: it would send what follows on a socket that is gone.
+      // Long enough that the driver has noticed. Otherwise it would send the next statement on a closed socket.
       await new Promise((resolve) => setTimeout(resolve, 50));
       return transaction.query('select 2');
     });
@@ -134,8 +134,8 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
     expect(await one(database)).toEqual([{ one: 1 }]);
   });
 
-  test('before its commit fails likewise', async () => {
-    const { database, application } = await openWatched();
+  test('before its commit fails the same way', async () => {
+    const { database, application } = await openMonitored();
     const work = database.transaction(async (transaction) => {
       await transaction.query('select 1');
       await cut(application);
@@ -145,8 +145,8 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
     expect(await one(database)).toEqual([{ one: 1 }]);
   });
 
-  test('within a statement fails likewise', async () => {
-    const { database, application } = await openWatched();
+  test('within a statement fails the same way', async () => {
+    const { database, application } = await openMonitored();
     const work = database.transaction((transaction) => transaction.query('select pg_sleep(10)'));
     const fails = expect(work).rejects.toThrow();
     await until(

@@ -2,63 +2,66 @@ import { performance } from 'node:perf_hooks';
 import { log } from '../log/log.ts';
 import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 
-/** How patient a watch is, in ms. */
-export interface Patience {
-  /** A statement that takes longer than this has the server asked whether it lives. */
+/** The time limits of a health monitor, in ms. */
+export interface MonitorLimits {
+  /** After this, a running statement makes the monitor check the server. */
   readonly slowMs: number;
-  /** A server that has not answered that within this is away. */
+  /** A server that does not answer a check within this is unavailable. */
   readonly probeMs: number;
-  /** Between two looks whether a server that is away is back. */
+  /** Between two checks of an unavailable server. */
   readonly retryMs: number;
-  /** A statement that takes longer than this, on a server that lives, has lost its connection without a word. */
+  /** After this, on a server that answers checks, a running statement has lost its connection. */
   readonly lostMs: number;
 }
 
 /**
- * `slowMs` + `probeMs` and a look's own time stay under the two seconds after which a client is to have its 503, and most of
- * it is the probe's: a server, or this process, that is merely busy pauses for a second now and then.
+ * `slowMs` + `probeMs` and the time of one tick stay under two seconds, because a client must get its 503 within them. Most
+ * of that time is for the probe, since a busy server or process may pause for a second.
  */
-const PATIENCE: Patience = {
+const MONITOR_LIMITS: MonitorLimits = {
   slowMs: 450,
   probeMs: 1_250,
   retryMs: 200,
-  // Above the server's own limit of a statement, 10 s: one that is only slow ends by itself before.
+  // Above the server's limit of 10 s for a statement: a statement that is only slow ends before this.
   lostMs: 12_000,
 };
 
-/** How a server is asked whether it lives. */
+/** Checks whether a server answers. */
 export interface Probe {
-  /** Resolves once it has answered, on a connection that is kept from one question to the next. */
+  /** Resolves when the server has answered. Keeps its connection for the next check. */
   ask(): Promise<unknown>;
-  /** Drops that connection; the next question makes a new one. */
+  /** Drops that connection. The next check makes a new one. */
   renew(): void;
   close(): Promise<void>;
 }
 
-/** What a watch does to a pool. */
-export interface WatchedPool {
-  /** Begins anew with new connections at once: the old ones may be dead without knowing it. */
+/** What a monitor does with a pool. */
+export interface MonitoredPool {
+  /** Starts again with new connections at once, because the old ones may be broken without a notice. */
   drop(): void;
-  /** The same, but what runs is finished on the old ones. */
+  /** The same, but running statements finish on the old connections. */
   refresh(): void;
 }
 
 /**
- * Where one connection broke, its neighbours are taken out of use with it, though not more often than this: the driver
- * may keep half a message for a connection that broke while it wrote, and would send it at the head of the next one.
+ * When one connection breaks, the pools' other connections are replaced too, at most this often. After a break during a
+ * write, the driver may keep half a message of that connection and send it first on the next one.
  */
 const REFRESH_MIN_MS = 1_000;
 
 interface Waiting {
   readonly since: number;
-  /** Transactions take as long as they take: their statements have the server's own limit each. */
+  /** False for a transaction: it may be long, and the server limits each of its statements. */
   readonly mayBeLost: boolean;
   readonly giveUp: (error: Error) => void;
 }
 
 type Outcome = 'answered' | 'refused' | 'silent';
 
-/** Silent after a time, for a race. What lies in a socket after a stall of this process is still read first. */
+/**
+ * Resolves to `silent` after a time, for a race. After a stall of this process, the data that waits in the socket is read
+ * first.
+ */
 function silenceAfter(ms: number): { outcome: Promise<Outcome>; clear: () => void } {
   let timer: NodeJS.Timeout | undefined;
   const outcome = new Promise<Outcome>((resolve) => {
@@ -70,17 +73,17 @@ function silenceAfter(ms: number): { outcome: Promise<Outcome>; clear: () => voi
 }
 
 /**
- * Watches one database server for all pools that use it. The driver waits for a server as long as it takes, and lines up
- * what cannot be sent; a request must not. So nothing is begun while the server is away, what runs is given up the moment
- * it is found to be, and the pools begin anew with connections of their own. Whether a statement that was given up has
- * happened is not known: as with every lost connection.
+ * Monitors one database server for all pools that use it. The driver waits for a server without a limit and queues what it
+ * cannot send, but a request must not wait that long. So nothing starts while the server is unavailable. As soon as it is
+ * found unavailable, running statements are rejected and the pools start again with new connections. A rejected statement
+ * may have taken effect, as with every lost connection.
  */
 export class HealthMonitor {
   readonly #probe: Probe;
-  readonly #patience: Patience;
+  readonly #limits: MonitorLimits;
   readonly #waiting = new Set<Waiting>();
-  readonly #pools = new Set<WatchedPool>();
-  #away = false;
+  readonly #pools = new Set<MonitoredPool>();
+  #isUnavailable = false;
   #asking = false;
   #closed = false;
   #askedAt: number | undefined;
@@ -88,25 +91,25 @@ export class HealthMonitor {
   #refreshedAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(probe: Probe, patience: Patience = PATIENCE) {
+  constructor(probe: Probe, limits: MonitorLimits = MONITOR_LIMITS) {
     this.#probe = probe;
-    this.#patience = patience;
+    this.#limits = limits;
   }
 
-  addPool(pool: WatchedPool): void {
+  addPool(pool: MonitoredPool): void {
     this.#pools.add(pool);
   }
 
   /**
-   * Settles as `run` does, or rejects within about 1.5 s of the server's going away.
-   * @throws DependencyUnavailable without calling `run`, while the server is away.
+   * Settles as `run` does, or rejects within two seconds after the server becomes unavailable.
+   * @throws DependencyUnavailable without calling `run`, while the server is unavailable.
    */
   guard<T>(run: () => Promise<T>, mayBeLost = true): Promise<T> {
-    if (this.#away) return Promise.reject(new DependencyUnavailable('The database'));
+    if (this.#isUnavailable) return Promise.reject(new DependencyUnavailable('The database'));
     return new Promise<T>((resolve, reject) => {
       const one: Waiting = { since: performance.now(), mayBeLost, giveUp: reject };
       this.#waiting.add(one);
-      if (this.#timer === undefined) this.#lookLater();
+      if (this.#timer === undefined) this.#scheduleTick();
       run().then(
         (value) => {
           this.#waiting.delete(one);
@@ -122,7 +125,7 @@ export class HealthMonitor {
     });
   }
 
-  /** Ends the watch; nothing is guarded any more. */
+  /** Stops monitoring. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -134,19 +137,19 @@ export class HealthMonitor {
     void this.#ask();
   }
 
-  #lookLater(): void {
-    const ms = this.#away ? this.#patience.retryMs : this.#patience.slowMs / 4;
-    this.#timer = setTimeout(() => this.#look(), ms).unref();
+  #scheduleTick(): void {
+    const ms = this.#isUnavailable ? this.#limits.retryMs : this.#limits.slowMs / 4;
+    this.#timer = setTimeout(() => this.#tick(), ms).unref();
   }
 
-  #look(): void {
+  #tick(): void {
     this.#timer = undefined;
     if (this.#closed) return;
-    const { slowMs, lostMs } = this.#patience;
+    const { slowMs, lostMs } = this.#limits;
     const now = performance.now();
     const [oldest] = this.#waiting;
     if (this.#askedAt === undefined) void this.#connect();
-    else if (this.#away) void this.#ask();
+    else if (this.#isUnavailable) void this.#ask();
     else if (oldest !== undefined && now - oldest.since > slowMs && now - this.#askedAt > slowMs)
       void this.#ask();
     for (const one of this.#waiting) {
@@ -155,16 +158,18 @@ export class HealthMonitor {
       this.#giveUp();
       break;
     }
-    if (this.#away || this.#waiting.size > 0) this.#lookLater();
+    if (this.#isUnavailable || this.#waiting.size > 0) this.#scheduleTick();
   }
 
-  /** Connects, so that what befalls the pools' connections befalls the watch's own as well. What it says decides nothing. */
+  /**
+   * Opens the monitor's own connection, so that it fails together with the pools' connections. The outcome has no effect.
+   */
   async #connect(): Promise<void> {
     this.#askedAt = performance.now();
     await this.#answer();
   }
 
-  /** Asks the server, once more on a new connection where the old one turns out to be closed. */
+  /** Checks the server. If the old connection turns out to be closed, tries once more on a new one. */
   async #ask(): Promise<void> {
     if (this.#asking || this.#closed) return;
     this.#asking = true;
@@ -176,7 +181,7 @@ export class HealthMonitor {
   }
 
   async #answer(): Promise<Outcome> {
-    const silence = silenceAfter(this.#patience.probeMs);
+    const silence = silenceAfter(this.#limits.probeMs);
     const asked = this.#probe.ask().then(
       (): Outcome => 'answered',
       (): Outcome => 'refused',
@@ -189,18 +194,18 @@ export class HealthMonitor {
 
   #conclude(alive: boolean): void {
     if (this.#closed) return;
-    const changed = alive === this.#away;
+    const changed = alive === this.#isUnavailable;
     if (alive && !changed && this.#broken) this.#refresh();
     this.#broken = false;
     if (!changed) return;
-    this.#away = !alive;
+    this.#isUnavailable = !alive;
     if (alive) {
       log.info('database-back');
       return;
     }
     log.warn('database-away', { waiting: this.#waiting.size });
     this.#giveUp();
-    if (this.#timer === undefined) this.#lookLater();
+    if (this.#timer === undefined) this.#scheduleTick();
   }
 
   #refresh(): void {
@@ -210,7 +215,7 @@ export class HealthMonitor {
     for (const pool of this.#pools) pool.refresh();
   }
 
-  /** Gives up everything that runs, and the connections that it runs on. */
+  /** Rejects everything that runs, and drops its connections. */
   #giveUp(): void {
     const given = [...this.#waiting];
     this.#waiting.clear();

@@ -1,34 +1,34 @@
 import type { CrossTenantDatabase, Parameter, StatementOptions, TenantDatabase } from './tenant-database.ts';
 
-/** The last row of a page: its time as text with microseconds, and its id, which breaks ties. */
+/** The position of a page's last row: its time as text with microseconds, and its id for rows of the same time. */
 export interface Position {
   readonly at: string;
   readonly id: string;
 }
 
-/** What a page was asked for with. */
+/** Which page is requested. */
 export interface PageRequest {
   readonly limit: number;
   readonly descending: boolean;
   readonly after: Position | undefined;
 }
 
-/** A condition of a list: SQL with `?` where its value goes. Column names are the code's own, never a client's. */
+/** A condition of a list: SQL with `?` in place of its value. Column names come from the code, never from a client. */
 export interface Condition {
   readonly sql: string;
   readonly value: Parameter;
 }
 
-/** Builds a condition, or nothing for a filter that was not given. */
+/** Builds a condition, or none when its filter is absent. */
 export function when(sql: string, value: Parameter | undefined): readonly Condition[] {
   return value === undefined ? [] : [{ sql, value }];
 }
 
-/** A list to read page by page: keyset on (time, id), never an offset. */
+/** A list that is read page by page: by keyset on (time, id), never by offset. */
 export interface KeysetList {
   readonly table: string;
   readonly columns: string;
-  /** The time column and the id column that the order is made of; the index is (tenant_id, time, id). */
+  /** The list is ordered by a time column and an id column. The index is (tenant_id, time, id). */
   readonly timeColumn: string;
   readonly idColumn: string;
   /** The id's type, for the comparison. */
@@ -36,17 +36,17 @@ export interface KeysetList {
   readonly conditions: readonly Condition[];
   /** One more condition, without a value. */
   readonly where?: string;
-  /** The column that names the tenant; null for a platform's table, which has none. */
+  /** The tenant's column. Null for a platform's table, which has none. */
   readonly tenantColumn?: 'tenant_id' | null;
 }
 
-/** Numbers the `?` of a text from `$first` on. */
+/** Numbers the `?` of a text, starting with `$first`. */
 export function numbered(sql: string, first: number): string {
   let next = first;
   return sql.replaceAll('?', () => `$${next++}`);
 }
 
-/** The text and parameters of one page (one row more than asked, to know whether there is a next). */
+/** The text and parameters of one page. It reads one row more than requested, to know whether there is a next page. */
 export function pageStatement(
   list: KeysetList,
   page: PageRequest,
@@ -90,7 +90,10 @@ export function readKeyset<Row extends Record<string, unknown>>(
   return tenant.statement<Row>(text, parameters, options);
 }
 
-/** Reads one page of what belongs to no tenant, and only the jobs role may read: for operators' routes. */
+/**
+ * Reads one page of a platform's table, for operators' routes. Only the cross-tenant role (`comply_jobs`) may read those
+ * tables.
+ */
 export function readPlatformKeyset<Row extends Record<string, unknown>>(
   database: CrossTenantDatabase,
   list: Omit<KeysetList, 'tenantColumn'>,

@@ -3,15 +3,15 @@ import { utcDay } from '../time/clock.ts';
 import { faultOf } from './errors.ts';
 import type { CrossTenantDatabase } from './tenant-database.ts';
 
-/** A table whose rows lie in partitions by the UTC day or month of their time. */
+/** A table that is partitioned by the UTC day or month of its rows' time. */
 export interface PartitionedTable {
   readonly table: string;
   readonly grain: 'day' | 'month';
 }
 
 /**
- * Makes the partition that a date, `2026-01-31`, lies in. Answers whether it was missing. It belongs to no tenant, and only
- * the cross-tenant role may make one.
+ * Makes the partition of a date, `2026-01-31`. Returns whether it was missing. A partition belongs to no tenant, and only
+ * the cross-tenant role (`comply_jobs`) may make one.
  */
 export async function makePartition(
   database: CrossTenantDatabase,
@@ -26,9 +26,9 @@ export async function makePartition(
 }
 
 /**
- * Runs a write into a partitioned table. Where a partition is missing (a timer makes the usual ones ahead, and may have been
- * away; a row may be late or early; a day may have been dropped), makes those of the rows' instants and runs the write once
- * more. Nothing may remain of the first try: it is one statement or one transaction.
+ * Runs a write into a partitioned table. If a partition is missing, makes the partitions of the rows' instants and runs the
+ * write once more. Usually a timer makes them ahead of time. But the timer may have been off, a row may be late or early, or
+ * a day may have been dropped. The first try must leave nothing: it is one statement or one transaction.
  * @throws what the write throws.
  */
 export async function withPartitions<T>(

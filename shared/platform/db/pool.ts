@@ -1,18 +1,21 @@
 import postgres from 'postgres';
 import { sslOf } from '../config/connection-settings.ts';
 
-/** Seconds until a connection attempt is given up: a dead server must be a clear 503 within two seconds. */
+/** Seconds until an attempt to connect ends: when a server is down, clients must get a clear 503 within two seconds. */
 const CONNECT_TIMEOUT_S = 1;
-/** Seconds that an idle connection is kept. */
+/** Seconds until an idle connection is closed. */
 const IDLE_TIMEOUT_S = 60;
-/** Azure moves servers: a connection is not kept for ever. Up to twice this, so that those made together do not end together. */
+/**
+ * Seconds until a connection is closed, because Azure moves servers. The driver takes up to twice this, so that connections
+ * made together do not end together.
+ */
 const LIFETIME_S = 30 * 60;
-/** Longer than any statement of a request needs; a timer's batches set their own. */
+/** Longer than any statement of a request needs. A timer's batches set their own limit. */
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /**
- * PostgreSQL's `2026-11-24 02:59:30.45+00` as `2026-11-24T02:59:30.450Z`: it drops the fraction's trailing zeros, here
- * are always three digits, as JavaScript writes them, or six where there are microseconds.
+ * Converts PostgreSQL's `2026-11-24 02:59:30.45+00` to `2026-11-24T02:59:30.450Z`. PostgreSQL drops trailing zeros of the
+ * fraction. The result has always three digits, as in JavaScript, or six with microseconds.
  */
 function readTimestamp(text: string): string {
   const fraction = text.slice(20, -3);
@@ -20,9 +23,9 @@ function readTimestamp(text: string): string {
   return `${text.slice(0, 10)}T${text.slice(11, 19)}.${digits}Z`;
 }
 
-/** The type parsers that all pools share, so that nothing is lost between a row and a reply. */
+/** The type parsers that all pools share, so that a value keeps its full precision between a row and a reply. */
 const types = {
-  /** timestamptz as RFC 3339 text with the microseconds that a Date would lose. */
+  /** timestamptz as RFC 3339 text, because a Date would lose the microseconds. */
   timestamp: {
     to: 1184,
     from: [1184],
@@ -35,7 +38,7 @@ const types = {
     serialize: (value: string): string => value,
     parse: (text: string): string => text,
   },
-  /** int8: all of ours count rows, bytes or minor units and stay far below 2^53. */
+  /** int8: ours count rows, bytes or minor units and stay far below 2^53. */
   bigint: {
     to: 20,
     from: [20],
@@ -44,7 +47,7 @@ const types = {
   },
 };
 
-/** A pool of connections to one database as one role. */
+/** A pool of connections to one database with one role. */
 export type Pool = postgres.Sql<{ timestamp: string; date: string; bigint: number }>;
 /** A connection inside a transaction. */
 export type Transaction = postgres.TransactionSql<{ timestamp: string; date: string; bigint: number }>;
@@ -55,13 +58,13 @@ export interface PoolOptions {
   readonly max: number;
   readonly applicationName: string;
   readonly prepare: boolean;
-  /** Null keeps an idle connection for ever; 60 s unless said. */
+  /** Null keeps an idle connection open; the default is 60 s. */
   readonly idleTimeoutS?: number | null;
-  /** Called for each new connection; a managed identity's token. */
+  /** Called for each new connection, to get a managed identity's token. */
   readonly password?: () => Promise<string>;
 }
 
-/** Opens a pool lazily: no connection is made before the first statement. */
+/** Opens a pool. It connects at its first statement. */
 export function openPool(options: PoolOptions): Pool {
   return postgres(options.url, {
     max: options.max,
@@ -69,7 +72,8 @@ export function openPool(options: PoolOptions): Pool {
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
     max_lifetime: LIFETIME_S * (1 + Math.random()),
-    // No pauses of the driver's own: nothing is sent while the server is away, see HealthMonitor.
+    // The driver must not pause before it reconnects: HealthMonitor already stops statements while the server is
+    // unavailable.
     backoff: () => 0,
     prepare: options.prepare,
     fetch_types: false,

@@ -17,7 +17,7 @@ const ROWS = recordset({
   at: 'timestamptz',
 });
 
-/** What an array's syntax could mistake for its own, and what PostgreSQL can keep at all. */
+/** Texts with characters of an array's syntax, limited to what PostgreSQL can store. */
 const text = fc
   .oneof(
     fc.string({ unit: 'binary' }),
@@ -28,7 +28,7 @@ const text = fc
 const json = fc
   .jsonValue({ maxDepth: 3 })
   .map((value): unknown => JSON.parse(JSON.stringify(value).replaceAll(/\\u(?:0000|d[89a-f]..)/gi, '')))
-  // SQL has one nothing, and a column of JSON takes it for that.
+  // A column of JSON takes a JSON null for SQL's NULL.
   .filter((value) => value !== null);
 const row = fc.record({
   a_text: fc.option(text),
@@ -38,7 +38,7 @@ const row = fc.record({
   at: fc.option(fc.date({ min: new Date('1900-01-01'), max: new Date('9989-12-31'), noInvalidDate: true })),
 });
 
-test('rows come out of an array a column as they went in, whatever is in them', async () => {
+test('rows with any content come out of one array per column as they went in', async () => {
   const select = `select r.n, r.a_text, r.a_json, r.json_text, encode(r.bytes, 'hex') as bytes, r.at from ${ROWS.from('r', 1)} order by r.n`;
   await fc.assert(
     fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 12 }), async (given) => {
@@ -58,7 +58,7 @@ test('rows come out of an array a column as they went in, whatever is in them', 
   );
 });
 
-test('rows that were encoded one by one are the same, and what is absent is nothing', async () => {
+test('rows encoded one by one are the same, and an absent value is null', async () => {
   const rows = [
     { n: 1, a_text: 'a "b"' },
     { n: 2, a_json: { deep: [null, '\\'] } },

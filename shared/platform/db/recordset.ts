@@ -3,7 +3,7 @@ export type ColumnType =
   | 'text'
   | 'uuid'
   | 'jsonb'
-  /** A text that is JSON, and needs no quoting; for PostgreSQL a text. */
+  /** JSON as text. PostgreSQL gets it as text, and it needs no quoting. */
   | 'json text'
   | 'bytea'
   | 'boolean'
@@ -17,36 +17,36 @@ export type ColumnType =
   | 'date'
   | 'inet';
 
-/** Columns by name, in the order in which they are bound. */
+/** Columns by name, in the order of their parameters. */
 export type Columns = Readonly<Record<string, ColumnType>>;
 
-/** What a column takes: any JSON value for jsonb, bytes for bytea, for the others a value as the type reads it. */
+/** The values of a column: any JSON value for jsonb, bytes for bytea, for other types a value that the type can read. */
 type ColumnValue<T extends ColumnType> = T extends 'jsonb'
   ? unknown
   : T extends 'bytea'
     ? Uint8Array | null
     : string | number | boolean | Date | null;
 
-/** A row by its columns' names. Absent is null. */
+/** A row by its columns' names. An absent value is null. */
 export type RecordsetRow<C extends Columns> = {
   readonly [name in keyof C]?: ColumnValue<C[name]> | undefined;
 };
 
-/** A row as the elements of its columns' arrays. */
+/** A row, encoded as one array element for each column. */
 export type EncodedRow = readonly string[];
 
 /**
- * Rows for one statement, bound as one array a column. PostgreSQL reads arrays some four times as fast as the same rows as
- * JSON, and sees how many they are when it plans.
+ * Rows for one statement, sent as one array per column. PostgreSQL reads arrays about four times as fast as the same rows in
+ * JSON, and its planner sees their number.
  */
 export interface Recordset<C extends Columns> {
-  /** A FROM item that yields the rows; their parameters are `$first` and the next ones. */
+  /** A FROM item that yields the rows. Their parameters start at `$first`. */
   from(alias: string, first: number): string;
-  /** The rows as those parameters. No text may hold a NUL, which PostgreSQL cannot keep. */
+  /** The rows as those parameters. A text must not contain a NUL, because PostgreSQL cannot store it. */
   parameters(rows: readonly RecordsetRow<C>[]): string[];
-  /** One row, for {@link bind}: where rows come together only later. */
+  /** Encodes one row for {@link bind}, when rows are collected first. */
   encode(row: RecordsetRow<C>): EncodedRow;
-  /** Encoded rows as the parameters. */
+  /** Encoded rows as those parameters. */
   bind(rows: readonly EncodedRow[]): string[];
 }
 
@@ -76,8 +76,8 @@ export function recordset<C extends Columns>(columns: C): Recordset<C> {
 }
 
 /**
- * Parts the rows of a column of JSON. JSON writes control characters as escapes, so that none stands in it; as elements of
- * an array these texts, full of quotes, would be escaped here and unescaped there. Nothing stands for NULL.
+ * Separates the rows of a JSON column. JSON escapes control characters, so this one never occurs in it. As array elements,
+ * these texts with many quotes would have to be escaped here and unescaped there. An empty text means NULL.
  */
 const SEPARATOR = '\x1e';
 
@@ -104,7 +104,7 @@ function element(type: ColumnType, value: unknown): string {
 const SPECIAL = /[\\"]/;
 const SPECIALS = /[\\"]/g;
 
-/** A text as an element of an array as PostgreSQL reads it. */
+/** A text as an element of a PostgreSQL array. */
 export function quoted(text: string): string {
   return SPECIAL.test(text) ? `"${text.replace(SPECIALS, '\\$&')}"` : `"${text}"`;
 }

@@ -2,16 +2,13 @@ import { log } from '../log/log.ts';
 import { DependencyUnavailable } from './errors.ts';
 import type { Pool } from './pool.ts';
 
-/**
- * The oldest major version of PostgreSQL that the migrations and statements work on. Supported are 16, 17 and 18; the
- * tests run on 18.
- */
+/** The oldest supported major version of PostgreSQL. Supported are 16, 17 and 18. The tests run on 18. */
 export const POSTGRES_MINIMUM = 16;
 
-/** The server is too old for this build: it is not used, whatever would happen to work. */
+/** The server is too old for this build and is not used, even if statements would work on it. */
 export class UnsupportedServer extends DependencyUnavailable {
   override name = 'UnsupportedServer';
-  /** What to tell an operator. */
+  /** The message for an operator. */
   readonly detail: string;
   constructor(version: string) {
     super('The database');
@@ -22,8 +19,8 @@ export class UnsupportedServer extends DependencyUnavailable {
 const refused = new Set<string>();
 
 /**
- * Each server tells its version when a connection begins; before the first one nothing is known.
- * @throws UnsupportedServer for a server before {@link POSTGRES_MINIMUM}; the log says so once.
+ * Refuses an old server. A server sends its version when a connection begins, so before that nothing is refused.
+ * @throws UnsupportedServer for a server before {@link POSTGRES_MINIMUM}; it is logged once.
  */
 export function requireSupportedServer(pool: Pool): void {
   const version: unknown = pool.parameters['server_version'];

@@ -5,11 +5,11 @@ import type { GuardedPool } from './guarded-pool.ts';
 import { quoted } from './recordset.ts';
 import type { LiveTransaction } from './transaction.ts';
 
-/** What may be bound to a placeholder. Objects and arrays for jsonb go through `json`. */
+/** The value of a placeholder. Wrap an object or array in `json` for jsonb. */
 export type Parameter =
   string | number | boolean | null | Date | Uint8Array | JsonParameter | readonly string[];
 
-/** A value to bind as jsonb. */
+/** A value for a jsonb placeholder. */
 export class JsonParameter {
   readonly value: unknown;
   constructor(value: unknown) {
@@ -17,7 +17,7 @@ export class JsonParameter {
   }
 }
 
-/** Marks a value to be bound as jsonb; without it an array would be bound as a PostgreSQL array. */
+/** Marks a value as jsonb. Otherwise an array would become a PostgreSQL array. */
 export function json(value: unknown): JsonParameter {
   return new JsonParameter(value);
 }
@@ -25,21 +25,21 @@ export function json(value: unknown): JsonParameter {
 /** How one statement is sent. */
 export interface StatementOptions {
   /**
-   * False sends an unnamed statement, planned with its values: for range reads of partitioned tables, which would
-   * lock every partition under a generic plan.
+   * False sends an unnamed statement, which is planned with its values. Use it for range reads of partitioned tables: a
+   * generic plan would lock every partition.
    */
   readonly prepare?: boolean;
   /**
-   * True for a statement that reads or writes a few rows by key, in a few milliseconds: it may share a connection with
-   * others of its kind, see {@link GuardedPool}. Has no effect on an unnamed statement, which cannot.
+   * True for a statement that reads or writes a few rows by key within a few milliseconds. It may share a connection with
+   * other short statements, see {@link GuardedPool}. An unnamed statement cannot share one, so this has no effect on it.
    */
   readonly short?: boolean;
 }
 
-/** The driver describes an unnamed statement before it sends it, and takes nothing else for its connection meanwhile. */
+/** Before it sends an unnamed statement, the driver asks the server to describe it, and blocks its connection until then. */
 const isShort = ({ prepare = true, short = false }: StatementOptions): boolean => prepare && short;
 
-/** An array as PostgreSQL reads it; the driver would have to ask the server for array types on each connection. */
+/** An array as PostgreSQL reads it. The driver's own arrays would need a query for array types on each connection. */
 function arrayLiteral(items: readonly string[]): string {
   return `{${items.map(quoted).join(',')}}`;
 }
@@ -48,14 +48,14 @@ function arrayLiteral(items: readonly string[]): string {
 export const TENANT_STATEMENTS = 'comply-ai:tenant-statement';
 
 /**
- * Every statement of a tenant, as it is sent. The tests listen, and hold each one that runs in them to the rules of
- * {@link TenantDatabase.statement} by PostgreSQL's own parser; without a listener it costs nothing.
+ * Every statement of a tenant, when it is sent. Tests listen to it. They check each statement against the rules of {@link
+ * TenantDatabase.statement} with PostgreSQL's own parser. Without a listener it costs nothing.
  */
 const statements = channel(TENANT_STATEMENTS);
 
 const SET_TENANT = `select set_config('app.current_tenant_id', $1, true)`;
 
-/** A statement behind the scope that sets its tenant, `$1`; see {@link TenantDatabase.statement}. */
+/** A statement after the scope that sets its tenant, `$1`; see {@link TenantDatabase.statement}. */
 function inScope(text: string): string {
   const whole = `with scope as materialized (${SET_TENANT} as tenant_id) ${text}`;
   if (statements.hasSubscribers) statements.publish(whole);
@@ -65,7 +65,8 @@ function inScope(text: string): string {
 type Row = Record<string, unknown>;
 type Executor = Pool | LiveTransaction;
 
-// The driver declares `any`-typed rows and a narrower parameter type than it takes; this is the one place that bridges.
+// The driver declares its rows as `any` and its parameters more narrowly than they are. Only this place converts between
+// them.
 async function execute<T extends Row>(
   executor: Executor,
   text: string,
@@ -81,8 +82,8 @@ async function execute<T extends Row>(
 }
 
 /**
- * A transaction bound to one tenant: every statement in it runs under that tenant's row security. Handed out by
- * {@link TenantDatabase.transaction} and dead once it ends.
+ * A transaction bound to one tenant: every statement in it runs under that tenant's row security. {@link
+ * TenantDatabase.transaction} makes it. It cannot be used after its end.
  */
 export class TenantTransaction {
   readonly tenantId: string;
@@ -92,7 +93,7 @@ export class TenantTransaction {
     this.#transaction = transaction;
   }
 
-  /** Runs one statement; the caller names the tenant in it too (`$n` of its own). */
+  /** Runs one statement. The statement must filter by the tenant too (`$n` of its own). */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],
@@ -102,27 +103,28 @@ export class TenantTransaction {
   }
 
   /**
-   * Runs one statement as the platform's own tenant, and goes on as this one: for what an operator's work for a tenant leaves
-   * with the platform. The text is as in {@link TenantDatabase.statement}, the caller's parameters begin at `$2`.
+   * Runs one statement as the platform's tenant, and then continues as this tenant. An operator's work for a tenant also
+   * writes rows of the platform. The text is as in {@link TenantDatabase.statement}; the caller's parameters begin at `$2`.
    */
   async statementAsPlatform(text: string, parameters: readonly Parameter[]): Promise<void> {
     const whole = inScope(text);
-    // Sent together, run one after the other.
+    // Sent together, but the server runs them in order.
     await Promise.all([
       this.query(whole, [PLATFORM_TENANT, ...parameters]),
       this.query(SET_TENANT, [this.tenantId]),
     ]);
   }
 
-  /** Runs statements that are undone alone where `run` throws: the transaction goes on. @throws what `run` throws. */
+  /**
+   * Runs statements in a savepoint. If `run` throws, only they are undone, and the transaction continues. @throws what `run`
+   * throws.
+   */
   savepoint<T>(run: (inner: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#transaction.savepoint((inner) => run(new TenantTransaction(this.tenantId, inner)));
   }
 }
 
-/**
- * One database as one tenant sees it. Domain functions take this first; there is no way from here to the pool.
- */
+/** One database as one tenant sees it. Domain functions take it as their first argument. It does not expose the pool. */
 export class TenantDatabase {
   readonly tenantId: string;
   readonly #pool: GuardedPool;
@@ -132,13 +134,18 @@ export class TenantDatabase {
   }
 
   /**
-   * Runs one statement, a read or an insert, in one round trip. The text continues a WITH clause whose first member,
-   * `scope`, sets the tenant and yields `scope.tenant_id`. Row security is judged where a table is scanned, so no table
-   * may be scanned before. A read stands in a lateral subquery that takes a value from `scope` and ends in `offset 0`,
-   * which the planner may not pull up; an insert takes its rows from `scope`. An update or delete could run first: it
-   * needs {@link transaction}. A test holds every statement that runs in the suite to this
-   * (`tests/harness/tenant-scope-check.ts`); nothing looks at them at run time, when a statement that broke the rules
-   * would see too few rows, never another tenant's. `$1` is the tenant; the caller's parameters begin at `$2`.
+   * Runs one statement, a read or an insert, in one round trip. The text continues a WITH clause. The first member of that
+   * clause, `scope`, sets the tenant and yields `scope.tenant_id`. Row security is checked when a table is scanned, so
+   * `scope` must run before any scan:
+   *
+   * - A read is a lateral subquery that uses a value of `scope`. It ends in `offset 0`, so that the planner does not pull it
+   *   up.
+   * - An insert takes its rows from `scope`.
+   * - An update or delete could run before `scope`: it needs {@link transaction}.
+   *
+   * A test checks every statement that runs in the suite (`tests/harness/tenant-scope-check.ts`). Nothing checks them at run
+   * time. A statement that broke the rules would see too few rows, never another tenant's. `$1` is the tenant; the caller's
+   * parameters begin at `$2`.
    *
    *     tenant.statement(`select r.* from scope, lateral (
    *       select … from mapper_requests m where m.tenant_id = scope.tenant_id and m.request_id = $2 offset 0) r`, [id])
@@ -155,10 +162,10 @@ export class TenantDatabase {
     });
   }
 
-  /** Runs several statements in one transaction under the tenant's row security; a throw rolls back. */
+  /** Runs several statements in one transaction under the tenant's row security. A throw rolls back. */
   transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin(async (transaction) => {
-      // Not awaited on its own: the driver pipelines it before the first statement of `run`.
+      // Not awaited here: the driver pipelines it before the first statement of `run`.
       const scope = execute(transaction, SET_TENANT, [this.tenantId], {});
       const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
       return value;
@@ -167,8 +174,9 @@ export class TenantDatabase {
 }
 
 /**
- * One database across tenants, for timers, queue writers and authentication: the jobs role, which row security lets in
- * by explicit policies. The linter keeps it out of `functions/` (`eslint.config.js`, `dev/lint/layer-rules.ts`).
+ * One database across tenants, for timers, queue writers and authentication. It connects as the cross-tenant role
+ * (`comply_jobs`), for which explicit policies open all rows. The linter forbids it in `functions/` (`eslint.config.js`,
+ * `dev/lint/layer-rules.ts`).
  */
 export class CrossTenantDatabase {
   readonly #pool: GuardedPool;
@@ -176,7 +184,6 @@ export class CrossTenantDatabase {
     this.#pool = pool;
   }
 
-  /** Runs one statement. */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],
@@ -185,20 +192,19 @@ export class CrossTenantDatabase {
     return this.#pool.run((pool) => execute<T>(pool, text, parameters, options), { short: isShort(options) });
   }
 
-  /** Runs several statements in one transaction; a throw rolls back. */
+  /** Runs several statements in one transaction. A throw rolls back. */
   transaction<T>(run: (transaction: CrossTenantTransaction) => Promise<T>): Promise<T> {
     return this.#pool.begin((transaction) => run(new CrossTenantTransaction(transaction)));
   }
 }
 
-/** A transaction of the jobs role. */
+/** A transaction of the cross-tenant role (`comply_jobs`). */
 export class CrossTenantTransaction {
   readonly #transaction: LiveTransaction;
   constructor(transaction: LiveTransaction) {
     this.#transaction = transaction;
   }
 
-  /** Runs one statement. */
   query<T extends Row = Row>(
     text: string,
     parameters: readonly Parameter[] = [],

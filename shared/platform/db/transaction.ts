@@ -1,9 +1,9 @@
 import type { Pool, Transaction } from './pool.ts';
 import { DependencyUnavailable, isConnectionLost } from './errors.ts';
 
-/** A transaction's connection, as long as it is there. */
+/** The connection of a transaction, until the connection is lost. */
 export interface LiveTransaction extends Pick<Transaction, 'json' | 'unsafe'> {
-  /** Runs statements that are undone alone where `run` throws: the transaction goes on. */
+  /** Runs statements in a savepoint. If `run` throws, only they are undone, and the transaction continues. */
   savepoint<T>(run: (inner: LiveTransaction) => Promise<T>): Promise<T>;
 }
 
@@ -45,7 +45,7 @@ class Live {
 
 const NEVER = new Promise<never>(() => undefined);
 
-/** Runs statements; never resolves where the connection was lost meanwhile, so that the driver sends nothing more on it. */
+/** Runs statements. Never resolves if the connection was lost, so that the driver sends nothing more on it. */
 async function runLive<T>(live: Live, run: (live: LiveTransaction) => Promise<T>): Promise<{ value: T }> {
   try {
     const value = await run(live);
@@ -57,9 +57,9 @@ async function runLive<T>(live: Live, run: (live: LiveTransaction) => Promise<T>
 }
 
 /**
- * Runs several statements in one transaction; a throw rolls back. In place of the driver's own `begin`, which sends a
- * COMMIT or ROLLBACK even when the connection is gone, and then throws where nobody can catch it: the process would end.
- * Here a transaction whose connection is lost is never given back to the driver, which rejects at the connection's end.
+ * Runs several statements in one transaction. A throw rolls back. It replaces the driver's own `begin`, which sends COMMIT
+ * or ROLLBACK even when the connection is lost. The driver then throws where nothing can catch it, and the process would
+ * end. Here, a transaction with a lost connection never returns to the driver. The driver rejects when the connection ends.
  * @throws what `run` throws; what the driver throws.
  */
 export async function beginTransaction<T>(
@@ -75,7 +75,7 @@ export async function beginTransaction<T>(
     const { value } = await begun;
     return value;
   } catch (error) {
-    // Set before anything else can run that would send on the lost connection.
+    // Set this first: otherwise a statement could still be sent on the lost connection.
     if (live !== undefined) live.lost = true;
     throw error;
   }

@@ -19,7 +19,7 @@ import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { NotModified, Reply } from '../call/reply.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
 
-/** What answering needs beside what the domains may use. */
+/** What an answer needs besides the services of the domains. */
 export interface AnswerServices extends CallServices {
   readonly authenticator: Authenticator;
   readonly rateLimiter: Pick<RateLimiter, 'take'>;
@@ -48,12 +48,12 @@ function traceOf(request: HttpRequest): Trace {
   return { id, headers };
 }
 
-/** The address of the last hop that Application Gateway saw, which is the client; it may carry a port. */
+/** The client's address: the last hop that Application Gateway saw. It may have a port. */
 function clientAddress(forwarded: string | null): string | null {
   const last = forwarded?.split(',').at(-1)?.trim() ?? '';
   const bare =
     /^\[([^\]]*)\](?::\d+)?$/.exec(last)?.[1] ?? (isIP(last) === 6 ? last : last.replace(/:\d+$/, ''));
-  // A zone would be a stranger's interface, and is no part of an address that a database keeps.
+  // A zone names an interface of another machine, and PostgreSQL does not store it.
   return isIP(bare) === 0 || bare.includes('%') ? null : bare;
 }
 
@@ -62,13 +62,16 @@ function originOf(request: HttpRequest, trace: Trace): Origin {
   return { traceId: trace.id, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
 }
 
-/** What {@link answerPublic} needs of a route. */
+/** The parts of a route that {@link answerPublic} needs. */
 type PublicRoute = Pick<
   PublicEndpoint,
   'name' | 'params' | 'query' | 'body' | 'rawBody' | 'bodyLimit' | 'run'
 >;
 
-/** Answers a request to a public route: the body's size and form, then the shape of all parts, then the handler. */
+/**
+ * Answers a request to a public route. Checks the body's size and format, then the shape of all parts, then runs the
+ * handler.
+ */
 export function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promise<HttpResponseInit> {
   return answerAnyone(endpoint.name, request, async () => {
     const parsed = parseParts(endpoint, {
@@ -84,7 +87,7 @@ export function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promi
   });
 }
 
-/** Answers a request that no route took: 404, or 405 with `Allow`. */
+/** Answers a request without a matching route: 404, or 405 with `Allow`. */
 export function answerUnrouted(routes: readonly Route[], request: HttpRequest): Promise<HttpResponseInit> {
   return answerAnyone('unrouted', request, () => {
     throw fallbackProblem(new URL(request.url).pathname, routes);
@@ -106,10 +109,11 @@ async function answerAnyone(
 }
 
 /**
- * Answers one request. The order of checks is fixed here, once for all routes: credential, tenant, rate, permission, the
- * tenant's standing, Idempotency-Key, body (size, media type, encoding, JSON), another tenant's id, shape with all faults
- * at once; the tenant that an operator's path names; then the handler; then one way out for every error. What a client may not do is so told before what it sent
- * is looked at. `open`: the process's services, opened by the first request.
+ * Answers one request. All routes have the same order of checks: credential, tenant, rate, permission, the tenant's status,
+ * Idempotency-Key, body (size, media type, encoding, JSON), another tenant's id, shape with all faults at once, the tenant
+ * in an operator's path. Then the handler runs. All errors leave through one place. A client that may not do something
+ * learns that before its input is checked.
+ * `open` opens the process's services; the first request does it.
  */
 export async function answer(
   open: () => AnswerServices,
@@ -147,7 +151,7 @@ export async function answer(
       origin: originOf(request, trace),
     };
     requirePermission(call, endpoint);
-    requireStanding(call, endpoint);
+    requireActiveTenant(call, endpoint);
     const key =
       endpoint.method === 'POST' ? readIdempotencyKey(request.headers.get('idempotency-key')) : undefined;
     const body = await readBodyOf(endpoint, request);
@@ -178,8 +182,9 @@ export async function answer(
 }
 
 /**
- * The databases of the tenant that an operator's path names. The call stays the operator's in all else: rates, usage, trail.
- * @throws Problem 404 where there is no such tenant, or no longer.
+ * The databases of the tenant in an operator's path. Everything else of the call stays the operator's: rates, usage, audit
+ * trail.
+ * @throws Problem 404 if the tenant does not exist, or no longer exists.
  */
 async function databasesOfNamed(services: AnswerServices, params: unknown): Promise<TenantDatabases> {
   const { tenant_id: tenantId } = tenantParams.parse(params);
@@ -190,8 +195,8 @@ async function databasesOfNamed(services: AnswerServices, params: unknown): Prom
 }
 
 /**
- * A body as the fingerprint of a repeatable request reads it: as it was understood, so that another spelling of an id or a
- * default that is written out is the same body. Bytes as text, an absent one as null.
+ * A body for a request's fingerprint. It is the parsed body, so that another spelling of an id, or a default written out, is
+ * the same body. Bytes become text, and an absent body becomes null.
  */
 function comparable(body: unknown): unknown {
   return body instanceof Uint8Array ? Buffer.from(body).toString('base64') : (body ?? null);
@@ -215,7 +220,7 @@ function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
   }
 }
 
-function requireStanding(call: Call, endpoint: GuardedEndpoint): void {
+function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
   const { status } = call.context;
   if (status === 'active' || endpoint.openToSuspended) return;
   if (endpoint.method !== 'GET') {
@@ -223,7 +228,7 @@ function requireStanding(call: Call, endpoint: GuardedEndpoint): void {
   }
 }
 
-/** A refusal that an auditor wants to see: a reach for another tenant, or past one's permissions. */
+/** Audits a refusal that matters to auditors: a request for another tenant, or beyond the key's permissions. */
 async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Problem): Promise<void> {
   if (problem.code !== 'TENANT_MISMATCH' && problem.code !== 'INSUFFICIENT_RBAC') return;
   try {
@@ -235,7 +240,7 @@ async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Prob
     };
     await emitEvents(call, [auditEvent(call, note)]);
   } catch (error) {
-    // The refusal stands whether or not it could be written down.
+    // The refusal stays, even if its audit entry cannot be written.
     log.error('refusal-not-audited', {
       endpoint: endpoint.name,
       trace_id: call.origin.traceId,

@@ -3,7 +3,7 @@ import { noContent } from '../call/reply.ts';
 import { endpoint } from './endpoint.ts';
 import { tenantParams } from './fields.ts';
 
-it('a route that works for the tenant in its path is declared for operators alone', () => {
+it('a route that works for the tenant in its path can be declared only for operators', () => {
   const declare = (permission: 'config:read' | 'platform:operate') =>
     endpoint({
       name: 'things-list',

@@ -6,21 +6,21 @@ import type { NotModified, OtherText, Reply } from '../call/reply.ts';
 /** A documented answer. Without a schema and a media type it has no body. */
 export interface ResponseDefinition {
   readonly description: string;
-  /** The JSON body. The handler's replies of this status are held to it when they are compiled. */
+  /** The JSON body. The compiler checks the handler's replies of this status against it. */
   readonly schema?: z.ZodType;
   readonly headers?: readonly string[];
-  /** The media type of a body that is no JSON. */
+  /** The media type of a body that is not JSON. */
   readonly contentType?: string;
 }
 
-/** A route's documented answers, by status. Refusals are not among them: each route can throw a `Problem`. */
+/** A route's documented answers, by status. They contain no refusals: every route can throw a `Problem`. */
 export type Responses = Readonly<Record<number, ResponseDefinition>>;
 
 type ObjectSchema = z.ZodObject | undefined;
 type BodySchema = z.ZodType | undefined;
 
 interface Described {
-  /** Noun and verb, kebab-case: the Azure function's name and the OpenAPI operation id. */
+  /** Noun and verb, kebab-case. The Azure function's name and the OpenAPI operation id. */
   readonly name: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Below the route prefix: `v1/records/{id}`. */
@@ -28,11 +28,11 @@ interface Described {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
-  /** Where `If-Match` is looked at, and whether it must be there; what changes a thing that has versions. */
+  /** Whether `If-Match` is used and required. For changes of rows with versions. */
   readonly ifMatch?: 'required' | 'optional';
 }
 
-/** What a parsed request brings. Absent schemas bring nothing. */
+/** The parsed request. A part without a schema is undefined. */
 export interface Input<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
@@ -45,25 +45,25 @@ export interface Input<Params, Query, Body> {
   readonly ifNoneMatch: string | null;
 }
 
-/** What a public route sees of its request. */
+/** A public route's view of its request. */
 export interface PublicInput<Params, Query, Body> {
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
   readonly ifNoneMatch: string | null;
-  /** A header by its name in any case; null where it is absent. */
+  /** Returns a header by its name in any case; null if it is absent. */
   readonly header: (name: string) => string | null;
 }
 
-/** What is left of a part of the request once its schema has parsed it. */
+/** A part of the request after its schema has parsed it. */
 type Parsed<Schema> = Schema extends z.ZodType ? z.output<Schema> : undefined;
 
 /**
- * What the handler of a route may reply: one of the documented statuses, each with the body of its own schema.
- * `{ 200: { schema: mapping } }` allows a `Reply<200, Mapping>`, and 304 as any route does.
+ * The replies that a route's handler may return: one of the documented statuses, each with the body of its schema. `{ 200: {
+ * schema: mapping } }` allows a `Reply<200, Mapping>`, and 304 like any route.
  *
- * The body is the schema's output, not its input: nothing parses an answer, so a field with a default has to be there
- * already, and it is the output that the API's document tells of.
+ * The body is the schema's output, not its input: nothing parses an answer, so a field with a default must be present. The
+ * API's document also describes the output.
  */
 export type ReplyOf<Documented extends Responses> =
   NotModified | OneOf<{ [Status in keyof Documented & number]: Reply<Status, BodyOf<Documented[Status]>> }>;
@@ -76,16 +76,16 @@ type BodyOf<Definition> = Definition extends { readonly schema: z.ZodType }
     ? OtherText
     : undefined;
 
-/** The parts of a definition that its handler's types are taken from, but for the body. */
+/** The parts of a definition that determine its handler's types, without the body. */
 interface Parts<Params extends ObjectSchema, Query extends ObjectSchema, Documented extends Responses> {
   readonly params?: Params;
   readonly query?: Query;
   readonly responses: Documented;
-  /** Bytes of the body; {@link BODY_LIMIT_DEFAULT} unless said otherwise. */
+  /** The most bytes of the body. The default is {@link BODY_LIMIT_DEFAULT}. */
   readonly bodyLimit?: number;
 }
 
-/** How a route takes its body, with the handler of that: as JSON by a schema (or not at all), or as its bytes. Never both. */
+/** How a route takes its body, and its handler: as JSON with a schema (or no body), or as bytes. */
 type Handled<Body extends BodySchema, RunOnJson, RunOnBytes> =
   | {
       readonly body?: Body;
@@ -95,12 +95,9 @@ type Handled<Body extends BodySchema, RunOnJson, RunOnBytes> =
     }
   | {
       readonly body?: never;
-      /**
-       * The handler gets the body's bytes exactly as they were sent, and nothing parses them: a webhook's signature covers its
-       * bytes.
-       */
+      /** The handler gets the body's bytes unchanged and unparsed, because a webhook's signature covers them. */
       readonly rawBody: true;
-      /** The media type that the API's document gives the bytes; `application/octet-stream` unless said otherwise. */
+      /** The media type of the bytes in the API's document. The default is `application/octet-stream`. */
       readonly rawBodyType?: string;
       readonly run: RunOnBytes;
     };
@@ -110,7 +107,7 @@ type Run<Params, Query, Body, Documented extends Responses> = (
   input: Input<Parsed<Params>, Parsed<Query>, Body>,
 ) => Promise<ReplyOf<Documented>>;
 
-/** One definition of a route: registration, validation, permission, OpenAPI and handler all come from it. */
+/** The definition of a route. Its registration, validation, permission, OpenAPI and handler all come from it. */
 export type EndpointDefinition<
   Params extends ObjectSchema,
   Query extends ObjectSchema,
@@ -120,11 +117,11 @@ export type EndpointDefinition<
   Parts<Params, Query, Documented> &
   Handled<Body, Run<Params, Query, Parsed<Body>, Documented>, Run<Params, Query, Buffer, Documented>> & {
     readonly permission: Permission;
-    /** True where a tenant whose subscription lapsed may still write: keys, holds, settings. */
+    /** True if a tenant with a lapsed subscription may still write: keys, holds, settings. */
     readonly openToSuspended?: boolean;
     /**
-     * True where an operator works for the tenant that `{tenant_id}` in the path names: the call's databases are that
-     * tenant's. Needs `platform:operate`.
+     * True if an operator works for the tenant in the path's `{tenant_id}`. The call's databases are then that tenant's.
+     * Needs `platform:operate`.
      */
     readonly forNamedTenant?: boolean;
   };
@@ -134,8 +131,8 @@ type PublicRun<Params, Query, Body, Documented extends Responses> = (
 ) => Promise<ReplyOf<Documented>>;
 
 /**
- * A route without a caller: health, the API's own documents, a webhook that proves itself by a signature. What it needs of
- * the process's services, the composition root hands to the function that declares it.
+ * A route without a caller: health, the API's own documents, a webhook with a signature. The composition root passes the
+ * services that it needs to the function that declares it.
  */
 export type PublicEndpointDefinition<
   Params extends ObjectSchema,
@@ -150,7 +147,7 @@ export type PublicEndpointDefinition<
     PublicRun<Params, Query, Buffer, Documented>
   >;
 
-/** An endpoint with its schemas' types forgotten: what the wrapper and OpenAPI work from. */
+/** An endpoint without its schemas' types, for the wrapper and OpenAPI. */
 interface Erased extends Described {
   readonly params: ObjectSchema;
   readonly query: ObjectSchema;
@@ -178,14 +175,14 @@ export interface PublicEndpoint extends Erased {
 /** Any route of the app. */
 export type Endpoint = GuardedEndpoint | PublicEndpoint;
 
-/** What fits any route's body but those that say otherwise: an analysis's metrics are the largest ordinary ones. */
+/** The default limit of a body. The largest ordinary bodies are an analysis's metrics. */
 const BODY_LIMIT_DEFAULT = 256 * 1024;
 
 const RAW_BODY_TYPE = 'application/octet-stream';
 
 /**
  * Declares a route that needs a credential.
- * @throws Error where others than operators could name a tenant.
+ * @throws Error if others than operators could name a tenant.
  */
 export function endpoint<
   Documented extends Responses,
@@ -201,7 +198,7 @@ export function endpoint<
     ...erased(definition),
     openToSuspended: definition.openToSuspended ?? false,
     forNamedTenant,
-    // The schemas that parse are the ones that the handler's types were taken from.
+    // The handler's types come from the same schemas that parse.
     run: definition.run as GuardedEndpoint['run'],
   };
 }
@@ -218,7 +215,7 @@ export function publicEndpoint<
     ...erased(definition),
     permission: null,
     openToSuspended: true,
-    // As above.
+    // See above.
     run: definition.run as PublicEndpoint['run'],
   };
 }

@@ -14,11 +14,11 @@ describe('If-Match', () => {
     expect(requireIfMatch(header)(3)).toBe(allowed);
   });
 
-  test('left out where it may be, it allows every version', () => {
+  test('allows every version when it is optional and left out', () => {
     expect(readIfMatch(null)(7)).toBe(true);
   });
 
-  test.each([[null], ['3'], ['"3'], ['']])('%s is refused where it is needed', (header) => {
+  test.each([[null], ['3'], ['"3'], ['']])('%s is refused where it is required', (header) => {
     expect(() => requireIfMatch(header)).toThrow(Problem);
   });
 });
@@ -45,7 +45,7 @@ test.each([
   ['a-b', false],
   ['"x", *', false],
   [null, false],
-])('If-None-Match %s names a tag that is no version: %s', (header, expected) => {
+])('If-None-Match %s matches a tag that is not a version: %s', (header, expected) => {
   expect(namesTag(header, '"a-b"')).toBe(expected);
 });
 

@@ -12,7 +12,7 @@ interface Tag {
   readonly text: string;
 }
 
-/** The tags of an `If-Match` or `If-None-Match` header (RFC 9110 §13.1); `*` as it is; undefined for neither. */
+/** The tags of an `If-Match` or `If-None-Match` header (RFC 9110 §13.1); `*` unchanged; undefined for anything else. */
 function readTags(header: string): '*' | readonly Tag[] | undefined {
   if (header.trim() === '*') return '*';
   const tags = header.split(',').map((part): Tag | undefined => {
@@ -26,12 +26,12 @@ function invalid(detail: string): Problem {
   return new Problem('INVALID_REQUEST', { errors: [{ pointer: 'header/If-Match', detail }] });
 }
 
-/** Says whether a version is one that `If-Match` allows; strong comparison, so a weak tag allows none. */
+/** Whether `If-Match` allows a version. The comparison is strong, so a weak tag allows none. */
 export type VersionCheck = (version: number) => boolean;
 
 /**
- * Reads an `If-Match` that may be left out: then every version is allowed.
- * @throws Problem 400 for what is neither `*` nor a list of entity tags.
+ * Reads an optional `If-Match`. Without it, every version is allowed.
+ * @throws Problem 400 for anything but `*` or a list of entity tags.
  */
 export function readIfMatch(header: string | null): VersionCheck {
   if (header === null) return () => true;
@@ -42,8 +42,8 @@ export function readIfMatch(header: string | null): VersionCheck {
 }
 
 /**
- * Reads an `If-Match` without which nothing is replaced: a client that has not read it would overwrite another's change.
- * @throws Problem 400 without the header or for a malformed one.
+ * Reads a required `If-Match`. Without it, a client that has not read a row could overwrite another's change.
+ * @throws Problem 400 if the header is missing or malformed.
  */
 export function requireIfMatch(header: string | null): VersionCheck {
   if (header === null)
@@ -51,21 +51,21 @@ export function requireIfMatch(header: string | null): VersionCheck {
   return readIfMatch(header);
 }
 
-/** Whether `If-None-Match` names the entity tag; weak comparison. A malformed header names nothing. */
+/** Whether `If-None-Match` contains the entity tag. The comparison is weak. A malformed header contains nothing. */
 export function namesTag(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   const tags = readTags(ifNoneMatch);
   return tags === '*' || (tags?.some((tag) => tag.text === etag) ?? false);
 }
 
-/** Whether `If-None-Match` names the version, so that 304 is the answer. */
+/** Whether `If-None-Match` contains the version, so that the answer is 304. */
 export function isNotModified(ifNoneMatch: string | null, version: number): boolean {
   return namesTag(ifNoneMatch, etagOf(version));
 }
 
-/** The refusal of a change to a version that is not the present one. */
+/** The refusal of a change to an old version. */
 export function versionConflict(): Problem {
   return new Problem('PRECONDITION_FAILED', {
-    detail: 'It was changed since the version that If-Match names was read: read it again.',
+    detail: 'It was changed after the version in If-Match: read it again.',
   });
 }

@@ -1,6 +1,6 @@
 import { Problem } from '../call/problem.ts';
 
-/** A route, as far as it says which requests it takes. */
+/** The parts of a route that select its requests. */
 export interface Route {
   readonly method: string;
   readonly path: string;
@@ -14,12 +14,12 @@ function matches(template: string, path: string): boolean {
   return new RegExp(`^${pattern}/?$`, 'i').test(path);
 }
 
-/** The methods that a route takes: HEAD where it takes GET. */
+/** The methods of a route: HEAD too if it takes GET. */
 export function methodsOf<M extends string>(route: { readonly method: M }): (M | 'HEAD')[] {
   return route.method === 'GET' ? [route.method, 'HEAD'] : [route.method];
 }
 
-/** What to say of a request that no route took: 405 with `Allow` where the path is known with another method, else 404. */
+/** The problem for a request without a matching route: 405 with `Allow` if its path has other methods, otherwise 404. */
 export function fallbackProblem(path: string, routes: readonly Route[]): Problem {
   const below = path.replace(/^\/+api\/+/, '').replace(/^\/+/, '');
   const allowed = [

@@ -5,23 +5,23 @@ import { uuid } from '../ids/uuid.ts';
 /** A number in [0,1]: confidence, score, coverage. */
 export const unit = z.number().min(0).max(1);
 
-/** An object that is the client's own business. */
+/** An object whose content only the client defines. */
 export const freeForm = z.record(z.string(), z.unknown());
 
-/** PostgreSQL reads offsets below 16 hours; the world's reach from -12 to +14. */
+/** PostgreSQL accepts offsets below 16 hours. Real offsets are from -12 to +14. */
 const OFFSET_TOO_FAR = /[+-](?:1[6-9]|2\d):\d\d$/;
-/** A date, a time, an offset and more digits of a second than anyone measures; PostgreSQL gives up at 128. */
+/** Enough for a date, a time, an offset and more digits of a second than anyone measures. PostgreSQL's limit is 128. */
 const INSTANT_LENGTH_MAX = 64;
 
-/** An instant given by a client, RFC 3339 with any offset: one that PostgreSQL and a `Date` can both keep. */
+/** A client's instant, RFC 3339 with any offset. PostgreSQL and a `Date` can both store it. */
 export const instant = z.iso
-  // What is no instant at all is told so once, and not that it is out of bounds as well.
+  // A value that is not an instant gets only this fault, and not that it is out of range too.
   .datetime({ offset: true, abort: true })
   .max(INSTANT_LENGTH_MAX)
   .refine((text) => !isOutOfRange(Date.parse(text)), { message: INSTANT_BOUNDS })
   .refine((text) => !OFFSET_TOO_FAR.test(text), { message: 'must have an offset below 16 hours' });
 
-/** A tenant's id: what a blob path, a log line and a host name can hold as it is. */
+/** A tenant's id. Safe in a blob path, a log line and a host name. */
 export const tenantId = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,62}$/, 'must be 1 to 63 of a-z, 0-9, “-” and “_”, a letter or digit first');

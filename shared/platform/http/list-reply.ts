@@ -7,8 +7,8 @@ import type { Reply } from '../call/reply.ts';
 type Columns = Record<string, unknown>;
 
 /**
- * A page of a tenant's list as an answer, its rows shown as they are read: what most lists are. Rows name their position by
- * the list's own columns.
+ * Answers with a page of a tenant's list, for lists that show their rows unchanged. The list's own columns give a row's
+ * position.
  * @throws Problem 400 for a cursor of another list.
  */
 export async function listReply<Row extends Columns>(
@@ -25,7 +25,7 @@ export async function listReply<Row extends Columns>(
   });
 }
 
-/** Where a row of a list stands in it. */
+/** The position of a row in its list. */
 export function positionIn(
   list: Pick<KeysetList, 'timeColumn' | 'idColumn'>,
 ): (row: Readonly<Columns>) => Position {

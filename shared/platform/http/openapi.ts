@@ -6,12 +6,12 @@ import { PROBLEM_CODES, PROBLEM_MEDIA_TYPE, type ProblemCode } from '../call/pro
 
 type Json = Record<string, unknown>;
 
-/** A schema of what clients send: what has a default may be left out. */
+/** The schema of what clients send: a field with a default is optional. */
 function inputSchema(schema: z.ZodType): Json {
   return strip(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any', target: 'draft-2020-12' }));
 }
 
-/** A schema of what we answer: fields may be added later, so none is forbidden. */
+/** The schema of what we answer: it allows unknown fields, because fields may be added later. */
 function outputSchema(schema: z.ZodType): Json {
   return strip(
     z.toJSONSchema(schema, {
@@ -33,7 +33,9 @@ function strip(schema: object): Json {
 const asObject = (value: unknown): Json =>
   typeof value === 'object' && value !== null ? (value as Json) : {};
 
-/** The members of an object schema as OpenAPI parameters. A value from a URL is text: its schema is the parsed one. */
+/**
+ * The members of an object schema as OpenAPI parameters. A URL's value is text, but the schema describes the parsed value.
+ */
 function parameters(schema: z.ZodObject | undefined, where: 'path' | 'query'): Json[] {
   if (schema === undefined) return [];
   const required = new Set((inputSchema(schema)['required'] as string[] | undefined) ?? []);
@@ -52,7 +54,7 @@ function parameters(schema: z.ZodObject | undefined, where: 'path' | 'query'): J
 const text = (description: string): Json => ({ description, schema: { type: 'string' } });
 
 const HEADERS: Readonly<Record<string, Json>> = {
-  Location: text('Where the new thing is.'),
+  Location: text('The path of what was created.'),
   Link: text('`<…>; rel="next"`; absent on the last page.'),
   ETag: text('The version, for If-Match and If-None-Match.'),
   'Idempotency-Replayed': text('`true` when this is the first answer again.'),
@@ -60,7 +62,7 @@ const HEADERS: Readonly<Record<string, Json>> = {
   'WWW-Authenticate': text('How to authenticate.'),
 };
 
-/** Headers that an answer of a status brings whatever the route. */
+/** Headers of a status, the same for every route. */
 const PROBLEM_HEADERS: Readonly<Record<number, string>> = {
   401: 'WWW-Authenticate',
   429: 'Retry-After',
@@ -84,7 +86,7 @@ function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
   };
 }
 
-/** A public route refuses unknown query parameters; one that takes input can lack a part to answer it. */
+/** A public route refuses unknown query parameters. A route with input can also answer that a part is missing. */
 function publicProblemStatuses({ method, params, query, body, rawBody }: Endpoint): number[] {
   const hasBody = body !== undefined || rawBody;
   const takesInput = params !== undefined || query !== undefined || hasBody || method !== 'GET';
@@ -96,7 +98,7 @@ function publicProblemStatuses({ method, params, query, body, rawBody }: Endpoin
   return codes.map((code) => PROBLEM_CODES[code][0]).sort();
 }
 
-/** The problems that a route can answer by its shape alone. */
+/** The problems that follow from a route's definition alone. */
 function problemStatuses(endpoint: Endpoint): number[] {
   if (endpoint.permission === null) return publicProblemStatuses(endpoint);
   const codes: ProblemCode[] = [
@@ -132,7 +134,7 @@ function headerParameters(endpoint: Endpoint): Json[] {
 }
 
 function requestBody(endpoint: Endpoint): Json {
-  // OpenAPI 3.1 describes bytes by their media type alone.
+  // OpenAPI 3.1 describes bytes only by their media type.
   if (endpoint.rawBody) return { requestBody: { required: true, content: { [endpoint.rawBodyType]: {} } } };
   if (endpoint.body === undefined) return {};
   const content = { 'application/json': { schema: inputSchema(endpoint.body) } };
@@ -187,31 +189,31 @@ function problemResponses(): Json {
   );
 }
 
-/** The groups that the endpoints have, in the order of the described ones. */
+/** The groups of the endpoints, in the order of the described ones. */
 function tagsOf(endpoints: readonly Endpoint[], described: readonly DescribedTag[]): Json[] {
   const used = new Set(endpoints.map((endpoint) => endpoint.tag));
   const known = described.filter(({ name }) => used.delete(name)).map((tag) => ({ ...tag }));
   return [...known, ...[...used].map((name) => ({ name }))];
 }
 
-/** A group of routes, and what it is for. */
+/** A group of routes and its description. */
 export interface DescribedTag {
   readonly name: string;
   readonly description: string;
 }
 
-/** What the document says beside what the endpoints say. */
+/** The texts of the document that do not come from endpoints. */
 export interface DocumentWords {
   readonly version: string;
-  /** Where clients reach the API; relative to the document's own address if need be. */
+  /** Where clients reach the API. It may be relative to the document's own address. */
   readonly serverUrl: string;
   /** CommonMark. */
   readonly description: string;
-  /** In the order in which they are shown. A group that is missing here comes last, without words. */
+  /** In the order of the document. A group that is missing here comes last, without a description. */
   readonly tags: readonly DescribedTag[];
 }
 
-/** The API as an OpenAPI 3.1 document, from the endpoints' own definitions. */
+/** Makes an OpenAPI 3.1 document of the API from its endpoints' definitions. */
 export function openApiDocument(endpoints: readonly Endpoint[], words: DocumentWords): Json {
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints) {

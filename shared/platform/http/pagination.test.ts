@@ -34,7 +34,7 @@ describe('a cursor', () => {
     );
   });
 
-  test('goes on with another page size, and ignores the cursor that it replaces', () => {
+  test('continues with another page size, and ignores the cursor that it replaces', () => {
     fc.assert(
       fc.property(positions, fc.nat(), fc.string(), (position, limit, cursor) => {
         const later = { ...scope, query: { ...scope.query, limit, cursor } };
@@ -43,7 +43,7 @@ describe('a cursor', () => {
     );
   });
 
-  test('is refused once any bit of it was changed, or it was cut or lengthened', () => {
+  test('is refused after any bit of it was changed, or after it was cut or extended', () => {
     fc.assert(
       fc.property(positions, fc.nat(), (position, at) => {
         const bytes = Buffer.from(encodeCursor(scope, position), 'base64url');
@@ -75,7 +75,7 @@ describe('a cursor', () => {
     expect(() => decodeCursor({ ...scope, ...change }, cursor)).toThrow(Problem);
   });
 
-  test('that is no cursor at all is refused, whatever it is', () => {
+  test('with any other content is refused', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         expect(() => decodeCursor(scope, text)).toThrow(Problem);
@@ -92,7 +92,7 @@ interface Row {
 const URL_OF_LIST = 'https://api.example.com/api/v1/things?detector=x&limit=7&cursor=old';
 const AT = '2026-01-01T00:00:00.000000Z';
 
-/** A list as the database reads it: from a position on, one row more than the limit. */
+/** A list like in the database: from a position on, with one row more than the limit. */
 const sourceOf = (rows: readonly Row[], limits: number[] = []) => ({
   read: (page: { limit: number; after: { id: string } | undefined }) => {
     limits.push(page.limit);
@@ -102,7 +102,7 @@ const sourceOf = (rows: readonly Row[], limits: number[] = []) => ({
   positionOf: ({ id }: Row) => ({ at: AT, id }),
 });
 
-/** The pages of a whole list, following its links. */
+/** All pages of a list, read by its links. */
 async function readAll(rows: readonly Row[], limit: number): Promise<Row[][]> {
   const pages: Row[][] = [];
   let after: { at: string; id: string } | undefined;
@@ -122,7 +122,7 @@ async function readAll(rows: readonly Row[], limit: number): Promise<Row[][]> {
 const rowsOf = (count: number, size: number): Row[] =>
   Array.from({ length: count }, (_, n) => ({ id: `row-${n}`, text: 'x'.repeat(size) }));
 
-test('pages have as many rows as asked for, and the last one no next', async () => {
+test('pages have as many rows as requested, and the last one has no next', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 250 }), fc.nat({ max: 600 }), async (limit, have) => {
       const rows = rowsOf(have, 1);
@@ -134,7 +134,7 @@ test('pages have as many rows as asked for, and the last one no next', async () 
   );
 });
 
-test('a page of large rows ends at 4 MiB, the next one goes on from there, and no row is lost', async () => {
+test('a page of large rows ends at 4 MiB, the next one continues there, and no row is lost', async () => {
   const rows = rowsOf(60, 250_000);
   const pages = await readAll(rows, 500);
   expect(pages.flat()).toEqual(rows);
@@ -144,7 +144,7 @@ test('a page of large rows ends at 4 MiB, the next one goes on from there, and n
   expect(one.map(({ length }) => length)).toEqual([1, 1, 1]);
 });
 
-test('a page of the usual size is read at once, and a long one in steps, so that what does not fit is not read', async () => {
+test('a page of the usual size is read at once, and a long one in steps, so that rows that do not fit are not read', async () => {
   const page = { limit: 50, descending: true, after: undefined };
   const limits: number[] = [];
   await pageReply(scope, URL_OF_LIST, page, sourceOf(rowsOf(500, 1), limits));

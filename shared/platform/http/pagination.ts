@@ -6,11 +6,11 @@ import { canonicalJson } from '../json/canonical-json.ts';
 import { Problem } from '../call/problem.ts';
 import { Written, type Reply } from '../call/reply.ts';
 
-/** Rows of a page where a client does not say. */
+/** The default number of rows of a page. */
 export const LIMIT_DEFAULT = 50;
 const LIMIT_MAX = 500;
 
-/** The query parameters of every list; a route adds its filters. */
+/** The query parameters of every list. A route adds its filters. */
 export const pageQuery = {
   limit: z
     .string()
@@ -18,25 +18,27 @@ export const pageQuery = {
     .transform(Number)
     .pipe(z.number().int().min(1).max(LIMIT_MAX))
     .default(LIMIT_DEFAULT)
-    .describe('Rows a page at most: fewer where they are large. Go on while there is a `Link`.'),
+    .describe(
+      'The most rows of a page. A page of large rows has fewer. Continue as long as there is a `Link`.',
+    ),
   cursor: z
     .string()
     .max(1000)
     .optional()
-    .describe('Where to go on: from the `Link` of the page before. Opaque.'),
+    .describe('Where to continue: from the `Link` of the previous page. Opaque.'),
   sort: z.enum(['created_at', '-created_at']).default('-created_at').describe('`-` is newest first.'),
 };
 
 const positionSchema = z.tuple([z.iso.datetime({ offset: true }), z.string().min(1).max(100)]);
 
-/** What a cursor is signed over beside the position: it goes on the list that it came from, and no other. */
+/** What a cursor's signature covers besides the position, so that it is valid only for its own list. */
 export interface CursorScope {
   readonly key: string;
   readonly tenantId: string;
   readonly route: string;
-  /** What the list's path names: its parents. */
+  /** The ids of the list's parents, from its path. */
   readonly params: Readonly<Record<string, unknown>>;
-  /** The query, without `cursor` and `limit`: a cursor does not move to other filters. */
+  /** The query without `cursor` and `limit`: a cursor is not valid with other filters. */
   readonly query: Readonly<Record<string, unknown>>;
 }
 
@@ -71,7 +73,7 @@ export function decodeCursor(scope: CursorScope, cursor: string): Position {
   });
 }
 
-/** A list's parsed query: the paging part, and whatever filters it has. */
+/** A list's parsed query: the paging parameters and the list's filters. */
 export interface PagedQuery {
   readonly limit: number;
   readonly cursor?: string | undefined;
@@ -90,17 +92,17 @@ export function readPage(scope: CursorScope, query: PagedQuery): PageRequest {
 
 /** How a list is read. */
 export interface ListSource<Item> {
-  /** The items from a position on, in the list's order: at most one more than `limit`, and fewer only at the list's end. */
+  /** Reads items from a position, in the list's order: at most one more than `limit`, and fewer only at the list's end. */
   readonly read: (page: PageRequest) => Promise<readonly Item[]>;
-  /** Where an item stands in the list. */
+  /** The position of an item in the list. */
   readonly positionOf: (item: Item) => Position;
 }
 
-/** What a page's items have in bytes at most, but for a single one that has more. Below what gateways pass on. */
+/** The most bytes of a page's items, except for a single larger item. Lower than the limits of gateways. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 /**
- * Rows that are read at once. Rows have up to a quarter of a megabyte, so a page of 500 is read in steps: what does not fit
- * is not read by the hundred. The usual page of 50 is one step.
+ * Rows that are read at once. A row may have 250 KB, so a page of 500 is read in steps: rows that do not fit are mostly not
+ * read. The usual page of 50 rows is one step.
  */
 const STEP_ROWS = 100;
 
@@ -110,8 +112,8 @@ export interface Page<Item> {
 }
 
 /**
- * A page's answer: `{items}`, and `Link: <…>; rel="next"` unless it is the last. A page ends at its limit or where it gets
- * too large; the next one goes on from its last item, so that no item is lost.
+ * A page's answer: `{items}`, and `Link: <…>; rel="next"` except on the last page. A page ends at its limit or when it gets
+ * too large. The next one continues after its last item, so no item is lost.
  */
 export async function pageReply<Item>(
   scope: CursorScope,
@@ -121,7 +123,7 @@ export async function pageReply<Item>(
 ): Promise<Reply<200, Page<Item>>> {
   const { texts, next } = await fillPage(page, source);
   const headers = next === undefined ? {} : { link: nextLink(url, encodeCursor(scope, next), page.limit) };
-  // The items' texts were made to be measured: they are not made twice.
+  // The items' texts were already made, to measure them.
   return { status: 200, body: new Written(`{"items":[${texts.join(',')}]}`), headers };
 }
 
@@ -136,7 +138,7 @@ function nextLink(url: string, cursor: string, limit: number): string {
 interface FilledPage {
   /** The items as JSON. */
   readonly texts: readonly string[];
-  /** The last item's position, if items follow it. */
+  /** The last item's position, if more items follow. */
   readonly next: Position | undefined;
 }
 

@@ -13,10 +13,7 @@ function invalid(errors: readonly Fault[], detail?: string): Problem {
   return new Problem('INVALID_REQUEST', detail === undefined ? { errors } : { errors, detail });
 }
 
-/**
- * Reads the body that a route takes: JSON, or bytes for a raw one; undefined for a route without.
- * @throws Problem 413, and for JSON what {@link readBody} throws.
- */
+/** Reads a route's body: as JSON, or as bytes for a raw body; undefined for a route without a body. */
 export async function readBodyOf(
   endpoint: Pick<Endpoint, 'body' | 'rawBody' | 'bodyLimit'>,
   request: HttpRequest,
@@ -26,7 +23,7 @@ export async function readBodyOf(
   return readBody(request, endpoint.bodyLimit, mayBeAbsent(endpoint.body));
 }
 
-/** The bytes as they were sent: `request.text()` would strip a byte order mark and replace what is not UTF-8. */
+/** The bytes as they were sent. `request.text()` would remove a byte order mark and replace invalid UTF-8. */
 async function readBytes(request: HttpRequest, limit: number): Promise<Buffer> {
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge(limit);
   const bytes = Buffer.from(await request.arrayBuffer());
@@ -35,9 +32,9 @@ async function readBytes(request: HttpRequest, limit: number): Promise<Buffer> {
 }
 
 /**
- * Reads a JSON body within a limit; undefined for an empty one where the route's schema can do without. A gzip body is
- * decoded; the limit holds for what was sent and for what it becomes.
- * @throws Problem 413, 415, or 400 for what is not JSON, not UTF-8, nested too deeply, or holds what no text column can.
+ * Reads a JSON body within a limit; undefined for an empty body if the route's schema allows that. A gzip body is decoded,
+ * and the limit applies before and after.
+ * @throws Problem 413, 415, or 400 for a body that is not JSON, not UTF-8, nested too deeply, or cannot be stored.
  */
 async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false): Promise<unknown> {
   const mediaType = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
@@ -50,7 +47,10 @@ async function readBody(request: HttpRequest, limit: number, mayBeEmpty = false)
 
 const unzip = promisify(gunzip);
 
-/** @throws Problem 415 for an encoding other than gzip, 413 as soon as more than the limit comes out, 400 for broken gzip. */
+/**
+ * @throws Problem 415 for an encoding other than gzip, 413 as soon as the decoded body is over the limit, 400 for invalid
+ * gzip.
+ */
 async function decode(bytes: Buffer, encoding: string | null, limit: number): Promise<Buffer> {
   switch (encoding?.trim().toLowerCase() ?? '') {
     case '':
@@ -82,7 +82,7 @@ function tooLarge(limit: number): Problem {
 
 const absentBodies = new WeakMap<z.ZodType, boolean>();
 
-/** Whether a route's body may be left out; its schema is asked once. */
+/** Whether a route's body may be absent. Computed once for each schema. */
 function mayBeAbsent(schema: z.ZodType): boolean {
   let may = absentBodies.get(schema);
   if (may === undefined) {
@@ -92,12 +92,12 @@ function mayBeAbsent(schema: z.ZodType): boolean {
   return may;
 }
 
-/** The query of a route that has none. */
+/** The query of a route without query parameters. */
 const NO_QUERY = z.strictObject({});
 
 const strictQueries = new WeakMap<z.ZodObject, z.ZodType>();
 
-/** A query's schema that refuses what it does not know; made once, since to make one costs more than to parse by it. */
+/** A query's schema that refuses unknown parameters. Made once, because making it costs more than parsing with it. */
 function strictQuery(schema: z.ZodObject): z.ZodType {
   let strict = strictQueries.get(schema);
   if (strict === undefined) {
@@ -122,14 +122,14 @@ function parseJson(bytes: Buffer): unknown {
   } catch {
     throw invalid([{ pointer: '', detail: 'is not JSON' }], 'The body is not JSON.');
   }
-  // Only an escape can bring in what PostgreSQL's text cannot hold, so those of ordinary bodies are not looked at.
+  // Only an escape can bring in what PostgreSQL's text cannot store, so the texts of ordinary bodies are not checked.
   const fault = findUnstorable(value, { texts: /\\u(0000|[dD][89a-fA-F])/.test(text) });
   if (fault !== undefined) throw invalid([fault]);
   return value;
 }
 
 /**
- * Parses path, query and body by the endpoint's schemas; a raw body passes as it is.
+ * Parses path, query and body with the endpoint's schemas. A raw body passes unchanged.
  * @throws Problem 400 with all faults of all parts at once.
  */
 export function parseParts(

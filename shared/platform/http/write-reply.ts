@@ -3,10 +3,7 @@ import type { RateWindow } from '../cache/rate-limit.ts';
 import { textOf, type NotModified, type Reply } from '../call/reply.ts';
 import type { Settings } from '../config/settings.ts';
 
-/**
- * A reply as the host takes it. The answer to HEAD is that to GET: the host sends its headers alone, so its length is said
- * here.
- */
+/** A reply in the host's format. For HEAD, the host sends only the headers of the GET answer, so the length is set here. */
 export function writeReply(
   request: HttpRequest,
   reply: Reply | NotModified,
@@ -20,7 +17,7 @@ export function writeReply(
   return { status: reply.status, headers, body: text };
 }
 
-/** What a client is told of its allowance (draft-ietf-httpapi-ratelimit-headers). */
+/** The rate limit headers for a client (draft-ietf-httpapi-ratelimit-headers). */
 export function rateHeaders(windows: readonly RateWindow[]): Record<string, string> {
   const seconds = { hour: 3600, day: 86_400 };
   return {
@@ -30,11 +27,12 @@ export function rateHeaders(windows: readonly RateWindow[]): Record<string, stri
 }
 
 /**
- * Where clients reach a request's path, with its query. Never from the `Host` header, which anyone can forge: below the
- * configured address or, where none is known, a reference without a host (RFC 8288 resolves it against the request).
+ * Where clients reach a request's path, with its query. Never from the `Host` header, because anyone can forge it: the URL
+ * begins with the configured address. Without one, it is a reference without a host (RFC 8288 resolves it against the
+ * request).
  */
 export function requestUrl(settings: Pick<Settings, 'API_PUBLIC_URL'>, request: HttpRequest): string {
   const { pathname, search } = new URL(request.url);
-  // Two slashes at its head would make a host of what follows.
+  // Two slashes at the start would turn the next part into a host.
   return `${settings.API_PUBLIC_URL ?? ''}${pathname.replace(/^\/{2,}/, '/')}${search}`;
 }

@@ -6,11 +6,11 @@ import { isOutOfRange } from '../time/instant.ts';
 /** The digits whose upper two bits are RFC 9562's variant, 10. */
 const VARIANTS = '89ab';
 
-/** A new UUIDv7: unique, and in order of creation. `at` sets its timestamp (ms precision). */
+/** Makes a UUIDv7: unique, and ordered by creation. `at` sets its timestamp (ms precision). */
 export function newId(at?: Date): string {
   if (at === undefined) return v7();
   const random = randomHex(10);
-  // The variant is two bits: of the digit's four, two are random.
+  // The variant takes two bits of the digit. The other two are random.
   const variant = VARIANTS.charAt(Number.parseInt(random.charAt(3), 16) & 3);
   return `${timeDigits(at)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
 }
@@ -26,8 +26,8 @@ export function lowestIdAt(at: Date): string {
 }
 
 /**
- * The instant that a UUIDv7 was made, at ms precision; undefined for another version of UUID, and for one that names a
- * time so far ahead that it cannot be this service's.
+ * When a UUIDv7 was made, with ms precision. Undefined for other UUID versions, and for a time too far ahead to come from
+ * this service.
  */
 export function instantOfId(id: string): Date | undefined {
   if (id.charAt(14) !== '7') return undefined;
@@ -35,7 +35,7 @@ export function instantOfId(id: string): Date | undefined {
   return isOutOfRange(at) ? undefined : new Date(at);
 }
 
-/** Random bytes as lower-case base32 without look-alikes: safe in headers, URLs and a human's eye. */
+/** Random bytes as lower-case base32 without similar-looking characters: safe in headers and URLs, and easy to read. */
 export function randomToken(bytes: number): string {
   const alphabet = 'abcdefghijkmnpqrstuvwxyz23456789';
   return Array.from(randomBytes(bytes), (byte) => alphabet.charAt(byte & 31)).join('');

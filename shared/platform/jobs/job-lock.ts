@@ -5,27 +5,29 @@ import { beginTransaction } from '../db/transaction.ts';
 import { entraPassword } from '../db/entra-password.ts';
 import { errorFields, log } from '../log/log.ts';
 
-/** How long past its budget a run may keep its lock: the last batch, with the longest statement in it, still ends. */
+/**
+ * How long a run may keep its lock after its budget ends. Its last batch, with the longest statement, ends within this time.
+ */
 const GRACE_MS = 60_000;
 
-/** A server that does not answer keeps no run waiting: the lock ends with its connection. */
+/** Limits the wait for a server that does not answer. The lock then ends with its connection. */
 const RELEASE_MS = 5_000;
 
-/** A job's lock, held. */
+/** A lock that a run holds. */
 export interface JobLock {
-  /** True once the connection that held it is gone, and another run may start. */
+  /** True when its connection is lost. Then another run may start. */
   isLost(): boolean;
-  /** Gives the lock back. Never throws. */
+  /** Releases the lock. Never throws. */
   release(): Promise<void>;
 }
 
 /**
- * Tries a job's advisory lock; undefined when another run has it.
+ * Tries to take a job's advisory lock; undefined if another run has it.
  *
- * It is a transaction's lock on a connection of its own, opened for the run: it works behind a transaction-mode pooler,
- * dies with the process, and takes nothing from the pool that the job works with, so that many jobs in one process
- * cannot starve each other. The transaction does nothing else: it holds no snapshot, and vacuum is not held back.
- * @throws when the database is away.
+ * The lock belongs to a transaction on a separate connection, opened for the run. So it works behind a transaction-mode
+ * pooler and ends with the process. It takes no connection from the job's pool, so that many jobs in one process cannot
+ * starve each other. The transaction does nothing else: it holds no snapshot and does not delay vacuum.
+ * @throws when the database is unavailable.
  */
 export async function takeJobLock(
   settings: Settings,

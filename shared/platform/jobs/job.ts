@@ -14,7 +14,7 @@ import {
 } from './run-ledger.ts';
 import { readPosition, writePosition } from './watermarks.ts';
 
-/** What jobs may use. */
+/** The services for jobs. */
 export type JobServices = Pick<
   CallServices,
   'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs'
@@ -22,48 +22,50 @@ export type JobServices = Pick<
 
 /** One run of a job, as the job sees it. */
 export interface JobRun {
-  /** The app's services; their clock stands at {@link JobRun.now} where the run was asked for `as_of` another time. */
+  /** The app's services. If the run has an `as_of`, their clock shows {@link JobRun.now}. */
   readonly services: JobServices;
-  /** The instant that the run judges by (`as_of`). */
+  /** The time that the run works with (`as_of`). */
   readonly now: Date;
   readonly runId: string;
   readonly progress: JobProgress;
   /**
-   * Milliseconds of the budget that are left; 0 once the job's lock is lost. A job asks before each batch and, when
-   * little is left, stops cleanly and answers 'partial'.
+   * The rest of the budget in milliseconds; 0 after the job's lock is lost. A job asks before each batch. When little is
+   * left, it stops and returns 'partial'.
    */
   timeLeftMs(): number;
-  /** Where the job's last run left off; undefined on the first run, or when what is stored has another shape. */
+  /**
+   * The position where the job's last run stopped; undefined on the first run, or if the stored position has another shape.
+   */
   position<T>(schema: z.ZodType<T>): Promise<T | undefined>;
-  /** Keeps where the job stands, at once: a run that fails later goes on from here. */
+  /** Saves the job's position at once, so that the next run continues there even if this run fails later. */
   savePosition(value: unknown): Promise<void>;
 }
 
-/** Work that a timer repeats. Idempotent: a run may come late, twice, or after one that died halfway. */
+/** Work that a timer repeats. It must be idempotent: a run may come late, twice, or after a run that died halfway. */
 export interface Job {
-  /** Noun and verb, kebab-case: the function's name, the lock's, the watermark's and the ledger's. */
+  /** Noun and verb, kebab-case. The name of the function, the lock, the watermark and the ledger's rows. */
   readonly name: string;
-  /** What one run may take. Batches end within it; what is left over waits for the next run. */
+  /** The time for one run. Batches end within it, and the rest waits for the next run. */
   readonly budgetMs: number;
-  /** Does the work; 'partial' when the budget ended before the work did. */
+  /** Does the work. Returns 'partial' if the budget ended before the work. */
   run(run: JobRun): Promise<'completed' | 'partial'>;
 }
 
-/** Who asks for a run, and how. */
+/** The options of one run. */
 export interface RunOptions {
-  /** Judge by this instant instead of the clock's. */
+  /** The time to work with instead of the clock's. */
   readonly asOf?: Date;
-  /** `timer`, or the key of the operator who asked. */
+  /** `timer`, or the key of the operator. */
   readonly triggeredBy: string;
-  /** Less than the job's own budget, where somebody waits for the answer. */
+  /** A shorter budget than the job's own, for a caller that waits for the answer. */
   readonly budgetMs?: number;
 }
 
 /**
- * Runs a job once. Its ledger row comes first; then the job's lock is tried, never waited for: where another run holds
- * it, in whatever process or region, this one is 'skipped'. The row ends with the outcome, the counters and, for a
+ * Runs a job once. It writes a row to the ledger first. Then it tries the job's lock, and does not wait: if another run
+ * holds it, in any process or region, this run is 'skipped'. At the end, the row gets the outcome, the counters and, for a
  * failure, the error's name and code.
- * @throws what the job threw, after the ledger has it; or that the database is away.
+ * @throws what the job threw, after the ledger has it; or that the database is unavailable.
  */
 export async function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
   const database = services.crossTenant.core;
@@ -99,7 +101,7 @@ export async function runJob(services: JobServices, job: Job, options: RunOption
     }
   } catch (error) {
     log.error('job-failed', { job: job.name, run_id: runId, ...errorFields(error) });
-    // The row may already tell the end; it is only a row still 'running' that this closes.
+    // The row may already have its end. This closes only a row that is still 'running'.
     await finish('failed', error).catch((cause: unknown) => {
       log.error('run-not-recorded', { job: job.name, run_id: runId, ...errorFields(cause) });
     });

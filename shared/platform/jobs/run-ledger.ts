@@ -1,23 +1,23 @@
 import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
 
-/** What a run has done so far; written to the ledger when it ends, however it ends. Mutable: the job counts here. */
+/** The progress of a run. The job counts here, and the ledger gets it when the run ends. Mutable. */
 export interface JobProgress {
-  /** What is older than this was the job's business; undefined where a job knows no such line. */
+  /** Older rows are the job's work; undefined for a job without a cutoff. */
   cutoff: Date | undefined;
   examined: number;
   deleted: number;
   kept_on_hold: number;
   not_archived: number;
-  /** Bytes that left, or moved. */
+  /** Bytes that were deleted or moved. */
   bytes: number;
-  /** Counters of the job's own. Never content. */
+  /** The job's own counters. Never content. */
   readonly details: Record<string, unknown>;
 }
 
-/** How a run stands. */
+/** The status of a run. */
 export type RunStatus = 'running' | 'completed' | 'partial' | 'failed' | 'skipped';
 
-/** One run, as the ledger (`retention_runs`) tells it. Times are RFC 3339 with microseconds. */
+/** One run as a row of the ledger (`retention_runs`). Times are RFC 3339 with microseconds. */
 export interface RunSummary {
   readonly [column: string]: unknown;
   readonly run_id: string;
@@ -41,7 +41,7 @@ export interface RunSummary {
 export const RUN_COLUMNS = `run_id, job, as_of, started_at, finished_at, status, cutoff, examined, deleted, kept_on_hold,
   not_archived, bytes, details, error, triggered_by`;
 
-/** Writes a run down before it does anything. */
+/** Writes a run's row before the run does anything. */
 export async function openRun(
   database: CrossTenantDatabase,
   run: { runId: string; job: string; asOf: Date; startedAt: Date; triggeredBy: string },
@@ -52,12 +52,12 @@ export async function openRun(
   );
 }
 
-/** What the ledger says of runs whose process died. */
+/** The ledger's error for runs whose process died. */
 const INTERRUPTED = 'Interrupted';
 
 /**
- * Writes a run's end down, with the job's position at that moment. A run has one end: the first that is written. (One that
- * was taken for dead, and was not, may still tell.)
+ * Writes a run's end, with the job's current position. Only the first end is kept: a run that was closed as dead may still
+ * be alive and report later.
  */
 export async function closeRun(
   database: CrossTenantDatabase,
@@ -99,8 +99,8 @@ export async function closeRun(
 }
 
 /**
- * Closes runs that never came to an end. Called under the job's lock, so that a run of the job that is still open was
- * either cut off, or is one that will find the lock taken.
+ * Closes runs that never ended. The caller holds the job's lock. So an open run of the job either died, or will find the
+ * lock taken.
  */
 export async function closeInterruptedRuns(
   database: CrossTenantDatabase,
@@ -114,7 +114,7 @@ export async function closeInterruptedRuns(
   );
 }
 
-/** An error's name and code: its message may quote what it was given. */
+/** An error's name and code. Its message is left out, because it may quote content. */
 function describeError(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
 import { log } from '../log/log.ts';
 
-/** Where a job stands; undefined if it has not said, or said it in a shape that this build does not know. */
+/** A job's position; undefined if it has none, or if this build does not know its shape. */
 export async function readPosition<T>(
   database: CrossTenantDatabase,
   job: string,
@@ -19,7 +19,7 @@ export async function readPosition<T>(
   return undefined;
 }
 
-/** Keeps where a job stands. */
+/** Saves a job's position. */
 export async function writePosition(
   database: CrossTenantDatabase,
   job: string,

@@ -21,7 +21,7 @@ describe('canonicalJson', () => {
     expect(canonicalJson(JSON.parse('{"__proto__":{"b":1,"a":2}}'))).toBe('{"__proto__":{"a":2,"b":1}}');
   });
 
-  it('refuses what RFC 8785 has no form for', () => {
+  it('refuses values for which RFC 8785 has no form', () => {
     for (const value of [NaN, Infinity, '\ud800', { '\udc00': 1 }]) {
       expect(() => canonicalJson(value)).toThrow('has no canonical form');
     }

@@ -1,21 +1,23 @@
 /**
- * A JSON value in its one canonical form (RFC 8785): members in order of their names' UTF-16 units, no white space,
- * numbers and strings as ECMAScript writes them. Members that are undefined are left out. The only implementation: it
- * writes what audit hashes, archived documents and fingerprints are made over, many times as fast as the package
- * `canonicalize`, which its test compares it with.
- * @throws TypeError for what the RFC has no form for: a number that is not finite, half a surrogate pair.
+ * A JSON value in its canonical form (RFC 8785): members sorted by the UTF-16 units of their names, no white space, numbers
+ * and strings as in ECMAScript. Undefined members are left out. This is the only implementation. Audit hashes, archived
+ * documents and fingerprints use it. It is many times as fast as the package `canonicalize`, and its test compares the two.
+ * @throws TypeError for values without a form in the RFC: a number that is not finite, a lone surrogate.
  */
 export function canonicalJson(value: unknown): string {
   if (value === undefined) return 'null';
   const sorter = new Sorter();
   const sorted = sorter.sort(value);
-  // One call for the whole is several times as fast as one for each text in it.
+  // One call for the whole value is several times as fast as one call for each text.
   return sorter.kept ? JSON.stringify(sorted) : write(value);
 }
 
-/** Copies a value with its members in order, as far as JavaScript keeps that order. */
+/** Copies a value with sorted members, if JavaScript keeps that order. */
 class Sorter {
-  /** False once there was a name for which it does not: one that begins with a digit may count as an index, `__proto__` is none. */
+  /**
+   * False after a name whose order JavaScript does not keep: a name that begins with a digit may count as an index, and
+   * `__proto__` is not a member.
+   */
   kept = true;
 
   sort(value: unknown): unknown {
@@ -38,7 +40,7 @@ function isDigit(code: number): boolean {
 
 function requireForm(value: string | number): void {
   if (typeof value === 'string') {
-    if (!value.isWellFormed()) throw new TypeError('half a surrogate pair has no canonical form');
+    if (!value.isWellFormed()) throw new TypeError('a lone surrogate has no canonical form');
   } else if (!Number.isFinite(value))
     throw new TypeError('a number that is not finite has no canonical form');
 }

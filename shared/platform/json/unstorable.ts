@@ -3,34 +3,34 @@ import { findInJson } from './walk.ts';
 /** Deeper than any contract. Deeper nesting is an attack on recursive code. */
 const DEPTH_MAX = 40;
 
-/** Why a value cannot be kept, and where. */
+/** Why a value cannot be stored, and where. */
 export interface UnstorableFault {
   readonly pointer: string;
   readonly detail: string;
 }
 
-/** Both are fast for texts that have neither: no pattern is run over them. */
+/** Both checks are fast for valid texts: they run no pattern. */
 function isStorableText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed();
 }
 
 /**
- * The one name that an object cannot have as others: an assignment to it sets the object's prototype, so that it is lost
- * somewhere on the way. Refused, since what is lost is not said.
+ * The one name that an object cannot hold like others: an assignment to it sets the object's prototype, so the member would
+ * be lost without an error. So it is refused.
  */
 export const PROTO = '__proto__';
 export const PROTO_FAULT = 'is not a name that can be kept';
 
-/** What of a value need not be looked at. */
+/** Which checks a value does not need. */
 export interface UnstorableOptions {
-  /** False where its JSON holds no escape of a NUL or a surrogate: then no text and no name of it does. */
+  /** False if its JSON contains no escape of a NUL or a surrogate. Then none of its texts and names contains one. */
   readonly texts?: boolean;
 }
 
 /**
- * The first thing in a parsed JSON value that cannot be kept as it is; undefined for ordinary values. That is: a NUL or half
- * a surrogate pair, which PostgreSQL's text cannot hold; a number out of a double's range, which JSON can spell (`1e999`);
- * nesting deeper than {@link DEPTH_MAX}; and a member named {@link PROTO}.
+ * Finds the first part of a parsed JSON value that cannot be stored unchanged; undefined for ordinary values. These are: a
+ * NUL or a lone surrogate, which PostgreSQL's text cannot store; a number outside a double's range, which JSON can express
+ * (`1e999`); nesting deeper than {@link DEPTH_MAX}; and a member named {@link PROTO}.
  */
 export function findUnstorable(
   value: unknown,

@@ -5,7 +5,7 @@ import { findInJson, mapTexts } from './walk.ts';
 const value: unknown = JSON.parse('{"a":[1,{"b/c":"x"}],"__proto__":{"d~":null},"e":true}');
 
 describe('findInJson', () => {
-  it('shows each container before its members, with pointers of RFC 6901, and inherits nothing', () => {
+  it('visits each container before its members, with pointers of RFC 6901, and only own members', () => {
     const seen: [string, string | undefined, number][] = [];
     findInJson(value, (_, place) => void seen.push([place.pointer, place.name, place.depth]));
     expect(seen).toEqual([
@@ -20,7 +20,7 @@ describe('findInJson', () => {
     ]);
   });
 
-  it('ends at the first answer, and says where it stood', () => {
+  it('ends at the first result, and knows its place', () => {
     const seen: unknown[] = [];
     const found = findInJson(value, (member, place) => {
       seen.push(member);
@@ -59,7 +59,7 @@ describe('findUnstorable', () => {
     expect(findUnstorable(deep(41))?.detail).toBe('is nested deeper than 40 levels');
   });
 
-  it('looks at no text where it is told that none can be at fault, and at everything else', () => {
+  it('skips texts when none can be invalid, and checks everything else', () => {
     const free = (json: string) => findUnstorable(JSON.parse(json), { texts: false });
     expect(free('{"a":["x\\u0000","\\ud800"],"b\\u0000":1}')).toBeUndefined();
     expect(free('{"a":[1e999]}')).toEqual({ pointer: '/a/0', detail: 'is beyond the range of a number' });
@@ -67,7 +67,7 @@ describe('findUnstorable', () => {
     expect(findUnstorable(deep(41), { texts: false })).toBeDefined();
   });
 
-  it('takes everything that JSON and PostgreSQL both hold', () => {
+  it('accepts everything that JSON and PostgreSQL can both store', () => {
     expect(findUnstorable({ a: ['😀', 1.5, null, true, { constructor: 'x' }], b: '' })).toBeUndefined();
   });
 });

@@ -1,14 +1,14 @@
 import { pointerPart } from './pointer.ts';
 
-/** Where a walk stands. Valid only during the call that it is handed to. */
+/** The current place of a walk. Valid only during the call that gets it. */
 export interface JsonPlace {
   /** 0 at the root. */
   readonly depth: number;
   /** The member's name in its object; undefined at the root and in an array. */
   readonly name: string | undefined;
-  /** The RFC 6901 pointer to the value. Computed when asked for. */
+  /** The RFC 6901 pointer to the value. Computed on access. */
   readonly pointer: string;
-  /** The pointer to the object or array that holds the value; the empty string at the root. */
+  /** The pointer to the object or array that contains the value; the empty string at the root. */
   readonly container: string;
 }
 
@@ -46,9 +46,9 @@ function pointerOf(open: readonly Open[]): string {
 }
 
 /**
- * Shows a JSON value and everything in it to `look`, each container before its members, members in their order. The walk
- * ends at the first answer that is not undefined, and returns it. It keeps its own stack, so that no depth of nesting can
- * overflow the call stack; a caller that wants a limit looks at {@link JsonPlace.depth}.
+ * Calls `look` for a JSON value and everything in it: each container before its members, members in order. The walk ends at
+ * the first result that is not undefined, and returns it. It uses its own stack, so deep nesting cannot overflow the call
+ * stack. A caller that needs a limit checks {@link JsonPlace.depth}.
  */
 export function findInJson<T>(
   root: unknown,
@@ -68,15 +68,15 @@ export function findInJson<T>(
       last = open.at(-1);
     }
     if (last === undefined) return undefined;
-    // An own member, also where its name is `__proto__`.
+    // An own member, even if its name is `__proto__`.
     value = Reflect.get(last.container, last.names[last.next] ?? '');
     last.next += 1;
   }
 }
 
 /**
- * A copy of a JSON value with `change` applied to each text in it; names are kept as they are. For values whose depth was
- * checked when they came in.
+ * A copy of a JSON value with `change` applied to each text. Names stay the same. The value's depth must have been checked
+ * before.
  */
 export function mapTexts(value: unknown, change: (text: string) => string): unknown {
   if (typeof value === 'string') return change(value);

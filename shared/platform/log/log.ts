@@ -1,4 +1,4 @@
-/** What a log line may carry: names, counts, ids. Never a body, never content. */
+/** The fields of a log line: names, counts, ids. Never a body, never content. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
 type Level = 'info' | 'warn' | 'error';
@@ -11,7 +11,7 @@ function write(level: Level, event: string, fields: LogFields): void {
 }
 
 /**
- * The app's log: one JSON line an event, on the console, which the Functions host forwards. `event` is a stable
+ * The app's log: one JSON line for each event, on the console, which the Functions host forwards. `event` is a stable
  * kebab-case name to search for.
  */
 export const log = {
@@ -21,13 +21,13 @@ export const log = {
 };
 
 /**
- * What may be said of an error in a log: its name, its code and where it came from. The message is left out on
- * purpose, since databases and parsers quote what they were given.
+ * The parts of an error that may be logged: its name, its code and its place. The message is left out, because databases and
+ * parsers quote content in it.
  */
 export function errorFields(error: unknown): LogFields {
   if (!(error instanceof Error)) return { error: typeof error };
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  // The stack begins with the message, whose own lines could look like frames.
+  // The stack begins with the message, and lines of the message could look like frames.
   const stack = error.stack ?? '';
   const start = stack.indexOf(error.message);
   const frames = stack

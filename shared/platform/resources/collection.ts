@@ -5,15 +5,15 @@ import { ancestorsOf, collectionPathOf, databaseOf, type Resource } from './reso
 /** The rows of a resource that one request may reach. */
 export interface Collection {
   readonly resource: Resource;
-  /** The parents' ids in the path, the outermost first. */
+  /** The parents' ids from the path, the outermost first. */
   readonly parentIds: readonly string[];
-  /** False for operators, who reach rows that tenants do not see. */
+  /** False for operators, who also reach rows that tenants do not see. */
   readonly restricted: boolean;
-  /** The tenant that an operator's path names; the call's databases are that tenant's. */
+  /** The tenant in an operator's path. The call's databases are that tenant's. */
   readonly namedTenant?: string;
 }
 
-/** The collection that a request's path and credential lead to. */
+/** The collection for a request's path and credential. */
 export function collectionOf(
   call: Call,
   resource: Resource,
@@ -33,7 +33,7 @@ export function tenantDatabaseOf(call: Call, resource: Resource): TenantDatabase
   return call.databases[databaseOf(resource)];
 }
 
-/** Where a row is found: the path of its URL. */
+/** The path of a row's URL. */
 export function locationOf({ resource, parentIds, namedTenant }: Collection, id: string): string {
   const ids = [...(namedTenant === undefined ? [] : [namedTenant]), ...parentIds][Symbol.iterator]();
   const path = collectionPathOf(resource, namedTenant !== undefined).replace(/\{\w+\}/g, () =>

@@ -9,8 +9,8 @@ import { canBeHidden } from './resource.ts';
 type Queries = Pick<TenantTransaction, 'query'>;
 
 /**
- * Whether those whose row it is see it.
- * @throws Problem 403 where they write it themselves and would not: they could never change or remove it again.
+ * Whether the owners of a row see it.
+ * @throws Problem 403 if they write it themselves and would not see it: they could never change or remove it again.
  */
 export async function isSeen(
   call: Call,
@@ -39,8 +39,8 @@ async function areParentsSeen(call: Call, collection: Collection, transaction: Q
 }
 
 /**
- * Whose audit trail a change stands in: the tenant's if it saw the row before or after. A trail that named rows which the
- * tenant does not see would tell of them: those stand in the platform's.
+ * The tenant whose audit trail gets a change: the row's tenant if it saw the row before or after. Otherwise the platform,
+ * because the tenant's trail would reveal a hidden row.
  */
 export function trailOf(call: Call, seen: readonly boolean[]): string {
   return seen.includes(true) ? call.tenant.tenantId : PLATFORM_TENANT;

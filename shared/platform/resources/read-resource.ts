@@ -9,32 +9,32 @@ import { tenantDatabaseOf, type Collection } from './collection.ts';
 import type { Resource, ResourceRow } from './resource.ts';
 import { listOf, parentsStatement, readStatement } from './resource-sql.ts';
 
-/** A row as it is read, whether or not it has a version. */
+/** A row as it is read, with or without a version. */
 export type AnyRow = Omit<ResourceRow, 'row_version'> & { readonly row_version?: number };
 
-/** The refusal of an id that the tenant has no row of. */
+/** The refusal of an id without a row that the tenant sees. */
 export function noSuch(resource: Resource): Problem {
   return new Problem('NOT_FOUND', { detail: `There is no such ${resource.one}.` });
 }
 
 /**
- * A row as clients see it. Its fields are known from the declaration alone, of which both the statement that reads them and
- * the schema that describes them are made: the compiler sees no more of it, and tests made from the declaration do.
+ * A row as clients see it. The compiler does not know its fields, because they come from the declaration. The statement that
+ * reads a row and its schema come from the same declaration, and tests made from it check the row.
  */
 export type ShownRow = Record<string, unknown>;
 
-/** A row as clients see it: `etag` in place of the version, so that what a list shows can be replaced too. */
+/** A row as clients see it: with `etag` instead of the version, so that a client can replace a row from a list. */
 export function presentRow(row: AnyRow): ShownRow {
   const { row_version: version, ...fields } = row;
   return version === undefined ? fields : { ...fields, etag: etagOf(version) };
 }
 
-/** A row's ETag as headers: none for a row without a version. */
+/** A row's ETag as headers; none for a row without a version. */
 export function etagHeaders({ row_version: version }: AnyRow): Record<string, string> {
   return version === undefined ? {} : { etag: etagOf(version) };
 }
 
-/** @throws Problem 404 unless the parents that the path names exist and the caller sees them. */
+/** @throws Problem 404 unless the parents in the path exist and the caller sees them. */
 async function requireParents(call: Call, collection: Collection): Promise<void> {
   const statement = parentsStatement(collection, call.tenant.tenantId, true);
   if (statement === undefined) return;
@@ -43,7 +43,7 @@ async function requireParents(call: Call, collection: Collection): Promise<void>
   if (found.length === 0) throw noParent(collection.resource);
 }
 
-/** The refusal of a path that leads through a parent that the caller does not see. */
+/** The refusal of a path with a parent that the caller does not see. */
 export function noParent(resource: Resource): Problem {
   return noSuch(resource.parent?.resource ?? resource);
 }
@@ -55,8 +55,8 @@ async function findRow(call: Call, collection: Collection, id: string): Promise<
 }
 
 /**
- * `GET` of one: 304 where the client has this version already.
- * @throws Problem 404 if there is none that the caller may see, or no such parent.
+ * `GET` of one row: 304 if the client has this version already.
+ * @throws Problem 404 if the caller sees no such row or no such parent.
  */
 export async function readResource(
   call: Call,

@@ -15,13 +15,13 @@ import { listResource, readResource } from './read-resource.ts';
 import { resourceSchemas } from './resource-schemas.ts';
 import { createResource, deactivateResource, deleteResource, replaceResource } from './write-resource.ts';
 
-/** A resource's routes of one kind: for those who have the rows, or for operators, who name the tenant that has them. */
+/** A resource's routes of one kind: for the owners of its rows, or for operators, who name the owner. */
 interface Served {
   readonly resource: Resource;
   readonly forOperators: boolean;
 }
 
-/** The routes of declared resources: those of their verbs, and those of their operators' verbs. */
+/** The routes of declared resources, for their verbs and their operators' verbs. */
 export function resourceEndpoints(resources: readonly Resource[]): GuardedEndpoint[] {
   return resources.flatMap((resource) => [
     ...resource.verbs.map((verb) => SERVE[verb]({ resource, forOperators: false })),
@@ -38,7 +38,7 @@ const SERVE: Readonly<Record<Verb, (served: Served) => GuardedEndpoint>> = {
   deactivate: (served) => serveRemoval(served, 'deactivate'),
 };
 
-/** The id in a path: the last of these routes' parameters. */
+/** The id in a path: its last parameter. */
 function idOf(resource: Resource, params: Readonly<Record<string, unknown>>): string {
   return String(params[resource.idColumn]);
 }
@@ -51,7 +51,7 @@ function rowPath(served: Served): string {
   return `${collectionPath(served)}/{${served.resource.idColumn}}`;
 }
 
-/** A route's parameters, behind the tenant that an operator names. */
+/** A route's parameters. In an operator's route, they follow the tenant. */
 function paramsOf<S extends z.ZodObject | undefined>({ forOperators }: Served, schema: S): S | z.ZodObject {
   return forOperators ? tenantParams.extend(schema?.shape ?? {}) : schema;
 }

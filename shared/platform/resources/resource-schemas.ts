@@ -35,7 +35,7 @@ function makeSchemas(resource: Resource) {
     ancestorsOf(resource).map((parent) => [parent.column, idSchemaOf(parent.resource)]),
   );
   return {
-    /** The parents' ids in the path of a list; undefined where there is no parent. */
+    /** The parents' ids in a list's path; undefined without a parent. */
     parentParams: resource.parent === undefined ? undefined : z.object(parentParams),
     params: z.object({ ...parentParams, [idColumn]: idSchemaOf(resource) }),
     query: z.object({
@@ -46,7 +46,7 @@ function makeSchemas(resource: Resource) {
         .describe('`-` is newest first.'),
       ...filters,
     }),
-    /** What creates a row: the id too where clients choose it. */
+    /** The body that creates a row. It has the id too if clients choose it. */
     newRow: idSchema === undefined ? resource.body : resource.body.extend({ [idColumn]: idSchema }),
     row,
     page: pageOf(row),
@@ -55,7 +55,9 @@ function makeSchemas(resource: Resource) {
 
 const made = new WeakMap<Resource, ReturnType<typeof makeSchemas>>();
 
-/** The schemas of a resource's routes, which share them: to make them for each route would cost every start some time. */
+/**
+ * The schemas of a resource's routes. The routes share them, because making them for each route would slow down every start.
+ */
 export function resourceSchemas(resource: Resource): ReturnType<typeof makeSchemas> {
   let schemas = made.get(resource);
   if (schemas === undefined) {

@@ -7,7 +7,7 @@ import { ancestorsOf, isVersioned, timeFieldOf, type Resource } from './resource
 
 // Every name in these texts comes from a declaration, never from a client.
 
-/** The database's name of a field. */
+/** The column of a field. */
 export function columnOf(resource: Resource, field: string): string {
   return resource.columns?.[field] ?? field;
 }
@@ -26,7 +26,7 @@ function idType(resource: Resource): 'uuid' | 'text' {
   return resource.idSchema === undefined ? 'uuid' : 'text';
 }
 
-/** Whether a field is a number; the driver gives `numeric` as text, so numbers are read as doubles. */
+/** Whether a field is a number. The driver returns `numeric` as text, so numbers are read as doubles. */
 function isNumber(schema: unknown): boolean {
   if (schema instanceof z.ZodNumber) return true;
   if (schema instanceof z.ZodDefault || schema instanceof z.ZodNullable || schema instanceof z.ZodOptional)
@@ -63,7 +63,9 @@ interface Statement {
   readonly parameters: readonly Parameter[];
 }
 
-/** The statement of one row, for {@link TenantDatabase.statement}; the tenant's own before the platform's. */
+/**
+ * The statement that reads one row, for {@link TenantDatabase.statement}. The tenant's own row comes before the platform's.
+ */
 export function readStatement(collection: Collection, id: string): Statement {
   const { resource, parentIds, restricted } = collection;
   const parameters: Parameter[] = [id];
@@ -86,8 +88,8 @@ function visibility(resource: Resource, restricted: boolean): string[] {
 }
 
 /**
- * Finds all parents of a collection: a row if each exists, is visible to the caller, and belongs to the one above it.
- * Undefined where there is no parent. `inScope`: for {@link TenantDatabase.statement}; otherwise for a transaction.
+ * Finds all parents of a collection: one row if each exists, is visible to the caller, and belongs to the one above it.
+ * Undefined without a parent. `inScope`: for {@link TenantDatabase.statement}; otherwise for a transaction.
  */
 export function parentsStatement(
   { resource, parentIds, restricted }: Collection,
@@ -112,7 +114,7 @@ export function parentsStatement(
   return { text: `select from ${[...(inScope ? ['scope'] : []), ...rows].join(', ')}`, parameters };
 }
 
-/** The list that a page is read from. */
+/** The list of a collection. */
 export function listOf(
   collection: Collection,
   filters: Readonly<Record<string, string | number | boolean | undefined>>,
@@ -129,7 +131,7 @@ export function listOf(
     timeColumn: timeFieldOf(resource),
     idColumn: resource.idColumn,
     idType: idType(resource),
-    // The keyset's own condition knows one tenant; a shared list has two.
+    // The keyset's own condition allows one tenant, but a shared list has two.
     tenantColumn: resource.scope === 'tenant' ? 'tenant_id' : null,
     ...(visible === undefined ? {} : { where: visible }),
     conditions: [
@@ -145,8 +147,8 @@ export function listOf(
 }
 
 /**
- * Inserts a row: `$1` id, `$2` now, `$3` its columns as jsonb, `$4` the tenant. The columns' types are the table's own,
- * by `jsonb_populate_record`, so that they are said once.
+ * Inserts a row: `$1` id, `$2` now, `$3` its columns as jsonb, `$4` the tenant. `jsonb_populate_record` takes the columns'
+ * types from the table, so they are not repeated here.
  */
 export function insertText(resource: Resource, columns: readonly string[]): string {
   const tenant = hasTenant(resource);
@@ -164,12 +166,12 @@ export function insertText(resource: Resource, columns: readonly string[]): stri
     returning ${selectList(resource)}`;
 }
 
-/** The parameters that narrow a statement of one row to its collection: the tenant, where rows have one, and the parent's id. */
+/** The parameters that limit a statement of one row to its collection: the tenant if rows have one, and the parent's id. */
 export function scopeOf({ resource, parentIds }: Collection, tenantId: string): string[] {
   return [...(hasTenant(resource) ? [tenantId] : []), ...parentIds.slice(-1)];
 }
 
-/** The condition of one row: `$1` its id, from `$first` on the tenant, where rows have one, and the parent's id. */
+/** The condition for one row: `$1` its id; from `$first` on the tenant, if rows have one, and the parent's id. */
 function rowCondition(resource: Resource, first: number, restricted: boolean): string {
   const { parent } = resource;
   const next = hasTenant(resource) ? first + 1 : first;
@@ -187,7 +189,7 @@ export function lockText(resource: Resource, restricted = true): string {
 }
 
 /**
- * Finds a row without locking it: `$1` id, `$2` whose, then the parent's id. A tenant may see the platform's row, and
+ * Finds a row without a lock: `$1` id, `$2` its tenant, then the parent's id. A tenant may see the platform's row, but
  * cannot lock it.
  */
 export function findText(resource: Resource, restricted = true): string {

@@ -91,7 +91,7 @@ describe('the SQL of a resource', () => {
     expect(parameters).toEqual(['platform', `'; drop table gadgets`, 11]);
   });
 
-  test('counts the version up with every replacement, of the tenant’s own row only', () => {
+  test('increases the version with every replacement, and replaces only the tenant’s own row', () => {
     const text = squeezed(updateText(gadget('tenant'), ['label', 'gadget_version']));
     expect(text).toContain('set label = r.label, gadget_version = r.gadget_version, version = t.version + 1');
     expect(text).toContain('where t.tenant_id = $4::text and t.gadget_id = $1::uuid');
@@ -102,17 +102,17 @@ describe('the SQL of a resource', () => {
     expect(insertText(gadget('tenant'), ['label'])).toContain('t.version as row_version');
   });
 
-  test('reads numbers as doubles, since the driver hands numeric over as text', () => {
+  test('reads numbers as doubles, since the driver returns numeric as text', () => {
     const body = z.strictObject({ amount: z.number().nullable().default(null) });
     expect(insertText(declare({ body, columns: {} }), ['amount'])).toContain('t.amount::float8 as amount');
   });
 
-  test('needs neither a version nor a time of change where rows never change', () => {
+  test('needs no version and no time of change for rows that never change', () => {
     const text = insertText(declare({ versioned: false }), ['label']);
     expect(text).not.toMatch(/row_version|updated_at/);
   });
 
-  test('leaves out what tenants do not see from every look at a row, for all but operators', () => {
+  test('excludes hidden rows from every statement, except for operators', () => {
     const resource = declare({ visibleToTenants: 'not t.is_internal' });
     const page = { limit: 10, descending: true, after: undefined };
     for (const restricted of [true, false]) {
@@ -127,7 +127,7 @@ describe('the SQL of a resource', () => {
     }
   });
 
-  test('reaches a row through its parent alone', () => {
+  test('reaches a row only through its parent', () => {
     const of = collection(parts, { parentIds: ['g'] });
     expect(readStatement(of, 'an-id')).toMatchObject({
       text: expect.stringContaining('t.gadget_id = $3'),
@@ -270,7 +270,7 @@ describe('the path of a resource', () => {
     expect(locationOf(of, 'a/b')).toBe('/api/v1/gadgets/g%201/parts/p/screws/a%2Fb');
   });
 
-  test('takes ids made here in either case, as one id', () => {
+  test('accepts the service’s ids in either case, as one id', () => {
     const { params } = resourceSchemas(gadget('tenant'));
     const id = '0190A5F0-0000-7000-8000-00000000000A';
     expect(params.parse({ gadget_id: id })).toEqual({ gadget_id: id.toLowerCase() });
@@ -296,7 +296,7 @@ describe('a routing plan', () => {
       ['/weights'],
     ],
     [
-      'a weight of a stranger is refused',
+      'a weight of an unknown detector is refused',
       { coverage_method: 'weighted_coverage', secondary_detectors: ['a'], weights: { a: 0.5, 'b/c': 0.5 } },
       ['/weights/b~1c'],
     ],

@@ -4,138 +4,135 @@ import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call, TenantDatabases } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
 
-/** What can be done with a resource's rows. `delete` and `deactivate` are both `DELETE`, and exclude each other. */
+/** The operations on a resource's rows. `delete` and `deactivate` are both `DELETE`, so a resource has only one of them. */
 export type Verb = 'create' | 'read' | 'list' | 'replace' | 'delete' | 'deactivate';
 
 /**
- * Whose rows a table holds. `tenant`: each tenant its own. `shared`: the same, and the platform's rows are readable by
- * all. `platform`: readable by all, written by operators.
+ * The owners of a table's rows. `tenant`: each tenant has its own. `shared`: the same, and all tenants can read the
+ * platform's rows. `platform`: all tenants can read the rows, and operators write them.
  */
 export type ResourceScope = 'tenant' | 'shared' | 'platform';
 
-/** A row as it is read: its fields by their JSON names, and `row_version`, of which the ETag is made. */
+/** A row as it is read: its fields by their JSON names, and `row_version`, from which the ETag is made. */
 export interface ResourceRow {
   readonly [field: string]: unknown;
   readonly created_at: string;
   readonly row_version: number;
 }
 
-/** What a check may look at. */
+/** What a check may use. */
 export interface CheckContext {
   readonly call: Call;
   /** The write's own transaction. */
   readonly transaction: Pick<TenantTransaction, 'query'>;
 }
 
-/** What a sample is made with. */
+/** What a sample may use. */
 export interface SampleContext {
   /** Lower-case letters, digits and underscores that no other sample of the run has. */
   readonly unique: string;
-  /** Makes a row of a resource that this one refers to, and answers it. */
+  /** Makes and returns a row of a resource that this one refers to. */
   readonly make: (resource: Resource) => Promise<Readonly<Record<string, unknown>>>;
 }
 
 /**
- * The resource whose rows these belong to. Their routes lie below it, `/parents/{column}/segment/{id}`. A request reaches
- * them only if the parent exists and the caller sees it, and only those of that parent.
+ * The resource of the parent rows. The child's routes are below the parent's: `/parents/{column}/segment/{id}`. A request
+ * reaches only children of a parent that exists and that the caller sees.
  */
 export interface ResourceParent {
-  /** In the same database. Not a `shared` one, where two tenants' rows can have one id. */
+  /** In the same database. Not a `shared` resource, because two tenants' rows of it can have one id. */
   readonly resource: Resource;
-  /** The column that holds the parent's id: the name of the path's parameter, and a field that is read. */
+  /** The column with the parent's id. It is the name of the path's parameter, and a field of the row. */
   readonly column: string;
-  /** The path's part between the parent's id and the own one: `milestones`. */
+  /** The part of the path between the parent's id and the row's id: `milestones`. */
   readonly segment: string;
 }
 
 /**
- * A simple table, declared: its SQL, schemas, routes, their description and their tests all come from this. What a table
- * needs beyond it is a domain function beside it, never another member here.
+ * The declaration of a simple table. Its SQL, schemas, routes, descriptions and tests all come from this. If a table needs
+ * more, write a domain function instead of another member here.
  */
 export interface Resource<Body extends z.ZodObject = z.ZodObject> {
-  /** Plural, kebab-case: the path, unless there is a parent, and the registrations' first part. */
+  /** Plural, kebab-case. The path, unless there is a parent, and the first part of the routes' names. */
   readonly name: string;
-  /** One of them, in words: problems say it, and audit entries with underscores. */
+  /** One row, in words. Problems use it, and audit entries use it with underscores. */
   readonly one: string;
-  /**
-   * What the rows are for, in two sentences: the words of the resource's group in the API's document, which has one for each
-   * resource, in the order of the app's list of them.
-   */
+  /** What the rows are for, in two sentences. It is the text of the resource's group in the API's document. */
   readonly description: string;
-  /** Where the table is; core unless said otherwise. */
+  /** The table's database. The default is core. */
   readonly database?: keyof TenantDatabases;
   readonly table: string;
   /** The column of the public id. */
   readonly idColumn: string;
   /**
-   * The schema of an id that clients choose when they create a row, and that a replacement cannot change; see `textId`.
-   * Without it the id is a UUID made here.
+   * The schema of ids that clients choose when they create a row; see `textId`. A replacement cannot change an id. Without
+   * this schema, the service makes a UUID.
    */
   readonly idSchema?: z.ZodType<string>;
-  /** The field that lists are ordered and paged by, a `timestamptz` under its own name; `created_at` unless said otherwise. */
+  /** The field that orders and pages lists, a `timestamptz` column of the same name. The default is `created_at`. */
   readonly timeField?: string;
   /**
-   * False where clients never change a row: the table then needs no `version` and no `updated_at`, and there is no ETag.
-   * True unless said otherwise.
+   * False if clients never change a row. The table then needs no `version` and no `updated_at`, and there is no ETag. The
+   * default is true.
    */
   readonly versioned?: boolean;
   readonly scope: ResourceScope;
   readonly parent?: ResourceParent;
   /**
-   * SQL that is true for a row `t` that others than operators may see, and so write. The other rows do not exist for them:
-   * not in a list, not by id, not for a change. {@link declareResource} refuses what would tell of them.
+   * SQL that is true for a row `t` that its tenant may see and so write. For tenants the other rows do not exist: not in a
+   * list, not by id, not for a change. {@link declareResource} refuses declarations that would reveal them.
    */
   readonly visibleToTenants?: string;
-  /** What those may do whose rows these are, or who read the platform's. */
+  /** What the owners of the rows may do. For the platform's rows: what their readers may do. */
   readonly verbs: readonly Verb[];
   /**
-   * What operators may do with the rows of a tenant that they name, by routes below `/platform/tenants/{tenant_id}/`, which
-   * need `platform:operate`. The same as `verbs` where tenants do not see all rows, nothing otherwise, unless said.
+   * What operators may do with the rows of a tenant, by routes below `/platform/tenants/{tenant_id}/`, which need
+   * `platform:operate`. The default is the same as `verbs` if rows can be hidden, otherwise nothing.
    */
   readonly operatorVerbs?: readonly Verb[];
-  /** `write` may be absent where no verb writes; an absent one is the operators'. */
+  /** `write` may be absent if no verb writes. Otherwise an absent one means that only operators write. */
   readonly permissions: { readonly read: Permission; readonly write?: Permission };
   /**
-   * What clients write, on creation and on replacement alike. Strict; each field is required or has a default (null where
-   * it may be absent), so that what is replaced is replaced as a whole, and what is read has every field.
+   * What clients write, on creation and replacement. Strict. Each field is required or has a default (null if it may be
+   * absent), so that a replacement covers the whole row, and a row that is read has every field.
    */
   readonly body: Body;
-  /** Columns that are read and that no client writes. */
+  /** Columns that are read but never written by clients. */
   readonly readOnly?: z.ZodRawShape;
   /** Columns whose name in JSON is another one, by the JSON name. */
   readonly columns?: Readonly<Record<string, string>>;
-  /** Fields that a list can be narrowed by, each with the schema of its query parameter. */
+  /** The fields that filter a list, each with the schema of its query parameter. */
   readonly filters?: Readonly<Record<string, z.ZodType<string | number | boolean>>>;
-  /** What to say where a unique constraint refuses, by the constraint's name. */
+  /** The texts for refusals by a unique constraint, by the constraint's name. */
   readonly conflicts?: Readonly<Record<string, string>>;
   /** Columns that the service sets when a row is made. */
   readonly stamp?: (call: Call) => Readonly<Record<string, unknown>>;
-  /** What is wrong with a body beyond its schema; nothing is written unless the answer is empty. */
+  /** Returns the faults of a body beyond its schema. If there are any, nothing is written. */
   check?(body: z.output<Body>, context: CheckContext): readonly Fault[] | Promise<readonly Fault[]>;
-  /** What must be forgotten once a row was created, changed or removed. After the commit; safe to repeat. */
+  /** Removes cached data after a row was created, changed or removed. Runs after the commit, and must be safe to repeat. */
   readonly forget?: (call: Call, row: ResourceRow) => void | Promise<void>;
-  /** True where neither a spent allowance nor a lapsed subscription may stop a write: holds, retention. */
+  /** True if neither a used-up allowance nor a lapsed subscription may stop a write: holds, retention. */
   readonly essential?: boolean;
   /**
-   * A valid body to create a row with; where clients create none, the columns of one. Every test that covers all routes
-   * makes its rows from this. Rows of the parent are there already.
+   * A valid body to create a row with. If clients create none: the columns of one. Every test of all routes makes its rows
+   * from this. The parent's rows exist already.
    */
   sample(context: SampleContext): SampleBody | Promise<SampleBody>;
 }
 
 type SampleBody = Readonly<Record<string, unknown>>;
 
-/** What audit entries call one of them. */
+/** The name of a row in audit entries. */
 export function auditTypeOf(resource: Resource): string {
   return resource.one.replaceAll(' ', '_');
 }
 
-/** The permission that a change of a row needs. */
+/** The permission for a change of a row. */
 export function writePermissionOf(resource: Resource): Permission {
   return resource.permissions.write ?? 'platform:operate';
 }
 
-/** The database that a resource's table is in. */
+/** The database of a resource's table. */
 export function databaseOf(resource: Resource): keyof TenantDatabases {
   return resource.database ?? 'core';
 }
@@ -156,13 +153,13 @@ export function ancestorsOf(resource: Resource): readonly ResourceParent[] {
   return parent === undefined ? [] : [...ancestorsOf(parent.resource), parent];
 }
 
-/** Whether there can be rows of a tenant's own that it does not see: for what they say, or for a parent that it does not see. */
+/** Whether a tenant can have rows that it does not see, because of their content or because it does not see their parent. */
 export function canBeHidden(resource: Resource): boolean {
   const line = [resource, ...ancestorsOf(resource).map((parent) => parent.resource)];
   return resource.scope !== 'platform' && line.some((one) => one.visibleToTenants !== undefined);
 }
 
-/** What operators may do with the rows of a tenant that they name. */
+/** What operators may do with a tenant's rows. */
 export function operatorVerbsOf(resource: Resource): readonly Verb[] {
   return resource.operatorVerbs ?? (canBeHidden(resource) ? resource.verbs : []);
 }
@@ -175,14 +172,14 @@ export function collectionPathOf(resource: Resource, forOperators = false): stri
   return `${collectionPathOf(parent.resource, forOperators)}/{${parent.column}}/${parent.segment}`;
 }
 
-/** The name of a verb's route: for those who have the rows, or for operators, who name their tenant. */
+/** The name of a verb's route: for the owners of the rows, or for operators, who name the owner. */
 export function operationOf({ name }: Resource, verb: Verb, forOperators = false): string {
   return `${forOperators ? 'platform-' : ''}${name}-${verb}`;
 }
 
 /**
- * Declares a resource; only its body's type is inferred.
- * @throws Error where it cannot be served as it is declared.
+ * Declares a resource. Only its body's type is inferred.
+ * @throws Error if the declaration is invalid.
  */
 export function declareResource<Body extends z.ZodObject>(resource: Resource<Body>): Resource<Body> {
   const fault = faultOf(resource);
@@ -191,8 +188,8 @@ export function declareResource<Body extends z.ZodObject>(resource: Resource<Bod
 }
 
 /**
- * What of a declaration cannot be served, or would tell tenants of rows that they do not see; undefined for a right one.
- * Unique keys are the migration's: that none of them tells of hidden rows is held by a test of every resource
+ * The fault of a declaration that cannot be served, or that would reveal hidden rows to tenants; undefined for a valid one.
+ * Unique keys are in migrations, not here: a test of every resource checks that they reveal no hidden rows
  * (`tests/harness/describe-resource.ts`).
  */
 function faultOf(resource: Resource): string | undefined {
@@ -221,10 +218,10 @@ function faultOfParent(resource: Resource): string | undefined {
 
 function faultOfHiding(resource: Resource): string | undefined {
   if (!canBeHidden(resource)) return undefined;
-  // A client's id that a hidden row has would be refused: the refusal tells of that row.
+  // A client's id that a hidden row has would be refused, and the refusal would reveal that row.
   if (resource.idSchema !== undefined)
     return 'the ids of rows that tenants may not see are made by the service';
-  // Refused, the deletion of a row would tell of the hidden ones below it; done, it would take them along.
+  // To refuse the deletion of a row would reveal hidden rows below it, and to do it would remove them.
   if (resource.visibleToTenants === undefined) return undefined;
   const deleted = ancestorsOf(resource).find(
     ({ resource: parent }) => parent.scope !== 'platform' && parent.verbs.includes('delete'),

@@ -29,8 +29,8 @@ type Body = Readonly<Record<string, unknown>>;
 
 /**
  * `POST`: makes a row.
- * @throws Problem 400 with what the resource's own check finds, 403 for a row that its writer could not see, 404 where
- * there is no such parent, 409 where a unique constraint refuses.
+ * @throws Problem 400 with the faults of the resource's own check, 403 for a row that its writer would not see, 404 without
+ * such a parent, 409 if a unique constraint refuses.
  */
 export function createResource(
   call: Call,
@@ -59,8 +59,8 @@ export function createResource(
 }
 
 /**
- * `PUT`: replaces a row as a whole.
- * @throws Problem 400 without `If-Match`, 404, 412 when another change was faster, and what creating throws.
+ * `PUT`: replaces a whole row.
+ * @throws Problem 400 without `If-Match`, 404, 412 if another change came first, and what creating throws.
  */
 export async function replaceResource(
   call: Call,
@@ -90,8 +90,8 @@ export async function replaceResource(
 }
 
 /**
- * `DELETE`, where rows may go.
- * @throws Problem 404, 409 where other rows refer to it, 412.
+ * `DELETE` for rows that may be deleted.
+ * @throws Problem 404, 409 if other rows refer to it, 412.
  */
 export async function deleteResource(
   call: Call,
@@ -110,7 +110,7 @@ export async function deleteResource(
 }
 
 /**
- * `DELETE`, where rows stay because others name them: the row is no longer active. Repeated, it changes nothing.
+ * `DELETE` for rows that stay, because other rows refer to them: the row becomes inactive. A repetition changes nothing.
  * @throws Problem 404, 412.
  */
 export async function deactivateResource(
@@ -141,7 +141,7 @@ type Change = 'created' | 'replaced' | 'deleted' | 'deactivated';
 
 interface Changed<Answer extends Reply> {
   readonly row: ResourceRow;
-  /** The row as it was, where the change may have moved it. */
+  /** The row before the change, if the change may have moved it. */
   readonly before?: ResourceRow;
   readonly effect: Effect<Answer>;
 }
@@ -172,7 +172,7 @@ async function write<Answer extends Reply>(
   }
 }
 
-/** What a constraint's refusal says to a client; undefined where it is no client's doing. */
+/** The problem for a violated constraint; undefined if the client did not cause it. */
 function refusalOf(resource: Resource, change: Change, error: unknown): Problem | undefined {
   const constraint = constraintOf(error) ?? '';
   const conflict = (detail: string): Problem => new Problem('CONFLICT', { detail, cause: error });
@@ -185,7 +185,7 @@ function refusalOf(resource: Resource, change: Change, error: unknown): Problem 
   }
   if (fault === 'foreign_key' && change === 'deleted')
     return conflict(`Other rows refer to the ${resource.one}.`);
-  // The parent was there when it was looked for, and was deleted meanwhile.
+  // The parent existed when it was checked, and was deleted since.
   if (fault === 'foreign_key' && change === 'created' && resource.parent !== undefined)
     return noParent(resource);
   return undefined;
@@ -203,7 +203,7 @@ async function one(
   parameters: readonly Parameter[],
 ): Promise<ResourceRow> {
   const [row] = await transaction.query<ResourceRow>(text, parameters);
-  if (row === undefined) throw new Error('a row that is locked was not written');
+  if (row === undefined) throw new Error('a locked row was not written');
   return row;
 }
 
@@ -219,7 +219,7 @@ async function check(call: Call, resource: Resource, body: Body, transaction: Qu
   if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
 }
 
-/** The row, locked until the write is done. The platform's default is seen by tenants, and is not theirs to change. */
+/** Reads the row and locks it until the write is done. Tenants see the platform's default, but cannot change it. */
 async function lock(
   call: Call,
   collection: Collection,
@@ -246,7 +246,7 @@ async function lock(
   return row;
 }
 
-/** The audit entry names the fields that were written, never what was written into them. */
+/** The audit entry contains the names of the written fields, never their content. */
 function effectOf<Answer extends Reply>(
   resource: Resource,
   change: Change,

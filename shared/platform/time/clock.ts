@@ -1,4 +1,4 @@
-/** Where the app's time comes from, so that a test can be 90 days later. */
+/** The app's source of time. A test can set it 90 days ahead. */
 export interface Clock {
   now(): Date;
 }
@@ -6,7 +6,7 @@ export interface Clock {
 /** The machine's clock. */
 export const systemClock: Clock = { now: () => new Date() };
 
-/** A clock that stands at one instant: a job run by hand `as_of` another day. */
+/** A clock that always shows one instant, for a job that is run `as_of` another day. */
 export function clockAt(instant: Date): Clock {
   return { now: () => new Date(instant) };
 }
@@ -20,7 +20,7 @@ export function utcDay(instant: Date): string {
   return instant.toISOString().slice(0, 10);
 }
 
-/** An instant some days later; a day is 24 hours, since all times are UTC. */
+/** An instant some days later. A day is 24 hours, because all times are UTC. */
 export function addDays(instant: Date, days: number): Date {
   return new Date(instant.getTime() + days * DAY_MS);
 }

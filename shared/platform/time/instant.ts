@@ -1,18 +1,20 @@
-/** What PostgreSQL, RFC 3339 and a `Date` all write with four digits of a year, whatever is added or the time zone. */
+/**
+ * PostgreSQL, RFC 3339 and `Date` all write these years with four digits, also after an addition or in another time zone.
+ */
 const EARLIEST = Date.parse('1900-01-01T00:00:00Z');
 const LATEST = Date.parse('9990-01-01T00:00:00Z');
 
-/** The bounds of {@link isOutOfRange} in words. */
+/** The bounds of {@link isOutOfRange} as a message. */
 export const INSTANT_BOUNDS = 'must lie between the years 1900 and 9990';
 
-/** Whether an instant, in ms since 1970, is one that this service does not keep. False for what is no instant at all. */
+/** Whether an instant, in ms since 1970, is outside the supported years. False for a value that is not an instant. */
 export function isOutOfRange(at: number): boolean {
   return at < EARLIEST || at >= LATEST;
 }
 
 /**
- * An RFC 3339 instant as UTC with six digits of a second, which is what the database keeps: equal instants become equal
- * texts. Finer digits are cut off. The instant must be valid.
+ * An RFC 3339 instant as UTC with six digits of a second, like in the database: equal instants become equal texts. Finer
+ * digits are cut off. The instant must be valid.
  */
 export function utcMicroseconds(instant: string): string {
   const digits = /\.(\d+)/.exec(instant)?.[1] ?? '';

@@ -12,12 +12,12 @@ import { uuid } from '../ids/uuid.ts';
 import { findEarlierAnswer, StillRunning } from './idempotency.ts';
 import { writeBatchOnce, writeItems, type BatchAnswer } from './write-items.ts';
 
-/** Items of one batch at most. */
+/** The most items of one batch. */
 const BATCH_MAX = 100;
-/** A batch's body: 100 of the largest ordinary items would be more, but not through the gateway's own limits. */
+/** The most bytes of a batch's body. 100 of the largest ordinary items would be more, but gateways have lower limits too. */
 export const BATCH_BODY_LIMIT = 8 * 1024 * 1024;
 
-/** What an item's outcome repeats of the answer that the item alone would have had. */
+/** The fields of an item's outcome that come from the answer of the single route. */
 const repeatedFields = {
   request_id: uuid.optional(),
   record_id: uuid.optional(),
@@ -26,25 +26,25 @@ const repeatedFields = {
   review_status: z
     .string()
     .optional()
-    .describe('Of a mapping: `needs_review` where its response is not sure enough to stand alone.'),
+    .describe('Of a mapping: `needs_review` when the confidence of its response is too low.'),
 };
 const answerFields = z.object(repeatedFields);
 
-/** `{items: […]}`; each item is judged on its own, so that a faulty one spoils none of the others. */
+/** `{items: […]}`. Each item is checked separately, so that an invalid one does not affect the others. */
 export const batchBody = z.strictObject({
   items: z
     .array(z.record(z.string(), z.unknown()))
     .min(1)
     .max(BATCH_MAX)
     .describe(
-      'As the single route takes them. With an `Idempotency-Key` header the batch as a whole is repeatable; an item may ' +
-        'have an `idempotency_key` of its own, which is the same key as on the single route. A repeatable batch is written ' +
-        'with all outcomes or not at all: where an item fails on our side, or its own key belongs to a request that still ' +
+      'As on the single route. With an `Idempotency-Key` header the whole batch is repeatable. An item may ' +
+        'have its own `idempotency_key`, which is the same key as on the single route. A repeatable batch is written ' +
+        'with all outcomes or not at all: when an item fails on our side, or its own key belongs to a request that still ' +
         'runs, the batch is refused with that status (5xx or 409) and can be sent again under its key.',
     ),
 });
 
-/** What became of each item, in the order given. */
+/** The outcome of each item, in the order given. */
 export const batchOutcome = z.object({
   items: z.array(
     z.object({
@@ -59,26 +59,28 @@ export const batchOutcome = z.object({
 type BatchReply = Reply<207, z.output<typeof batchOutcome>>;
 type Outcome = z.output<typeof batchOutcome>['items'][number];
 
-/** An item that was understood, and the key that makes it repeatable. */
+/** An item that passed its schema, and its idempotency key. */
 interface ParsedItem<Body> {
   readonly body: Body;
   readonly claim: IdempotencyClaim | null;
 }
 
-/** How one kind of thing is written in batches. */
+/** How one kind of item is written in batches. */
 export interface BatchKind<Body> {
   readonly schema: z.ZodType<Body>;
   readonly write: HotWrite;
-  /** Makes the valid items ready; a problem refuses one. In the order given. */
+  /** Makes the valid items ready, in the order given. A problem refuses one item. */
   readonly prepare: (call: Call, items: readonly ParsedItem<Body>[]) => Promise<(Item | Problem)[]>;
 }
 
 /**
- * Writes a batch: 207 with an outcome for each item. Under an Idempotency-Key the first 207 is the batch's answer for good
- * (see {@link writeBatchOnce}), so that it says of each item what is settled: {@link requireSettled}. An item that was refused
- * is sent again under a new key. Without a key, each item has its outcome, and those with keys of their own are repeatable.
- * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; under a key, the first
- * item's that is not settled.
+ * Writes a batch: 207 with an outcome for each item. Without a key, each item has its own outcome, and items with their own
+ * keys are repeatable.
+ *
+ * With an Idempotency-Key, the first 207 is the batch's final answer (see {@link writeBatchOnce}). So each of its outcomes
+ * must be final: {@link requireSettled}. A refused item is sent again under a new key.
+ * @throws Problem 409 while a batch with the key runs, 422 if the key was used with another batch; with a key, the problem
+ * of the first item that is not final.
  */
 export async function writeBatch<Body>(
   call: Call,
@@ -88,7 +90,7 @@ export async function writeBatch<Body>(
   const { write } = kind;
   const parsed = given.map((item) => parseItem(call, item, kind));
   const claim = batchClaim(call.idempotency, given, parsed);
-  // First, so that a repeated batch is not prepared again and takes nothing from the quota, not even for a moment.
+  // Comes first, so that a repeated batch is not prepared again and does not reserve quota.
   const earlier = await findEarlierAnswer<BatchReply>(call.databases[write.database], call, claim);
   if (earlier !== undefined) return earlier;
   const valid = parsed.filter((item): item is Exclude<typeof item, Problem> => !(item instanceof Problem));
@@ -106,7 +108,7 @@ export async function writeBatch<Body>(
   return reply;
 }
 
-/** The batch's own claim, by what its items were understood as; one that could not be understood counts as it was sent. */
+/** The batch's own claim. Its fingerprint uses the parsed items, and the raw text of an item that did not parse. */
 function batchClaim(
   claim: IdempotencyClaim | null,
   given: readonly unknown[],
@@ -119,7 +121,7 @@ function batchClaim(
   return { ...claim, fingerprint: fingerprintOf(items) };
 }
 
-/** The outcomes in the order given: of what was refused while it was parsed or prepared, and of what was written. */
+/** The outcomes in the order given: of items refused during parsing or preparation, and of written items. */
 function inOrderGiven(
   parsed: readonly unknown[],
   prepared: readonly (Item | Problem)[],
@@ -137,10 +139,9 @@ function inOrderGiven(
 }
 
 /**
- * Refuses to keep an answer that tells of what passes by itself: of a failure on our side, or of an item whose own key is
- * held by a request that still runs. Kept, a repeated batch would be told of it for a day, while the item could be written
- * the next second.
- * @throws Problem the item's, so that nothing of the batch is written, and it can be sent again under its key.
+ * Refuses to keep an answer with a temporary outcome: an error on our side, or an item whose own key is held by a running
+ * request. Such an answer would be repeated for a day, although the item could be written a second later.
+ * @throws Problem of that item, so that nothing of the batch is written and the batch can be sent again under its key.
  */
 function requireSettled(outcomes: readonly ItemOutcome[]): void {
   for (const [n, outcome] of outcomes.entries()) {
@@ -185,7 +186,7 @@ function itemKey(given: unknown, faults: Fault[]): string | null {
     const key = typeof given === 'string' ? readIdempotencyKey(given) : undefined;
     if (key !== undefined) return key;
   } catch {
-    // Said below, with the item's own pointer.
+    // Reported below, with the item's own pointer.
   }
   faults.push({ pointer: '/idempotency_key', detail: 'must be 1 to 255 printable ASCII characters' });
   return null;
@@ -216,7 +217,7 @@ function shownProblem(problem: Problem): Outcome {
   };
 }
 
-/** What the audit trail says of items that named another tenant: one event for all of them. */
+/** The audit event for items that named another tenant: one event for all of them. */
 function mismatchEvents(call: Call, parsed: readonly unknown[]): CloudEvent[] {
   const reached = parsed.filter((item) => item instanceof Problem && item.code === 'TENANT_MISMATCH').length;
   if (reached === 0) return [];

@@ -10,21 +10,23 @@ import { json } from '../db/tenant-database.ts';
 import type { Call, DatabaseName } from '../call/call.ts';
 import { newEntry, outboxInsert } from './outbox.ts';
 
-/** What the audit trail says of a request. Details name fields and counts, never content. */
+/** A request's entry in the audit trail. Details contain field names and counts, never content. */
 export interface AuditNote {
   readonly action: string;
   readonly resource_type: string;
   readonly resource_id?: string | null;
   readonly outcome?: AuditData['outcome'];
   readonly details?: Readonly<Record<string, unknown>>;
-  /** Whose trail it belongs to, where that is not the caller's own: an operator's write that concerns a tenant. */
+  /**
+   * The tenant whose audit trail gets the entry, if it is not the caller's: for an operator's write that concerns a tenant.
+   */
   readonly tenant_id?: string;
 }
 
 /** An amount of one type of usage. */
 export type Used = Pick<UsageData, 'usage_type' | 'usage_amount'>;
 
-/** The audit event of a note. */
+/** Makes the audit event of a note. */
 export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
   return newEvent(
     AUDIT_RECORDED,
@@ -44,7 +46,7 @@ export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
   );
 }
 
-/** A usage event of the calling tenant. `reservationId`: the quota reservation that it settles. */
+/** Makes a usage event of the calling tenant. `reservationId`: the quota reservation that it settles. */
 export function usageEvent(
   call: Call,
   usage: Pick<UsageData, 'usage_type' | 'usage_amount'> & { resource_type?: string; resource_id?: string },
@@ -62,7 +64,7 @@ export function usageEvent(
   );
 }
 
-/** Adds events of a request that writes nothing else (the read of a source, a refusal) to an outbox, and publishes them. */
+/** Adds events to an outbox and publishes them, for a request that writes nothing else: a read of a source, a refusal. */
 export async function emitEvents(
   call: Call,
   events: readonly CloudEvent[],

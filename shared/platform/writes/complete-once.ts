@@ -5,7 +5,7 @@ import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { AuditNote } from './caused-events.ts';
 import { performWrite, type Effect, type WriteOptions } from './perform-write.ts';
 
-/** A request that is completed once, with what stands beside it once it is. */
+/** A request that is completed once, with its response's fingerprint. */
 export interface CompletionRow {
   readonly [column: string]: unknown;
   /** Of the response that completed it; null while there is none. */
@@ -14,34 +14,36 @@ export interface CompletionRow {
 
 /** A kind of request that one response completes. */
 export interface CompletionKind<Row extends CompletionRow, Answer extends Reply> {
-  /** What refusals call it: `mapping`. */
+  /** Its name in refusals: `mapping`. */
   readonly one: string;
   /** The table of requests, with the alias `q`: `tenant_id`, `request_id`, `expires_at`. */
   readonly requests: string;
   /** The table of responses, with the alias `p`: `tenant_id`, `request_id`, `fingerprint`. */
   readonly responses: string;
-  /** The columns of a {@link CompletionRow} but for its fingerprint, by the aliases `q` and `p`. */
+  /** The columns of a {@link CompletionRow} without its fingerprint, by the aliases `q` and `p`. */
   readonly columns: string;
-  /** How the write of a response is made, where that is not the usual way. */
+  /** Options for the write of a response, if they differ from the defaults. */
   readonly write?: WriteOptions;
-  /** The answer about a completed request: to the first response and to each repetition. */
+  /** The answer for a completed request: to the first response and to each repetition. */
   readonly answer: (row: Row) => Answer;
 }
 
 /** How one response completes a request. */
 export interface Completing<Row extends CompletionRow, Prepared> {
-  /** Whether what completed the request is what came now: then it is answered again, and nothing changes. */
+  /** Whether this response is the one that completed the request. Then the answer is the same again, and nothing changes. */
   readonly isRepetition: (completed: Row) => boolean;
   /**
-   * For a route that takes an Idempotency-Key: what the audit trail says of a repetition, which is then a write like any
-   * other, kept under its key. Without it, a repetition leaves no trace.
+   * The audit entry of a repetition, for a route that takes an Idempotency-Key. There, a repetition is a write like any
+   * other, kept under its key. Without a note, a repetition writes nothing.
    */
   readonly repetitionNote?: AuditNote;
-  /** What is needed from elsewhere; runs before the transaction, which must not wait for another connection. */
+  /**
+   * Fetches data from elsewhere. It runs before the transaction, because a transaction must not wait for another connection.
+   */
   readonly prepare: (open: Row) => Promise<Prepared>;
   /**
-   * Stores the response in the transaction that holds the request's lock, and says what that causes. Nothing may be left
-   * open behind it: the request then has a row of responses.
+   * Stores the response in the transaction that holds the request's lock, and returns its events. Afterwards the request
+   * must have a row of responses.
    */
   readonly store: (
     transaction: TenantTransaction,
@@ -50,16 +52,15 @@ export interface Completing<Row extends CompletionRow, Prepared> {
   ) => Promise<Omit<Effect<Reply>, 'reply' | 'storedReply'>>;
 }
 
-/** Thrown out of the transaction, which then has changed nothing and is not metered. */
+/** Thrown to leave the transaction, so that nothing is changed and nothing is metered. */
 class CompletedBefore extends Error {
   override name = 'CompletedBefore';
 }
 
 /**
- * Completes a request once. Of equal responses, each gets the same answer, however many come and also when they come at
- * once; one of them is stored. The request's row is the lock: who holds it looks again whether the request is completed,
- * and only then stores.
- * @throws Problem 404; 409 when the request was completed otherwise; what `prepare` and `store` throw.
+ * Completes a request once. All equal responses get the same answer, also when they arrive at the same time. One of them is
+ * stored. The request's row is the lock: its holder checks again whether the request is completed, and only then stores.
+ * @throws Problem 404; 409 when the request was completed with another response; what `prepare` and `store` throw.
  */
 export async function completeOnce<Row extends CompletionRow, Prepared, Answer extends Reply>(
   call: Call,
@@ -67,7 +68,7 @@ export async function completeOnce<Row extends CompletionRow, Prepared, Answer e
   requestId: string,
   completing: Completing<Row, Prepared>,
 ): Promise<Answer> {
-  // Without the lock first: a repetition is answered even where the tenant's allowance is spent.
+  // The first read takes no lock and no quota: a repetition is answered even when the tenant's allowance is used up.
   const [found] = await call.tenant.statement<Row>(
     `select r.* from scope, lateral (${select(kind, 'scope.tenant_id', 2)} offset 0) r`,
     [requestId, call.now],
@@ -94,7 +95,7 @@ export async function completeOnce<Row extends CompletionRow, Prepared, Answer e
   }
 }
 
-/** What was done, or the answer to an earlier response, where nothing was. */
+/** The effect of this response; or, when nothing was done, the answer to an earlier one. */
 type Completed<Answer extends Reply> =
   | { readonly effect: Effect<Answer>; readonly before?: never }
   | { readonly effect?: never; readonly before: Answer };
@@ -109,7 +110,7 @@ async function completeLocked<Row extends CompletionRow, Prepared, Answer extend
 ): Promise<Completed<Answer>> {
   const parameters = [transaction.tenantId, requestId, call.now];
   const read = (): Promise<Row[]> => transaction.query<Row>(select(kind, '$1', 2), parameters);
-  // The second statement sees what the lock's last holder committed. Both travel together.
+  // Both statements travel together. The second one sees what the lock's last holder committed.
   const [, [locked]] = await Promise.all([
     transaction.query(
       `select from ${kind.requests} q where q.tenant_id = $1 and q.request_id = $2 for update`,
@@ -126,11 +127,13 @@ async function completeLocked<Row extends CompletionRow, Prepared, Answer extend
   if (prepared === undefined) throw new Error(`a completed ${kind.one} is open again`);
   const effect = await completing.store(transaction, locked, prepared.value);
   const [completed] = await read();
-  if (completed === undefined) throw new Error(`a ${kind.one} is gone that was locked`);
+  if (completed === undefined) throw new Error(`a locked ${kind.one} is missing`);
   return { effect: { ...effect, reply: kind.answer(completed) } };
 }
 
-/** The select of a request with its response, for a tenant given in SQL; `$first` is its id, the next one is now. */
+/**
+ * The select of a request with its response. `tenantId` is SQL. `$first` is the request's id, and the next parameter is now.
+ */
 function select(
   kind: Pick<CompletionKind<never, Reply>, 'requests' | 'responses' | 'columns'>,
   tenantId: string,
@@ -147,8 +150,8 @@ function noSuch({ one }: Pick<CompletionKind<never, Reply>, 'one'>): Problem {
 }
 
 /**
- * The answer to an equal response that completed a request before; undefined for a request that is open.
- * @throws Problem 409 where it was completed otherwise.
+ * The answer to an equal response that completed the request earlier; undefined for an open request.
+ * @throws Problem 409 when it was completed with another response.
  */
 function answerBefore<Row extends CompletionRow, Answer extends Reply>(
   kind: CompletionKind<Row, Answer>,
@@ -160,7 +163,7 @@ function answerBefore<Row extends CompletionRow, Answer extends Reply>(
   throw new Problem('CONFLICT', { detail: `The ${kind.one} was completed with another response.` });
 }
 
-/** The usual rule of {@link Completing.isRepetition}: the same canonical JSON. */
+/** The default rule of {@link Completing.isRepetition}: the same canonical JSON. */
 export function sameResponse(fingerprint: Buffer): (completed: CompletionRow) => boolean {
   return (completed) => completed.fingerprint?.equals(fingerprint) === true;
 }

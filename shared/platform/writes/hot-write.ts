@@ -17,26 +17,26 @@ import { outboxInsert } from './outbox.ts';
 import { withPartition, type DailyTable } from './with-partition.ts';
 import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coalescer.ts';
 
-/** How one kind of thing is written on a hot path: in one statement, with its idempotency keys and its outbox rows. */
+/** How one kind of item is written on a hot path: in one statement, with its idempotency keys and its outbox rows. */
 export interface HotWrite extends Partial<DailyTable> {
   readonly database: DatabaseName;
-  /** The route whose idempotency keys these are: a batch's items share it with the single route. */
+  /** The route of these idempotency keys. A batch's items share it with the single route. */
   readonly route: string;
   readonly rows: Recordset<Columns>;
-  /** The statement, but for the tenant's scope: `$2` is the route, the rows begin at `$3`. */
+  /** The statement without the tenant's scope: `$2` is the route, the rows begin at `$3`. */
   readonly text: string;
 }
 
-/** What a kind of thing's own part of a {@link HotWrite} is. */
+/** The parts of a {@link HotWrite} that differ for each kind of item. */
 export interface HotWriteDefinition extends Partial<DailyTable> {
-  /** The database of what is written; `core` unless said otherwise. */
+  /** The database of the write. The default is `core`. */
   readonly database?: DatabaseName;
   readonly route: string;
   /** The row's own columns. */
   readonly columns: Columns;
   /**
-   * Inserts that continue the WITH clause, each taking its rows from `fresh` and the tenant from `scope`. `written_at`
-   * is the instant of a row's request.
+   * Inserts that continue the WITH clause. Each takes its rows from `fresh` and the tenant from `scope`. `written_at` is the
+   * time of a row's request.
    */
   readonly inserts: string;
 }
@@ -49,7 +49,7 @@ const COMMON_COLUMNS = {
   outbox_events: 'jsonb',
 } as const satisfies Columns;
 
-/** Makes the statement that writes a kind of thing. */
+/** Makes the statement that writes one kind of item. */
 export function defineHotWrite({ columns, inserts, ...definition }: HotWriteDefinition): HotWrite {
   const rows = recordset<Columns>({ ...COMMON_COLUMNS, ...columns });
   const text = `, item as materialized (
@@ -62,7 +62,7 @@ export function defineHotWrite({ columns, inserts, ...definition }: HotWriteDefi
   return { database: 'core', ...definition, rows, text };
 }
 
-/** One thing to write, its answer already known. */
+/** One item to write. Its answer is already known. */
 export interface Item<Answer extends Reply = Reply> {
   readonly requestId: string;
   readonly claim: IdempotencyClaim | null;
@@ -73,13 +73,13 @@ export interface Item<Answer extends Reply = Reply> {
   readonly events: readonly CloudEvent[];
 }
 
-/** What became of an item. */
+/** The outcome of an item. */
 export type ItemOutcome<Answer extends Reply = Reply> =
   | { readonly outcome: 'created'; readonly reply: Answer }
   | { readonly outcome: 'duplicate'; readonly reply: Answer }
   | { readonly outcome: 'refused'; readonly problem: Problem };
 
-/** The answer to a single request written alone. */
+/** The answer to a single request. */
 export function singleReply<Answer extends Reply>(outcomes: readonly ItemOutcome<Answer>[]): Answer {
   const [only] = outcomes;
   if (only === undefined) throw new Error('nothing was written');
@@ -87,7 +87,7 @@ export function singleReply<Answer extends Reply>(outcomes: readonly ItemOutcome
   return only.reply;
 }
 
-/** Where rows are written, and what is done with the events of a row that was. */
+/** Where rows are written, and where the events of a written row go. */
 export interface ItemStore {
   /** Writes rows in one statement: all or none. */
   write(rows: readonly CoalescedRow[]): Promise<ReadonlyMap<string, RowOutcome>>;
@@ -97,7 +97,7 @@ export interface ItemStore {
   onWritten(entry: OutboxEntry): void;
 }
 
-/** Each statement is its own transaction, shared with the tenant's other requests of the moment. */
+/** Each statement is its own transaction. Requests of the tenant that arrive at the same time share it. */
 export function coalesced(call: Call, write: HotWrite): ItemStore {
   const tenant = call.databases[write.database];
   return {
@@ -128,14 +128,14 @@ function coalescerOf(services: CallServices, tenant: TenantDatabase, write: HotW
   return coalescer;
 }
 
-/** Part of a batch's transaction: what the database refuses is undone alone, and the transaction goes on. */
+/** Part of a batch's transaction. Refused rows are undone with a savepoint, and the transaction continues. */
 export function within(
   transaction: TenantTransaction,
   call: Call,
   write: HotWrite,
   onWritten: (entry: OutboxEntry) => void,
 ): ItemStore {
-  // The tenant is set for the whole transaction; in a tenant's single statement, `scope` sets it.
+  // The transaction sets the tenant. A tenant's single statement would set it in `scope`.
   const text = `with scope as materialized (select $1::text as tenant_id) ${write.text}`;
   return {
     write: (rows) =>

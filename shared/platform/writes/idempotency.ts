@@ -4,21 +4,21 @@ import type { Call, IdempotencyClaim } from '../call/call.ts';
 import { Problem } from '../call/problem.ts';
 import { textOf, Written, type Reply } from '../call/reply.ts';
 
-// The one implementation of Idempotency-Key, and all SQL of ops.idempotency, which each of the three databases has: an
-// answer is stored in the transaction of its effect, so it is in the effect's own database. The protocol:
+// The only implementation of Idempotency-Key, and all SQL of ops.idempotency. Each of the three databases has that table,
+// because an answer is stored in the same transaction as its effect. The protocol:
 //
-// 1. Lock: a key that a running request holds is refused with 409. The lock ends with the transaction.
-// 2. Claim: a key that has an unexpired answer has no second effect; its answer is replayed, or refused with 422 for another
-//    request. An expired key is free, whether or not the sweep has deleted its row.
-// 3. Store: the answer is written with the effect, in place of an expired one.
+// 1. Lock: if a running request holds the key, the new one is refused with 409. The lock ends with the transaction.
+// 2. Claim: a key with an unexpired answer has no second effect. The answer is replayed, or refused with 422 for another
+//    request. An expired key is free, also when the sweep has not deleted its row yet.
+// 3. Store: the answer is written with the effect. It replaces an expired one.
 //
-// A hot write knows its answer before its effect and does all three in one statement ({@link CLAIM_SQL}); any other write
-// has its answer last ({@link claimKey}, then {@link keepAnswer}).
+// A hot write knows its answer before its effect, and does all three in one statement ({@link CLAIM_SQL}). Any other write
+// gets its answer last ({@link claimKey}, then {@link keepAnswer}).
 
-/** How long a first answer is kept; published in the API's documentation. */
+/** How long a first answer is kept. The API's documentation states it. */
 const IDEMPOTENCY_TTL_MS = 24 * 60 * 60_000;
 
-/** A first answer as it is stored. A route's keys are its own, so what is stored under one is an `Answer` of that route. */
+/** A first answer as it is stored. Keys belong to a route, so the answer under a key is an `Answer` of that route. */
 export interface StoredAnswer<Answer extends Reply> {
   readonly [column: string]: unknown;
   readonly key: string;
@@ -28,16 +28,16 @@ export interface StoredAnswer<Answer extends Reply> {
   readonly body: string | null;
 }
 
-/** Marks an answer that was given before. */
+/** Marks a replayed answer. */
 const REPLAYED_HEADER = 'idempotency-replayed';
 
-/** A call, as far as its keys are concerned: they are the tenant's and the route's own. */
+/** The parts of a call that its keys depend on: keys belong to the tenant and the route. */
 export type KeyedCall = Pick<Call, 'tenant' | 'route' | 'now'>;
 type Queries = Pick<TenantTransaction, 'query'>;
 
 /**
- * The stored answer again.
- * @throws Problem 422 if the key came with another request.
+ * Returns the stored answer again.
+ * @throws Problem 422 if the key was used with another request.
  */
 export function replay<Answer extends Reply>(stored: StoredAnswer<Answer>, claim: IdempotencyClaim): Answer {
   if (!stored.fingerprint.equals(claim.fingerprint)) {
@@ -48,11 +48,11 @@ export function replay<Answer extends Reply>(stored: StoredAnswer<Answer>, claim
   const headers = { ...stored.headers, [REPLAYED_HEADER]: 'true' };
   const body = stored.body === null ? undefined : new Written(stored.body);
   const reply: Reply = { status: stored.status, headers, body };
-  // The one place where a stored answer gets its type back: see StoredAnswer.
+  // Only here does a stored answer get its type back: see StoredAnswer.
   return reply as Answer;
 }
 
-/** The refusal of a second request under a key whose first one is still running. */
+/** The refusal of a second request while the first one with the same key is still running. */
 export class StillRunning extends Problem {
   constructor() {
     super('CONFLICT', {
@@ -62,18 +62,21 @@ export class StillRunning extends Problem {
   }
 }
 
-/** Takes a key's lock. Tried, never waited for: two batches that name the same keys in another order cannot block each other. */
+/**
+ * Tries to take a key's lock, and never waits: otherwise two batches with the same keys in another order could block each
+ * other.
+ */
 function tryLock(tenant: string, route: string, key: string): string {
   return `pg_try_advisory_xact_lock(hashtextextended(${tenant} || chr(31) || ${route} || chr(31) || ${key}, 0))`;
 }
 
-/** Reads the unexpired answers of keys. What it leaves out, {@link store} replaces: the two conditions are opposites. */
+/** Reads the unexpired answers of keys. {@link store} replaces the others: the two conditions are opposites. */
 function unexpired(tenant: string): string {
   return `select key, fingerprint, status, headers, body from ops.idempotency
            where tenant_id = ${tenant} and route = $2 and key = any($3::text[]) and expires_at > $4`;
 }
 
-/** Stores answers and yields their keys; a key whose answer has not expired is left as it is, and not yielded. */
+/** Stores answers and yields their keys. A key with an unexpired answer keeps it and is not yielded. */
 function store({ tenant, now, from }: { tenant: string; now: string; from: string }): string {
   return `insert into ops.idempotency as known
       (tenant_id, route, key, fingerprint, status, headers, body, created_at, expires_at)
@@ -87,7 +90,7 @@ function store({ tenant, now, from }: { tenant: string; now: string; from: strin
     returning known.key`;
 }
 
-/** The columns of a key and its answer, in a statement's rows. */
+/** The columns of a key and its answer in a statement's rows. */
 export const CLAIM_COLUMNS = {
   idempotency_key: 'text',
   fingerprint: 'bytea',
@@ -96,7 +99,7 @@ export const CLAIM_COLUMNS = {
   reply_body: 'text',
 } as const satisfies Columns;
 
-/** The values of {@link CLAIM_COLUMNS}; none for a request without a key. */
+/** The values of {@link CLAIM_COLUMNS}. They are null for a request without a key. */
 export function claimColumns(
   claim: IdempotencyClaim | null,
   reply: Reply,
@@ -113,14 +116,14 @@ export function claimColumns(
   };
 }
 
-/** SQL that is true where a row of `given` has no key, or its key on the route `$2` is held by no other running request. */
+/** SQL that is true if a row of `given` has no key, or no other running request holds its key on the route `$2`. */
 export const CLAIM_LOCK_SQL = `(given.idempotency_key is null
   or ${tryLock('scope.tenant_id', '$2', 'given.idempotency_key')})`;
 
 /**
- * SQL that continues a WITH clause after `scope` and `item` and yields `fresh`: the items whose effect is to happen now.
- * `item` has {@link CLAIM_COLUMNS}, `written_at`, and {@link CLAIM_LOCK_SQL} as `free`; no two have the same key. The
- * statement's `$2` is the route. An item that is free and not in `fresh` was answered before.
+ * SQL that continues a WITH clause after `scope` and `item`. It yields `fresh`: the items that take effect now. `item` has
+ * {@link CLAIM_COLUMNS}, `written_at`, and {@link CLAIM_LOCK_SQL} as `free`. No two items have the same key. The statement's
+ * `$2` is the route. An item that is free and not in `fresh` was answered before.
  */
 export const CLAIM_SQL = `
 , claimed as (${store({
@@ -143,16 +146,16 @@ const TRANSACTION_STORE_SQL = store({
 });
 
 /**
- * Claims a key for the rest of a transaction. Answers the earlier answer, or undefined where the effect is to happen now:
- * then the transaction ends with {@link keepAnswer}.
- * @throws Problem 409 while another request holds the key, 422 where it was used with another request.
+ * Claims a key until the transaction ends. Returns the earlier answer; or undefined if the effect must happen now. The
+ * transaction then ends with {@link keepAnswer}.
+ * @throws Problem 409 while another request holds the key, 422 if it was used with another request.
  */
 export async function claimKey<Answer extends Reply>(
   transaction: Queries,
   call: KeyedCall,
   claim: IdempotencyClaim,
 ): Promise<Answer | undefined> {
-  // Sent together, run one after the other: the look-up sees what the lock's last holder committed.
+  // Sent together, but the server runs them in order: the look-up sees what the lock's last holder committed.
   const [[lock], [stored]] = await Promise.all([
     transaction.query<{ free: boolean }>(TRANSACTION_LOCK_SQL, [call.tenant.tenantId, call.route, claim.key]),
     transaction.query<StoredAnswer<Answer>>(TRANSACTION_UNEXPIRED_SQL, [
@@ -166,7 +169,7 @@ export async function claimKey<Answer extends Reply>(
   return stored === undefined ? undefined : replay(stored, claim);
 }
 
-/** Stores the answer of a key that {@link claimKey} has claimed in the same transaction. */
+/** Stores the answer of a key that {@link claimKey} claimed in the same transaction. */
 export async function keepAnswer(
   transaction: Queries,
   call: KeyedCall,
@@ -203,8 +206,8 @@ export async function findAnswersWithin<Answer extends Reply>(
 }
 
 /**
- * The earlier answer to a call's key, without claiming it: to spare a repeated request the work that comes before the write.
- * @throws Problem 422 where the key was used with another request.
+ * The earlier answer to a call's key, without a claim. It saves a repeated request the work before the write.
+ * @throws Problem 422 if the key was used with another request.
  */
 export async function findEarlierAnswer<Answer extends Reply>(
   tenant: TenantDatabase,

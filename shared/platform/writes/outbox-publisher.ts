@@ -5,18 +5,20 @@ import type { CrossTenantDatabases, OutboxEntry } from '../call/call.ts';
 import { errorFields, log } from '../log/log.ts';
 import { deleteFromOutbox, namesOtherTenant } from './outbox.ts';
 
-/** Entries gather for this long before they are sent: a batch costs the broker hardly more than a message. */
+/**
+ * Entries are collected for this long before they are sent, because a batch costs the broker hardly more than one message.
+ */
 const GATHER_MS = 50;
-/** Entries in one flush; some 600 events, which share a handful of messages. */
+/** The most entries of one flush: about 600 events in a few messages. */
 export const FLUSH_MAX = 200;
-/** Beyond this many waiting entries the rest is left to the relay timer: memory is bounded, and nothing is lost. */
+/** The most waiting entries. The relay timer publishes the others, so memory is limited and nothing is lost. */
 const BACKLOG_MAX = 5_000;
-/** After a failure the publisher rests, and the relay does the work. */
+/** The pause after a failure. Meanwhile the relay publishes. */
 const REST_MS = 2_000;
 
 /**
- * Publishes outbox entries right after their commit and deletes their rows. Best effort: what it does not manage, the
- * relay timer does. Nothing waits for it.
+ * Publishes outbox entries right after their commit and deletes their rows. Best effort: the relay timer publishes the rest.
+ * No request waits for it.
  */
 export class Publisher {
   readonly #sender: BusSender;
@@ -37,7 +39,7 @@ export class Publisher {
 
   /**
    * Takes an entry whose row is committed. Returns at once. An entry with an event of another tenant is left to the relay,
-   * which sets the event aside.
+   * which moves the event to quarantine.
    */
   publish(entry: OutboxEntry): void {
     if (this.#waiting.length >= BACKLOG_MAX || this.#breaker.open) return;
@@ -46,7 +48,7 @@ export class Publisher {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when nothing waits any more; for an orderly end. */
+  /** Resolves when nothing waits any more. Used at shutdown. */
   async drain(): Promise<void> {
     await this.#running;
   }
@@ -57,7 +59,7 @@ export class Publisher {
       const entries = this.#waiting.splice(0, FLUSH_MAX);
       try {
         await this.#breaker.execute(() => this.#sender.publish(entries.flatMap((entry) => entry.events)));
-        // Deleted once the broker has them, so that a crash in between sends twice rather than never.
+        // Deletes them after the broker has them: a crash in between sends them twice instead of never.
         await deleteFromOutbox(this.#databases, entries);
       } catch (error) {
         log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });

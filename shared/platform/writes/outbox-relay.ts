@@ -7,24 +7,28 @@ import { quarantineMessages } from '../consume/quarantine.ts';
 import { errorFields, log } from '../log/log.ts';
 import { deleteFromOutbox, readOutbox, readRow } from './outbox.ts';
 
-/** Younger rows are being published by the process that wrote them; sending them too would only be dropped as duplicates. */
+/**
+ * The process that wrote younger rows is still publishing them. If they were sent here too, the broker would drop the
+ * duplicates.
+ */
 const AGE_MIN_MS = 10_000;
-/** Rows of one database in one go: some 600 messages, a few AMQP batches. */
+/** Rows that are read at once from one database: about 600 events. */
 const BATCH = 200;
-/** A send and its retries take seconds; with less left, the next minute's run goes on. */
+/** A send and its retries take seconds. With less time left, the next run continues. */
 const RESERVE_MS = 6_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 const DATABASES: readonly DatabaseName[] = ['core', 'billing', 'analytics'];
 
 /**
- * Publishes what the publisher, right after the commit, did not: its process died, the broker was away, or too much waited.
- * In order of the writes of one database, and a row is deleted only once the broker has its events, so that a crash in
- * between sends twice rather than never; the broker drops repeats, and consumers count an event once. No row is locked
- * meanwhile: the job's lock keeps two relays apart, and what a publisher sends at the same time is such a repeat.
+ * Publishes what the publisher did not publish after the commit: its process died, the broker was unavailable, or too many
+ * entries waited. It follows the order of the writes of one database. It deletes a row after the broker has its events, so a
+ * crash in between sends them twice instead of never. The broker drops repeats, and consumers count an event once. No row is
+ * locked meanwhile: the job's lock keeps two relays apart, and an event that a publisher sends at the same time is such a
+ * repeat.
  *
- * The three databases take turns, so that a long outbox does not keep the others waiting. Where one database fails, the
- * others are drained all the same; then the run fails with its error. What must not be published goes to quarantine, event
- * by event, so that it holds up nothing.
+ * The three databases take turns, so that a long outbox does not delay the others. When one database fails, the others are
+ * still drained. Then the run fails with the first error. Content that must not be published goes to quarantine, event by
+ * event, so that it delays nothing.
  */
 export const outboxRelay: Job = {
   name: 'outbox-relay',
@@ -52,7 +56,7 @@ export const outboxRelay: Job = {
   },
 };
 
-/** Relays one database's next rows. Answers the last one's id, or undefined where there are no more. */
+/** Relays one database's next rows. Returns the last one's id, or undefined when there are no more. */
 async function relayBatch(
   run: JobRun,
   database: DatabaseName,
@@ -79,7 +83,7 @@ async function relay(run: JobRun, entries: readonly OutboxEntry[]): Promise<void
     await bus.publish(entries.flatMap((entry) => entry.events));
   } catch (error) {
     if (!(error instanceof MessageTooLarge)) throw error;
-    // The broker has all the others.
+    // The broker has all the other events.
     const tooLarge = new Set(error.events);
     const fault = { pointer: '', detail: 'is too large for its queue' };
     for (const entry of entries)
@@ -88,10 +92,13 @@ async function relay(run: JobRun, entries: readonly OutboxEntry[]): Promise<void
   await deleteFromOutbox(crossTenant, entries);
 }
 
-/** The queue under which operators find what has none. */
+/** The queue name in quarantine for content without a queue. */
 export const NO_QUEUE = 'outbox';
 
-/** Puts an event, or a row that is none, into quarantine. Done before its row is deleted: a crash in between repeats it. */
+/**
+ * Puts an event, or a row that is not a list of events, into quarantine. Its row is deleted later: a crash in between
+ * repeats this.
+ */
 async function setAside(
   run: JobRun,
   entry: OutboxEntry,

@@ -9,12 +9,12 @@ import type { CrossTenantDatabase, TenantTransaction } from '../db/tenant-databa
 import { lowestIdAt, newId } from '../ids/ids.ts';
 import { MINUTE_MS } from '../time/clock.ts';
 
-// All SQL of ops.outbox, which each of the three databases has: what a write causes is kept in the write's own
-// transaction, so it is in the write's own database.
+// All SQL of ops.outbox. Each of the three databases has that table, because events are stored in the same transaction as
+// the write that causes them.
 
 /**
- * SQL that adds rows to the outbox of the statement's own database. `select` yields an id, a tenant and a list of events
- * for each row. Whoever uses it builds the rows from entries of {@link newEntry}.
+ * SQL that adds rows to the outbox of the statement's own database. `select` yields an id, a tenant and a list of events for
+ * each row. Make the rows from entries of {@link newEntry}.
  */
 export function outboxInsert(select: string): string {
   return `insert into ops.outbox (id, tenant_id, events) ${select}`;
@@ -23,7 +23,7 @@ export function outboxInsert(select: string): string {
 const ENTRIES = recordset({ id: 'uuid', tenant_id: 'text', events: 'jsonb' });
 const ADD_SQL = outboxInsert(`select id, tenant_id, events from ${ENTRIES.from('entry', 1)}`);
 
-/** Adds entries in the write's own transaction, or as a statement of its own where nothing else is written. */
+/** Adds entries in the write's own transaction, or in a separate statement when nothing else is written. */
 export async function addToOutbox(
   queries: Pick<TenantTransaction, 'query'>,
   entries: readonly OutboxEntry[],
@@ -37,8 +37,8 @@ const ADD_AS_PLATFORM_SQL = outboxInsert(
 );
 
 /**
- * As {@link addToOutbox}, from a tenant's transaction: an operator who works for a tenant leaves events of the platform too,
- * and row security takes each tenant's rows from itself alone.
+ * Like {@link addToOutbox}, from a tenant's transaction. An operator's work for a tenant also causes events of the platform,
+ * and row security accepts the rows of a tenant only from that tenant.
  */
 export async function addFromTenant(
   transaction: TenantTransaction,
@@ -60,9 +60,9 @@ function rowsOf(entries: readonly OutboxEntry[]) {
 }
 
 /**
- * Makes the entry of one tenant's write. Its id tells `now`, the instant of the call: what the call has reserved bears the same
- * one, and the sweep of reservations finds the entry by it.
- * @throws Error where an event names another tenant: it would be counted there. That is a bug, and nothing is written.
+ * Makes the entry of one tenant's write. Its id contains `now`, the time of the call. The call's reservations have the same time,
+ * and the sweep of reservations finds the entry by it.
+ * @throws Error if an event names another tenant, which would get it. That is a bug, and nothing is written.
  */
 export function newEntry(
   database: DatabaseName,
@@ -77,9 +77,9 @@ export function newEntry(
 }
 
 /**
- * Makes the entries of a write whose events may speak of several tenants, one entry a tenant: an operator's write stands in
- * the operator's audit trail and in that of the tenant it concerns. See {@link addFromTenant}; any other tenant's row, only
- * the cross-tenant role may add.
+ * Makes the entries of a write whose events concern several tenants, one entry for each tenant. An operator's write is in
+ * the operator's audit trail and in that of the tenant that it concerns. See {@link addFromTenant}. Only the cross-tenant
+ * role may add the rows of any other tenant.
  */
 export function newEntries(
   database: DatabaseName,
@@ -94,7 +94,7 @@ export function newEntries(
   return [...byTenant].map(([tenant, ofTenant]) => newEntry(database, tenant, ofTenant, now));
 }
 
-// As Map.groupBy, which Node.js 20 does not have.
+// Like Map.groupBy, which Node.js 20 does not have.
 function grouped<T, K>(values: readonly T[], keyOf: (value: T) => K): ReadonlyMap<K, readonly T[]> {
   const groups = new Map<K, T[]>();
   for (const value of values) {
@@ -106,20 +106,20 @@ function grouped<T, K>(values: readonly T[], keyOf: (value: T) => K): ReadonlyMa
   return groups;
 }
 
-/** What an event's data says its tenant is; undefined where it names none. */
+/** The tenant that an event's data names; undefined if it names none. */
 function namedTenant(event: { readonly data?: unknown }): unknown {
   const { data } = event;
   if (typeof data !== 'object' || data === null) return undefined;
   return (Reflect.get(data, 'tenant_id') as unknown) ?? undefined;
 }
 
-/** Whether an event names a tenant, and that is another than its row's. */
+/** Whether an event names another tenant than its row. */
 export function namesOtherTenant(event: { readonly data?: unknown }, tenantId: string): boolean {
   const named = namedTenant(event);
   return named !== undefined && named !== tenantId;
 }
 
-/** A row as it is in the table, where anything may be. */
+/** A row as it is in the table. Its events can be anything. */
 export interface OutboxRow {
   readonly [column: string]: unknown;
   readonly id: string;
@@ -127,13 +127,13 @@ export interface OutboxRow {
   readonly events: unknown;
 }
 
-/** Something in a row that must not be published. */
+/** Content of a row that must not be published. */
 export interface Unpublishable {
   readonly content: unknown;
   readonly faults: readonly Fault[];
 }
 
-/** Judges a row: its events that may be published, and what may not be, each with the reason. */
+/** Checks a row. Returns its events that may be published, and the rest with the reasons. */
 export function readRow(
   database: DatabaseName,
   row: OutboxRow,
@@ -145,7 +145,7 @@ export function readRow(
   } else {
     for (const event of row.events as readonly unknown[]) {
       const faults = faultsOfEvent(event, row.tenant_id);
-      // Checked right above; parsed, it would be another object, with its attributes in another order.
+      // Checked above. The parsed event would be another object, with its attributes in another order.
       if (faults.length === 0) events.push(event as CloudEvent);
       else unpublishable.push({ content: event, faults });
     }
@@ -153,7 +153,7 @@ export function readRow(
   return { entry: { id: row.id, database, tenantId: row.tenant_id, events }, unpublishable };
 }
 
-/** Characters of a message's id, which an event that travels alone gives it; Service Bus takes no more. */
+/** The most characters of an id in Service Bus. An event that travels alone uses its own id as the message id. */
 const MESSAGE_ID_MAX = 128;
 
 function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
@@ -161,24 +161,23 @@ function faultsOfEvent(event: unknown, tenantId: string): Fault[] {
   if (!parsed.success) return faultsOf(parsed.error, '');
   const faults: Fault[] = [];
   if (queueOf(parsed.data.type) === undefined)
-    faults.push({ pointer: '/type', detail: 'is no type that a queue takes' });
+    faults.push({ pointer: '/type', detail: 'is not a type that a queue takes' });
   if (parsed.data.id.length > MESSAGE_ID_MAX)
     faults.push({
       pointer: '/id',
       detail: `is longer than the ${MESSAGE_ID_MAX} characters of a message id`,
     });
   if (namesOtherTenant(parsed.data, tenantId))
-    faults.push({ pointer: '/data/tenant_id', detail: 'is another tenant than that of the write' });
+    faults.push({ pointer: '/data/tenant_id', detail: 'is not the tenant of the write' });
   return faults;
 }
 
-/** How far an id may tell a later time than its row has, and still wait until then: clocks of processes differ by less. */
+/** An id may be this far ahead of its row's time and still wait for that time. The clocks of processes differ by less. */
 const AHEAD_MS = 60 * MINUTE_MS;
 
 /**
- * Rows that are older than an instant, in the order of their ids, from one id on. An id tells when its write was, so that the
- * younger rows are left out by their ids alone: behind the old ones, all of them would be looked at. Rows whose ids tell no
- * time, or one that lies far ahead, follow at the end.
+ * Reads rows older than a time, ordered by id, after one id. An id contains the time of its write, so the range of ids leaves
+ * the younger rows out and they are not read. Rows with an id without a time, or with one far ahead, come last.
  */
 export function readOutbox(
   database: CrossTenantDatabase,
@@ -204,7 +203,7 @@ export function readOutbox(
 
 /**
  * Deletes the rows of entries, each in its database.
- * @throws what a database throws, once the others are done.
+ * @throws what a database throws, after the others are done.
  */
 export async function deleteFromOutbox(
   databases: CrossTenantDatabases,
@@ -229,9 +228,8 @@ interface CallInstant {
 }
 
 /**
- * The values that one field of the data has in unpublished events of some calls. A row that is no list of events, or whose
- * events have no such field, has none. Each call's rows are looked up by the time in their ids, see {@link newEntry}: what else
- * waits to be published is not looked at.
+ * The values of one data field in unpublished events of some calls. A row that is not a list of events, or has no such field,
+ * yields no value. Each call's rows are found by the time in their ids (see {@link newEntry}), so no other row is read.
  */
 export async function findUnpublished(
   database: CrossTenantDatabase,

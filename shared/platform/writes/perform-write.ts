@@ -8,29 +8,29 @@ import type { Reply } from '../call/reply.ts';
 import { addFromTenant, addToOutbox, newEntries } from './outbox.ts';
 import { withPartition, type DailyTable } from './with-partition.ts';
 
-/** What a write did: its answer, what the audit trail says of it, and what else it causes. */
+/** The result of a write: its answer, its audit entry, and its other events. */
 export interface Effect<Answer extends Reply> {
   readonly reply: Answer;
-  /** What a repeated Idempotency-Key is answered with, where that differs: a secret is shown once and kept nowhere. */
+  /** The answer that is kept for a repeated Idempotency-Key, if it differs: a secret is shown once and never kept. */
   readonly storedReply?: Answer;
   readonly audit: AuditNote;
   readonly events?: readonly CloudEvent[];
 }
 
-/** What is written where, and how it is metered. */
+/** Where a write goes, and how it is metered. */
 export interface WriteOptions extends Partial<DailyTable> {
-  /** The database of what is written; `core` unless said otherwise. Its outbox and its idempotency keys serve the write. */
+  /** The database of the write. The default is `core`. The write uses its outbox and its idempotency keys. */
   readonly database?: DatabaseName;
-  /** Usage beyond the API call itself, known before the write. */
+  /** Usage besides the API call itself, known before the write. */
   readonly usage?: readonly Used[];
-  /** True for what a spent allowance must not stop: revoking a key, placing a hold. It is counted all the same. */
+  /** True for a write that a used-up allowance must not stop: to revoke a key, to place a hold. It is still counted. */
   readonly beyondQuota?: boolean;
 }
 
 /**
  * Performs one write in one transaction of one database: idempotency, the effect, its usage and audit events. Publishes
  * after the commit. A free tenant's usage is reserved first. A repeated Idempotency-Key gets the first answer again.
- * @throws Problem 402 when the allowance is spent, 409 while the first request still runs, 422 for another body; whatever
+ * @throws Problem 402 when the allowance is used up, 409 while the first request still runs, 422 for another body; what
  * `write` throws.
  */
 export function performWrite<Answer extends Reply>(
@@ -39,14 +39,14 @@ export function performWrite<Answer extends Reply>(
   options: WriteOptions = {},
 ): Promise<Answer> {
   const database = call.databases[options.database ?? 'core'];
-  // An operator who works for a tenant leaves events of the platform; a tenant's own write leaves its own alone.
+  // An operator's work for a tenant also causes events of the platform. A tenant's own write causes only its own.
   const addEntries = call.principal.tenantId === PLATFORM_TENANT ? addFromTenant : addToOutbox;
   return perform(call, { begin: (run) => database.transaction(run), addEntries }, write, options);
 }
 
 /**
- * As {@link performWrite}, for an operator's write of what belongs to no tenant or to another one: the cross-tenant role may
- * write the platform's tables, requests' own role may not. Only for routes that need `platform:operate`.
+ * Like {@link performWrite}, for an operator's write of platform data or of another tenant's data. It uses the cross-tenant
+ * role, because the role of requests may not write platform tables. Only for routes that need `platform:operate`.
  */
 export function performPlatformWrite<Answer extends Reply>(
   call: Call,
@@ -64,7 +64,7 @@ export function performPlatformWrite<Answer extends Reply>(
 
 type Queries = Pick<TenantTransaction, 'query'>;
 
-/** How one role writes. */
+/** How one database role writes. */
 interface Writer<T> {
   readonly begin: <R>(run: (transaction: T) => Promise<R>) => Promise<R>;
   readonly addEntries: (transaction: T, entries: readonly OutboxEntry[]) => Promise<void>;
@@ -77,7 +77,7 @@ async function perform<T extends Queries, Answer extends Reply>(
   options: WriteOptions,
 ): Promise<Answer> {
   const usage: readonly Used[] = [{ usage_type: 'api_calls', usage_amount: 1 }, ...(options.usage ?? [])];
-  // What an operator does for a tenant is on nobody's allowance.
+  // An operator's work for a tenant counts against no allowance.
   const isFree = options.beyondQuota === true || call.tenant.tenantId !== call.principal.tenantId;
   const { begin } = writer;
   const admission = isFree ? { reservationId: undefined } : await call.services.quota.reserveOne(call, usage);
@@ -103,7 +103,7 @@ async function perform<T extends Queries, Answer extends Reply>(
   }
 }
 
-/** The statements of a write's transaction. Without entries nothing happened: the answer is an earlier one. */
+/** The statements of a write's transaction. No entries means that nothing happened and the answer is an earlier one. */
 async function commitEffect<T extends Queries, Answer extends Reply>(
   call: Call,
   transaction: T,

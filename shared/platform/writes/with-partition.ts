@@ -6,7 +6,7 @@ export interface DailyTable {
   readonly dailyTable: string;
 }
 
-/** Runs a write. Where its table's partition of today is missing, makes it and runs the write once more. */
+/** Runs a write. If its table's partition of today is missing, makes it and runs the write once more. */
 export function withPartition<T>(
   call: Call,
   { dailyTable, database = 'core' }: Partial<DailyTable> & { readonly database?: DatabaseName },

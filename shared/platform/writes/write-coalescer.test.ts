@@ -3,7 +3,7 @@ import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coal
 
 const WRITTEN: RowOutcome = { free: true, fresh: true };
 
-/** A database that takes statements one by one, each when the test says so. */
+/** A database that runs statements one by one, each when the test says so. */
 class Database {
   readonly statements: string[][] = [];
   idle = 0;
@@ -14,7 +14,7 @@ class Database {
     this.#refuse = refuse;
   }
 
-  readonly lane = new WriteCoalescer(
+  readonly coalescer = new WriteCoalescer(
     (rows) => {
       const ids = rows.map(({ requestId }) => requestId);
       this.statements.push(ids);
@@ -31,7 +31,7 @@ class Database {
     },
   );
 
-  /** Answers statements until there are none. */
+  /** Answers statements until none is left. */
   async answerAll(): Promise<void> {
     for (let answer = this.#answers.shift(); answer !== undefined; answer = this.#answers.shift()) {
       answer();
@@ -52,9 +52,9 @@ function refusal(code: string): Error {
 }
 
 describe('writes of one tenant and kind', () => {
-  test('go out at once while nothing runs, and together when they came meanwhile', async () => {
+  test('are sent at once while nothing runs, and together when they arrive during a statement', async () => {
     const database = new Database();
-    const answers = ['a', 'b', 'c'].map((id) => database.lane.add([row(id)]));
+    const answers = ['a', 'b', 'c'].map((id) => database.coalescer.add([row(id)]));
     expect(database.statements).toEqual([['a']]);
     await database.answerAll();
     expect(database.statements).toEqual([['a'], ['b', 'c']]);
@@ -67,16 +67,16 @@ describe('writes of one tenant and kind', () => {
     expect(database.idle).toBe(1);
   });
 
-  test('are all written, however many and however large they are', async () => {
+  test('are all written, also when they are many and large', async () => {
     const database = new Database();
     const ids = Array.from({ length: 100 }, (_, n) => String(n));
     const large = (n: number): number => (n % 40 === 0 ? 600_000 : 100);
-    const answers = ids.map((id, n) => database.lane.add([row(id, { characters: large(n) })]));
+    const answers = ids.map((id, n) => database.coalescer.add([row(id, { characters: large(n) })]));
     await database.answerAll();
     await Promise.all(answers);
     expect(database.statements.flat().toSorted((a, b) => Number(a) - Number(b))).toEqual(ids);
     expect(Math.max(...database.statements.map(({ length }) => length))).toBeLessThanOrEqual(32);
-    // What alone is more than a statement takes goes alone.
+    // A row that is too large for a shared statement is sent alone.
     for (const statement of database.statements)
       if (statement.some((id) => large(Number(id)) > 100)) expect(statement).toHaveLength(1);
   });
@@ -84,26 +84,28 @@ describe('writes of one tenant and kind', () => {
   test('with the same idempotency key never share a statement', async () => {
     const database = new Database();
     const answers = [
-      database.lane.add([row('first')]),
-      ...['a', 'b', 'c'].map((id) => database.lane.add([row(id, { key: id === 'b' ? 'other' : 'same' })])),
+      database.coalescer.add([row('first')]),
+      ...['a', 'b', 'c'].map((id) =>
+        database.coalescer.add([row(id, { key: id === 'b' ? 'other' : 'same' })]),
+      ),
     ];
     await database.answerAll();
     await Promise.all(answers);
     expect(database.statements).toEqual([['first'], ['a', 'b'], ['c']]);
   });
 
-  test('are refused for their own faults alone', async () => {
+  test('are refused only for their own faults', async () => {
     const database = new Database((ids) => (ids.includes('bad') ? refusal('23505') : undefined));
-    const answers = ['first', 'good', 'bad', 'fine'].map((id) => database.lane.add([row(id)]));
+    const answers = ['first', 'good', 'bad', 'fine'].map((id) => database.coalescer.add([row(id)]));
     const settled = Promise.allSettled(answers);
     await database.answerAll();
     const outcomes = await settled;
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled']);
   });
 
-  test('all fail at once when the database is away, those who only wait too', async () => {
+  test('all fail at once when the database is unavailable, also the waiting ones', async () => {
     const database = new Database(() => refusal('CONNECTION_CLOSED'));
-    const answers = ['first', 'a', 'b'].map((id) => database.lane.add([row(id)]));
+    const answers = ['first', 'a', 'b'].map((id) => database.coalescer.add([row(id)]));
     const settled = Promise.allSettled(answers);
     await database.answerAll();
     const outcomes = await settled;

@@ -1,9 +1,12 @@
 import { faultOf } from '../db/errors.ts';
 import type { EncodedRow } from '../db/recordset.ts';
 
-/** Rows in one statement at the most: beyond this a row costs no less, and each waits longer for the others. */
+/** The most rows of one statement. With more, a row does not become cheaper, and each row waits longer for the others. */
 const ROWS_MAX = 32;
-/** Characters of rows in one statement, unless one caller's alone are more: the server reads and keeps it all at once. */
+/**
+ * The most characters of the rows in one statement, except when one caller has more: the server reads and keeps them all at
+ * once.
+ */
 const CHARACTERS_MAX = 512 * 1024;
 /** A row ready to be written. */
 export interface CoalescedRow {
@@ -11,19 +14,19 @@ export interface CoalescedRow {
   /** Undefined for a row that is not repeatable. */
   readonly idempotencyKey: string | undefined;
   readonly row: EncodedRow;
-  /** Of the encoded row. */
+  /** The length of the encoded row. */
   readonly characters: number;
 }
 
-/** What the statement says of a row. */
+/** The statement's result for a row. */
 export interface RowOutcome {
-  /** False where its idempotency key is held by a request that still runs. */
+  /** False if a running request holds its idempotency key. */
   readonly free: boolean;
   /** Whether it was written now. */
   readonly fresh: boolean;
 }
 
-/** Writes rows in one statement; answers by request id. */
+/** Writes rows in one statement. Returns the outcomes by request id. */
 export type WriteRows = (rows: readonly CoalescedRow[]) => Promise<ReadonlyMap<string, RowOutcome>>;
 
 interface Waiting {
@@ -33,13 +36,13 @@ interface Waiting {
 }
 
 /**
- * Writes of one kind and tenant, each caller's in a statement with those of others that came while the last one ran. It
- * waits for nobody: the first caller's statement is sent at once. A statement's costs (to start it, to commit it, to
- * send it) are then shared by its rows, and the busier a tenant is, the more. One statement at a time: with two at once each
- * has half of the rows, and the server and this process take a fifth more time for a row.
+ * Coalesces writes of one kind and tenant. The first caller's statement is sent at once. While it runs, other callers wait,
+ * and the next statement writes all their rows together. So a statement's costs (to start it, commit it and send it) are
+ * shared: the busier a tenant is, the less a row costs. Only one statement runs at a time. Two at a time would each have
+ * half of the rows, and the server and this process would need a fifth more time for a row.
  *
- * What the database refuses is written once more, each caller's rows on their own, so that nobody is refused for
- * another's fault. Rows with the same idempotency key never share a statement, in which they could not see each other.
+ * When the database refuses a statement, each caller's rows are written again separately, so that a fault affects only its
+ * own caller. Rows with the same idempotency key never share a statement: they could not see each other in it.
  */
 export class WriteCoalescer {
   readonly #write: WriteRows;
@@ -52,7 +55,10 @@ export class WriteCoalescer {
     this.#onIdle = onIdle;
   }
 
-  /** Writes one caller's rows, all or none. Rejects with what the database said of these rows, or that it is away. */
+  /**
+   * Writes one caller's rows, all or none. Rejects with the database's error for these rows, or when the database is
+   * unavailable.
+   */
   add(rows: readonly CoalescedRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ rows, resolve, reject });
@@ -73,7 +79,7 @@ export class WriteCoalescer {
     });
   }
 
-  /** The callers of the next statement, in their order; one whose key another has stays for the next but one. */
+  /** Takes the callers of the next statement, in order. A caller whose key is already taken stays for a later statement. */
   #take(): Waiting[] {
     const taken: Waiting[] = [];
     const left: Waiting[] = [];
@@ -105,7 +111,7 @@ export class WriteCoalescer {
       for (const { resolve } of callers) resolve(outcomes);
     } catch (error) {
       const fault = faultOf(error);
-      // With the database away, those who wait would wait in vain, one statement after the other.
+      // The database is unavailable: reject all waiting callers now, instead of one statement after the other.
       if (fault === 'unavailable') for (const { reject } of this.#waiting.splice(0)) reject(error);
       if (callers.length === 1 || fault === 'unavailable' || fault === 'contention') {
         for (const { reject } of callers) reject(error);

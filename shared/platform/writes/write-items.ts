@@ -27,10 +27,10 @@ import { withPartition } from './with-partition.ts';
 import type { CoalescedRow } from './write-coalescer.ts';
 
 /**
- * Writes items in one statement: tenant, idempotency, rows and outbox together, and those of the tenant's other requests
- * that came at the same time (see {@link WriteCoalescer}). None of them spoils another: where the database refuses one, they
- * are written one by one. Answers in the order given, after the commit.
- * @throws only what concerns them all: the database is away.
+ * Writes items in one statement: tenant, idempotency, rows and outbox. Items of the tenant's other requests that arrive at
+ * the same time share it (see {@link WriteCoalescer}). When the database refuses one item, the items are written one by one,
+ * so that the others succeed. Returns the outcomes in the order given, after the commit.
+ * @throws only what concerns all items: the database is unavailable.
  */
 export async function writeItems<Answer extends Reply>(
   call: Call,
@@ -48,22 +48,22 @@ export async function writeItems<Answer extends Reply>(
   return inOrder(writing);
 }
 
-/** What a whole batch comes to, once its items' outcomes are known. */
+/** The answer of a whole batch, made from its items' outcomes. */
 export interface BatchAnswer<Answer extends Reply> {
   readonly reply: Answer;
-  /** Events of the batch beside those of its items. */
+  /** Events of the batch besides those of its items. */
   readonly events: readonly CloudEvent[];
 }
 
 /**
- * Writes a batch once for its Idempotency-Key (`claim`, on the call's route): the key, the items, the answer and all events
- * are one transaction. So a process that dies at any moment leaves all of it or nothing, and a repeated key finds the whole
- * answer or makes the whole batch; there is no state between that a retry would have to complete. `answerOf` throws where
- * what became of the items is not to be kept: then nothing is written. What was reserved for items of a transaction that did
- * not commit is given back here, or found abandoned by a timer.
+ * Writes a batch once for its Idempotency-Key (`claim`, on the call's route). The key, the items, the answer and all events
+ * are one transaction. So a process that dies leaves all of it or nothing, and a retry finds the whole answer or makes the
+ * whole batch. `answerOf` throws when the outcomes must not be kept; then nothing is written. If the transaction does not
+ * commit, the quota reserved for its items is released here, or by a timer if the process died.
  *
- * Its rows share no statement with other requests' (they are many already), and its own transaction holds one connection.
- * @throws Problem 409 while a batch with the key runs, 422 where the key came with another batch; what concerns all items;
+ * Its rows do not share a statement with other requests, because they are already many. Its transaction holds one
+ * connection.
+ * @throws Problem 409 while a batch with the key runs, 422 if the key was used with another batch; what concerns all items;
  * what `answerOf` throws.
  */
 export async function writeBatchOnce<Answer extends Reply>(
@@ -114,19 +114,19 @@ async function batchTransaction<Answer extends Reply>(
   return { reply, outcomes, entries: [...entries, ...own] };
 }
 
-/** Items to write, and which of them may be written. */
+/** The items to write, and which of them may be written. */
 interface Admission<Answer extends Reply> {
   readonly call: Call;
   readonly write: HotWrite;
   readonly items: readonly Item<Answer>[];
-  /** Items, those whose key an earlier item has left out. */
+  /** The items without those whose key an earlier item has. */
   readonly distinct: readonly Item<Answer>[];
   readonly firstByKey: ReadonlyMap<string, Item<Answer>>;
-  /** Problems of those that the free quota does not cover, by request id. */
+  /** The problems of items that the free quota does not cover, by request id. */
   readonly refused: ReadonlyMap<string, Problem>;
 }
 
-/** Items on their way into a store, and what has become of them so far. */
+/** The items that are being written, and their outcomes so far. */
 interface Writing<Answer extends Reply> extends Admission<Answer> {
   readonly store: ItemStore;
   readonly outcomes: Map<Item<Answer>, ItemOutcome<Answer>>;
@@ -149,7 +149,7 @@ async function admit<Answer extends Reply>(
   return { call, write, items, distinct, firstByKey, refused };
 }
 
-/** Gives back what was reserved for items that were not made. */
+/** Releases the quota reserved for items that were not made. */
 async function releaseUnused(
   { call, distinct, refused }: Admission<Reply>,
   outcomes: ReadonlyMap<Item, ItemOutcome>,
@@ -167,7 +167,7 @@ function inOrder<Answer extends Reply>(writing: Writing<Answer>): ItemOutcome<An
   return writing.items.map((item) => writing.outcomes.get(item) ?? repeated(writing, item));
 }
 
-/** An item whose key an earlier item of the same batch has. */
+/** The outcome of an item whose key an earlier item of the same batch has. */
 function repeated<Answer extends Reply>(
   { firstByKey, outcomes }: Writing<Answer>,
   item: Item<Answer>,
@@ -179,11 +179,11 @@ function repeated<Answer extends Reply>(
   if (item.claim !== null && first.claim?.fingerprint.equals(item.claim.fingerprint) === true) {
     return outcome.outcome === 'created' ? { outcome: 'duplicate', reply: outcome.reply } : outcome;
   }
-  const detail = 'The idempotency key stands twice in this batch, with different contents.';
+  const detail = 'The idempotency key occurs twice in this batch, with different contents.';
   return { outcome: 'refused', problem: new Problem('IDEMPOTENCY_MISMATCH', { detail }) };
 }
 
-/** Writes admitted items and finds the answers of those whose keys were used before. */
+/** Writes the admitted items, and finds the answers of the items whose keys were used before. */
 async function writeAdmitted<Answer extends Reply>(writing: Writing<Answer>): Promise<void> {
   const { distinct, refused, outcomes } = writing;
   const admitted = distinct.filter((item) => !refused.has(item.requestId));
@@ -213,7 +213,7 @@ async function writeSeparable<Answer extends Reply>(
 function refusal(error: unknown, call: Call): Problem {
   if (faultOf(error) !== 'unique') return problemOf(error, call.route, call.origin.traceId);
   return new Problem('CONFLICT', {
-    detail: 'The idempotency key belongs to an older request, whose answer is no longer kept.',
+    detail: 'The idempotency key belongs to an older request. Its answer is no longer kept.',
     cause: error,
   });
 }
@@ -236,7 +236,7 @@ async function writeTogether<Answer extends Reply>(
   }
 }
 
-/** What an item publishes once it is committed. */
+/** The events that an item publishes after its commit. */
 function entryOf(call: Call, { database }: HotWrite, item: Item, metered: boolean): OutboxEntry {
   const events = [
     ...item.usage.map((used) => usageEvent(call, used, metered ? item.requestId : undefined)),
@@ -259,7 +259,9 @@ function rowOf(call: Call, { rows }: HotWrite, item: Item, entry: OutboxEntry): 
   return { requestId: item.requestId, idempotencyKey: item.claim?.key, row, characters };
 }
 
-/** Items that were not written now: either their key was answered before, or the quota refused them. */
+/**
+ * Finds the outcomes of items that were not written now: either their key was answered before, or the quota refused them.
+ */
 async function answerFromStore<Answer extends Reply>(
   { store, refused, outcomes }: Writing<Answer>,
   items: readonly Item<Answer>[],

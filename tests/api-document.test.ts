@@ -94,7 +94,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
-  'jobs',
+  'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
   'api-keys',

@@ -363,7 +363,7 @@ describe('a job', () => {
         () => auditActions(body.request_id),
         (actions) => actions.length === 2,
       ),
-    ).toContain('job.cancelled');
+    ).toContain('orchestration.cancelled');
   });
 
   it('that is completed cannot be cancelled', async () => {

@@ -112,7 +112,7 @@ async function tourOrchestrations(send: Send): Promise<void> {
     processing_mode: 'async',
   });
   const path = `v1/orchestrations/${made.body.request_id}`;
-  await send('jobs-read', 200, 'GET', `v1/jobs/${made.body.job_id}`);
+  await send('async-orchestrations-read', 200, 'GET', `v1/jobs/${made.body.job_id}`);
   await send('orchestrations-results-add', 201, 'POST', `${path}/detector-results`, { results: RESULTS });
   const partial = { total_processing_time_ms: 5 };
   await send('orchestrations-respond', 206, 'PUT', `${path}/response`, partial);
@@ -124,7 +124,7 @@ async function tourOrchestrations(send: Send): Promise<void> {
     ...ORCHESTRATION,
     processing_mode: 'async',
   });
-  await send('jobs-cancel', 200, 'POST', `v1/jobs/${other.body.job_id}/cancel`);
+  await send('async-orchestrations-cancel', 200, 'POST', `v1/jobs/${other.body.job_id}/cancel`);
 }
 
 async function tourMappings(app: TestApp, send: Send): Promise<void> {

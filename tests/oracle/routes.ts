@@ -117,8 +117,8 @@ const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 const OTHERS: readonly Route[] = [
   read('orchestrations-read', 'orchestrations', 'orchestrations:read'),
   list('orchestrations-list', 'orchestrations', 'orchestrations:read'),
-  read('jobs-read', 'jobs', 'orchestrations:read'),
-  write('jobs-cancel', 'POST', 'jobs/{}/cancel', 'orchestrations:write'),
+  read('async-orchestrations-read', 'jobs', 'orchestrations:read'),
+  write('async-orchestrations-cancel', 'POST', 'jobs/{}/cancel', 'orchestrations:write'),
   write('orchestrations-results-add', 'POST', 'orchestrations/{}/detector-results', 'orchestrations:write', {
     results: [{ detector: 'regex-pii', status: 'success', processing_time_ms: 1 }],
   }),

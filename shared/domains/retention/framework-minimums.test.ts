@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isPlainName, minimumOf } from './framework-minimums.ts';
 
-describe('the least that a framework asks for', () => {
+describe('the minimum of a framework', () => {
   it.each([
     ['HIPAA', 2190],
     ['HIPAA 2013', 2190],
@@ -49,7 +49,7 @@ describe('the least that a framework asks for', () => {
     expect(minimumOf([framework])).toBeUndefined();
   });
 
-  it('is the longest of several, and nothing of none', () => {
+  it('is the longest of several, and none without frameworks', () => {
     expect(minimumOf(['SOC2', 'GDPR', 'HIPAA 2013', 'PCI'])).toEqual({ framework: 'HIPAA 2013', days: 2190 });
     expect(minimumOf([])).toBeUndefined();
   });

@@ -7,7 +7,7 @@ const faultsOf = (text: string): string[] => findUnscoped(SCOPE + text, guarded)
 
 const SCOPED = `lateral (select n.id from notes n where n.tenant_id = scope.tenant_id offset 0) r`;
 
-describe('a statement that reads only once the tenant is set is right', () => {
+describe('a statement that reads only after the tenant is set is accepted', () => {
   test.each([
     ['a read', `select r.* from scope, ${SCOPED}`],
     [
@@ -47,7 +47,7 @@ describe('a statement that reads only once the tenant is set is right', () => {
   });
 });
 
-describe('a statement that could read before the tenant is set is found out', () => {
+describe('a statement that could read before the tenant is set is detected', () => {
   test.each([
     ['a table beside scope', `select * from scope, api_keys k where k.tenant_id = scope.tenant_id`],
     ['a table named with its schema', `select * from scope, public.api_keys k`],

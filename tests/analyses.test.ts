@@ -492,7 +492,7 @@ describe('metrics', () => {
   it.each([
     ['time_period', [2, 1, 3, 5, 7, -1]],
     ['-time_period', [-1, 7, 5, 3, 1, 2]],
-  ])('pages through the points in order of %s, none lost or shown twice', async (sort, expected) => {
+  ])('pages through the points in the order of %s, without loss or repetition', async (sort, expected) => {
     const { items, pages } = await walk(`analysis-metrics?metric_name=series&sort=${sort}&limit=2`);
     expect(items.map((item) => item['metric_value'])).toEqual(expected);
     expect(pages).toBe(3);
@@ -517,7 +517,7 @@ describe('metrics', () => {
     ['day', ['01-30T00 2 3', '02-01T00 3 15', '02-09T00 1 -1']],
     ['week', ['01-26T00 5 18', '02-09T00 1 -1']],
     ['month', ['01-01T00 2 3', '02-01T00 4 14']],
-  ])('sums a series up by UTC %ss, whatever the page’s size and direction', async (bucket, expected) => {
+  ])('sum up a series by UTC %ss, with any page size and direction', async (bucket, expected) => {
     for (const limit of [1, 2, 500]) {
       for (const sort of ['time_period', '-time_period']) {
         const { items } = await walk(

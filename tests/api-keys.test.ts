@@ -126,7 +126,7 @@ describe('a key gives at most its own rights', () => {
     ['a higher rate of the day', { rate_limit_per_day: 71 }],
     ['a later expiry', { expires_at: inDays(11) }],
     ['no expiry', { expires_at: null }],
-  ])('neither to a new key nor, by rotation, to itself: %s', async (_what, wanted) => {
+  ])('to a new key and, by rotation, to itself: %s', async (_what, wanted) => {
     const key = await limited({ expires_at: inDays(10) });
     const made = await make(key, { permissions: ['config:read'], ...wanted });
     expect([made.status, made.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
@@ -222,7 +222,7 @@ describe('a tenant keeps a key that manages keys and lasts for another week', ()
   it.each([
     [6, 409],
     [8, 204],
-  ])('when another one has %i days to live: revoking the lasting one is %i', async (days, expected) => {
+  ])('if another one is valid for %i days: revoking the lasting one is %i', async (days, expected) => {
     const tenant = `keeps-${days}`;
     const lasting = await makeTenant(tenant);
     await app.makeKey(tenant, MANAGER, { expires_at: inDays(days) });

@@ -99,7 +99,7 @@ describe('a body that the route does not take', () => {
   it.each([
     ['objects', (depth: number) => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth)],
     ['lists', (depth: number) => '['.repeat(depth) + ']'.repeat(depth)],
-  ])('is refused when its %s are nested without end, and not when they are deep', async (_what, nested) => {
+  ])('is refused if its %s are nested too deep, and not if they are less deep', async (_what, nested) => {
     const send = (depth: number): Promise<TestAnswer> =>
       post('/mappings', { raw: `{"metadata":{"a":${nested(depth)}}}` });
     const endless = await send(40_000);
@@ -234,7 +234,7 @@ describe('an instant', () => {
     '-infinity',
     'now',
     'epoch',
-  ])('that cannot be kept is refused: %s', async (start) => {
+  ])('that cannot be stored is refused: %s', async (start) => {
     const answer = await askFor(start);
     expectRefusal(answer, 400, 'INVALID_REQUEST');
     expect(pointersOf(answer)).toEqual(['/period/start']);
@@ -250,7 +250,7 @@ describe('an instant', () => {
     '9989-12-31T23:59:59.999999999Z',
     '2024-02-29T12:00:00+14:00',
     '2020-01-01T00:00:00-15:59',
-  ])('is taken: %s', async (at) => {
+  ])('is accepted: %s', async (at) => {
     for (const list of ['/records', '/audit-logs', '/analysis-metrics', '/orchestrations']) {
       const [from, to] = list === '/orchestrations' ? ['created_from', 'created_to'] : ['from', 'to'];
       for (const sort of list === '/analysis-metrics'
@@ -279,7 +279,7 @@ describe('a credential', () => {
     ['is unknown, as X-API-Key', { 'x-api-key': unknown }],
     ['is an empty X-API-Key', { 'x-api-key': '' }],
     [
-      'is wrong though the other header is right',
+      'is wrong although the other header is right',
       { authorization: `Bearer ${unknown}`, 'x-api-key': acme.reader },
     ],
     ['is two', { authorization: `Bearer ${acme.reader}, Bearer ${acme.reader}` }],
@@ -658,7 +658,7 @@ describe('a path', () => {
     '/api/%00',
     '/api/%ff',
     '/api/v1/../v1/nothing',
-  ])('that no route has is 404: %s', async (path) => {
+  ])('without a route is 404: %s', async (path) => {
     const answer = await app.request('GET', path, { key: acme.reader });
     expect(answer.status).toBe(404);
     if (path.startsWith('/api/')) expectRefusal(answer, 404, 'NOT_FOUND');
@@ -674,7 +674,7 @@ describe('a path', () => {
     `'; drop table mapper_requests; --`,
     `{${newId()}}`,
     'x'.repeat(3000),
-  ])('with an id that is none is 400, whatever is asked: %s', async (id) => {
+  ])('with an invalid id is 400 on every route: %s', async (id) => {
     const encoded = id.startsWith('%') ? id : encodeURIComponent(id);
     for (const path of [
       `/mappings/${encoded}`,
@@ -695,7 +695,7 @@ describe('a path', () => {
     'ffffffff-ffff-ffff-ffff-ffffffffffff',
     '00000000-0000-7000-8000-000000000000',
     randomUUID().toUpperCase(),
-  ])('with an id of nothing is 404, whatever time the id names: %s', async (id) => {
+  ])('with an unknown id is 404, with any time in the id: %s', async (id) => {
     for (const path of [
       `/mappings/${id}`,
       `/records/${id}`,
@@ -737,7 +737,7 @@ describe('a query', () => {
     'LIMIT=1',
     'status[]=pending',
     `detector=${'x'.repeat(201)}`,
-  ])('that is not the route’s is 400: %s', async (query) => {
+  ])('that the route does not have is 400: %s', async (query) => {
     expectRefusal(await get(`/mappings?${query}`), 400, 'INVALID_REQUEST');
   });
 
@@ -815,7 +815,7 @@ describe('headers', () => {
     ['a client address that is none', 201, [...bearer, ...json, 'X-Forwarded-For', '1.2.3.4.5:99, ::::']],
     ['a user agent of other bytes', 201, [...bearer, ...json, 'User-Agent', 'caf\u00e9 \u00ff\u00fe']],
     ['a Host that is none', 400, ['Host', 'a b[', ...base.slice(2), ...bearer, ...json]],
-  ])('that bring %s are answered %i', async (_what, status, lines) => {
+  ])('with %s are answered %i', async (_what, status, lines) => {
     const sent = lines[0] === 'Host' ? lines : [...base, ...lines];
     const answer = await sendLines('POST', '/api/v1/mappings', sent, payload);
     expect(answer.status).toBe(status);

@@ -157,7 +157,7 @@ describe('a run that compares blobs', () => {
   it.each([
     ['other bytes', 'changed', () => Buffer.from('{}')],
     ['the same bytes', undefined, (bytes: Buffer) => bytes],
-  ])('restores none that somebody wrote meanwhile with %s', async (_what, outcome, bytesOf) => {
+  ])('does not restore one that was written meanwhile with %s', async (_what, outcome, bytesOf) => {
     const { name, bytes } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     const storage = storageWith({

@@ -242,7 +242,7 @@ describe('a batch', () => {
     ['billing', { BILLING_CROSS_TENANT_DATABASE_URL: NOWHERE }],
     ['analytics', { ANALYTICS_CROSS_TENANT_DATABASE_URL: NOWHERE }],
     ['core', { CORE_CROSS_TENANT_DATABASE_URL: NOWHERE }],
-  ])('throws while a database is away, comes again and counts once: %s', async (name, without) => {
+  ])('throws while a database is unavailable, comes again and counts once: %s', async (name, without) => {
     const type = `without_${name}`;
     const batch = [usage({ usage_type: type }), `not JSON ${name}`, usage({ usage_type: type })];
     const broken = servicesWith({ ...without, REDIS_URL: undefined });
@@ -327,41 +327,38 @@ describe('a ledger without statistics, like each partition on its first day', ()
       'occurred_at',
       (n: number) => consumeUsage(batch(n, (given) => usage({ usage_type: 'crowd', ...given }))),
     ],
-  ] as const)(
-    '%s is searched by identity, at any size',
-    async (table, name, timeColumn, consumeMany) => {
-      const partitions = await app.admin[name]<{ name: string }[]>`
+  ] as const)('%s is searched by identity, at any size', async (table, name, timeColumn, consumeMany) => {
+    const partitions = await app.admin[name]<{ name: string }[]>`
       select inhrelid::regclass::text as name from pg_inherits where inhparent = ${table}::regclass`;
-      for (const { name: partition } of partitions)
-        await app.admin[name].unsafe(`alter table ${partition} set (autovacuum_enabled = off)`);
-      for (let n = 0; n < 20; n++) await consumeMany(n);
+    for (const { name: partition } of partitions)
+      await app.admin[name].unsafe(`alter table ${partition} set (autovacuum_enabled = off)`);
+    for (let n = 0; n < 20; n++) await consumeMany(n);
 
-      const plans: PlanNode[] = [];
-      const explained = {
-        async query(...[text, parameters, options]: Parameters<CrossTenantTransaction['query']>) {
-          const [row] = await app.services.crossTenant[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-            `explain (analyze, format json) ${text}`,
-            parameters,
-            options,
-          );
-          if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
-          return [];
-        },
-      } as Pick<CrossTenantTransaction, 'query'>;
-      const at = new Date().toISOString();
-      const identities = Array.from({ length: COUNT }, (_, i) => ({
-        tenant_id: 'acme',
-        source: '/crowd',
-        event_id: `crowd-3-${i}`,
-        at,
-      }));
-      await findNew(explained, { table, timeColumn }, identities);
+    const plans: PlanNode[] = [];
+    const explained = {
+      async query(...[text, parameters, options]: Parameters<CrossTenantTransaction['query']>) {
+        const [row] = await app.services.crossTenant[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+          `explain (analyze, format json) ${text}`,
+          parameters,
+          options,
+        );
+        if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
+        return [];
+      },
+    } as Pick<CrossTenantTransaction, 'query'>;
+    const at = new Date().toISOString();
+    const identities = Array.from({ length: COUNT }, (_, i) => ({
+      tenant_id: 'acme',
+      source: '/crowd',
+      event_id: `crowd-3-${i}`,
+      at,
+    }));
+    await findNew(explained, { table, timeColumn }, identities);
 
-      const scans = plans
-        .flatMap(nodesOf)
-        .filter((node) => node['Node Type'].includes('Scan') && node['Actual Loops'] === COUNT);
-      expect(scans.length).toBeGreaterThan(0);
-      for (const scan of scans) expect(scan['Index Cond']).toContain('event_id');
-    },
-  );
+    const scans = plans
+      .flatMap(nodesOf)
+      .filter((node) => node['Node Type'].includes('Scan') && node['Actual Loops'] === COUNT);
+    expect(scans.length).toBeGreaterThan(0);
+    for (const scan of scans) expect(scan['Index Cond']).toContain('event_id');
+  });
 });

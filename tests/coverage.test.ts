@@ -151,7 +151,7 @@ describe('a request with nothing left to cover', () => {
         detector_results: [result('another', 1)],
       },
     ],
-  ])('is partial, never full: %s', async (_, changes) => {
+  ])('is partial: %s', async (_, changes) => {
     const answer = await record({ ...changes, response });
     expect([answer.status, answer.body]).toMatchObject([
       206,

@@ -138,13 +138,16 @@ describe('a batch of another producer', () => {
     ['is cut off', '[{"specversion":"1.0"},', 'NOT_JSON'],
     ['is not UTF-8', Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), 'NOT_JSON'],
     ['holds more events than a message may', `[${Array(1001).fill('{}').join()}]`, 'TOO_MANY_EVENTS'],
-  ])('that %s is put aside as a whole, and spoils no other message', async (what, body, reason) => {
-    const id = randomUUID();
-    const type = what.replaceAll(' ', '_').toLowerCase();
-    await deliver([body, JSON.stringify([usage(type)])], [id, randomUUID()]);
-    expect(await aside(id)).toMatchObject([{ reason, body: Buffer.from(body) }]);
-    expect(await ledger(type)).toHaveLength(1);
-  });
+  ])(
+    'that %s goes to quarantine as a whole, and does not affect other messages',
+    async (what, body, reason) => {
+      const id = randomUUID();
+      const type = what.replaceAll(' ', '_').toLowerCase();
+      await deliver([body, JSON.stringify([usage(type)])], [id, randomUUID()]);
+      expect(await aside(id)).toMatchObject([{ reason, body: Buffer.from(body) }]);
+      expect(await ledger(type)).toHaveLength(1);
+    },
+  );
 
   it('with too many events can be replayed in parts', async () => {
     const id = randomUUID();

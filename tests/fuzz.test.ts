@@ -104,9 +104,9 @@ it('has rows for the path of every route', () => {
   expect(missing.map(({ id }) => id)).toEqual([]);
 });
 
-describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
+describe(`with the seed ${SEED}, any request to any route`, () => {
   it(
-    'is answered below 500, as the description says, with rows of the own tenant alone',
+    'is answered below 500, as documented, with rows of the own tenant only',
     { timeout: TIME_MS + 60_000 },
     async () => {
       const byOperation = draftsByOperation(api, markers, pools);

@@ -5,7 +5,7 @@ import { describe, test } from 'vitest';
 import type { RedisServer } from '../../dev/redis/start-redis.ts';
 import { until } from '../harness/app.ts';
 import { freeze } from './freeze.ts';
-import { mendBlobs } from './mend-blobs.ts';
+import { repairBlobs } from './repair-blobs.ts';
 import { checkRedisCost } from './redis-cost.ts';
 import { ALL_SERVED, MAY_BE_AWAY, openScene, type Fault } from './scene.ts';
 
@@ -89,7 +89,7 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
       await delay(REDIS_SPAN_MS / 2);
       const said = faults.hostLog.length;
       before.to = performance.now();
-      const mend = await breakIt();
+      const repair = await breakIt();
       try {
         await until(
           () => Promise.resolve(faults.hostLog.slice(said).join('')),
@@ -101,7 +101,7 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
           without.push({ from, to: performance.now() });
         }
       } finally {
-        await mend();
+        await repair();
       }
     },
     also: (found) => checkRedisCost(found, ledger.attempts, [before], without),
@@ -168,7 +168,8 @@ describe('under load, what was answered is stored and nothing is doubled', { tim
 
   test('when its connections are cut', () => play({ tolerated: MAY_BE_AWAY, fault: cutConnections }));
 
-  test('when Redis is killed and comes back, with little extra time for requests', () => play(loseRedis(killRedis)));
+  test('when Redis is killed and comes back, with little extra time for requests', () =>
+    play(loseRedis(killRedis)));
 
   test('when Redis stops answering for a while, with little extra time for requests', () =>
     play(loseRedis(freezeRedis)));
@@ -191,6 +192,6 @@ describe('under load, what was answered is stored and nothing is doubled', { tim
     play({
       tolerated: ALL_SERVED,
       fault: killForgetfulBlobStorage,
-      mend: () => mendBlobs(faults, ledger),
+      repair: () => repairBlobs(faults, ledger),
     }));
 });

@@ -32,7 +32,7 @@ export interface Fault {
   readonly tolerated: Tolerated;
   readonly fault: () => Promise<void>;
   /** Runs after all waiting work is done, before the checks. */
-  readonly mend?: () => Promise<void>;
+  readonly repair?: () => Promise<void>;
   readonly also?: (found: Disagreements) => void;
   /** The host's clock at the end. */
   readonly clockOffsetMs?: number;

@@ -21,7 +21,7 @@ export interface Verification {
   readonly tolerated: Tolerated;
   readonly clockOffsetMs?: number;
   /** Runs after all waiting work is done, before the checks. */
-  readonly mend?: () => Promise<void>;
+  readonly repair?: () => Promise<void>;
   /** The scenario's own checks. */
   readonly also?: (found: Disagreements) => void;
 }
@@ -39,8 +39,8 @@ export async function verify(given: Verification): Promise<void> {
   const context = `seed ${random.seed}; ${attempts.length} attempts: ${summarize(attempts)}`;
   try {
     let { deadLettered } = await settle(faults, given.clockOffsetMs);
-    if (given.mend !== undefined) {
-      await given.mend();
+    if (given.repair !== undefined) {
+      await given.repair();
       ({ deadLettered } = await settle(faults, given.clockOffsetMs));
     }
     const rows = await readRows(faults);

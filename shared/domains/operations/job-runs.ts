@@ -117,7 +117,7 @@ function refuseFuture(call: Call, asOf: Date): void {
   const isLocal = call.services.settings.DEPLOYMENT_ENVIRONMENT === 'local';
   if (asOf.getTime() <= call.now.getTime() + (isLocal ? LOCAL_AHEAD_MS : 0)) return;
   throw new Problem('INVALID_REQUEST', {
-    errors: [{ pointer: '/as_of', detail: isLocal ? 'lies too far ahead' : 'lies in the future' }],
+    errors: [{ pointer: '/as_of', detail: isLocal ? 'is too far in the future' : 'is in the future' }],
   });
 }
 

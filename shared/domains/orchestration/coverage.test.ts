@@ -54,7 +54,7 @@ describe('the required set', () => {
       false,
     ],
     [
-      'every other status is no success',
+      'every other status is not a success',
       ['a', 'b', 'c', 'd'],
       [found('a', 'failed'), found('b', 'timeout'), found('c', 'unavailable'), found('d', 'skipped')],
       0,

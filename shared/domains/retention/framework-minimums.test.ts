@@ -30,7 +30,7 @@ describe('the minimum of a framework', () => {
     ['PCI DSS v4.0.1', 365],
     ['pci', 365],
     ['SOC 2 + HIPAA', 2190],
-  ])('is found whatever its name adds: %s', (framework, days) => {
+  ])('is found with any additions to its name: %s', (framework, days) => {
     expect(minimumOf([framework])).toEqual({ framework, days });
   });
 
@@ -45,7 +45,7 @@ describe('the minimum of a framework', () => {
     'EU AI Act',
     'Social 2',
     '',
-  ])('is nothing for others: %s', (framework) => {
+  ])('does not exist for others: %s', (framework) => {
     expect(minimumOf([framework])).toBeUndefined();
   });
 
@@ -77,7 +77,7 @@ describe('a framework’s name', () => {
     ['regional indicators', '🇭🇮🇵🇦🇦'],
     ['other digits', 'SOC ٢'],
     ['private use', 'HIPA\ue000'],
-  ])('is not in %s, in which it could look like another', (_what, name) => {
+  ])('is not plain in %s, in which it could look like another', (_what, name) => {
     expect(isPlainName(name)).toBe(false);
   });
 });

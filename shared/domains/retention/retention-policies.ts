@@ -91,7 +91,7 @@ export async function checkRetentionSettings(
     ...faultsUnder(minimum, own, '/config_data/retention_days'),
     ...policies.map(({ data_type: dataType, retention_days: days }) => ({
       pointer: place,
-      detail: `asks for at least ${minimum.days} days; the active policy for ${dataType} has ${days}`,
+      detail: `requires at least ${minimum.days} days; the active policy for ${dataType} has ${days}`,
     })),
   ];
 }

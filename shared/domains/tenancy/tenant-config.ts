@@ -37,7 +37,7 @@ export const tenantConfigSchema = z.strictObject({
         'frameworks’ minimum.',
     ),
   callback: z
-    .null({ error: 'is not supported yet: nobody would be told' })
+    .null({ error: 'is not supported yet' })
     .default(null)
     .describe('The URL that is called when work is completed. Not supported yet: only null is accepted.'),
 });

@@ -199,7 +199,7 @@ class StillKept extends Error {
   override name = 'StillKept';
   readonly partition: Partition;
   constructor(partition: Partition) {
-    super(`more rows of ${partition.name} came to be kept`);
+    super(`too many new rows of ${partition.name} must be kept`);
     this.partition = partition;
   }
 }

@@ -22,7 +22,7 @@ async function findLost({ sql, stack }: FaultStack): Promise<string[]> {
  * Runs the timer that writes lost blobs again, and adds those blobs to the ledger.
  * @throws if no blob was lost, since the scenario would then test nothing, or if a blob was not written again.
  */
-export async function mendBlobs(faults: FaultStack, ledger: Ledger): Promise<void> {
+export async function repairBlobs(faults: FaultStack, ledger: Ledger): Promise<void> {
   const lost = await findLost(faults);
   if (lost.length === 0) throw new Error('the blob storage forgot nothing');
   ledger.restoredBlobs.push(...lost);

@@ -147,7 +147,7 @@ const KEYS = recordset({ tenant_id: 'text', id: 'uuid' });
  * `writeUsage`.
  */
 interface BatchStatements {
-  /** `$1` tenant, `$2` the id of the last page's last row, `$3` the size, and where it is partitioned `$4` that row's time. */
+  /** `$1` tenant, `$2` the id of the last page's last row, `$3` the size, and for a partitioned table `$4` that row's time. */
   readonly page: string;
   /** `$1` days, the rows from `$2`, and for a partitioned table `$4` the partitions' days. */
   readonly change: string;
@@ -167,8 +167,8 @@ function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: num
     : `t.expires_at <> t.${EXPIRY}`;
   const columns = `tenant_id, ${idColumn} as id, created_at as at`;
   return {
-    // In the order of the primary key, which every table has. Where there are partitions, in the order of time, for which they have
-    // an index: a page's rows then lie in a few of them.
+    // In the order of the primary key, which every table has. A partitioned table is read in the order of time, which has an index, so
+    // that a page's rows are in a few partitions.
     page:
       partitions === undefined
         ? `select ${columns}, null::date as day from ${table}
@@ -176,7 +176,7 @@ function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: num
         : `select ${columns}, ${day} as day from ${table}
             where tenant_id = $1 and (created_at, ${idColumn}) > ($4::timestamptz, $2::uuid)
             order by created_at, ${idColumn} limit $3`,
-    // Joined by the whole key: by the tenant as a constant, the planner would rather walk through all of the tenant's rows.
+    // Joined by the whole key: with the tenant as a constant, the planner would read all of the tenant's rows.
     change: `with changed as (
         update ${table} t set expires_at = t.${EXPIRY}${move} from ${KEYS.from('j', 2)}
          where t.tenant_id = j.tenant_id and t.${idColumn} = j.id

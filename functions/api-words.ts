@@ -47,9 +47,9 @@ export const API_TAGS: readonly DescribedTag[] = [
       'What the tenant has used of its plan in the current period. On the free plan it also shows what is left and when the next period starts.',
   },
   {
-    name: 'jobs',
+    name: 'async-orchestrations',
     description:
-      'Asynchronous orchestrations: their state while they are pending or running. One that has not ended can be cancelled.',
+      'The state of asynchronous orchestrations, by the `job_id` that `POST /orchestrations` answers. A pending or running one can be cancelled.',
   },
   ...RESOURCE_TAGS,
   {

@@ -18,11 +18,11 @@ const REQUESTS = 2_000;
 const AT_ONCE = 8;
 
 const app = await startTestApp();
-// Who may see what does not depend on the plan; a spent allowance would only hide it.
+// Access does not depend on the plan, and a spent allowance would hide faults.
 await app.admin.core`update tenants set plan_id = 'professional'`;
 const world = await makeWorld(app);
 const api = await readApiDocument(app);
-/** Makes what a body refers to: with each tenant's owner's key, whoever sends the body. */
+/** Makes the rows that bodies refer to, with each tenant's owner key. */
 const makers: Readonly<Record<Owner, RowMaker>> = {
   acme: rowMaker(app, 'acme', app.keys.acme.owner),
   globex: rowMaker(app, 'globex', app.keys.globex.owner),
@@ -34,13 +34,13 @@ interface Principal {
   readonly key: string;
 }
 
-/** One request, before anyone has said what is to become of it. */
+/** One request, without its expected outcome. */
 interface Try {
   readonly principal: Principal;
   readonly route: Route;
   readonly target: Owner | 'platform' | 'nobody';
   readonly at: number;
-  /** Names the other tenant beside it all. */
+  /** Whether the request also names the other tenant. */
   readonly names: 'nobody' | 'query' | 'header' | 'itself';
 }
 
@@ -63,8 +63,8 @@ async function makePrincipals(): Promise<Principal[]> {
   );
 }
 
-/** What is to become of a request: the statuses it may have. Knows the rules, and nothing of the code. */
-function foretell({ principal, route, target, names, at }: Try): { statuses: number[]; code?: string } {
+/** The statuses that a request may get. It has the rules written independently of the app's code. */
+function expectedOf({ principal, route, target, names, at }: Try): { statuses: number[]; code?: string } {
   const allowed = { GET: [200], POST: [200, 201, 207, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
     route.method
   ];
@@ -74,7 +74,7 @@ function foretell({ principal, route, target, names, at }: Try): { statuses: num
   switch (route.subject) {
     case 'row':
       if (target !== principal.owner) return { statuses: [404], code: 'NOT_FOUND' };
-      if (route.path === 'api-keys/{}/rotate') return foretellRotation(principal, at);
+      if (route.path === 'api-keys/{}/rotate') return expectedOfRotation(principal, at);
       return { statuses: allowed };
     case 'shared':
       if (target === principal.owner) return { statuses: allowed };
@@ -95,16 +95,16 @@ function foretell({ principal, route, target, names, at }: Try): { statuses: num
   }
 }
 
-/** A key gives no more than it has: not even by rotating another. */
-function foretellRotation(principal: Principal, at: number): { statuses: number[]; code?: string } {
+/** A key gives at most its own rights, also by rotating another key. */
+function expectedOfRotation(principal: Principal, at: number): { statuses: number[]; code?: string } {
   const ids = world.rows[principal.owner]['api-keys'] ?? [];
   const permissions = world.keyPermissions.get(ids[at % ids.length]?.[0] ?? '') ?? [];
   const holdsAll = permissions.every((permission) => principal.permissions.includes(permission));
-  // A key that was rotated already says so first.
+  // The check for an earlier rotation comes first.
   return holdsAll ? { statuses: [201, 409] } : { statuses: [403, 409] };
 }
 
-/** The ids of the row that is asked for: a known one's, or such as nobody has. */
+/** The ids of the requested row: those of a known row, or unknown ones. */
 function idsOf({ route, target, at }: Try): readonly string[] {
   const rows = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
   const nobodys = (): string => (route.collection === 'api-keys' ? randomToken(20) : newId());
@@ -131,20 +131,20 @@ async function send(one: Try): Promise<TestAnswer> {
   });
 }
 
-/** Every id of the other tenant that is known: in an answer, only as a reference that its own tenant wrote. */
+/** Known ids of the other tenant in an answer. Only references that the own tenant wrote may contain them. */
 function strangersIn(one: Try, answer: TestAnswer): string[] {
-  // The same for everybody, and large: it would be searched again and again.
+  // The same for everybody and large, so it is not searched.
   if (one.route.needs === null) return [];
   const others = Object.values(world.rows[otherOf(one.principal.owner)]).flat(2);
   const without = JSON.stringify(answer.body, (key, value: unknown) =>
     key === 'evidence_refs' || key === 'orchestration_request_id' ? undefined : value,
   );
-  // The path that was asked for is told back.
+  // The answer repeats the requested path.
   const asked = idsOf(one);
   return others.filter((id) => !asked.includes(id) && without.includes(id));
 }
 
-/** What a list lacks of the tenant's own rows. */
+/** The tenant's own rows that are missing in a list. */
 function missingIn({ principal, route }: Try, answer: TestAnswer): string[] {
   if (!route.subject.endsWith('list') || answer.status !== 200 || answer.headers.has('link')) return [];
   const text = JSON.stringify(answer.body);
@@ -169,7 +169,7 @@ const tries = async (): Promise<Try[]> => {
   return fc.sample(arbitrary, { seed: SEED, numRuns: REQUESTS });
 };
 
-/** Runs `work` on each, so many at a time. */
+/** Runs `work` on each item, {@link AT_ONCE} at a time. */
 async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = items[Symbol.iterator]();
   const worker = async (): Promise<void> => {
@@ -178,7 +178,7 @@ async function forEach<T>(items: readonly T[], work: (item: T) => Promise<void>)
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-it('knows every route of the app, and each once', () => {
+it('has every route of the app once', () => {
   const lines = ROUTES.map(({ operation, path }) => `${operation} ${path}`);
   expect(lines.filter((line, n) => lines.indexOf(line) !== n)).toEqual([]);
   const known = new Set(ROUTES.map(({ operation }) => operation));
@@ -192,11 +192,11 @@ it('knows every route of the app, and each once', () => {
 describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`, () => {
   const counts = { refused: 0, absent: 0, allowed: 0, denials: 0, sources: 0 };
 
-  it('see, and change, what the rules say and nothing else', { timeout: 120_000 }, async () => {
+  it('read and change exactly what the rules allow', { timeout: 120_000 }, async () => {
     const since = new Date();
     const faults: string[] = [];
     await forEach(await tries(), async (one) => {
-      const foretold = foretell(one);
+      const foretold = expectedOf(one);
       const answer = await send(one);
       const { status, body } = answer;
       counts[status === 403 ? 'refused' : status === 404 ? 'absent' : 'allowed'] += 1;
@@ -219,13 +219,13 @@ describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`
       }
     });
     expect(faults.join('\n')).toBe('');
-    // The rules were not all of one kind.
+    // Each kind of outcome must occur.
     for (const count of [counts.refused, counts.absent, counts.allowed])
       expect(count).toBeGreaterThan(REQUESTS / 20);
     await expectTrail(since);
   });
 
-  /** Each denial and each reading of a source stands once in the trail of the tenant whose key it was. */
+  /** Each denial and each read of a source is once in the audit trail of the key's tenant. */
   async function expectTrail(since: Date): Promise<void> {
     const count = async (condition: string): Promise<number> => {
       const [row] = await app.admin.core.unsafe(
@@ -248,7 +248,7 @@ describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`
     expect(await count(`action = 'record.source_read'`)).toBe(counts.sources);
   }
 
-  it('leave every row with the tenant that it had', async () => {
+  it('do not move a row to another tenant', async () => {
     for (const owner of OWNERS) {
       const declared = declaredResources
         .filter(({ scope }) => scope !== 'platform')

@@ -20,14 +20,14 @@ const response = {
 };
 const unsure = { ...response, confidence: 0.59 };
 
-// Whatever a write causes goes through the outbox, from which the publisher takes it at once: so it is copied on the way.
+// A write's events go through the outbox, and the publisher deletes them at once. So a trigger copies them.
 await app.admin.core.unsafe(`
   create table caused (at serial, events jsonb not null);
   create function copy_caused() returns trigger language plpgsql security definer as
     'begin insert into public.caused (events) values (new.events); return null; end';
   create trigger copy_caused after insert on ops.outbox for each row execute function copy_caused()`);
 
-/** The usage and audit events of the writes that concern an analysis, in the order of writes, audit first. */
+/** The usage and audit events of an analysis's writes, in the order of writes, audit first. */
 async function eventsOf(requestId: string): Promise<string[]> {
   const rows = await app.admin.core`
     select events from caused where events @> ${app.admin.core.json([{ data: { resource_id: requestId } }])} order by at`;
@@ -74,7 +74,7 @@ async function record(body: object = request, key = acme.writer): Promise<string
   return String(answer.body.request_id);
 }
 
-/** A template that says which one it is. */
+/** A template whose text is its name. */
 async function addTemplate(
   tenant: string,
   name: string,
@@ -92,7 +92,7 @@ async function addTemplate(
 }
 
 describe('recording', () => {
-  it('records an analysis whole: completed, with its response as it was sent', async () => {
+  it('records an analysis with its response: completed, with the response as it was sent', async () => {
     const answer = await post('analyses', {
       ...request,
       priority: 'high',
@@ -117,7 +117,7 @@ describe('recording', () => {
     });
   });
 
-  it('records it in parts: pending, then completed once, and the same response again changes nothing', async () => {
+  it('records it in two steps: pending, then completed once; the same response again changes nothing', async () => {
     const id = await record();
     expect((await get(`analyses/${id}`)).body).toMatchObject({ status: 'pending', response: null });
     const first = await put(id, response);
@@ -130,7 +130,7 @@ describe('recording', () => {
     expect((await get(`analyses/${id}`)).body).toEqual(first.body);
   });
 
-  it('completes once where several responses race', async () => {
+  it('completes once if several responses come at once', async () => {
     const id = await record();
     const equal = await Promise.all(Array.from({ length: 6 }, () => put(id, response)));
     expect(equal.map(({ status }) => status)).toEqual(Array(6).fill(200));
@@ -149,7 +149,7 @@ describe('recording', () => {
     expect(items.map((item) => item['request_id'])).toEqual(ids.slice(1).reverse());
   });
 
-  it('is nothing that a second tenant can see, complete or fall back on', async () => {
+  it('cannot be read, completed or replaced by a template by a second tenant', async () => {
     const id = await record();
     const answers = await Promise.all([
       get(`analyses/${id}`, globex.reader),
@@ -163,7 +163,7 @@ describe('recording', () => {
     expect((await get(`analyses/${id}`)).body.status).toBe('pending');
   });
 
-  it('is gone from reads and closed to responses once it has expired', async () => {
+  it('cannot be read or completed after it has expired', async () => {
     const id = await record();
     await app.admin
       .core`update analysis_requests set expires_at = now() - interval '1 s' where request_id = ${id}`;
@@ -232,7 +232,7 @@ describe('recording', () => {
     expect(again.body).toEqual(first.body);
   });
 
-  it('takes a batch in which no item spoils another', async () => {
+  it('takes a batch in which a bad item does not affect the others', async () => {
     const items = [
       { ...request, idempotency_key: 'ab-1', response },
       { ...request, idempotency_key: 'ab-1', response },
@@ -288,7 +288,7 @@ describe('a response less sure than the cutoff', () => {
     },
   );
 
-  it('stands at the cutoff itself, and the cutoff is the tenant’s', async () => {
+  it('is kept at the cutoff itself, and the cutoff is the tenant’s', async () => {
     const at = await record({ ...request, response: { ...response, confidence: 0.6 } });
     expect((await get(`analyses/${at}`)).body.template_fallback_used).toBe(false);
     await app.admin.core`
@@ -300,7 +300,7 @@ describe('a response less sure than the cutoff', () => {
     expect((await post('analyses', { ...request, response }, key)).body.template_fallback_used).toBe(true);
   });
 
-  it('stands where there is no template at all', async () => {
+  it('is kept if there is no template at all', async () => {
     await app.admin.core`update analysis_templates set is_active = false where template_name = 'default'`;
     try {
       const id = await record({ ...request, response: unsure });
@@ -347,7 +347,7 @@ describe('the fallback route', () => {
     expect([answer.status, answer.body.code]).toEqual([409, 'CONFLICT']);
   });
 
-  it('refuses an unknown field, another media type and an id that is none', async () => {
+  it('refuses an unknown field, another media type and an invalid id', async () => {
     const id = await record();
     expect(pointersOf(await post(`analyses/${id}/fallback`, { why: 'x' }))).toEqual(['/why']);
     const text = await app.request('POST', `/api/v1/analyses/${id}/fallback`, {
@@ -370,7 +370,7 @@ describe('the fallback route', () => {
   });
 });
 
-describe('the template that stands in', () => {
+describe('the template that replaces a response', () => {
   const explanation = async (type: string): Promise<string> => {
     const id = await record({ ...request, analysis_type: type });
     const { body } = await post(`analyses/${id}/fallback`, {});
@@ -408,15 +408,15 @@ describe('the template that stands in', () => {
     });
   });
 
-  it('is passed over when its content is none', async () => {
+  it('is ignored if its content is invalid', async () => {
     await addTemplate('acme', 'broken', 'broken', { content: { text: 1 } });
     const id = await record({ ...request, analysis_type: 'broken', response: unsure });
     expect((await get(`analyses/${id}`)).body.template_fallback_used).toBe(false);
   });
 });
 
-describe('what a write causes elsewhere', () => {
-  it('is its usage and its audit events, and no content in them', async () => {
+describe('the events of a write', () => {
+  it('are its usage and audit events, without content', async () => {
     const whole = await record({ ...request, response: unsure });
     const parts = await record();
     await put(parts, response);
@@ -492,13 +492,13 @@ describe('metrics', () => {
   it.each([
     ['time_period', [2, 1, 3, 5, 7, -1]],
     ['-time_period', [-1, 7, 5, 3, 1, 2]],
-  ])('pages through the points in order of %s, none lost or shown twice', async (sort, expected) => {
+  ])('pages through the points in the order of %s, without loss or repetition', async (sort, expected) => {
     const { items, pages } = await walk(`analysis-metrics?metric_name=series&sort=${sort}&limit=2`);
     expect(items.map((item) => item['metric_value'])).toEqual(expected);
     expect(pages).toBe(3);
   });
 
-  it('tells points of one instant apart when it pages', async () => {
+  it('pages through points of the same instant without loss or repetition', async () => {
     await write(Array.from({ length: 500 }, (_, n) => ({ ...point, metric_name: 'ties', metric_value: n })));
     const { items } = await walk('analysis-metrics?metric_name=ties&limit=150');
     expect(new Set(items.map((item) => item['metric_value'])).size).toBe(500);
@@ -517,7 +517,7 @@ describe('metrics', () => {
     ['day', ['01-30T00 2 3', '02-01T00 3 15', '02-09T00 1 -1']],
     ['week', ['01-26T00 5 18', '02-09T00 1 -1']],
     ['month', ['01-01T00 2 3', '02-01T00 4 14']],
-  ])('sums a series up by UTC %ss, whatever the page’s size and direction', async (bucket, expected) => {
+  ])('sum up a series by UTC %ss, with any page size and direction', async (bucket, expected) => {
     for (const limit of [1, 2, 500]) {
       for (const sort of ['time_period', '-time_period']) {
         const { items } = await walk(
@@ -531,7 +531,7 @@ describe('metrics', () => {
     }
   });
 
-  it('gives a bucket’s mean, least and greatest, and the one asked for as its value', async () => {
+  it('give a bucket’s mean, minimum and maximum, and the requested one as its value', async () => {
     const { body } = await get(
       'analysis-metrics?metric_name=series&bucket=day&from=2026-02-01T00:00:00Z&to=2026-02-02T00:00:00Z&aggregate=max',
     );
@@ -540,7 +540,7 @@ describe('metrics', () => {
     ]);
   });
 
-  it('shows a tenant its own alone, and no point that has expired', async () => {
+  it('show a tenant only its own points, and no expired ones', async () => {
     const { body } = await get('analysis-metrics', globex.reader);
     expect(body.items.map((item: { metric_value: number }) => item.metric_value)).toEqual([1000]);
     await write([{ ...point, metric_name: 'gone' }]);

@@ -11,7 +11,7 @@ import { takeTour } from './harness/tour.ts';
 const app = await startTestApp();
 const { document, operations, findFaults } = await readApiDocument(app);
 
-/** What the contract promises: every route, with its method. */
+/** The routes of the contract, with their methods. */
 const ROUTES = [
   'GET /api/health/live',
   'GET /api/health/ready',
@@ -84,7 +84,7 @@ const ROUTES = [
   'POST /api/v1/platform/jobs/{job}/runs',
 ];
 
-/** What a newcomer needs first comes first: what services record, what one looks up, what one sets up, what keeps it running. */
+/** In the order of use: writes of services, reads, settings, operation. */
 const GROUPS = [
   'orchestrations',
   'mappings',
@@ -94,7 +94,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
-  'jobs',
+  'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
   'api-keys',
@@ -122,7 +122,7 @@ describe('the API’s description', () => {
       .filter(({ type, name }) => type === 'httpTrigger' && name !== 'requests-fallback')
       .flatMap(({ name, route, methods = [] }) =>
         methods
-          // Served wherever GET is, and not listed apart.
+          // Served wherever GET is, and not listed separately.
           .filter((method) => method !== 'HEAD')
           .map((method) => `${name}: ${method} /${route ?? ''}`),
       );
@@ -130,14 +130,14 @@ describe('the API’s description', () => {
     expect(listed.sort()).toEqual(served.sort());
   });
 
-  it('becomes a client’s types, which compile', async () => {
+  it('generates client types that compile', async () => {
     const source = astToString(await openapiTypeScript(structuredClone(document)));
     const { diagnostics } = ts.transpileModule(source, { reportDiagnostics: true });
     expect(diagnostics).toEqual([]);
     for (const { id } of operations) expect(source).toContain(`"${id}": {`);
   });
 
-  it('begins with how to begin, by requests that work', async () => {
+  it('begins with a getting-started whose requests work', async () => {
     const description: string = document.info.description;
     const example = /-d '(\{[^]*?\})'/.exec(description)?.[1];
     const made = await app.request('POST', '/api/v1/mappings', {
@@ -152,7 +152,7 @@ describe('the API’s description', () => {
       ]).toEqual([path, 200]);
   });
 
-  it('is shown on a page that leads nowhere else: no assistant, tools, client or link of another’s', async () => {
+  it('is shown on a page without other sites’ assistants, tools, clients or links', async () => {
     const page = await app.request('GET', '/api/docs');
     const configuration = JSON.parse(/data-configuration='([^']+)'/.exec(page.body)?.[1] ?? '') as {
       customCss?: string;
@@ -164,7 +164,7 @@ describe('the API’s description', () => {
       telemetry: false,
       withDefaultFonts: false,
     });
-    // What cannot be switched off is hidden: every link that the page's script could add, by a part of its address.
+    // Links that the page's script adds and that cannot be switched off must be hidden, by a part of their address.
     const rule = /^a\[href\*="(\w+)"\] \{ display: none !important; \}$/.exec(configuration.customCss ?? '');
     const hidden = rule?.[1] ?? '';
     expect(hidden).not.toBe('');
@@ -176,20 +176,20 @@ describe('the API’s description', () => {
     expect(links.filter((to) => !to.includes(hidden))).toEqual([]);
   });
 
-  it('says where clients reach it', () => {
+  it('has the address for clients', () => {
     expect(document.servers).toEqual([{ url: app.baseUrl }]);
   });
 });
 
 describe('every operation', () => {
-  it('has a name of its own, words, and a tag that is declared', () => {
+  it('has a unique name, a summary, and a declared tag', () => {
     expect(new Set(operations.map(({ id }) => id)).size).toBe(operations.length);
     expect(operations.filter(({ summary }) => summary.length <= 5)).toEqual([]);
     const tags = new Set(document.tags.map((tag: { name: string }) => tag.name));
     expect(operations.filter((operation) => !operation.tags.every((tag) => tags.has(tag)))).toEqual([]);
   });
 
-  it('stands in a group that says in two sentences what it is for, in the order of use', () => {
+  it('is in a group with a description of two sentences, and groups are in the order of use', () => {
     const groups: { name: string; description?: string }[] = document.tags;
     const wordless = groups.filter(({ description = '' }) => description.match(/[.!](?= |$)/g)?.length !== 2);
     expect(wordless).toEqual([]);
@@ -198,7 +198,7 @@ describe('every operation', () => {
     expect(new Set(names)).toEqual(new Set(operations.flatMap(({ tags }) => tags)));
   });
 
-  it('names a credential and the permission that it needs, but for the public ones', () => {
+  it('names its credential and permission, unless it is public', () => {
     const isPublic = operations.filter(({ security }) => security?.length === 0);
     expect(isPublic.map(({ id }) => id).sort()).toEqual(PUBLIC);
     expect(document.security).toEqual([{ bearer: [] }, { apiKey: [] }]);
@@ -219,7 +219,7 @@ describe('every operation', () => {
     }
   });
 
-  it('tells of every refusal that it can meet', () => {
+  it('documents every refusal that it can answer', () => {
     for (const { id, method, path, body, responses } of operations) {
       const wanted = PUBLIC.includes(id)
         ? [500]
@@ -235,7 +235,7 @@ describe('every operation', () => {
     }
   });
 
-  it('describes what it answers when all is well', () => {
+  it('documents its successful answers', () => {
     for (const { id, responses } of operations) {
       const good = [...responses].filter(([status]) => status < 300);
       expect([id, good.length > 0]).toEqual([id, true]);
@@ -250,7 +250,7 @@ describe('every operation', () => {
 });
 
 describe('what the API answers', () => {
-  it('is what the description says, for every operation', async () => {
+  it('fits the description, for every operation', async () => {
     const stops = await takeTour(app);
     const byId = new Map(operations.map((operation) => [operation.id, operation]));
     for (const { operation, expected, answer } of stops) {
@@ -267,7 +267,7 @@ describe('what the API answers', () => {
     expect(operations.filter(({ id }) => !visited.has(id)).map(({ id }) => id)).toEqual([]);
   });
 
-  it('would be found out if it were something else', () => {
+  it('is detected if it does not fit', () => {
     const read = operations.find(({ id }) => id === 'usage-read');
     if (read === undefined) throw new Error('usage-read is not described');
     const answer = (status: number, type: string, body: unknown) =>
@@ -292,7 +292,7 @@ describe('the documentation page', () => {
     expect(page.body).toContain('"telemetry": false');
   });
 
-  it('has its script from the build, cached by its ETag', async () => {
+  it('gets its script from the build, cached by its ETag', async () => {
     const script = await app.request('GET', '/api/docs/scalar.js');
     expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8');
     expect(String(script.body).length).toBeGreaterThan(100_000);

@@ -10,7 +10,7 @@ const make = (key: string, body: object, headers = {}): Promise<TestAnswer> =>
 const works = async (key: string): Promise<number> =>
   (await app.request('GET', '/api/v1/tenant-config', { key })).status;
 
-/** A tenant of its own, so that counting its keys disturbs nobody. */
+/** A separate tenant, so that other tests do not change the number of its keys. */
 async function makeTenant(tenantId: string): Promise<string> {
   const body = { tenant_id: tenantId, name: tenantId, plan_id: 'starter' };
   const made = await app.request('POST', '/api/v1/platform/tenants', { key: operator, body });
@@ -41,7 +41,7 @@ describe('making a key', () => {
     );
   });
 
-  it('answers a repeated Idempotency-Key without the secret, which is stored nowhere', async () => {
+  it('answers a repeated Idempotency-Key without the secret, which is not stored', async () => {
     const headers = { 'idempotency-key': 'make-one-key' };
     const first = await make(acme.owner, { permission_set: 'reader' }, headers);
     const second = await make(acme.owner, { permission_set: 'reader' }, headers);
@@ -68,7 +68,7 @@ describe('making a key', () => {
     expect((await make(acme.writer, { permission_set: 'reader' })).status).toBe(403);
   });
 
-  it('is refused beyond the caller’s own permissions even to one who manages keys', async () => {
+  it('is refused for more permissions than the caller’s, also to a key that manages keys', async () => {
     const manager = await app.makeKey('acme', ['api_keys:manage', 'config:read']);
     expect((await make(manager, { permission_set: 'owner' })).status).toBe(403);
     expect((await make(manager, { permissions: ['config:read'] })).status).toBe(201);
@@ -76,7 +76,7 @@ describe('making a key', () => {
 });
 
 describe('rotating a key', () => {
-  it('makes a successor while the old one works on, and can be done once', async () => {
+  it('makes a successor while the old key stays valid, and works once', async () => {
     const made = await make(acme.owner, { permissions: ['config:read'], rate_limit_per_hour: 77 });
     const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
     const rotated = await app.request('POST', path, { key: acme.owner });
@@ -103,7 +103,7 @@ describe('rotating a key', () => {
     expect([await works(made.body.api_key), await works(rotated.body.api_key)]).toEqual([401, 200]);
   });
 
-  it('is no way to another key’s greater permissions, nor to another tenant’s key', async () => {
+  it('gives neither another key’s greater permissions nor another tenant’s key', async () => {
     const manager = await app.makeKey('acme', ['api_keys:manage']);
     const path = `/api/v1/api-keys/${keyIdOf(acme.owner)}/rotate`;
     expect((await app.request('POST', path, { key: manager })).status).toBe(403);
@@ -112,7 +112,7 @@ describe('rotating a key', () => {
   });
 });
 
-describe('a key gives no more than it has', () => {
+describe('a key gives at most its own rights', () => {
   const inDays = (days: number): string => new Date(Date.now() + days * 86_400_000).toISOString();
   const limited = (columns = {}): Promise<string> =>
     app.makeKey('acme', ['api_keys:manage', 'config:read'], {
@@ -126,7 +126,7 @@ describe('a key gives no more than it has', () => {
     ['a higher rate of the day', { rate_limit_per_day: 71 }],
     ['a later expiry', { expires_at: inDays(11) }],
     ['no expiry', { expires_at: null }],
-  ])('neither to a new key nor, by rotation, to itself: %s', async (_what, wanted) => {
+  ])('to a new key and, by rotation, to itself: %s', async (_what, wanted) => {
     const key = await limited({ expires_at: inDays(10) });
     const made = await make(key, { permissions: ['config:read'], ...wanted });
     expect([made.status, made.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
@@ -137,7 +137,7 @@ describe('a key gives no more than it has', () => {
     expect([rotated.status, rotated.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
   });
 
-  it('and what is left out is its own, or the default where that is lower', async () => {
+  it('an absent limit is its own, or the default if that is lower', async () => {
     const expires_at = inDays(10);
     const made = await make(await limited({ expires_at }), { permissions: ['config:read'] });
     expect(made.body).toMatchObject({ rate_limit_per_hour: 50, rate_limit_per_day: 70, expires_at });
@@ -149,7 +149,7 @@ describe('a key gives no more than it has', () => {
     });
   });
 
-  it('so one that expires does not prolong itself by rotation, while a lasting one prolongs it', async () => {
+  it('a key that expires cannot extend itself by rotation; a lasting key can extend it', async () => {
     const expires_at = inDays(10);
     const [own, others] = [await limited({ expires_at }), await limited({ expires_at })];
     const rotate = (key: string, target: string): Promise<TestAnswer> =>
@@ -159,7 +159,7 @@ describe('a key gives no more than it has', () => {
     expect(Date.parse(prolonged.body.expires_at)).toBeGreaterThanOrEqual(Date.parse(expires_at));
   });
 
-  it('so another key’s higher rate or longer life cannot be taken over by rotating it', async () => {
+  it('another key’s higher rate or later expiry cannot be obtained by rotating it', async () => {
     const key = await limited({ expires_at: inDays(10) });
     for (const columns of [
       { rate_limit_per_hour: 51, expires_at: inDays(5) },
@@ -175,7 +175,7 @@ describe('a key gives no more than it has', () => {
 });
 
 describe('revoking a key', () => {
-  it('ends it at once, again changes nothing, and another tenant cannot', async () => {
+  it('ends it at once; a repeated call changes nothing; another tenant cannot do it', async () => {
     const made = await make(acme.owner, { permissions: ['config:read'] });
     const path = `/api/v1/api-keys/${made.body.key_id}`;
     expect(await works(made.body.api_key)).toBe(200);
@@ -198,7 +198,7 @@ describe('revoking a key', () => {
     ]);
   });
 
-  it('spares the last key that manages keys, also when two revoke each other at once', async () => {
+  it('is refused for the last key that manages keys, also if two keys revoke each other at once', async () => {
     const first = await makeTenant('lonely');
     const revoke = (key: string, target: string): Promise<TestAnswer> =>
       app.request('DELETE', `/api/v1/api-keys/${keyIdOf(target)}`, { key });
@@ -222,21 +222,21 @@ describe('a tenant keeps a key that manages keys and lasts for another week', ()
   it.each([
     [6, 409],
     [8, 204],
-  ])('when another one has %i days to live: revoking the lasting one is %i', async (days, expected) => {
+  ])('if another one is valid for %i days: revoking the lasting one is %i', async (days, expected) => {
     const tenant = `keeps-${days}`;
     const lasting = await makeTenant(tenant);
     await app.makeKey(tenant, MANAGER, { expires_at: inDays(days) });
     expect(await revoke(lasting, lasting)).toBe(expected);
   });
 
-  it('also by rotation to one that ends soon', async () => {
+  it('also against rotation to one that ends soon', async () => {
     const lasting = await makeTenant('keeps-rotated');
     const soon = { expires_at: inDays(1).toISOString(), overlap_seconds: 0 };
     expect(await rotate(lasting, lasting, soon)).toBe(409);
     expect(await rotate(lasting, lasting, { overlap_seconds: 0 })).toBe(201);
   });
 
-  it('when the last two are revoked, or rotated to short ones, at once', async () => {
+  it('if the last two are revoked, or rotated to short ones, at once', async () => {
     const soon = { expires_at: inDays(1).toISOString(), overlap_seconds: 0 };
     for (const [tenant, end] of [
       ['keeps-revoking', revoke],
@@ -251,7 +251,7 @@ describe('a tenant keeps a key that manages keys and lasts for another week', ()
     }
   });
 
-  it('and one that ends soon anyway may go as long as it is not the last', async () => {
+  it('and a key that ends soon may be revoked as long as it is not the last', async () => {
     const first = await makeTenant('keeps-short');
     const short = await app.makeKey('keeps-short', MANAGER, { expires_at: inDays(1) });
     expect(await revoke(first, short)).toBe(204);
@@ -288,8 +288,8 @@ describe('making a tenant', () => {
     expect(trails.map((row) => row['tenant_id'])).toEqual(['initech', 'platform']);
   });
 
-  it('is completed by a retry when an earlier try stopped between the databases', async () => {
-    // What such a try leaves: billing rows, of another plan even, and nothing in core.
+  it('is completed by a retry after an attempt that stopped between the databases', async () => {
+    // Such an attempt leaves billing rows, possibly of another plan, and nothing in core.
     await app.admin.billing`insert into user_subscriptions
       (tenant_id, subscription_id, plan_id, status, current_period_start, current_period_end)
       values ('half', gen_random_uuid(), 'professional', 'active', now(), now() + interval '1 month')`;
@@ -313,7 +313,7 @@ describe('making a tenant', () => {
     expect(await app.admin.core`select from tenants where tenant_id = 'nobody'`).toHaveLength(0);
   });
 
-  it('and looking at tenants needs an operator', async () => {
+  it('and reading tenants need an operator', async () => {
     const path = '/api/v1/platform/tenants';
     const refused = await app.request('POST', path, { key: acme.owner, body: { tenant_id: 'x', name: 'x' } });
     expect(refused.status).toBe(403);

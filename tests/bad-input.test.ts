@@ -8,7 +8,7 @@ import { startTestApp, until, type RequestOptions, type TestAnswer } from './har
 const app = await startTestApp();
 const { acme, globex, operator } = app.keys;
 
-/** What only this file's requests hold: it must not be found in any log line. */
+/** Only this file's requests contain it. No log line may contain it. */
 const RAW = `raw-${randomUUID()}`;
 
 const mapping = { detector: 'regex-pii', source_data: `SSN ${RAW}`, model_version: 'v1' };
@@ -30,11 +30,11 @@ const analysis = {
   metrics: { note: RAW },
 };
 
-/** Words that would tell a client how the service is built. */
+/** Words about the service's internals. No answer may contain them. */
 const INSIDE =
   /\bat [\w.<>]+ \(|node_modules|\.[jt]s:\d|\b(?:postgres|sql|sqlstate|relation|constraint|syntax|undefined|stack|redis)\b/i;
 
-/** Holds an answer to what every refusal promises, and to this status and code. */
+/** Checks a refusal: its problem document, status and code. */
 function expectRefusal(answer: TestAnswer, status: number, code: string): void {
   expect([answer.status, answer.body.code]).toEqual([status, code]);
   expect(answer.headers.get('content-type')).toBe('application/problem+json');
@@ -60,7 +60,7 @@ const countMappings = async (): Promise<number> => {
   return row?.['n'];
 };
 
-describe('a body that is not what the route takes', () => {
+describe('a body that the route does not take', () => {
   it.each<[string, string | Uint8Array<ArrayBuffer>, string, string]>([
     ['no JSON', `{"source_data": "${RAW}`, '', 'is not JSON'],
     ['nothing', '', '', 'is not JSON'],
@@ -99,7 +99,7 @@ describe('a body that is not what the route takes', () => {
   it.each([
     ['objects', (depth: number) => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth)],
     ['lists', (depth: number) => '['.repeat(depth) + ']'.repeat(depth)],
-  ])('is refused when its %s are nested without end, and not when they are deep', async (_what, nested) => {
+  ])('is refused if its %s are nested too deep, and not if they are less deep', async (_what, nested) => {
     const send = (depth: number): Promise<TestAnswer> =>
       post('/mappings', { raw: `{"metadata":{"a":${nested(depth)}}}` });
     const endless = await send(40_000);
@@ -111,7 +111,7 @@ describe('a body that is not what the route takes', () => {
     expect(deep.status).toBe(201);
   });
 
-  it('has all its faults told at once, in body, path and query, by pointer', async () => {
+  it('gets all its faults at once, in body, path and query, by pointer', async () => {
     const body = {
       ...orchestration,
       content: 7,
@@ -150,7 +150,7 @@ describe('a body that is not what the route takes', () => {
     expect(pointersOf(query)).toEqual(['query/colour', 'query/limit', 'query/sort', 'query/status']);
   });
 
-  it('is refused with 413 over the route’s limit, and taken just below', async () => {
+  it('is refused with 413 above the route’s limit, and taken just below', async () => {
     const answer = await post('/mappings', {
       raw: JSON.stringify({ ...mapping, metadata: { pad: 'x'.repeat(256 * 1024) } }),
     });
@@ -174,12 +174,12 @@ describe('a body that is not what the route takes', () => {
     },
   );
 
-  it('is taken as JSON in any spelling of the media type', async () => {
+  it('is accepted as JSON in any spelling of the media type', async () => {
     const headers = { 'content-type': 'Application/JSON; charset="utf-8"' };
     expect((await post('/mappings', { body: mapping, headers })).status).toBe(201);
   });
 
-  it('is refused with a name that no object can keep, wherever it stands', async () => {
+  it('is refused with a name that no object can have, at any place', async () => {
     const before = await countMappings();
     for (const [raw, pointer] of [
       ['{"__proto__":{"polluted":true},"detector":"d"}', '/__proto__'],
@@ -196,7 +196,7 @@ describe('a body that is not what the route takes', () => {
     expect(await countMappings()).toBe(before);
   });
 
-  it('may bring names that mean something to JavaScript, which mean nothing here', async () => {
+  it('may have names that are special in JavaScript', async () => {
     const before = await countMappings();
     for (const name of ['constructor', 'prototype', 'toString']) {
       const answer = await post('/mappings', {
@@ -234,7 +234,7 @@ describe('an instant', () => {
     '-infinity',
     'now',
     'epoch',
-  ])('that cannot be kept is refused: %s', async (start) => {
+  ])('that cannot be stored is refused: %s', async (start) => {
     const answer = await askFor(start);
     expectRefusal(answer, 400, 'INVALID_REQUEST');
     expect(pointersOf(answer)).toEqual(['/period/start']);
@@ -250,7 +250,7 @@ describe('an instant', () => {
     '9989-12-31T23:59:59.999999999Z',
     '2024-02-29T12:00:00+14:00',
     '2020-01-01T00:00:00-15:59',
-  ])('is taken: %s', async (at) => {
+  ])('is accepted: %s', async (at) => {
     for (const list of ['/records', '/audit-logs', '/analysis-metrics', '/orchestrations']) {
       const [from, to] = list === '/orchestrations' ? ['created_from', 'created_to'] : ['from', 'to'];
       for (const sort of list === '/analysis-metrics'
@@ -279,7 +279,7 @@ describe('a credential', () => {
     ['is unknown, as X-API-Key', { 'x-api-key': unknown }],
     ['is an empty X-API-Key', { 'x-api-key': '' }],
     [
-      'is wrong though the other header is right',
+      'is wrong although the other header is right',
       { authorization: `Bearer ${unknown}`, 'x-api-key': acme.reader },
     ],
     ['is two', { authorization: `Bearer ${acme.reader}, Bearer ${acme.reader}` }],
@@ -308,7 +308,7 @@ describe('a credential', () => {
     expectRefusal(await get('/mappings', { key }), 401, 'UNAUTHORIZED');
   });
 
-  it('that was revoked over the API opens nothing from then on', async () => {
+  it('that was revoked over the API is refused from then on', async () => {
     const made = await app.request('POST', '/api/v1/api-keys', {
       key: acme.owner,
       body: { key_name: 'short-lived', permissions: ['mappings:read'] },
@@ -319,7 +319,7 @@ describe('a credential', () => {
     expectRefusal(await get('/mappings', { key }), 401, 'UNAUTHORIZED');
   });
 
-  it('is looked at before anything that was sent', async () => {
+  it('is checked before the rest of the request', async () => {
     const answer = await post('/mappings', {
       key: unknown,
       raw: '{',
@@ -338,7 +338,7 @@ describe('a permission that the key lacks', () => {
     expect(entry['details']).toEqual({ code: 'INSUFFICIENT_RBAC' });
   });
 
-  it('is refused to the owner where only operators may', async () => {
+  it('is refused to a tenant’s owner on operators’ routes', async () => {
     for (const path of ['/platform/tenants', '/platform/jobs', '/platform/quarantine']) {
       expectRefusal(await get(path, { key: acme.owner }), 403, 'INSUFFICIENT_RBAC');
     }
@@ -350,7 +350,7 @@ describe('a permission that the key lacks', () => {
   });
 });
 
-/** The audit entry that a request caused, by its trace id, once it has come through the bus. */
+/** Waits for the audit entry of a request, by its trace id. */
 async function auditEntryOf(answer: TestAnswer): Promise<Record<string, unknown>> {
   const traceId = answer.headers.get('x-ms-request-id') ?? '';
   const rows = await until(
@@ -362,7 +362,7 @@ async function auditEntryOf(answer: TestAnswer): Promise<Record<string, unknown>
 }
 
 describe('another tenant', () => {
-  it('has nothing that its ids in a path would find', async () => {
+  it('has no row that this tenant finds by its id in a path', async () => {
     const owner = { key: acme.owner };
     const made = {
       orchestration: await post('/orchestrations', { body: { ...orchestration, processing_mode: 'async' } }),
@@ -479,7 +479,7 @@ describe('another tenant', () => {
     },
   );
 
-  it('may be named in what is the client’s own business, and is read back from there', async () => {
+  it('may be named in the client’s own data, and is read back from there', async () => {
     const theirs = { tenant_id: 'globex', nested: [{ tenant_id: 'globex' }] };
     const made = await post('/analyses', { body: { ...analysis, metrics: theirs, metadata: theirs } });
     expect(made.status).toBe(201);
@@ -502,7 +502,7 @@ describe('another tenant', () => {
     expect([201, 206]).toContain(orchestrated.status);
   });
 
-  it('is not what the own tenant’s name is taken for, and that is no field but in that place', async () => {
+  it('does not include the own tenant, whose name is accepted at that place only', async () => {
     expect((await post('/mappings', { body: { ...mapping, tenant_id: 'acme' } })).status).toBe(201);
     const wrongType = await post('/mappings', { body: { ...mapping, tenant_id: ['acme'] } });
     expectRefusal(wrongType, 400, 'INVALID_REQUEST');
@@ -513,7 +513,7 @@ describe('another tenant', () => {
 describe('a cursor', () => {
   const LISTS = ['/mappings', '/records', '/routing-plans', '/api-keys', '/audit-logs'];
 
-  it.each(LISTS)('of %s is refused when any of its bytes was changed', async (list) => {
+  it.each(LISTS)('of %s is refused if any of its bytes is changed', async (list) => {
     const key = acme.owner;
     const page = await until(
       async () => {
@@ -544,7 +544,7 @@ describe('a cursor', () => {
     }
   });
 
-  it('of one list is none of another list, sort, filter or tenant', async () => {
+  it('of one list is refused with another list, sort, filter or tenant', async () => {
     await post('/mappings', { body: mapping });
     await post('/mappings', { body: mapping });
     const page = await get('/mappings?limit=1');
@@ -595,7 +595,7 @@ describe('an idempotency key', () => {
     },
   );
 
-  it.each(CREATIONS)('of %s has exactly one effect however many requests race', async (path, table, make) => {
+  it.each(CREATIONS)('of %s has exactly one effect with many requests at once', async (path, table, make) => {
     const count = async (): Promise<number> => {
       const [row] = await app.admin.core`select count(*)::int as n from ${app.admin.core(table)}`;
       return row?.['n'];
@@ -625,7 +625,7 @@ describe('an idempotency key', () => {
     },
   );
 
-  it('is kept for no answer that refused, so that the mended request goes through', async () => {
+  it('does not store a refusal, so the corrected request succeeds', async () => {
     const headers = { 'idempotency-key': newId() };
     expect((await post('/mappings', { body: { ...mapping, detector: '' }, headers })).status).toBe(400);
     expect((await post('/mappings', { body: mapping, headers })).status).toBe(201);
@@ -658,7 +658,7 @@ describe('a path', () => {
     '/api/%00',
     '/api/%ff',
     '/api/v1/../v1/nothing',
-  ])('that no route has is 404: %s', async (path) => {
+  ])('without a route is 404: %s', async (path) => {
     const answer = await app.request('GET', path, { key: acme.reader });
     expect(answer.status).toBe(404);
     if (path.startsWith('/api/')) expectRefusal(answer, 404, 'NOT_FOUND');
@@ -674,7 +674,7 @@ describe('a path', () => {
     `'; drop table mapper_requests; --`,
     `{${newId()}}`,
     'x'.repeat(3000),
-  ])('with an id that is none is 400, whatever is asked: %s', async (id) => {
+  ])('with an invalid id is 400 on every route: %s', async (id) => {
     const encoded = id.startsWith('%') ? id : encodeURIComponent(id);
     for (const path of [
       `/mappings/${encoded}`,
@@ -695,7 +695,7 @@ describe('a path', () => {
     'ffffffff-ffff-ffff-ffff-ffffffffffff',
     '00000000-0000-7000-8000-000000000000',
     randomUUID().toUpperCase(),
-  ])('with an id of nothing is 404, whatever time the id names: %s', async (id) => {
+  ])('with an unknown id is 404, with any time in the id: %s', async (id) => {
     for (const path of [
       `/mappings/${id}`,
       `/records/${id}`,
@@ -737,7 +737,7 @@ describe('a query', () => {
     'LIMIT=1',
     'status[]=pending',
     `detector=${'x'.repeat(201)}`,
-  ])('that is not the route’s is 400: %s', async (query) => {
+  ])('that the route does not have is 400: %s', async (query) => {
     expectRefusal(await get(`/mappings?${query}`), 400, 'INVALID_REQUEST');
   });
 
@@ -753,7 +753,7 @@ describe('a query', () => {
   });
 });
 
-/** Sends header lines as they are, which fetch would join or refuse. */
+/** Sends header lines unchanged. fetch would join or refuse them. */
 function sendLines(
   method: string,
   path: string,
@@ -776,7 +776,7 @@ function sendLines(
   });
 }
 
-/** Sends bytes as they are and answers the status line's number. */
+/** Sends bytes unchanged and returns the status. */
 function sendBytes(text: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const socket = connect(app.host.port, '127.0.0.1', () => socket.write(text));
@@ -815,7 +815,7 @@ describe('headers', () => {
     ['a client address that is none', 201, [...bearer, ...json, 'X-Forwarded-For', '1.2.3.4.5:99, ::::']],
     ['a user agent of other bytes', 201, [...bearer, ...json, 'User-Agent', 'caf\u00e9 \u00ff\u00fe']],
     ['a Host that is none', 400, ['Host', 'a b[', ...base.slice(2), ...bearer, ...json]],
-  ])('that bring %s are answered %i', async (_what, status, lines) => {
+  ])('with %s are answered %i', async (_what, status, lines) => {
     const sent = lines[0] === 'Host' ? lines : [...base, ...lines];
     const answer = await sendLines('POST', '/api/v1/mappings', sent, payload);
     expect(answer.status).toBe(status);
@@ -838,7 +838,7 @@ describe('headers', () => {
     expect((await auditEntryOf(answer))['ip_address'] ?? null).toBe(address);
   });
 
-  it('that no request could have are refused by the host with 4xx', async () => {
+  it('that are invalid HTTP are refused by the host with 4xx', async () => {
     expect(await sendBytes('GET /api/v1/mappings HTTP/1.1\r\nHost: a\r\nBad Header: x\r\n\r\n')).toBe(400);
     expect(
       await sendBytes(`GET /api/v1/mappings HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`),
@@ -851,7 +851,7 @@ describe('headers', () => {
     expect(await sendBytes('GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n')).toBe(400);
   });
 
-  it('give a trace and a client’s request id back', async () => {
+  it('with a trace and a client’s request id are answered', async () => {
     const trace = '0af7651916cd43dd8448eb211c80319c';
     const answer = await post('/mappings', {
       raw: '{',
@@ -864,7 +864,7 @@ describe('headers', () => {
 });
 
 describe('an If-Match', () => {
-  it('is needed to replace, must be well-formed, and must name the present version', async () => {
+  it('is required to replace, must be well-formed, and must name the present version', async () => {
     const { body: plan } = await post('/routing-plans', { body: { plan_name: `plan-${newId()}` } });
     const replace = (headers: Record<string, string>): Promise<TestAnswer> =>
       app.request('PUT', `/api/v1/routing-plans/${plan.id}`, {
@@ -886,7 +886,7 @@ describe('an If-Match', () => {
   });
 });
 
-it('leaves nothing of what was sent in any log line', async () => {
+it('no log line contains what was sent', async () => {
   await until(
     () => app.admin.core`select from ops.outbox`,
     (rows) => rows.length === 0,

@@ -6,7 +6,7 @@ const app = await startTestApp();
 const { acme, globex } = app.keys;
 const sql = app.admin.core;
 
-// What a batch causes is copied from the outbox on its way, and its answer's row can be held up just before it is written.
+// Triggers copy a batch's events from the outbox, and can delay its answer's row just before it is written.
 const HOLD = 4711;
 await sql.unsafe(`
   create table caused (events jsonb not null);
@@ -99,7 +99,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect(outcomes(first)).toEqual(['201 created', '400 invalid', '403 refused', '201 created']);
     const events = await caused(marker);
     const again = await send(
-      // Written in another order, it is the same body.
+      // The same body with its members in another order.
       items.map((one) => Object.fromEntries(Object.entries(one).reverse())),
       batchKey,
     );
@@ -123,7 +123,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect([(await rows(marker)).length, (await rows(other)).length]).toEqual([1, 0]);
   });
 
-  it('is written once however many requests race, and all that are answered are answered alike', async () => {
+  it('is written once with many requests at once, and all answers are equal', async () => {
     const [marker, batchKey] = [randomUUID(), randomUUID()];
     const items = Array.from({ length: 5 }, () => item(marker));
     const answers = await Promise.all(Array.from({ length: 12 }, () => send(items, batchKey)));
@@ -156,7 +156,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect(await rows(marker)).toHaveLength(3);
   });
 
-  it('is a tenant’s own and the route’s own', async () => {
+  it('has a key of its tenant and its route only', async () => {
     const [marker, batchKey] = [randomUUID(), randomUUID()];
     const first = await send([item(marker)], batchKey);
     const other = await send([item(marker)], batchKey, globex.writer);
@@ -171,7 +171,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect((await rows(marker)).map((row) => row['tenant_id']).sort()).toEqual(['acme', 'acme', 'globex']);
   });
 
-  it('is written whole by a retry where the connection died after its items and before its answer', async () => {
+  it('is written completely by a retry after the connection died between its items and its answer', async () => {
     const [marker, batchKey] = [randomUUID(), randomUUID()];
     const own = randomUUID();
     const items = [item(marker), item(marker, { idempotency_key: own }), item(marker, { unheard_of: 1 })];
@@ -192,7 +192,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
            where datname = current_database() and wait_event = 'advisory' and query ~ 'insert into ops.idempotency'`,
         (found) => found.length === 1,
       );
-      // A second one meanwhile: the first still runs.
+      // Meanwhile a second request: the first still runs.
       const second = await send(items, batchKey, globex.writer);
       expect([second.status, second.body.code]).toEqual([409, 'CONFLICT']);
       await sql`select pg_terminate_backend(${held?.['pid']})`;
@@ -218,7 +218,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect([(await rows(marker)).length, await events()]).toEqual([2, before + 2]);
   });
 
-  it('spoils no item by another that the database refuses', async () => {
+  it('has an item that the database refuses, and the others are written', async () => {
     const [marker, batchKey, own] = [randomUUID(), randomUUID(), randomUUID()];
     const older = await app.request('POST', `/api/v1/${name}`, {
       key: acme.writer,
@@ -226,7 +226,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
       headers: { 'idempotency-key': own },
     });
     expect(older.status).toBe(201);
-    // The answer is no longer kept; the row that has the key is.
+    // The answer is no longer stored; the row still has the key.
     await sql`delete from ops.idempotency where key = ${own}`;
     const items = [item(marker), item(marker, { idempotency_key: own }), item(marker)];
     const first = await send(items, batchKey);
@@ -235,7 +235,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect([(await rows(marker)).length, await caused(marker)]).toEqual([3, 3]);
   });
 
-  it('is refused as a whole where an item fails on our side, and its key can be used again', async () => {
+  it('is refused as a whole if an item fails with a 5xx, and its key can be used again', async () => {
     const [marker, batchKey, own] = [randomUUID(), randomUUID(), randomUUID()];
     const items = [
       item(marker, { idempotency_key: own }),
@@ -272,14 +272,14 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
       ['201 created', '400 invalid', '201 created'],
     ]);
     expect([(await rows(marker)).length, await caused(marker)]).toEqual([2, 2]);
-    // Without a key for the batch, nothing of it is kept, and each item has its own outcome.
+    // Without a key, no answer of the batch is stored, and each item has its own outcome.
     await whileItFails(async () => {
       const answer = await app.request('POST', path, { key: acme.writer, body: { items: items.slice(1) } });
       expect(outcomes(answer)).toEqual(['400 invalid', '500 refused']);
     });
   });
 
-  it('is refused as a whole where an item’s own key is still running, and can be sent again', async () => {
+  it('is refused as a whole if an item’s own key is still running, and can be sent again', async () => {
     const [marker, batchKey, own] = [randomUUID(), randomUUID(), randomUUID()];
     const items = [item(marker), item(marker, { idempotency_key: own })];
     const lock = `'acme' || chr(31) || '${name}-create' || chr(31) || '${own}', 0`;
@@ -317,7 +317,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect(await rows(marker)).toHaveLength(3);
   });
 
-  it('takes from a free tenant’s quota once, and is answered when that is spent', async () => {
+  it('uses a free tenant’s quota once, and its answer is replayed when the quota is spent', async () => {
     const [marker, batchKey] = [randomUUID(), randomUUID()];
     await app.request('GET', '/api/v1/usage', { key: globex.reader });
     const quota = () => app.admin.billing`
@@ -334,7 +334,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
     expect([again.status, isReplayed(again), again.body]).toEqual([207, true, first.body]);
     const [after] = await until(quota, ([row]) => row?.['reserved'] === 0);
     expect(after?.['used'] - before?.['used']).toBe(2);
-    // What was refused is sent again under a new key.
+    // The refused items are sent again under a new key.
     await app.admin.billing`
       update free_tier_usage set usage_limit = ${before?.['usage_limit']}
        where tenant_id = 'globex' and usage_type = 'api_calls'`;
@@ -344,7 +344,7 @@ describe.each(ROUTES)('a batch of $name under an Idempotency-Key', ({ name, tabl
 });
 
 describe('a batch of mappings under an Idempotency-Key', () => {
-  it('makes the day’s partition where that is missing', async () => {
+  it('makes the day’s partition if it is missing', async () => {
     const [route] = ROUTES;
     const marker = randomUUID();
     const response = {

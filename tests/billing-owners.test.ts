@@ -26,7 +26,7 @@ describe('a new tenant’s plan', () => {
   const give = (tenant: string, plan: string, days = 0) =>
     openBilling(billing, { tenant_id: tenant, plan_id: plan }, new Date(NOW.getTime() + days * DAY_MS));
 
-  it('is free allowances alone where it is free', async () => {
+  it('is only free allowances if it is free', async () => {
     await give('t-free', 'free');
     expect(await subscriptions('t-free')).toEqual([]);
     const [row] = await app.admin
@@ -34,13 +34,13 @@ describe('a new tenant’s plan', () => {
     expect(row?.['n']).toBeGreaterThan(3);
   });
 
-  it('is one live subscription where it is paid, however often it is given', async () => {
+  it('is one live subscription if it is paid, also after repetitions', async () => {
     await Promise.all([give('t-paid', 'starter'), give('t-paid', 'starter')]);
     await give('t-paid', 'starter', 1);
     expect(await subscriptions('t-paid')).toEqual([{ plan_id: 'starter', status: 'active' }]);
   });
 
-  it('replaces what an interrupted try with another plan has left', async () => {
+  it('replaces what an interrupted attempt with another plan left', async () => {
     await give('t-other', 'starter');
     await give('t-other', 'professional', 1);
     expect(await subscriptions('t-other')).toEqual([
@@ -49,7 +49,7 @@ describe('a new tenant’s plan', () => {
     ]);
   });
 
-  it('must be one that is active', async () => {
+  it('must be active', async () => {
     expect(await Promise.all(['starter', 'no-such-plan'].map((plan) => planExists(billing, plan)))).toEqual([
       true,
       false,
@@ -91,7 +91,7 @@ describe('the sweep of abandoned reservations', () => {
   it.each(Object.entries(requests))('asks the owner of %s whether the request exists', async (kind, body) => {
     const made = await app.request('POST', `/api/v1/${kind}`, { key: globex.writer, body });
     const id = String(made.body.request_id);
-    // Its own reservation goes with its usage event, and what is still to be published keeps one.
+    // A request's own reservation is deleted with its usage event; an unpublished event keeps a reservation.
     await until(
       () => stands('globex', id),
       (isLeft) => !isLeft,
@@ -111,7 +111,7 @@ describe('the sweep of abandoned reservations', () => {
     expect(await stands('globex', id)).toBe(false);
   });
 
-  it('leaves what a request has reserved whose event waits in the outbox, however long', async () => {
+  it('keeps a request’s reservation while its event is in the outbox, for any time', async () => {
     const call = await makeCall(app.services, { tenant: 'globex', route: 'mappings-create' });
     const publisher = { publish: () => undefined };
     const body = newMapping.parse(requests.mappings);
@@ -125,7 +125,7 @@ describe('the sweep of abandoned reservations', () => {
     expect(await stands('globex', id)).toBe(false);
   });
 
-  it('gives back what has no request, at once where it would have one, else after a day', async () => {
+  it('releases reservations without a request: at once if a request would be found, else after a day', async () => {
     const [request, young, old] = [newId(NOW), randomUUID(), randomUUID()];
     await reserve('globex', request, 0.1);
     await reserve('globex', young, 0.9);
@@ -138,7 +138,7 @@ describe('the sweep of abandoned reservations', () => {
     ]);
   });
 
-  it('gives back more than one page of them', async () => {
+  it('releases more than one page of them', async () => {
     const ids = Array.from({ length: 501 }, () => newId(NOW));
     for (const id of ids) await reserve('globex', id, 2);
     const { examined, released } = await sweep();

@@ -11,7 +11,7 @@ const later = (days: number): Date => new Date(started.getTime() + days * DAY_MS
 
 const CONTAINER = 'mapper-outputs';
 
-/** A blob and its entry in the books, as old as now. */
+/** Makes a blob and its row in `ops.blobs`, both created now. */
 async function blob(retentionClass: RetentionClass, name: string = randomUUID()): Promise<string> {
   await app.services.blobs.create(CONTAINER, name, Buffer.from('{}'), {});
   await app.admin.core`
@@ -22,7 +22,7 @@ async function blob(retentionClass: RetentionClass, name: string = randomUUID())
   return name;
 }
 
-/** What the service itself says of a blob; undefined if it is gone. */
+/** A blob's tier in the storage; undefined if the blob is deleted. */
 async function tierOf(name: string): Promise<string | undefined> {
   const client = (await app.services.blobs.service()).getContainerClient(CONTAINER).getBlobClient(name);
   if (!(await client.exists())) return undefined;
@@ -46,7 +46,7 @@ const booked = async (name: string) => {
 };
 
 describe('blobs', () => {
-  it('cool at 30 days, are archived at 90, and go after seven years, each step once', async () => {
+  it('move to Cool at 30 days and to Archive at 90, and are deleted after seven years, each step once', async () => {
     const name = await blob('mapping_results');
     await tier(29);
     expect(await tierOf(name)).toBe('Hot');
@@ -63,7 +63,7 @@ describe('blobs', () => {
     expect((await tier(7 * 366)).deleted).toBe(0);
   });
 
-  it('never enter a tier whose minimum stay outlasts them', async () => {
+  it('do not enter a tier whose minimum stay is longer than their retention', async () => {
     // Half a year of training data is not long enough for the archive's 180 days after the ninetieth.
     const name = await blob('training_data');
     await tier(30);
@@ -81,7 +81,7 @@ describe('blobs', () => {
     await tier(7 * 366);
   });
 
-  it('stay past their time under a hold, and go a day after it is released', async () => {
+  it('stay under a hold, and are deleted a day after its release', async () => {
     const recordId = randomUUID();
     const name = await blob('mapping_results', `mappings/acme/2026/11/24/${recordId}.json`);
     const hold = await app.request('POST', '/api/v1/legal-holds', {
@@ -99,7 +99,7 @@ describe('blobs', () => {
     expect(await tierOf(name)).toBeUndefined();
   });
 
-  it('stay while the record that they document does', async () => {
+  it('stay while their record exists', async () => {
     const { body } = await app.request('POST', '/api/v1/mappings', {
       key: acme.writer,
       body: {
@@ -128,7 +128,7 @@ describe('blobs', () => {
     expect(await tierOf(name)).toBeUndefined();
   });
 
-  it('that are leased, as those under immutability, stay until a later run', async () => {
+  it('that are leased (as with immutability) stay until a later run', async () => {
     const name = await blob('backups');
     const lease = (await app.services.blobs.service())
       .getContainerClient(CONTAINER)
@@ -142,7 +142,7 @@ describe('blobs', () => {
     expect((await tier(368)).deleted).toBe(1);
   });
 
-  it('that vanished are told of, and hold up none', async () => {
+  it('that are missing are counted and do not stop others', async () => {
     const name = await blob('mapping_results');
     await app.services.blobs.delete(CONTAINER, name);
     const other = await blob('mapping_results');

@@ -38,7 +38,7 @@ const read = (name: string) => app.services.blobs.read(CONTAINER, name);
 
 type Blobs = typeof app.services.blobs;
 
-/** The storage, but for what a test has happen in it. */
+/** The storage, with some operations replaced by a test. */
 const storageWith = (changed: Partial<Pick<Blobs, 'create' | 'delete' | 'describe'>>): Blobs => {
   const { blobs } = app.services;
   return {
@@ -50,21 +50,21 @@ const storageWith = (changed: Partial<Pick<Blobs, 'create' | 'delete' | 'describ
   } as never;
 };
 
-/** A run once every blob has been there for long enough, or sooner. */
+/** Runs the job as of some minutes from now. After 11 minutes every blob is old enough. */
 const verify = (minutes = 11, blobs = app.services.blobs, job = blobsVerify) =>
   runJob({ ...app.services, blobs }, job, {
     asOf: new Date(Date.now() + minutes * 60_000),
     triggeredBy: 'test',
   });
 
-/** A run that deletes what its retention's end has come for. */
+/** Runs blobs-tier after the end of every blob's retention. */
 const tier = (blobs = app.services.blobs) =>
   runJob({ ...app.services, blobs }, blobsTier, {
     asOf: new Date(Date.now() + 8 * 366 * 86_400_000),
     triggeredBy: 'test',
   });
 
-/** Begins a run, and waits until it is over or waits for a lock on the books. */
+/** Starts a run, and waits until it has ended or waits for a lock on `ops.blobs`. */
 async function begin<T>(start: () => Promise<T>): Promise<{ run: Promise<T> }> {
   const run = start();
   let over = false;
@@ -78,7 +78,7 @@ async function begin<T>(start: () => Promise<T>): Promise<{ run: Promise<T> }> {
   return { run };
 }
 
-/** Whether the storage and the books agree about a blob, and on what. */
+/** Whether the storage and `ops.blobs` agree about a blob. */
 async function agreed(name: string): Promise<'there' | 'deleted' | 'not agreed'> {
   const [row] = await app.admin.core`select deleted_at from ops.blobs where blob_name = ${name}`;
   const isBooked = row?.['deleted_at'] === null;
@@ -95,14 +95,14 @@ const told = (action: string, name: string) =>
   );
 
 describe('a run that compares blobs', () => {
-  // A run looks at every recent blob: each test has its own.
+  // A run examines every recent blob, so each test uses its own.
   beforeEach(() => app.admin.core`delete from ops.blobs`.then(() => undefined));
 
-  it('writes a missing one again from its record, byte for byte, and tells the tenant', async () => {
+  it('writes a missing one again from its record, byte for byte, with an audit entry', async () => {
     const { recordId, name, bytes } = await make();
     await app.admin.core`update ops.blobs set access_tier = 'Cool' where blob_name = ${name}`;
     await app.services.blobs.delete(CONTAINER, name);
-    // Too young: the storage may not have settled.
+    // Too young: the storage could still lose it.
     expect((await verify(0)).details).not.toHaveProperty('restored');
     const run = await verify();
     expect([run.status, run.details]).toEqual(['completed', { restored: 1 }]);
@@ -115,7 +115,7 @@ describe('a run that compares blobs', () => {
     expect((await verify()).details).toEqual({});
   });
 
-  it('reports one with other bytes, and overwrites nothing', async () => {
+  it('reports one with other bytes, and does not overwrite it', async () => {
     const { name } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     await app.services.blobs.create(CONTAINER, name, Buffer.from('{}'), {});
@@ -125,7 +125,7 @@ describe('a run that compares blobs', () => {
     await app.admin.core`update ops.blobs set deleted_at = now() where blob_name = ${name}`;
   });
 
-  it('reports a missing one whose record is gone, or would give other bytes', async () => {
+  it('reports a missing one whose record is deleted, or would give other bytes', async () => {
     const [gone, edited] = [await make(), await make()];
     await app.admin.core`delete from storage_records where id = ${gone.recordId}`;
     await app.admin.core`update storage_records set detector = 'other' where id = ${edited.recordId}`;
@@ -138,14 +138,14 @@ describe('a run that compares blobs', () => {
     }
   });
 
-  it('says nothing of one that was deleted as it should be', async () => {
+  it('does not report one that was deleted regularly', async () => {
     const { name } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     await app.admin.core`update ops.blobs set deleted_at = now() where blob_name = ${name}`;
     expect((await verify()).details).toEqual({});
   });
 
-  it('comes back to blobs that it has compared before', async () => {
+  it('compares old blobs again', async () => {
     const { name, bytes } = await make();
     expect((await verify()).details).toEqual({});
     await app.services.blobs.delete(CONTAINER, name);
@@ -157,7 +157,7 @@ describe('a run that compares blobs', () => {
   it.each([
     ['other bytes', 'changed', () => Buffer.from('{}')],
     ['the same bytes', undefined, (bytes: Buffer) => bytes],
-  ])('restores none that somebody wrote meanwhile with %s', async (_what, outcome, bytesOf) => {
+  ])('does not restore one that was written meanwhile with %s', async (_what, outcome, bytesOf) => {
     const { name, bytes } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     const storage = storageWith({
@@ -170,7 +170,7 @@ describe('a run that compares blobs', () => {
     expect((await read(name))?.equals(bytesOf(bytes))).toBe(true);
   });
 
-  it('restores none that is deleted meanwhile as it should be', async () => {
+  it('does not restore one that is deleted regularly meanwhile', async () => {
     const { name, recordId } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     const deleting: Promise<unknown>[] = [];
@@ -186,7 +186,7 @@ describe('a run that compares blobs', () => {
     expect(await agreed(name)).toBe('deleted');
   });
 
-  it('does not call missing what is just being deleted as it should be', async () => {
+  it('does not report one as missing that is just being deleted regularly', async () => {
     const { name, recordId } = await make();
     await app.admin.core`delete from storage_records where id = ${recordId}`;
     const verifying: ReturnType<typeof verify>[] = [];
@@ -202,7 +202,7 @@ describe('a run that compares blobs', () => {
     expect(await agreed(name)).toBe('deleted');
   });
 
-  it('has time for blobs that it has compared before, however many are new', async () => {
+  it('has time for old blobs even if many are new', async () => {
     const { name, bytes } = await make();
     expect((await verify()).details).toEqual({});
     await app.services.blobs.delete(CONTAINER, name);
@@ -217,7 +217,7 @@ describe('a run that compares blobs', () => {
           ? Promise.resolve({ archived: true, metadata: { sha256: '00' } })
           : app.services.blobs.describe(container, blob),
     });
-    // Time for seven batches, of the ten that there are.
+    // Time for seven of the ten batches.
     let left = 9;
     const short = {
       ...blobsVerify,
@@ -226,11 +226,11 @@ describe('a run that compares blobs', () => {
     const run = await verify(11, storage, short);
     expect([run.status, run.details]).toEqual(['partial', { restored: 1 }]);
     expect((await read(name))?.equals(bytes)).toBe(true);
-    // The new ones have the rest of the time.
+    // New blobs get the rest of the time.
     expect(run.examined).toBeGreaterThan(400);
   });
 
-  it('that fails in its walk over all keeps its place before the batch that failed', async () => {
+  it('that fails in its walk over all blobs continues before the failed batch', async () => {
     const { name, bytes } = await make();
     expect((await verify()).details).toEqual({});
     await app.services.blobs.delete(CONTAINER, name);
@@ -240,7 +240,7 @@ describe('a run that compares blobs', () => {
     expect((await read(name))?.equals(bytes)).toBe(true);
   });
 
-  it('that fails keeps its place before the batch that failed', async () => {
+  it('that fails continues before the failed batch', async () => {
     const { name, bytes } = await make();
     await app.services.blobs.delete(CONTAINER, name);
     const storage = storageWith({ describe: () => Promise.reject(new Error('the storage is away')) });

@@ -20,7 +20,7 @@ const RIGHT = {
   KEY_ENCRYPTION_KEYS: JSON.stringify({ '1': Buffer.alloc(32, 1).toString('base64') }),
 };
 const BROKEN = {
-  // Passes for a URL, but holds an escape that no driver can decode.
+  // A valid URL with an escape that no driver can decode.
   CORE_DATABASE_URL: database('comply_app', `%ss${SECRET}`),
   REDIS_URL: `rediss://:%ss${SECRET}@127.0.0.1:1`,
 };

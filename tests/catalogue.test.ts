@@ -12,7 +12,7 @@ import { declaredResources } from '../functions/declared-resources.ts';
 
 const databases = await openDatabases();
 
-/** Every table that a database is to have, and whose rows are in it. */
+/** Every table that a database must have, with the kind of its rows. */
 function tablesOf(database: DatabaseName): Record<string, TableKind> {
   const declared = declaredResources
     .filter((resource) => databaseOf(resource) === database)
@@ -21,12 +21,12 @@ function tablesOf(database: DatabaseName): Record<string, TableKind> {
 }
 
 describe.each(DATABASES)('the %s database', (database) => {
-  test('is what its committed snapshot says (changed a migration? npm run migrate:snapshot)', async () => {
+  test('fits its committed snapshot (after a change of a migration: npm run migrate:snapshot)', async () => {
     const snapshot = await withConnection(databases[database].admin, readSchemaSnapshot);
     expect(snapshot).toBe(readFileSync(findSnapshotFile(database), 'utf8'));
   });
 
-  test('keeps its tenants apart, table by table', async () => {
+  test('isolates tenants in every table', async () => {
     const faults = await withConnection(databases[database].admin, (client) =>
       checkCatalogue(client, tablesOf(database)),
     );
@@ -34,7 +34,7 @@ describe.each(DATABASES)('the %s database', (database) => {
   });
 });
 
-/** What the check says of a database in which `statements` have been run, without keeping them. */
+/** Runs `statements`, checks the database, and rolls back. */
 async function checkAfter(statements: string): Promise<string[]> {
   return withConnection(databases.core.admin, async (client: Client) => {
     await client.query('begin');
@@ -68,7 +68,7 @@ describe('the catalogue check finds', () => {
       ['api_keys has no policy FOR ALL with USING and WITH CHECK on app.current_tenant_id'],
     ],
     [
-      'a policy that lets every request through',
+      'a policy that allows every request',
       'create policy open on api_keys for select to comply_app using (true)',
       ['api_keys has policy open, which does not hold requests to their tenant'],
     ],
@@ -113,7 +113,7 @@ describe('the catalogue check finds', () => {
       ['pg_class table tenants is owned by comply_app'],
     ],
     [
-      'machinery that requests reach without row security',
+      'a table in ops that requests reach without row security',
       'alter table ops.outbox disable row level security',
       ['ops.outbox holds tenant rows that requests reach without forced row security'],
     ],
@@ -124,7 +124,7 @@ describe('the catalogue check finds', () => {
       ['all_keys is a view without security_invoker'],
     ],
     [
-      'a role that passes row security',
+      'a role that bypasses row security',
       'alter role comply_jobs bypassrls',
       ['role comply_jobs may pass row security'],
     ],

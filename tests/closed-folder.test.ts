@@ -18,8 +18,8 @@ import { askForPart } from './harness/ask.ts';
 import { findStartPort, runStart, START_DEADLINE_MS, untilReady, untilServing } from './harness/npm-start.ts';
 import type { StackFile } from './harness/npm-start.ts';
 
-// A clone in a folder that only its owner enters, as /root is in a container. As root the stack must run PostgreSQL under
-// another account, which reaches neither the data nor npm's binaries there.
+// A clone in a folder that only its owner can enter, like /root in a container. As root the stack must run PostgreSQL under
+// another account, which can reach neither the data nor npm's binaries in that folder.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const { dir: appDir } = await askForPart('app');
@@ -28,7 +28,7 @@ const closed = mkdtempSync(path.join(tmpdir(), 'comply-closed-'));
 const clone = path.join(closed, 'clone');
 afterAll(() => rmSync(closed, { recursive: true, force: true }));
 
-/** The packages with PostgreSQL's binaries are copied; all others are links, since only those must lie behind the folder. */
+/** Copies the packages with PostgreSQL's binaries, which must be inside the folder. All others are links. */
 function copyRepository(): void {
   for (const file of globSync('{dev,functions,migrations,shared,tools}/**', {
     cwd: ROOT,
@@ -67,7 +67,7 @@ async function startOnce(): Promise<StackFile> {
 }
 
 test(
-  'npm start works in a clone that nobody else may enter, and keeps its data there from one start to the next',
+  'npm start works in a clone that only its owner can enter, and keeps its data there between starts',
   { timeout: 3 * START_DEADLINE_MS },
   async () => {
     copyRepository();

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { startTestApp, type TestAnswer } from './harness/app.ts';
 
-// One protocol completes mappings, orchestrations and analyses: what holds for one kind holds for all three.
+// Mappings, orchestrations and analyses are completed by the same code, so all three have the same tests.
 const app = await startTestApp();
 const { acme, globex } = app.keys;
 
 const PAIRS = 20;
-/** Pairs under way at once: each pair's two requests race, and a busy machine's pools are not the subject. */
+/** Pairs at once. They are few, so that a busy machine's pools do not affect the test. */
 const PAIRS_AT_ONCE = 5;
 
 interface Kind {
   readonly path: string;
   readonly request: object;
   readonly response: object;
-  /** Another response, which may not take the first one's place. */
+  /** Another response, which must not replace the first one. */
   readonly other: object;
-  /** The same response as `response`, in other words: members in another order, numbers spelled otherwise. */
+  /** The same response as `response`, with another order of members and another spelling of numbers. */
   readonly respelled: string;
   readonly responses: string;
 }
@@ -75,7 +75,7 @@ async function open(kind: Kind, key = acme.writer): Promise<string> {
 const respond = (kind: Kind, id: string, body: object, key = acme.writer): Promise<TestAnswer> =>
   app.request('PUT', `/api/v1/${kind.path}/${id}/response`, { key, body });
 
-/** Sends two requests at once for each of many open ones, and gives the pairs' answers. */
+/** Sends two requests at once for each of many open requests. Returns the pairs of answers. */
 async function inPairs(
   kind: Kind,
   send: (id: string) => Promise<readonly [TestAnswer, TestAnswer]>,
@@ -94,7 +94,7 @@ async function inPairs(
 const SUCCESSES = [200, 206];
 
 describe.each(KINDS)('a response of $path', (kind) => {
-  it('that comes twice at once gets one answer twice', async () => {
+  it('that comes twice at once gets the same answer twice', async () => {
     const { ids, pairs } = await inPairs(kind, (id) =>
       Promise.all([respond(kind, id, kind.response), respond(kind, id, kind.response)]),
     );
@@ -107,7 +107,7 @@ describe.each(KINDS)('a response of $path', (kind) => {
     expect(rows).toHaveLength(PAIRS);
   });
 
-  it('that comes at once with another one: one stands, the other is told', async () => {
+  it('that comes at the same time as another one: one is stored, the other is 409', async () => {
     const { pairs } = await inPairs(kind, (id) =>
       Promise.all([respond(kind, id, kind.response), respond(kind, id, kind.other)]),
     );
@@ -118,7 +118,7 @@ describe.each(KINDS)('a response of $path', (kind) => {
     }
   });
 
-  it('is the same in another order of members and another spelling of numbers', async () => {
+  it('is the same with another order of members and another spelling of numbers', async () => {
     const id = await open(kind);
     const first = await respond(kind, id, kind.response);
     const again = await app.request('PUT', `/api/v1/${kind.path}/${id}/response`, {
@@ -128,7 +128,7 @@ describe.each(KINDS)('a response of $path', (kind) => {
     expect([again.status, again.body]).toEqual([first.status, first.body]);
   });
 
-  it('is answered again to a tenant whose free allowance is spent', async () => {
+  it('is answered again after the tenant’s free allowance is spent', async () => {
     const id = await open(kind, globex.writer);
     const first = await respond(kind, id, kind.response, globex.writer);
     const left = await app.admin.billing`
@@ -140,7 +140,7 @@ describe.each(KINDS)('a response of $path', (kind) => {
     await app.admin.billing`update free_tier_usage set usage_limit = 1000 where tenant_id = 'globex'`;
   });
 
-  it('is refused where there is no such request, or it is another tenant’s', async () => {
+  it('is refused for an unknown request and for another tenant’s', async () => {
     const id = await open(kind);
     const foreign = await respond(kind, id, kind.response, globex.writer);
     expect([foreign.status, foreign.body.code]).toEqual([404, 'NOT_FOUND']);

@@ -13,7 +13,7 @@ import { newId } from '../shared/platform/ids/ids.ts';
 import { openServices, type Services } from '../functions/services.ts';
 import { startTestApp } from './harness/app.ts';
 
-// Batches are handed to the consumers as the host hands them over, so that what is in one batch is the test's choice.
+// Tests call the consumers directly, as the host does, so that each test decides what is in one batch.
 const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
 const { globex } = app.keys;
 const DAY_MS = 86_400_000;
@@ -58,7 +58,7 @@ async function rolledUp(type: string): Promise<[number, number]> {
   return [row?.['value'], row?.['events']];
 }
 
-/** An allowance of globex's own, with the period that runs now. */
+/** Makes an allowance for globex, with the present period. */
 async function giveAllowance(
   type: string,
   {
@@ -83,7 +83,7 @@ async function usedOf(type: string): Promise<number> {
 }
 
 const opened: Services[] = [];
-/** The same services, but for what a test takes from them. */
+/** The same services, with some settings changed. */
 function servicesWith(settings: Partial<Settings>): Services {
   const services = openServices({ ...app.settings, ...settings });
   opened.push(services);
@@ -91,11 +91,11 @@ function servicesWith(settings: Partial<Settings>): Services {
 }
 afterAll(() => Promise.all(opened.map((services) => services.close())));
 
-/** Where nobody listens. */
+/** A port without a server. */
 const NOWHERE = 'postgres://nobody:none@127.0.0.1:1/none';
 
 describe('an event', () => {
-  it('that is stamped anew when it is sent again is the same event, in one batch and in two', async () => {
+  it('that is sent again with a new time is the same event, in one batch and in two', async () => {
     const id = randomUUID();
     const at = (minutes: number) => new Date(Date.now() - minutes * MINUTE_MS);
     const first = usage({ id, usage_type: 'restamped', usage_amount: 2, time: at(9) });
@@ -111,7 +111,7 @@ describe('an event', () => {
     expect(await app.admin.core`select from audit_logs where action = 'thing.restamped'`).toHaveLength(1);
   });
 
-  it('counts once though many hosts are given it at the same time', async () => {
+  it('counts once if many hosts get it at the same time', async () => {
     await giveAllowance('raced');
     const batch = Array.from({ length: 50 }, () => usage({ tenant_id: 'globex', usage_type: 'raced' }));
     const others = Array.from({ length: 5 }, () => servicesWith({}));
@@ -121,7 +121,7 @@ describe('an event', () => {
     expect(await usedOf('raced')).toBe(50);
   });
 
-  it('counts whole where many hosts are given events of one allowance at the same time', async () => {
+  it('counts in full if many hosts get events of one allowance at the same time', async () => {
     await giveAllowance('crowded', { limit: 20_000 });
     const one = () => usage({ tenant_id: 'globex', usage_type: 'crowded' });
     const hosts = Array.from({ length: 4 }, () => servicesWith({}));
@@ -134,7 +134,7 @@ describe('an event', () => {
     expect(await usedOf('crowded')).toBe(16_000);
   });
 
-  it('may say that its data is JSON in any spelling', async () => {
+  it('may declare its data as JSON in any spelling', async () => {
     for (const datacontenttype of [
       'application/json; charset=utf-8',
       'Application/JSON',
@@ -144,7 +144,7 @@ describe('an event', () => {
     expect(await ledger('spelled')).toHaveLength(3);
   });
 
-  it('of another producer uses up a free tenant’s allowance, and touches no reservation of this service', async () => {
+  it('of another producer counts against a free tenant’s allowance, and does not change this service’s reservations', async () => {
     await giveAllowance('foreign');
     const reservation = newId();
     await app.admin.billing`
@@ -174,7 +174,7 @@ describe('an event', () => {
 });
 
 describe('an allowance', () => {
-  it('that is due begins anew before usage counts, which goes to the period of its own time', async () => {
+  it('that is due is reset before usage counts, and usage counts in the period of its own time', async () => {
     const start = new Date(Date.now() - 30 * DAY_MS);
     await giveAllowance('turned', { used: 40, start, end: -DAY_MS, period: 'daily' });
     const before = new Date(Date.now() - 2 * DAY_MS);
@@ -188,7 +188,7 @@ describe('an allowance', () => {
     expect(ended).toEqual([{ used: 42 }]);
   });
 
-  it('loses nothing when a reset comes between the uses of a moment', async () => {
+  it('loses nothing if a reset comes between events of one moment', async () => {
     const start = new Date(Date.now() - 5 * DAY_MS);
     await giveAllowance('crossed', { start, end: -MINUTE_MS, period: 'daily' });
     const times = [3 * DAY_MS, 2 * MINUTE_MS, 0];
@@ -209,7 +209,7 @@ describe('an allowance', () => {
     expect((ended?.['used'] as number) + (await usedOf('crossed'))).toBe(12);
   });
 
-  it('whose period begins ahead of the clock counts what happens now', async () => {
+  it('whose period begins in the future counts present usage', async () => {
     await giveAllowance('ahead', { start: new Date(Date.now() + DAY_MS) });
     const one = usage({ tenant_id: 'globex', usage_type: 'ahead', usage_amount: 4 });
     await consumeUsage([one]);
@@ -217,7 +217,7 @@ describe('an allowance', () => {
     expect(await usedOf('ahead')).toBe(4);
   });
 
-  it('by the day stands beside that of the month, and the scarcest closes the door', async () => {
+  it('by day is checked together with the one by month: the smaller rest limits the write', async () => {
     await app.request('GET', '/api/v1/usage', { key: globex.reader });
     const post = () =>
       app.request('POST', '/api/v1/mappings', {
@@ -225,7 +225,7 @@ describe('an allowance', () => {
         body: { detector: 'regex-pii', source_data: 'x', model_version: 'v1' },
       });
     expect((await post()).status).toBe(201);
-    // Sorted before the month's, so that the last one read is not the scarcest.
+    // Sorted before the month's, so that the last one read is not the smaller one.
     await giveAllowance('api_calls', { limit: 2, period: 'daily', end: DAY_MS });
     expect([(await post()).status, (await post()).status]).toEqual([201, 201]);
     const refused = await post();
@@ -242,7 +242,7 @@ describe('a batch', () => {
     ['billing', { BILLING_CROSS_TENANT_DATABASE_URL: NOWHERE }],
     ['analytics', { ANALYTICS_CROSS_TENANT_DATABASE_URL: NOWHERE }],
     ['core', { CORE_CROSS_TENANT_DATABASE_URL: NOWHERE }],
-  ])('throws while a database is away, comes again and counts once: %s', async (name, without) => {
+  ])('throws while a database is unavailable, comes again and counts once: %s', async (name, without) => {
     const type = `without_${name}`;
     const batch = [usage({ usage_type: type }), `not JSON ${name}`, usage({ usage_type: type })];
     const broken = servicesWith({ ...without, REDIS_URL: undefined });
@@ -255,7 +255,7 @@ describe('a batch', () => {
     expect(aside).toHaveLength(1);
   });
 
-  it('is written but for the one event that the database itself refuses', async () => {
+  it('is written without the one event that the database refuses', async () => {
     const full = usage({ usage_type: 'overflowing', usage_amount: 1e9 });
     await consumeUsage([full]);
     await app.admin.analytics`
@@ -271,7 +271,7 @@ describe('a batch', () => {
     expect(JSON.stringify(aside[0]?.['detail'])).toContain('22003');
   });
 
-  it('puts the same delivery of a bad message aside once, and the same bytes sent anew once more', async () => {
+  it('puts a bad message into quarantine once per message, also if it is delivered again', async () => {
     const bodies = ['twice aside'];
     const delivered = (messageId: string) => ({ messageIdArray: [messageId] });
     const first = randomUUID();
@@ -280,7 +280,7 @@ describe('a batch', () => {
     expect(aside).toHaveLength(2);
   });
 
-  it('holds nothing for a tenant that was erased, and what is for one that was just made', async () => {
+  it('is not written for an erased tenant, and is written for a new one', async () => {
     const type = 'just_made';
     const one = usage({ tenant_id: 'newcomer', usage_type: type });
     await consumeUsage([one]);
@@ -295,7 +295,7 @@ describe('a batch', () => {
     expect(await ledger(type)).toHaveLength(1);
   });
 
-  it('of none is nothing', async () => {
+  it('without events does nothing', async () => {
     await expect(consumeUsage([])).resolves.toBeUndefined();
   });
 });
@@ -309,7 +309,7 @@ interface PlanNode {
 
 const nodesOf = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)];
 
-describe('a ledger that has no statistics yet, as each partition on its first day', () => {
+describe('a ledger without statistics, like each partition on its first day', () => {
   const COUNT = 200;
   const batch = (n: number, make: (given: Given) => unknown): unknown[] =>
     Array.from({ length: COUNT }, (_, i) => make({ id: `crowd-${n}-${i}`, source: '/crowd' }));
@@ -327,41 +327,38 @@ describe('a ledger that has no statistics yet, as each partition on its first da
       'occurred_at',
       (n: number) => consumeUsage(batch(n, (given) => usage({ usage_type: 'crowd', ...given }))),
     ],
-  ] as const)(
-    '%s is looked into by identity, however full it is',
-    async (table, name, timeColumn, consumeMany) => {
-      const partitions = await app.admin[name]<{ name: string }[]>`
+  ] as const)('%s is searched by identity, at any size', async (table, name, timeColumn, consumeMany) => {
+    const partitions = await app.admin[name]<{ name: string }[]>`
       select inhrelid::regclass::text as name from pg_inherits where inhparent = ${table}::regclass`;
-      for (const { name: partition } of partitions)
-        await app.admin[name].unsafe(`alter table ${partition} set (autovacuum_enabled = off)`);
-      for (let n = 0; n < 20; n++) await consumeMany(n);
+    for (const { name: partition } of partitions)
+      await app.admin[name].unsafe(`alter table ${partition} set (autovacuum_enabled = off)`);
+    for (let n = 0; n < 20; n++) await consumeMany(n);
 
-      const plans: PlanNode[] = [];
-      const explained = {
-        async query(...[text, parameters, options]: Parameters<CrossTenantTransaction['query']>) {
-          const [row] = await app.services.crossTenant[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
-            `explain (analyze, format json) ${text}`,
-            parameters,
-            options,
-          );
-          if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
-          return [];
-        },
-      } as Pick<CrossTenantTransaction, 'query'>;
-      const at = new Date().toISOString();
-      const identities = Array.from({ length: COUNT }, (_, i) => ({
-        tenant_id: 'acme',
-        source: '/crowd',
-        event_id: `crowd-3-${i}`,
-        at,
-      }));
-      await findNew(explained, { table, timeColumn }, identities);
+    const plans: PlanNode[] = [];
+    const explained = {
+      async query(...[text, parameters, options]: Parameters<CrossTenantTransaction['query']>) {
+        const [row] = await app.services.crossTenant[name].query<{ 'QUERY PLAN': [{ Plan: PlanNode }] }>(
+          `explain (analyze, format json) ${text}`,
+          parameters,
+          options,
+        );
+        if (row !== undefined) plans.push(row['QUERY PLAN'][0].Plan);
+        return [];
+      },
+    } as Pick<CrossTenantTransaction, 'query'>;
+    const at = new Date().toISOString();
+    const identities = Array.from({ length: COUNT }, (_, i) => ({
+      tenant_id: 'acme',
+      source: '/crowd',
+      event_id: `crowd-3-${i}`,
+      at,
+    }));
+    await findNew(explained, { table, timeColumn }, identities);
 
-      const scans = plans
-        .flatMap(nodesOf)
-        .filter((node) => node['Node Type'].includes('Scan') && node['Actual Loops'] === COUNT);
-      expect(scans.length).toBeGreaterThan(0);
-      for (const scan of scans) expect(scan['Index Cond']).toContain('event_id');
-    },
-  );
+    const scans = plans
+      .flatMap(nodesOf)
+      .filter((node) => node['Node Type'].includes('Scan') && node['Actual Loops'] === COUNT);
+    expect(scans.length).toBeGreaterThan(0);
+    for (const scan of scans) expect(scan['Index Cond']).toContain('event_id');
+  });
 });

@@ -19,7 +19,7 @@ const post = (path: string, body: object): Promise<TestAnswer> =>
 const record = (body: object = {}): Promise<TestAnswer> => post('orchestrations', { ...request, ...body });
 
 let detectors = 0;
-/** A detector of the tenant's own with a threshold, and a plan that requires it alone. */
+/** Makes the tenant's own detector with a threshold, and a plan that requires only it. */
 async function planFor(threshold: number, changes: object = {}): Promise<{ detector: string; plan: string }> {
   detectors += 1;
   const [detector, plan] = [`detector-${detectors}`, `plan-${detectors}`];
@@ -34,8 +34,8 @@ async function planFor(threshold: number, changes: object = {}): Promise<{ detec
   return { detector, plan };
 }
 
-describe('a detector’s result under its threshold', () => {
-  it('counts as no success, whether it comes with the request, in a batch or later', async () => {
+describe('a detector’s result below its threshold', () => {
+  it('is not a success, with the request, in a batch or later', async () => {
     const { detector, plan } = await planFor(0.7);
     const body = { policy_bundle: plan, detector_results: [result(detector, 0.69)], response };
     const whole = await record(body);
@@ -56,7 +56,7 @@ describe('a detector’s result under its threshold', () => {
     expect(read.response.detector_results).toMatchObject([{ detector, below_threshold: true }]);
   });
 
-  it('is also one that states no confidence: unknown means least', async () => {
+  it('is also one without a confidence: unknown counts as 0', async () => {
     const { detector, plan } = await planFor(0.1);
     const body = { policy_bundle: plan, detector_results: [result(detector)], response };
     const answer = await record(body);
@@ -70,7 +70,7 @@ describe('a detector’s result under its threshold', () => {
     expect(read.detector_results).toMatchObject([{ confidence: null, below_threshold: true }]);
   });
 
-  it('is none without a confidence where there is no threshold to reach: none is configured, or it is 0', async () => {
+  it('is not one without a confidence if no threshold is configured or the threshold is 0', async () => {
     const { detector, plan } = await planFor(0);
     const unknown = 'detector-without-config';
     await post('routing-plans', { plan_name: 'unconfigured', primary_detectors: [unknown] });
@@ -81,7 +81,7 @@ describe('a detector’s result under its threshold', () => {
       expect((await record({ ...body, response })).body).toMatchObject({ coverage_achieved: 1 });
   });
 
-  it('is no try that failed: it has no confidence to state', async () => {
+  it('is not a failed attempt, which has no confidence', async () => {
     const { detector, plan } = await planFor(0.7);
     const failed = { ...result(detector), status: 'failed', error: 'away' };
     const { body: open } = await record({ policy_bundle: plan });
@@ -90,7 +90,7 @@ describe('a detector’s result under its threshold', () => {
     expect(added.body.results).toMatchObject([{ status: 'failed', below_threshold: false }]);
   });
 
-  it('counts at the threshold, and beside a surer try', async () => {
+  it('is a success at the threshold, and next to a surer attempt', async () => {
     const { detector, plan } = await planFor(0.7);
     for (const results of [
       [result(detector, 0.7)],
@@ -141,17 +141,17 @@ describe('a detector’s result under its threshold', () => {
   });
 });
 
-describe('a request that is left with nothing to cover', () => {
+describe('a request with nothing left to cover', () => {
   it.each([
     ['all primary detectors are excluded', { excluded_detectors: ['regex-pii', 'llama-guard'] }],
     [
-      'and what it was not asked for succeeded',
+      'and detectors that are not required succeeded',
       {
         excluded_detectors: ['regex-pii', 'llama-guard'],
         detector_results: [result('another', 1)],
       },
     ],
-  ])('is partial, never full: %s', async (_, changes) => {
+  ])('is partial: %s', async (_, changes) => {
     const answer = await record({ ...changes, response });
     expect([answer.status, answer.body]).toMatchObject([
       206,
@@ -168,7 +168,7 @@ describe('a request that is left with nothing to cover', () => {
     },
     { coverage_method: 'taxonomy_coverage', required_taxonomy_categories: ['PII'] },
   ])(
-    'is partial whatever it adds once all primary detectors are excluded: $coverage_method',
+    'is partial with all primary detectors excluded, also if it requires others: $coverage_method',
     async (plan) => {
       const name = `excluded-${plan.coverage_method}`;
       const made = await post('routing-plans', {
@@ -203,7 +203,7 @@ describe('a request that is left with nothing to cover', () => {
     },
   );
 
-  it('is covered by its own detectors where the plan names none', async () => {
+  it('is covered by its own detectors if the plan names none', async () => {
     await post('routing-plans', { plan_name: 'own' });
     const own = { policy_bundle: 'own', required_detectors: ['mine'], excluded_detectors: ['other'] };
     const answer = await record({ ...own, detector_results: [result('mine', 1)], response });

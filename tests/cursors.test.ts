@@ -7,10 +7,10 @@ const app = await startTestApp();
 const key = app.keys.acme.reader;
 const FIRST_MICROSECOND = Date.parse('2026-06-01T00:00:00Z') * 1000;
 
-/** Rows as they are arranged: microseconds after a day's beginning, few enough that many rows have one instant. */
+/** Microseconds after a day's beginning. The range is small, so that many rows have the same instant. */
 const instants = fc.integer({ min: 0, max: 12 });
 
-/** Adds rows to a set of their own, at these instants; answers their ids. */
+/** Adds rows with these instants to a set. Returns their ids. */
 async function addRows(set: string, at: readonly number[]): Promise<string[]> {
   if (at.length === 0) return [];
   const rows = at.map((micros) => ({ id: newId(), at: String(FIRST_MICROSECOND + micros) }));
@@ -25,7 +25,7 @@ interface Walk {
   readonly rows: readonly number[];
   readonly limits: readonly number[];
   readonly sort: string;
-  /** What is added after each page: rows before, among and after those that were seen. */
+  /** Rows added after each page: before, among and after the rows seen so far. */
   readonly added: readonly (readonly number[])[];
 }
 
@@ -38,7 +38,7 @@ const walks: fc.Arbitrary<Walk> = fc.record({
 
 describe('a list that is read page by page', () => {
   it(
-    'shows each row that was there exactly once, and none twice, whatever the page size and whatever is added meanwhile',
+    'shows each existing row exactly once and no row twice, with any page size and any rows added meanwhile',
     { timeout: 120_000 },
     async () => {
       await fc.assert(

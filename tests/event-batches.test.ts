@@ -57,7 +57,7 @@ const list = async (query: string): Promise<Item[]> =>
 const replay = (id: string, body: unknown = {}) =>
   app.request('POST', `${QUARANTINE}/${id}/replay`, { key: operator, body });
 
-/** Hands messages to the consumer as one delivery. */
+/** Passes messages to the consumer as one delivery. */
 const deliver = (bodies: readonly (string | Buffer)[], ids: readonly string[]) =>
   openBatch(
     app.services,
@@ -78,7 +78,7 @@ describe('published events', () => {
     expect(rows.map((row) => row.event_id).sort()).toEqual(events.map(({ id }) => id).sort());
   });
 
-  it('that are sent again in other groups are neither dropped with their group nor counted twice', async () => {
+  it('that are sent again in other groups are neither lost nor counted twice', async () => {
     const [a, b, c, d] = Array.from({ length: 4 }, () => usage('regrouped')) as [never, never, never, never];
     for (const group of [[a, b], [a, b, c], [b], [c, d], [a, b]]) await app.services.bus.publish(group); // prettier-ignore
     await app.services.bus.publish([usage('behind_regrouped')]);
@@ -87,7 +87,7 @@ describe('published events', () => {
     expect(rows).toHaveLength(4);
   });
 
-  it('are all sent but for the one that no message can hold, which is named', async () => {
+  it('are all sent except one that is too large for a message, which is named', async () => {
     const [first, last] = [usage('beside_large'), usage('beside_large')];
     const large = usage('large', { resource_id: 'x'.repeat(300_000) });
     const sent = app.services.bus.publish([first, large, last]);
@@ -99,7 +99,7 @@ describe('published events', () => {
 });
 
 describe('a batch of another producer', () => {
-  it('is written but for its bad events, each of which is put aside alone and replayed alone', async () => {
+  it('is written without its bad events, which are quarantined and replayed one by one', async () => {
     const good = Array.from({ length: 3 }, () => usage('beside_bad'));
     const bad = usage('mended_alone', { tenant_id: 'nobody-yet' });
     await sendBatch('usage-events', [good[0], bad, good[1], 'no event', [good[0]], good[2]]);
@@ -123,7 +123,7 @@ describe('a batch of another producer', () => {
     expect(await ledger('beside_bad')).toHaveLength(3);
   });
 
-  it('puts each bad event aside once, with its own bytes, however often the batch is delivered', async () => {
+  it('quarantines each bad event once, with its own bytes, also if the batch is delivered again', async () => {
     const id = randomUUID();
     const odd = '{"half": 1e999, "big":12345678901234567890}';
     const body = `[ ${odd} ,${JSON.stringify(usage('redelivered'))}, ${odd}]`;
@@ -138,15 +138,18 @@ describe('a batch of another producer', () => {
     ['is cut off', '[{"specversion":"1.0"},', 'NOT_JSON'],
     ['is not UTF-8', Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), 'NOT_JSON'],
     ['holds more events than a message may', `[${Array(1001).fill('{}').join()}]`, 'TOO_MANY_EVENTS'],
-  ])('that %s is put aside as a whole, and spoils no other message', async (what, body, reason) => {
-    const id = randomUUID();
-    const type = what.replaceAll(' ', '_').toLowerCase();
-    await deliver([body, JSON.stringify([usage(type)])], [id, randomUUID()]);
-    expect(await aside(id)).toMatchObject([{ reason, body: Buffer.from(body) }]);
-    expect(await ledger(type)).toHaveLength(1);
-  });
+  ])(
+    'that %s goes to quarantine as a whole, and does not affect other messages',
+    async (what, body, reason) => {
+      const id = randomUUID();
+      const type = what.replaceAll(' ', '_').toLowerCase();
+      await deliver([body, JSON.stringify([usage(type)])], [id, randomUUID()]);
+      expect(await aside(id)).toMatchObject([{ reason, body: Buffer.from(body) }]);
+      expect(await ledger(type)).toHaveLength(1);
+    },
+  );
 
-  it('that holds too many events can be replayed in parts', async () => {
+  it('with too many events can be replayed in parts', async () => {
     const id = randomUUID();
     await deliver([`[${Array(1001).fill('{}').join()}]`], [id]);
     const [item] = await app.admin.core<Item[]>`select id from ops.quarantine where message_id = ${id}`;
@@ -162,7 +165,7 @@ describe('a batch of another producer', () => {
     expect(await ledger('beside_empty')).toHaveLength(1);
   });
 
-  it('is written whole where a delivery holds thousands of events', async () => {
+  it('is written completely if a delivery has thousands of events', async () => {
     const bodies = Array.from({ length: 30 }, () =>
       JSON.stringify(Array.from({ length: 100 }, () => usage('thousands'))),
     );
@@ -175,7 +178,7 @@ describe('a batch of another producer', () => {
 });
 
 describe('a message in quarantine', () => {
-  it('goes as a message of its own each time it is replayed: no replay is dropped as a duplicate', async () => {
+  it('gets a new message id with each replay: no replay is dropped as a duplicate', async () => {
     const client = new ServiceBusClient(app.broker.connectionString);
     afterAll(() => client.close());
     const id = randomUUID();
@@ -189,7 +192,7 @@ describe('a message in quarantine', () => {
       const { status, body } = await replay(item?.id ?? '');
       expect(status).toBe(202);
       ids.push(body.message_id);
-      // Refused again, each replay comes back; one that the broker dropped would not.
+      // Each replay is refused again and comes back to quarantine. A replay that the broker dropped would not.
       await until(
         () => aside(body.message_id),
         (rows) => rows.length === 1,
@@ -232,7 +235,7 @@ describe('a queue of several event types', () => {
     data,
   });
 
-  it('gives each event to the consumer of its type, looks no tenant up for those of none, and puts others aside', async () => {
+  it('gives each event to the consumer of its type, looks up no tenant for events without one, and quarantines others', async () => {
     const services = {
       ...app.services,
       tenants: {
@@ -288,7 +291,7 @@ describe('a queue of several event types', () => {
     }
   });
 
-  it('is declared for every type that is published: each goes to a queue whose consumer takes it', () => {
+  it('is declared for every published type: each goes to a queue with a consumer for it', () => {
     const taken = [archiveRecords, auditEvents, usageEvents].flatMap(({ queue, types }) =>
       types.map((type) => [type, queue]),
     );

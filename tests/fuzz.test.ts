@@ -17,9 +17,9 @@ import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 /** `FUZZ_SEED=… npx vitest run tests/fuzz.test.ts` repeats a run; FUZZ_REQUESTS and FUZZ_SECONDS make it longer. */
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
 const REQUESTS = Number(process.env['FUZZ_REQUESTS'] ?? 2_500);
-/** A slow machine sends fewer; the rest of the suite waits. */
+/** A limit, since the rest of the suite waits. A slow machine sends fewer requests. */
 const TIME_MS = Number(process.env['FUZZ_SECONDS'] ?? 35) * 1000;
-/** So many requests are under way at once. */
+/** Requests at once. */
 const AT_ONCE = 6;
 
 const app = await startTestApp();
@@ -29,24 +29,24 @@ const keys: Record<Tenant, string> = {
   globex: app.keys.globex.owner,
   platform: app.keys.operator,
 };
-/** In every text that a tenant sends: seen by another tenant, or in a log line, it has leaked. */
+/** Every text that a tenant sends contains its marker. A marker in another tenant's answer or in a log line is a leak. */
 const markers = Object.fromEntries(
   TENANTS.map((tenant) => [tenant, `of_${tenant}_${randomUUID().replaceAll('-', '')}`]),
 ) as Record<Tenant, string>;
 const pools: Pools = await seedRows(app, keys, markers);
 
-/** What tells of the inside: a stack, a file, the database's own words. */
+/** Internal details: a stack, a file, a message of the database. */
 const INSIDE =
   /\bat [\w.<>]+ \(|node_modules|\b(?:PostgresError|SQLSTATE|ZodError|TypeError|duplicate key value)\b/;
 
 const statuses = new Map<number, number>();
 const answered = new Map<string, Set<number>>();
 
-/** Whose rows a tenant may not see. The platform's defaults are everybody's. */
+/** The tenants whose rows a tenant may not see. Everybody sees the platform's defaults. */
 const strangersOf = (tenant: Tenant): Tenant[] =>
   TENANTS.filter((other) => other !== tenant && other !== 'platform');
 
-/** What is wrong with an answer; nothing for a good one. */
+/** The faults of an answer; empty for a good one. */
 function findFaults(request: FuzzRequest, answer: TestAnswer): string[] {
   const text = typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body);
   const strangers = strangersOf(request.tenant).map((tenant) => markers[tenant]);
@@ -57,12 +57,12 @@ function findFaults(request: FuzzRequest, answer: TestAnswer): string[] {
     ...(!isOperator && strangers.some((marker) => text.includes(marker))
       ? ['shows another tenant’s row']
       : []),
-    ...(answer.status >= 400 && INSIDE.test(text) ? ['tells of the inside'] : []),
+    ...(answer.status >= 400 && INSIDE.test(text) ? ['has internal details'] : []),
     ...(answer.status >= 400 && answer.body.status !== answer.status ? ['is no problem of its status'] : []),
   ];
 }
 
-/** Learns the rows that an answer made known: by its Location, which is the collection's path and an id. */
+/** Adds new rows of an answer to the pools: its Location is the collection's path and an id. */
 function learn({ operation, tenant }: FuzzRequest, { status, headers, body }: TestAnswer): void {
   if (status !== 201 && status !== 206) return;
   const template = `${operation.path}/{}`.split('/');
@@ -96,7 +96,7 @@ async function send(request: FuzzRequest): Promise<string | undefined> {
   return `${operation.id} ${operation.method} ${path}\n  ${faults.join('\n  ')}\n  sent ${sent}\n  got ${JSON.stringify(answer.body).slice(0, 800)}`;
 }
 
-it('has rows to name in the path of every route', () => {
+it('has rows for the path of every route', () => {
   const named = api.operations.filter(({ path }) => path.includes('{') && !path.includes('/lineage/'));
   const missing = named.filter(({ path }) =>
     [pools.acme, pools.platform].every((pool) => !pool.has(collectionOf(path))),
@@ -104,13 +104,13 @@ it('has rows to name in the path of every route', () => {
   expect(missing.map(({ id }) => id)).toEqual([]);
 });
 
-describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
+describe(`with the seed ${SEED}, any request to any route`, () => {
   it(
-    'is answered below 500, as the description says, with rows of the own tenant alone',
+    'is answered below 500, as documented, with rows of the own tenant only',
     { timeout: TIME_MS + 60_000 },
     async () => {
       const byOperation = draftsByOperation(api, markers, pools);
-      // Each operation once, however slow the machine is, and then at random.
+      // Each operation once, also on a slow machine, then at random.
       const list = [
         ...byOperation.flatMap((drafts) => fc.sample(drafts, { seed: SEED, numRuns: 1 })),
         ...fc.sample(fc.oneof(...byOperation), { seed: SEED, numRuns: REQUESTS }),
@@ -130,7 +130,7 @@ describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
     },
   );
 
-  it('reaches every operation, and what lies behind the door', () => {
+  it('reaches every operation, and its handler', () => {
     const missed = api.operations.filter(({ id }) => !answered.has(id)).map(({ id }) => id);
     expect(missed).toEqual([]);
     const well = [...answered].filter(([, seen]) => [...seen].some((status) => status < 300));
@@ -140,7 +140,7 @@ describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
     expect(well.length).toBeGreaterThan(api.operations.length / 2);
   });
 
-  it('writes rows of the own tenant alone', async () => {
+  it('writes only rows of the own tenant', async () => {
     for (const database of [app.admin.core, app.admin.billing, app.admin.analytics]) {
       const tables =
         await database`select format('%I.%I', table_schema, table_name) as name from information_schema.columns
@@ -164,7 +164,7 @@ describe(`with the seed ${SEED}, whatever is sent to any route`, () => {
     ).toEqual([]);
   });
 
-  it('causes events that every consumer understands, and all of them arrive', async () => {
+  it('causes events that every consumer accepts, and all of them arrive', async () => {
     await until(
       () => app.admin.core`select id from ops.outbox`,
       (rows) => rows.length === 0,

@@ -14,7 +14,7 @@ const keyFor = ({ permission }: Operation): string =>
   permission === 'platform:operate' ? operator : acme.owner;
 const pathOf = ({ path }: Operation): string => path.replaceAll(/\{\w+\}/g, NO_ID);
 
-/** A request as no browser sends it: with a `Host` of its own. */
+/** A request with another `Host`, which fetch does not allow. */
 function askAs(host: string, path: string): Promise<{ headers: IncomingHttpHeaders; body: string }> {
   return new Promise((resolve, reject) => {
     const { port } = new URL(app.baseUrl);
@@ -30,8 +30,8 @@ function askAs(host: string, path: string): Promise<{ headers: IncomingHttpHeade
   });
 }
 
-describe('the address that the API gives of itself', () => {
-  it('is the configured one, whatever Host a request claims: in links and in the document', async () => {
+describe('the API’s own address', () => {
+  it('is the configured one in links and in the document, with any Host of the request', async () => {
     for (let n = 0; n < 2; n++)
       await app.request('POST', '/api/v1/mappings', { key: acme.writer, body: mapping });
     const list = await askAs('evil.example', '/api/v1/mappings?limit=1');
@@ -57,7 +57,7 @@ describe('a compressed body', () => {
     expect(read.body).toMatchObject({ detector: 'regex-pii' });
   });
 
-  it('is held to the route’s limit as it comes out: a bomb is 413, and never unpacked', async () => {
+  it('is limited by its uncompressed size: a bomb is 413, and not decompressed in full', async () => {
     const bomb = Buffer.from(gzipSync(Buffer.alloc(200 * 1024 * 1024, 32)));
     expect(bomb.length).toBeLessThan(256 * 1024);
     const before = process.memoryUsage().rss;
@@ -74,7 +74,7 @@ describe('a compressed body', () => {
     expect([answer.status, answer.body.errors]).toEqual([400, [{ pointer: '', detail: 'is not gzip' }]]);
   });
 
-  it('in another encoding is 415, which names the one that is taken', async () => {
+  it('in another encoding is 415, which names the supported one', async () => {
     const answer = await post(Buffer.from(brotliCompressSync(JSON.stringify(mapping))), 'br');
     expect([answer.status, answer.headers.get('accept-encoding')]).toEqual([415, 'gzip']);
     expect(answer.body.detail).toContain('gzip');
@@ -99,7 +99,7 @@ describe('HEAD', () => {
       const { 'content-length': headLength, ...headRest } = headersOf(head);
       expect(headRest).toEqual(rest);
       expect(Number(headLength)).toBeGreaterThan(0);
-      // An answer that tells times and latencies has another length each time.
+      // Answers with times and latencies differ in length.
       if (!/health|openapi|jobs/.test(operation.path)) expect(headLength).toBe(length);
     },
   );
@@ -116,7 +116,7 @@ describe('a query parameter that a route does not know', () => {
   it.each(operations.map((operation) => [operation.id, operation]))('is 400: %s', async (_id, operation) => {
     const answer = await app.request(operation.method, `${pathOf(operation)}?colour=red`, {
       key: keyFor(operation),
-      // What an ordinary client sends; the fault in the query is told beside those of the rest.
+      // An ordinary client's request. The fault in the query is reported together with the other faults.
       headers: { 'if-match': '*' },
       ...(operation.body === undefined ? {} : { raw: '{}' }),
     });
@@ -132,7 +132,7 @@ describe('a query parameter that a route does not know', () => {
 });
 
 describe('a page of large rows', () => {
-  it('ends before it is too large, and the next goes on: no row is lost or told twice', async () => {
+  it('ends before it is too large, and the next page continues: no row is lost or repeated', async () => {
     const key = await app.makeKey('globex', ['mappings:read']);
     await app.admin.core`
       insert into mapper_requests (tenant_id, request_id, detector, source_data, encryption_key_id, model_version,

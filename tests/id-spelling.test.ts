@@ -10,7 +10,7 @@ import { readApiDocument } from './harness/api-document.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { takeTour } from './harness/tour.ts';
 
-// Two spellings of a UUID are one id, wherever one comes in.
+// Two spellings of a UUID are the same id on every route and in every event.
 
 const app = await startTestApp();
 const { acme } = app.keys;
@@ -51,7 +51,7 @@ const publish = (type: string, data: Readonly<Record<string, unknown>>): Promise
   app.services.bus.publish([newEvent(type, { tenant_id: 'acme', ...data }, new Date())]);
 
 describe('an id in upper case', () => {
-  it('finds in the path of every operation what it finds in lower case, and is answered in lower case', async () => {
+  it('in the path of every operation finds the same as in lower case, and is answered in lower case', async () => {
     const stops = await takeTour(app, shouted);
     const asked = stops.filter(({ path = '' }) => (path.match(UPPER) ?? []).length > 0);
     for (const { operation, expected, answer } of asked) {
@@ -67,7 +67,7 @@ describe('an id in upper case', () => {
     expect(withId.map(({ id }) => id).filter((id) => !visited.has(id))).toEqual([]);
   });
 
-  it('is the same evidence: an analysis that names a record so stands in its lineage', async () => {
+  it('is the same evidence: an analysis that names a record with it is in the record’s lineage', async () => {
     const { record_id: record = '' } = await make('mappings', mapping);
     const { request_id: analysis } = await make('analyses', {
       period: { start: '2026-11-01T00:00:00Z', end: '2026-11-02T00:00:00Z' },
@@ -79,7 +79,7 @@ describe('an id in upper case', () => {
     expect(body.edges).toContainEqual({ from: record, to: analysis, relation: 'evidence_for' });
   });
 
-  it('is the same thing and the same user in an audit event, and in the filters of the trail', async () => {
+  it('is the same resource and user in an audit event, and in the audit trail’s filters', async () => {
     const [resource, user, actor] = [randomUUID(), randomUUID(), randomUUID()];
     await publish(AUDIT_RECORDED, {
       action: 'thing.seen',
@@ -99,7 +99,7 @@ describe('an id in upper case', () => {
         expect([name, (await read(`${name}=${spelled}`)).body.items.length]).toEqual([name, 1]);
   });
 
-  it('is the same user and thing in a usage event', async () => {
+  it('is the same user and resource in a usage event', async () => {
     const [user, thing] = [randomUUID(), randomUUID()];
     for (const spell of [(id: string) => id, (id: string) => id.toUpperCase()])
       await publish(USAGE_RECORDED, {
@@ -146,7 +146,7 @@ describe('a repeated request under its Idempotency-Key', () => {
     expect(again.body).toEqual(first.body);
   };
 
-  it('is the same one with the id of its path in upper case, and another one with another id', async () => {
+  it('is the same request with its path’s id in upper case, and another one with another id', async () => {
     const [one, two] = [
       await make('orchestrations', orchestration),
       await make('orchestrations', orchestration),
@@ -159,7 +159,7 @@ describe('a repeated request under its Idempotency-Key', () => {
     expect((await add(two['request_id'])).status).toBe(422);
   });
 
-  it('is the same one with an id of its body in upper case, and another one with another id', async () => {
+  it('is the same request with an id of its body in upper case, and another one with another id', async () => {
     const [one, two] = [
       await make('orchestrations', orchestration),
       await make('orchestrations', orchestration),
@@ -176,7 +176,7 @@ describe('a repeated request under its Idempotency-Key', () => {
     ['a mapping', 'mappings', mapping, { processing_mode: 'sync', metadata: {} }, { priority: 'high' }],
     ['a resource', 'routing-plans', { plan_name: randomUUID() }, { is_active: true }, { is_active: false }],
   ])(
-    'is the same one with its defaults written out, and no other: %s',
+    'is the same request with its defaults written out, but not with other values: %s',
     async (_what, path, body, same, other) => {
       const key = randomUUID();
       const first = await post(path, body, key);
@@ -187,7 +187,7 @@ describe('a repeated request under its Idempotency-Key', () => {
     },
   );
 
-  it('holds for an item of a batch, alone or in a batch, and for a batch as a whole', async () => {
+  it('is also the same as an item of a batch, and as a whole batch', async () => {
     const [one, two] = [
       await make('orchestrations', orchestration),
       await make('orchestrations', orchestration),

@@ -13,7 +13,7 @@ interface Sending {
   readonly how: 'alone' | 'quoted' | 'batch';
 }
 
-/** What an answer came to, whichever way it was asked for. */
+/** An answer, in the same form for the single route and for batches. */
 interface Outcome {
   readonly sending: Sending;
   readonly status: number;
@@ -26,7 +26,7 @@ const sendings = fc.record<Sending>({
   body: fc.constantFrom('x', 'x', 'y'),
   how: fc.constantFrom('alone', 'alone', 'quoted', 'batch'),
 });
-/** Groups follow each other; a group's requests are under way at once. */
+/** Groups of requests. The requests of a group are sent at once, the groups one after the other. */
 const interleavings = fc.array(fc.array(sendings, { minLength: 1, maxLength: 6 }), {
   minLength: 1,
   maxLength: 4,
@@ -73,7 +73,7 @@ describe('an idempotency key', () => {
             const answered = await Promise.all(group.map((sending) => send(run, sending)));
             for (const name of ['a', 'b']) {
               const ofKey = answered.filter(({ sending }) => sending.key === name);
-              // "Still running" is said of a request that is: one of those at once is answered, and one alone always.
+              // A 409 needs another request that runs. So of requests at once, one is answered; a single request is always answered.
               const isAnswered = ofKey.length === 0 || ofKey.some(({ status }) => status !== 409);
               expect([name, isAnswered]).toEqual([name, true]);
             }
@@ -111,33 +111,37 @@ describe('an idempotency key', () => {
     (name) => `"${name}" `,
   );
 
-  it('is one key however it is written, and another one by any letter', { timeout: 60_000 }, async () => {
-    const names = fc.stringMatching(/^[!#-[\]-~]([ !#-[\]-~]{0,28}[!#-[\]-~])?$/);
-    await fc.assert(
-      fc.asyncProperty(names, forms, forms, async (name, first, second) => {
-        const run = newId();
-        const ask = (header: string): Promise<TestAnswer> =>
-          app.request('POST', '/api/v1/mappings', {
-            key,
-            body: mappingOf(run, 'x'),
-            headers: { 'idempotency-key': header },
-          });
-        const unique = `${run}${name}`;
-        const [one, two, other] = [
-          await ask(first(unique)),
-          await ask(second(unique)),
-          await ask(`${unique}.`),
-        ];
-        expect([one.status, two.status, other.status]).toEqual([201, 201, 201]);
-        expect(two.headers.get('idempotency-replayed')).toBe('true');
-        expect(two.body).toEqual(one.body);
-        expect(other.body.request_id).not.toBe(one.body.request_id);
-      }),
-      { numRuns: 25 },
-    );
-  });
+  it(
+    'is the same key with or without quotes, and another key with any other letter',
+    { timeout: 60_000 },
+    async () => {
+      const names = fc.stringMatching(/^[!#-[\]-~]([ !#-[\]-~]{0,28}[!#-[\]-~])?$/);
+      await fc.assert(
+        fc.asyncProperty(names, forms, forms, async (name, first, second) => {
+          const run = newId();
+          const ask = (header: string): Promise<TestAnswer> =>
+            app.request('POST', '/api/v1/mappings', {
+              key,
+              body: mappingOf(run, 'x'),
+              headers: { 'idempotency-key': header },
+            });
+          const unique = `${run}${name}`;
+          const [one, two, other] = [
+            await ask(first(unique)),
+            await ask(second(unique)),
+            await ask(`${unique}.`),
+          ];
+          expect([one.status, two.status, other.status]).toEqual([201, 201, 201]);
+          expect(two.headers.get('idempotency-replayed')).toBe('true');
+          expect(two.body).toEqual(one.body);
+          expect(other.body.request_id).not.toBe(one.body.request_id);
+        }),
+        { numRuns: 25 },
+      );
+    },
+  );
 
-  it('is a route’s own: the same key elsewhere has its own effect', async () => {
+  it('belongs to its route: the same key on another route has its own effect', async () => {
     const headers = { 'idempotency-key': newId() };
     const mapped = await app.request('POST', '/api/v1/mappings', {
       key,

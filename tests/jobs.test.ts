@@ -12,7 +12,7 @@ const runsOf = (job: string, query = '') =>
 const start = (job: string, body: unknown = {}, key = operator, headers: Record<string, string> = {}) =>
   app.request('POST', `/api/v1/platform/jobs/${job}/runs`, { key, body, headers });
 
-/** A job of the test's own, in the same frame as the app's. */
+/** A test's own job, which runs like the app's. */
 function job(name: string, run: Job['run']): Job {
   return { name, budgetMs: 10_000, run };
 }
@@ -36,7 +36,7 @@ describe('the jobs', () => {
     expect(made.last_run.triggered_by).toMatch(/^key:/);
   });
 
-  it('are an operator’s alone', async () => {
+  it('need an operator', async () => {
     const answers = await Promise.all([
       app.request('GET', '/api/v1/platform/jobs', { key: acme.owner }),
       runsOf('outbox-relay').then(() =>
@@ -47,14 +47,14 @@ describe('the jobs', () => {
     expect(answers.map(({ status }) => status)).toEqual([403, 403, 403]);
   });
 
-  it('that do not exist are 404, and what is no instant is 400', async () => {
+  it('are 404 if unknown, and an invalid instant is 400', async () => {
     expect((await start('no-such-job')).status).toBe(404);
     expect((await runsOf('no-such-job')).status).toBe(404);
     const wrong = await start('outbox-relay', { as_of: 'yesterday', extra: 1 });
     expect([wrong.status, wrong.body.errors.length]).toEqual([400, 2]);
   });
 
-  it('run as of a moment that lies ahead in local environments alone', async () => {
+  it('run as of a future moment in local environments only', async () => {
     const ahead = new Date(Date.now() + DAY_MS).toISOString();
     expect((await start('partitions-make', { as_of: ahead })).body).toMatchObject({ status: 'completed' });
     const abroad = await startTestApp({ settings: { DEPLOYMENT_ENVIRONMENT: 'prod' } });
@@ -75,7 +75,7 @@ describe('the jobs', () => {
 });
 
 describe('a run', () => {
-  it('is kept from overlapping another, which is written down as skipped', async () => {
+  it('does not overlap another one, which is stored as skipped', async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     let entered = (): void => undefined;
@@ -94,7 +94,7 @@ describe('a run', () => {
     expect((await runJob(app.services, slow, { triggeredBy: 'test' })).status).toBe('completed');
   });
 
-  it('that fails is written down, keeps what it had saved, and the next one goes on from there', async () => {
+  it('that fails is stored, keeps its saved position, and the next one continues there', async () => {
     const { z } = await import('zod');
     const seen: number[] = [];
     let failing = true;
@@ -120,7 +120,7 @@ describe('a run', () => {
     expect(seen).toEqual([1, 2, 3, 4]);
   });
 
-  it('whose process died is written down as failed by the next one', async () => {
+  it('whose process died is stored as failed by the next one', async () => {
     await app.admin.core`
       insert into retention_runs (run_id, job, as_of, started_at, triggered_by)
       values (${randomUUID()}, 'outbox-relay', now() - interval '1 day', now() - interval '1 day', 'timer')`;
@@ -149,10 +149,10 @@ describe('free-tier-reset', () => {
                                  last_reset_at, next_reset_at)
     values ('globex', ${type}, ${period}, 9, 2, 10, ${anchor}, ${`${last}T00:00:00Z`}, ${`${next}T00:00:00Z`})`;
 
-  it('records each missed period, keeps to the anchor day, and resets nothing twice', async () => {
+  it('stores each missed period, keeps the anchor day, and resets nothing twice', async () => {
     await insert('from_31_january', 'monthly', '2026-01-31', '2026-01-31', '2026-02-28');
     const asOf = { as_of: '2026-04-30T12:00:00Z' };
-    // Other allowances of the tenant are not due as of then.
+    // Other allowances of the tenant are not due at that time.
     expect((await start('free-tier-reset', asOf)).body).toMatchObject({ status: 'completed' });
     expect(await allowance('from_31_january')).toMatchObject({
       used: 0,
@@ -177,7 +177,7 @@ describe('free-tier-reset', () => {
     ['daily', '2026-03-01', '2026-03-02', '2026-03-05', '2026-03-06', 4],
     ['weekly', '2026-02-22', '2026-03-01', '2026-03-01', '2026-03-08', 1],
     ['yearly', '2024-02-29', '2025-02-28', '2026-02-28', '2027-02-28', 2],
-  ])('goes by the period: %s', async (period, last, next, started, ends, count) => {
+  ])('uses the period: %s', async (period, last, next, started, ends, count) => {
     const anchor = last;
     await insert(`a_${period}_one`, period, anchor, last, next);
     await start('free-tier-reset', { as_of: '2026-03-05T10:00:00Z' });
@@ -185,7 +185,7 @@ describe('free-tier-reset', () => {
     expect(await ended(`a_${period}_one`)).toHaveLength(count);
   });
 
-  it('is not waited for by a request, which begins a due period itself', async () => {
+  it('is not needed by a request, which begins a due period itself', async () => {
     await app.request('GET', '/api/v1/usage', { key: globex.reader });
     await app.admin.billing`
       update free_tier_usage set current_usage = usage_limit, reserved = 0, last_reset_at = now() - interval '40 days',
@@ -200,7 +200,7 @@ describe('free-tier-reset', () => {
 });
 
 describe('partitions-make', () => {
-  it('makes what lies ahead, and what is there stays', async () => {
+  it('makes future partitions, and keeps existing ones', async () => {
     const children = async (parent: string) =>
       (
         await app.admin.core`select inhrelid::regclass::text as name from pg_inherits
@@ -218,7 +218,7 @@ describe('partitions-make', () => {
 });
 
 describe('leftovers-sweep', () => {
-  it('forgets an idempotent answer after its 24 hours and not before', async () => {
+  it('deletes an idempotent answer after its 24 hours and not before', async () => {
     const headers = { 'idempotency-key': randomUUID() };
     const body = { detector: 'regex-pii', source_data: 'x', model_version: 'v1' };
     const post = () => app.request('POST', '/api/v1/mappings', { key: acme.writer, body, headers });

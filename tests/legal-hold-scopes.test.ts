@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { openHoldScene } from './harness/hold-scene.ts';
 
-// A scope that names ids and says of which kinds or times: both must be true of what it holds.
+// A scope with ids and with kinds or times holds only rows that meet both.
 
 const {
   app,
@@ -24,7 +24,7 @@ const BLOB_YEARS_DAYS = 7 * 366;
 type Ids = Readonly<Record<'orchestration' | 'job' | 'mapping' | 'record', string>>;
 
 interface Chain extends Ids {
-  /** When the mapping and its record were made; the orchestration was made before. */
+  /** When the mapping and its record were made, after the orchestration. */
   readonly mappedAt: string;
   readonly made: Record<string, string>;
 }
@@ -54,11 +54,11 @@ async function newChain(): Promise<Chain> {
   };
 }
 
-describe('a hold that names an orchestration’s job', () => {
+describe('a hold that names an orchestration by its job_id', () => {
   it.each([
     ['kind', ({ job }: Chain) => ({ record_ids: [job], data_types: ['storage_records'] })],
     ['time', ({ job, mappedAt }: Chain) => ({ record_ids: [job], created_from: mappedAt })],
-  ])('and a %s that is its records’ alone keeps them in each run, and then their blob', async (_, scope) => {
+  ])('and a %s of only its records keeps them in each run, and then their blob', async (_, scope) => {
     const chain = await newChain();
     const name = await archived(chain.record);
     const holdId = await placeHold(scope(chain));
@@ -89,7 +89,7 @@ describe('a hold that names an orchestration’s job', () => {
   });
 });
 
-describe('an id of which nothing has the scope’s kind or time', () => {
+describe('an id without rows of the scope’s kind or time', () => {
   const refused = async (scope: Scope): Promise<void> => {
     const answer = await hold(scope);
     expect([answer.status, answer.body.errors]).toEqual([
@@ -121,13 +121,13 @@ describe('an id of which nothing has the scope’s kind or time', () => {
     const { request_id: analysis } = await newAnalysis();
     const ids = [orchestration, job, mapping, record, analysis ?? '', await newMetric()];
     await refused({ record_ids: ids, created_to: past });
-    // Nothing more can come of what is complete.
+    // A completed orchestration can get no more rows.
     await refused({ record_ids: [mapping, record, analysis ?? ''], created_from: ahead });
     await archived(record);
     await refused({ record_ids: [mapping, record], created_to: past });
   });
 
-  it('is refused for both together, each of which it has', async () => {
+  it('is refused if no row has both, although some rows have the kind and others the time', async () => {
     const { orchestration, job, mappedAt } = await newChain();
     const before = new Date(Date.parse(mappedAt) - 1).toISOString();
     await refused({ record_ids: [orchestration, job], data_types: ['mappings'], created_to: before });
@@ -138,7 +138,7 @@ describe('an id of which nothing has the scope’s kind or time', () => {
     });
   });
 
-  it('is told by its place among those that hold something', async () => {
+  it('is reported by its place among valid ids', async () => {
     const { orchestration, record } = await newChain();
     const answer = await hold({ record_ids: [record, orchestration], data_types: ['orchestrations'] });
     expect([answer.status, answer.body.errors.length, answer.body.errors[0].pointer]).toEqual([
@@ -149,16 +149,16 @@ describe('an id of which nothing has the scope’s kind or time', () => {
   });
 });
 
-describe('an id of which something has the scope’s kind and time is taken', () => {
+describe('an id with a row of the scope’s kind and time is accepted', () => {
   const taken = async (scope: unknown): Promise<void> => release(await placeHold(scope));
 
-  it.each(['storage_records', 'mappings', 'orchestrations'])('of the kind %s', async (kind) => {
+  it.each(['storage_records', 'mappings', 'orchestrations'])('for the kind %s', async (kind) => {
     const { orchestration, job, mapping, record } = await newChain();
     const upward = kind === 'orchestrations' ? [] : [mapping, record];
     await taken({ record_ids: [orchestration, job, ...upward], data_types: [kind] });
   });
 
-  it('of a time, before its blob is there and when only that is left', async () => {
+  it('for a time, before its blob exists and when only the blob is left', async () => {
     const chain = await newChain();
     const { orchestration, job, mapping, record, mappedAt } = chain;
     const between = { created_from: mappedAt, created_to: mappedAt };
@@ -170,7 +170,7 @@ describe('an id of which something has the scope’s kind and time is taken', ()
     await taken({ record_ids: [orchestration, mapping, record], data_types: ['mappings'] });
   });
 
-  it('of a time, by the job of an orchestration that stays, when else only the blob is left', async () => {
+  it('for a time, by the job_id of an orchestration that is held, when otherwise only the blob is left', async () => {
     const { job, record, mappedAt } = await newChain();
     await archived(record);
     const holdId = await placeHold({ data_types: ['orchestrations'] });
@@ -179,7 +179,7 @@ describe('an id of which something has the scope’s kind and time is taken', ()
     await release(holdId);
   });
 
-  it('that will have: a mapping that waits for its answer, an orchestration without a mapping', async () => {
+  it('if the row is still to come: a pending mapping, an orchestration without a mapping', async () => {
     const [open, orchestration] = [await newMapping(undefined, false), await newOrchestration('async')];
     const ids = [orchestration['request_id'], orchestration['job_id']];
     await taken({ record_ids: [open['request_id'], ...ids], data_types: ['storage_records'] });
@@ -188,7 +188,7 @@ describe('an id of which something has the scope’s kind and time is taken', ()
     await taken({ record_ids: ids, data_types: ['mappings'], created_to: ahead });
   });
 
-  it('unless it is another tenant’s', async () => {
+  it('unless it belongs to another tenant', async () => {
     const { record } = await newChain();
     const answer = await hold(
       { record_ids: [record], data_types: ['storage_records'] },

@@ -23,7 +23,7 @@ const { globex } = app.keys;
 const DAY_MS = 86_400_000;
 const BLOB_YEARS_DAYS = 7 * 366;
 
-/** One row of each table that expires, with an id that a hold may name it by. */
+/** One row of each table that expires, with an id for a hold. */
 const TABLES = [
   {
     table: 'storage_records',
@@ -56,7 +56,7 @@ const TABLES = [
   { table: 'analysis_metrics', column: 'id', kind: 'analysis_metrics', add: newMetric },
 ] as const;
 
-it('every table that expires is held here in turn', () => {
+it('every table that expires is tested here', () => {
   expect(TABLES.map(({ table, column, kind }) => [table, column, kind])).toEqual(
     expiringTables.map(({ table, idColumn, dataType }) => [table, idColumn, dataType]),
   );
@@ -69,7 +69,7 @@ describe.each(TABLES)('a hold on $table', ({ table, column, kind, add }) => {
     ['by kind and id', (id: string) => ({ data_types: [kind], record_ids: [id] })],
     ['of everything', (_id: string) => ({})],
     ['by time', (_id: string) => ({ created_from: new Date(Date.now() - 60_000).toISOString() })],
-  ])('%s keeps its rows past their time, until it is released', async (_how, scope) => {
+  ])('%s keeps expired rows until it is released', async (_how, scope) => {
     const id = await add();
     const holdId = await placeHold(scope(id));
     const run = await runJob('records-expire', 92);
@@ -80,7 +80,7 @@ describe.each(TABLES)('a hold on $table', ({ table, column, kind, add }) => {
     expect(await exists(table, column, id)).toBe(false);
   });
 
-  it('of another kind, another id or another time keeps none of them', async () => {
+  it('with another kind, id or time keeps none of them', async () => {
     const id = await add();
     const other = await add();
     const holds = [
@@ -118,21 +118,21 @@ describe('a hold that names an orchestration', () => {
     expect(await Promise.all([before, pending, after].map(mappingStays))).toEqual([false, false, false]);
   });
 
-  it('by its job covers the same', async () => {
+  it('by its job_id covers the same', async () => {
     const orchestration = await newOrchestration('async');
     const mapping = await newMapping(orchestration['request_id']);
     const name = await archived(mapping['record_id']);
     const holdId = await placeHold({ record_ids: [orchestration['job_id']] });
     await runJob('records-expire', 92);
     expect(await recordStays(mapping)).toBe(true);
-    // Also the blob, where the record is gone all the same.
+    // Also the blob, if the record is deleted.
     await app.admin.core`delete from storage_records where id = ${mapping['record_id'] ?? ''}`;
     await runJob('blobs-tier', BLOB_YEARS_DAYS);
     expect(await blobStays(name)).toBe(true);
     await release(holdId);
   });
 
-  it('keeps what was kept one by one as well as what lies in its day’s partition', async () => {
+  it('keeps rows in the partition of kept rows and rows in their day’s partition', async () => {
     const orchestration = await newOrchestration();
     const mapping = await newMapping(orchestration['request_id']);
     await archived(mapping['record_id']);
@@ -150,25 +150,28 @@ describe('a blob whose record has expired', () => {
     ['its record', (ids: Record<string, string>) => ids['record']],
     ['its mapping', (ids: Record<string, string>) => ids['mapping']],
     ['the orchestration that it was mapped from', (ids: Record<string, string>) => ids['orchestration']],
-  ])('stays under a hold that names %s, in whatever case, until it is released', async (_what, pick) => {
-    const orchestration = await newOrchestration();
-    const mapping = await newMapping(orchestration['request_id']);
-    const name = await archived(mapping['record_id']);
-    const other = await archived((await newMapping())['record_id']);
-    await runJob('records-expire', 92);
-    expect([await recordStays(mapping), await mappingStays(mapping)]).toEqual([false, false]);
-    const id = pick({
-      record: mapping['record_id'] ?? '',
-      mapping: mapping['request_id'] ?? '',
-      orchestration: orchestration['request_id'] ?? '',
-    });
-    const holdId = await placeHold({ record_ids: [id?.toUpperCase()] });
-    await runJob('blobs-tier', BLOB_YEARS_DAYS);
-    expect([await blobStays(name), await blobStays(other)]).toEqual([true, false]);
-    await release(holdId);
-    await runJob('blobs-tier', BLOB_YEARS_DAYS + 2);
-    expect(await blobStays(name)).toBe(false);
-  });
+  ])(
+    'stays under a hold that names %s, in upper or lower case, until it is released',
+    async (_what, pick) => {
+      const orchestration = await newOrchestration();
+      const mapping = await newMapping(orchestration['request_id']);
+      const name = await archived(mapping['record_id']);
+      const other = await archived((await newMapping())['record_id']);
+      await runJob('records-expire', 92);
+      expect([await recordStays(mapping), await mappingStays(mapping)]).toEqual([false, false]);
+      const id = pick({
+        record: mapping['record_id'] ?? '',
+        mapping: mapping['request_id'] ?? '',
+        orchestration: orchestration['request_id'] ?? '',
+      });
+      const holdId = await placeHold({ record_ids: [id?.toUpperCase()] });
+      await runJob('blobs-tier', BLOB_YEARS_DAYS);
+      expect([await blobStays(name), await blobStays(other)]).toEqual([true, false]);
+      await release(holdId);
+      await runJob('blobs-tier', BLOB_YEARS_DAYS + 2);
+      expect(await blobStays(name)).toBe(false);
+    },
+  );
 
   it.each(['storage_records', 'mappings'])('stays under a hold of %s', async (kind) => {
     const mapping = await newMapping();
@@ -184,7 +187,7 @@ describe('a blob whose record has expired', () => {
 });
 
 describe('a hold that names an id', () => {
-  it('of nothing that could be held is refused, with the place of each such id', async () => {
+  it('is refused if the id would hold nothing, with the place of each such id', async () => {
     const mapping = await newMapping();
     const answer = await hold({ record_ids: [randomUUID(), mapping['record_id'], randomUUID()] });
     expect([answer.status, answer.body.errors]).toEqual([
@@ -199,13 +202,13 @@ describe('a hold that names an id', () => {
     expect(row?.['n']).toBe(0);
   });
 
-  it('of another tenant’s is refused as if it were nothing', async () => {
+  it('of another tenant is refused like an unknown one', async () => {
     const { record_id: recordId } = await newMapping();
     const answer = await hold({ record_ids: [recordId] }, globex.owner);
     expect([answer.status, answer.body.errors[0].pointer]).toEqual([400, '/scope/record_ids/0']);
   });
 
-  it('of a record that lies under another day than its id says is taken', async () => {
+  it('of a record in another day’s partition than its id’s is accepted', async () => {
     const { record_id: recordId } = await newMapping();
     await archived(recordId);
     await app.admin
@@ -214,7 +217,7 @@ describe('a hold that names an id', () => {
     await release(await placeHold({ record_ids: [recordId] }));
   });
 
-  it('is shown as an id is written, whatever case it came in', async () => {
+  it('shows the id in lower case, also if it came in upper case', async () => {
     const { record_id: recordId } = await newMapping();
     const { body } = await hold({ record_ids: [recordId?.toUpperCase()] });
     expect(body.scope.record_ids).toEqual([recordId]);
@@ -222,7 +225,7 @@ describe('a hold that names an id', () => {
   });
 });
 
-describe('a scope that somebody else wrote', () => {
+describe('a scope that was not written by this API', () => {
   const insert = async (scope: unknown): Promise<string> => {
     const id = randomUUID();
     await app.admin.core`
@@ -231,7 +234,7 @@ describe('a scope that somebody else wrote', () => {
     return id;
   };
 
-  it('holds what it names however the id is spelt', async () => {
+  it('holds what it names with any spelling of the id', async () => {
     const mapping = await newMapping();
     await archived(mapping['record_id']);
     const holdId = await insert({ record_ids: [`{${mapping['record_id']?.toUpperCase() ?? ''}}`] });
@@ -245,7 +248,7 @@ describe('a scope that somebody else wrote', () => {
     ['its ids are no list', { record_ids: 'all' }],
     ['its kinds are no list', { data_types: 'storage_records' }],
     ['its times are none', { created_from: 'once upon a time', created_to: '' }],
-  ])('holds everything where it cannot be understood: %s', async (_what, scope) => {
+  ])('holds everything if it cannot be parsed: %s', async (_what, scope) => {
     const mapping = await newMapping();
     await archived(mapping['record_id']);
     const metric = await newMetric();

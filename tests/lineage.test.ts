@@ -74,7 +74,7 @@ beforeAll(async () => {
 });
 
 describe('the lineage', () => {
-  it('of a record leads back to its detector’s result, and on to its blob, analysis and audit entries', async () => {
+  it('of a record has its detector’s result, its blob, its analysis and its audit entries', async () => {
     const graph = await lineage('record', made.record);
     expect(kindsOf(graph)).toEqual([
       'analysis',
@@ -93,13 +93,13 @@ describe('the lineage', () => {
       { from: made.record, to: made.analysis, relation: 'evidence_for' },
     ]);
     expect(edge(graph, 'archived')).toHaveLength(1);
-    // Not what else came of the orchestration.
+    // Not other results of the orchestration.
     expect(graph.nodes.map((node) => node.id)).not.toContain(made.sibling);
     expect(graph.truncated).toBe(false);
   });
 
   it.each(['orchestration', 'mapping', 'record', 'analysis'] as const)(
-    'of one %s holds the record, its blob, and only edges between things that it tells of',
+    'of one %s has the record, its blob, and only edges between its nodes',
     async (kind) => {
       const graph = await lineage(kind, made[kind]);
       const ids = new Set(graph.nodes.map((node) => node.id));
@@ -112,13 +112,13 @@ describe('the lineage', () => {
     },
   );
 
-  it('of an orchestration tells of each try, and of all that came of it', async () => {
+  it('of an orchestration has each attempt, and everything that came from it', async () => {
     const graph = await lineage('orchestration', made.orchestration);
     expect(graph.nodes.map((node) => node.id)).toContain(made.sibling);
     expect(edge(graph, 'detected').map(({ to }) => to)).toEqual(
       expect.arrayContaining([`${made.orchestration}/regex-pii/1`, `${made.orchestration}/regex-pii/2`]),
     );
-    // A mapping of a detector that gave no result came of the orchestration as a whole.
+    // A mapping of a detector without a result comes from the orchestration.
     expect(edge(graph, 'mapped')).toContainEqual({
       from: made.orchestration,
       to: made.sibling,
@@ -126,7 +126,7 @@ describe('the lineage', () => {
     });
   });
 
-  it('names for each thing where it can be read', async () => {
+  it('has a URL for each resource', async () => {
     const graph = await lineage('record', made.record);
     for (const { kind, href } of graph.nodes) {
       if (kind === 'detector_result' || kind === 'blob') continue;
@@ -134,7 +134,7 @@ describe('the lineage', () => {
     }
   });
 
-  it('is nobody else’s, and of nothing that is not there or past its time', async () => {
+  it('is 404 for another tenant, and for an unknown or expired root', async () => {
     const ask = async (path: string, key: string) =>
       (await app.request('GET', `/api/v1/lineage/${path}`, { key })).status;
     expect(await ask(`record/${made.record}`, globex.owner)).toBe(404);
@@ -151,7 +151,7 @@ describe('the lineage', () => {
     expect(await ask(`analysis/${gone['request_id'] ?? ''}`, acme.reader)).toBe(404);
   });
 
-  it('says so where it does not tell of all', async () => {
+  it('says so if it does not show all nodes', async () => {
     const orchestration = await post('orchestrations', {
       content: 'text',
       content_type: 'text',

@@ -17,7 +17,7 @@ import {
 } from './harness/npm-start.ts';
 import type { StackFile, Started } from './harness/npm-start.ts';
 
-// `npm start` as a process, as a developer runs it, on a folder and ports of this file.
+// `npm start` as a process, like a developer's, with this file's folder and ports.
 
 const SEVERAL_STARTS_MS = 3 * START_DEADLINE_MS;
 
@@ -41,7 +41,7 @@ function startWith(env: NodeJS.ProcessEnv, ...flags: string[]): Started {
   return started;
 }
 
-/** Every process below this one, however deep. */
+/** All descendants of a process. */
 function findDescendants(pid: number): number[] {
   const table = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' })
     .trim()
@@ -68,7 +68,7 @@ async function untilGone(pids: number[]): Promise<void> {
 }
 
 afterEach(async ({ task }) => {
-  // A test that failed half-way must not leave a stack to the next one.
+  // A failed test must not leave a stack to the next one.
   if (task.result?.state === 'fail') {
     for (const child of running) {
       child.kill('SIGTERM');
@@ -84,7 +84,7 @@ afterAll(() => {
 describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
   let first: StackFile;
 
-  test('brings up a stack that survives a crash of its host, keeps a second one out, and leaves no process when it is killed', async () => {
+  test('starts a stack that survives a crash of its host, refuses a second one, and leaves no process when it is killed', async () => {
     const started = start();
     first = await untilReady(started, folder);
     expect(first.pid).toBe(started.child.pid);
@@ -106,7 +106,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(everything.length).toBeGreaterThan(5);
     started.child.kill('SIGKILL');
     await waitForExit(started.child);
-    // At once, while the leftovers are being ended.
+    // At once, while leftover processes are being stopped.
     const again = start();
     await untilGone(everything);
     const next = await untilReady(again, folder);
@@ -121,7 +121,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await untilGone(rest);
   });
 
-  test('starts from nothing with --fresh, with other keys and a function switched off, and stops everything when interrupted while it starts', async () => {
+  test('starts with new data with --fresh, with other keys and a disabled function, and stops everything if it is interrupted during the start', async () => {
     const fresh = start('--fresh', '--setting', 'AzureWebJobs.health-live.Disabled=true');
     const other = await untilReady(fresh, folder);
     expect(other.tenants.acme.writer).not.toBe(first.tenants.acme.writer);
@@ -142,7 +142,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(existsSync(stackFile)).toBe(false);
   });
 
-  test('says what running without Redis costs, and how to have one', async () => {
+  test('says what is lost without Redis, and how to install it', async () => {
     // An empty folder on the PATH, and no server elsewhere.
     const empty = mkdtempSync(path.join(folder, 'path-'));
     const { child, output } = startWith({ PATH: empty, REDIS_URL: undefined });

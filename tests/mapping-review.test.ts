@@ -45,7 +45,7 @@ async function setCutoff(cutoff: number): Promise<void> {
 beforeAll(() => setCutoff(CUTOFF));
 
 describe('a mapping less sure than the tenant’s cutoff', () => {
-  it('needs review when it comes whole; one at the cutoff does not', async () => {
+  it('needs review if it comes with its response; one at the cutoff does not', async () => {
     const [low, high] = await Promise.all([
       post('mappings', { ...mapping, response: unsure }),
       post('mappings', { ...mapping, response: sure }),
@@ -71,7 +71,7 @@ describe('a mapping less sure than the tenant’s cutoff', () => {
     expect(found.map(({ review_status }) => review_status)).toEqual(['needs_review', null]);
   });
 
-  it('is told of in the outcome of a batch’s item, and of its repetition', async () => {
+  it('is reported in the outcome of a batch’s item, also of a repeated one', async () => {
     const items = [unsure, sure].map((one, n) => ({
       ...mapping,
       response: one,
@@ -106,7 +106,7 @@ describe('a mapping less sure than the tenant’s cutoff', () => {
     await setCutoff(CUTOFF);
   });
 
-  it('is listed with the others that wait, newest first, page by page', async () => {
+  it('is listed with others that need review, newest first, page by page', async () => {
     const made: string[] = [];
     for (let n = 0; n < 3; n += 1)
       made.unshift(await record({ ...mapping, detector: 'waits', response: unsure }));
@@ -123,7 +123,7 @@ describe('a mapping less sure than the tenant’s cutoff', () => {
 });
 
 describe('a review', () => {
-  it('is settled once, with a note, and leaves the record as it is', async () => {
+  it('is settled once, with a note, and does not change the record', async () => {
     const id = await record({ ...mapping, response: unsure });
     const before = await read(id);
     const answer = await review(id, { decision: 'confirmed', note: 'Looked at by hand.' });
@@ -156,7 +156,7 @@ describe('a review', () => {
     expect(entry?.['details']).toEqual({ decision: 'confirmed', with_note: true });
   });
 
-  it('goes to one of two who settle it at once', async () => {
+  it('is settled by one of two requests at once', async () => {
     const ids = await Promise.all(Array.from({ length: 5 }, () => record({ ...mapping, response: unsure })));
     for (const id of ids) {
       const answers = await Promise.all([
@@ -182,7 +182,7 @@ describe('a review', () => {
     expect((await review(id, { decision: 'confirmed' }, acme.owner, headers)).status).toBe(422);
   });
 
-  it('is refused where none is needed, where there is no such mapping, and to who may not review', async () => {
+  it('is refused if none is needed, for an unknown mapping, and without the permission', async () => {
     const [pending, certain, waiting] = [
       await record(mapping),
       await record({ ...mapping, response: sure }),
@@ -217,7 +217,7 @@ describe('the response of a mapping that comes late', () => {
 });
 
 describe('an entry of the audit trail', () => {
-  it('has a hash over what the entry says: its outcome, its caller, its times and its details', async () => {
+  it('has a hash over its outcome, its caller, its times and its details', async () => {
     const denied = await app.request('POST', '/api/v1/mappings', { key: acme.reader, body: mapping });
     expect(denied.status).toBe(403);
     await until(
@@ -230,7 +230,7 @@ describe('an entry of the audit trail', () => {
       const { body: entry } = await app.request('GET', `/api/v1/audit-logs/${id}`, { key: acme.owner });
       const { canonical, leaf_hash, azure_region, subscription_id, resource_group, received_at, ...said } =
         entry;
-      // The canonical bytes have six digits of a second, whatever an answer has.
+      // The canonical bytes always have six digits of a second.
       const created_at = said.created_at.replace(/\.(\d{3})Z$/, '.$1000Z');
       const facts = { ...said, created_at, tenant_id: 'acme', canonical_version: 1 };
       expect(JSON.parse(canonical)).toEqual(facts);

@@ -14,7 +14,7 @@ const response = {
 const mapping = { detector: 'regex-pii', source_data: 'SSN 123-45-6789', output: 'ssn', model_version: 'v1' };
 
 describe('recording a mapping', () => {
-  it('answers 201 with a record once the mapping is stored whole', async () => {
+  it('answers 201 with a record if it comes with its response', async () => {
     const answer = await app.request('POST', '/api/v1/mappings', {
       key: acme.writer,
       body: { ...mapping, response },
@@ -38,7 +38,7 @@ describe('recording a mapping', () => {
     expect([other.status, other.body.code]).toEqual([404, 'NOT_FOUND']);
   });
 
-  it('takes the response later, once, and the same one again', async () => {
+  it('accepts the response later, once, and the same one again', async () => {
     const { body } = await app.request('POST', '/api/v1/mappings', { key: acme.writer, body: mapping });
     expect(body.status).toBe('pending');
     const path = `/api/v1/mappings/${body.request_id}/response`;
@@ -89,11 +89,11 @@ describe('recording a mapping', () => {
   });
 });
 
-describe('the answer to the same question before', () => {
+describe('the earlier answer to an equal request', () => {
   const ask = (body: object) =>
     app.request('POST', '/api/v1/mappings', { key: acme.writer, body: { ...mapping, ...body } });
 
-  it('is told to a request without one, however its output’s members are ordered', async () => {
+  it('is given to a request without a response, with any order of its output’s members', async () => {
     await ask({ output: { kind: 'ssn', at: [1, 2], more: { a: 1, b: 2 } }, response });
     const { body } = await until(
       () => ask({ output: { more: { b: 2, a: 1 }, at: [1, 2], kind: 'ssn' } }),
@@ -109,7 +109,7 @@ describe('an idempotency key', () => {
   const send = (key: string, body: unknown) =>
     app.request('POST', '/api/v1/mappings', { key: acme.writer, body, headers: { 'idempotency-key': key } });
 
-  it('gets the first answer again, quoted or bare, however the JSON is ordered', async () => {
+  it('gets the first answer again, quoted or bare, with any order of JSON members', async () => {
     const first = await send('order-1', { ...mapping, response });
     const again = await send(
       '"order-1"',
@@ -127,7 +127,7 @@ describe('an idempotency key', () => {
     expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_MISMATCH']);
   });
 
-  it('creates one mapping however many requests race', async () => {
+  it('creates one mapping with many requests at once', async () => {
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => send('race-1', { ...mapping, response })),
     );
@@ -218,8 +218,8 @@ describe('a list of mappings', () => {
   });
 });
 
-describe('what a write causes', () => {
-  it('reaches the broker and leaves the outbox empty', async () => {
+describe('the events of a write', () => {
+  it('reach the broker and leave the outbox empty', async () => {
     await app.request('POST', '/api/v1/mappings', { key: acme.writer, body: { ...mapping, response } });
     await until(
       () => app.admin.core`select from ops.outbox`,

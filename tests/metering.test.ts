@@ -31,7 +31,7 @@ function usageEvent(given: UsageGiven) {
   };
 }
 
-/** A message id of its own each time, so that it is the consumer and not the broker that knows a repeat. */
+/** Uses a new message id each time, so that the consumer detects repeats and not the broker. */
 const send = (...events: readonly unknown[]) =>
   app.services.bus.send(
     'usage-events',
@@ -44,7 +44,7 @@ async function ledger(type: string) {
       from usage_records where usage_type = ${type} order by occurred_at`;
 }
 
-/** Waits until a usage type's ledger has so many rows, and the roll-ups as many events. */
+/** Waits until a usage type has this number of rows in the ledger and of events in the roll-ups. */
 async function settled(type: string, rows: number): Promise<void> {
   await until(
     () => ledger(type),
@@ -71,14 +71,14 @@ async function usageOf(key: string, type: string) {
 }
 
 describe('a usage event', () => {
-  it('becomes one ledger row and one count, however often it comes', async () => {
+  it('becomes one ledger row and one count, also if it comes several times', async () => {
     const type = 'sent_twice';
     const event = usageEvent({ type, amount: 2.5 });
     await send(event, event);
     await send(event);
     await send(usageEvent({ type, amount: 1 }));
     await settled(type, 2);
-    // What comes after all repeats is behind them in the queue.
+    // A later event is behind all repeats in the queue.
     expect((await ledger(type)).map((row) => row['amount'])).toEqual([2.5, 1]);
     const metrics = await app.admin.analytics`
       select granularity, sum(metric_value)::float8 as value, sum(event_count)::int as events
@@ -89,14 +89,14 @@ describe('a usage event', () => {
     ]);
   });
 
-  it('of two sources is two, though their ids are the same', async () => {
+  it('counts twice with the same id from two sources', async () => {
     const id = randomUUID();
     await send(usageEvent({ type: 'two_sources', id, source: '/a' }));
     await send(usageEvent({ type: 'two_sources', id, source: '/b' }));
     await settled('two_sources', 2);
   });
 
-  it('that comes late lands in the period of its own time, in whatever order', async () => {
+  it('that comes late counts in the period of its own time, in any order', async () => {
     const type = 'late';
     const now = new Date();
     const ages = [0, 40, 95, 3];
@@ -114,7 +114,7 @@ describe('a usage event', () => {
     await usage(globex.reader);
     const before = await allowance('globex', 'analysis_runs');
     if (before === undefined) throw new Error('no allowance');
-    // As if the allowance had been reset once before.
+    // As after an earlier reset of the allowance.
     await app.admin.billing`
       insert into ops.free_tier_periods (tenant_id, user_id, usage_type, reset_period, period_start, period_end, used, usage_limit)
       values ('globex', '', 'analysis_runs', 'monthly', ${new Date(before.last_reset_at.getTime() - 30 * DAY_MS)},
@@ -179,7 +179,7 @@ describe('a write', () => {
     expect((await usageOf(globex.reader, 'api_calls'))?.used).toBe(before?.used);
   });
 
-  it('is found by the reset timer when its process died after the admission, and given back', async () => {
+  it('whose process died after the reservation gets it released by the reset timer', async () => {
     const before = await allowance('globex', 'api_calls');
     const old = new Date(Date.now() - 2 * DAY_MS);
     await app.admin.billing`
@@ -195,7 +195,7 @@ describe('a write', () => {
 });
 
 describe('the usage of a period', () => {
-  it('is told by type with limit, remaining and the next reset, and a tenant’s own alone', async () => {
+  it('has types with limit, remaining and the next reset, of the own tenant only', async () => {
     const free = await usage(globex.reader);
     expect(free.plan_id).toBe('free');
     for (const item of free.items) {
@@ -254,7 +254,7 @@ describe.each([
   });
 });
 
-describe('a usage type that is named like a member of every object', () => {
+describe('a usage type with the name of a member of every object', () => {
   const NAMES = ['constructor', '__proto__', 'toString', 'hasOwnProperty'];
 
   it.each([

@@ -38,7 +38,7 @@ const read = (id: string, key = acme.reader) => app.request('GET', `${base}/${id
 const cancel = (jobId: string, key = acme.writer) =>
   app.request('POST', `/api/v1/jobs/${jobId}/cancel`, { key });
 
-/** What the audit trail says was done to a request, by name: events of one moment have no order. */
+/** A request's actions in the audit trail, sorted by name: events of one moment have no order. */
 async function auditActions(requestId: string): Promise<string[]> {
   const rows = await app.admin
     .core`select action from audit_logs where resource_id = ${requestId} order by action`;
@@ -53,7 +53,7 @@ async function addPlan(tenantId: string, columns: Readonly<Record<string, unknow
 
 const jsonb = (value: unknown) => app.admin.core.json(value as never);
 
-describe('an orchestration recorded whole', () => {
+describe('an orchestration recorded in one call', () => {
   it('is completed in one call, with its coverage, and sealed', async () => {
     const answer = await post({ ...request, detector_results: both, response });
     expect(answer.status).toBe(201);
@@ -90,7 +90,7 @@ describe('an orchestration recorded whole', () => {
     expect(found.body.detector_results).toHaveLength(2);
   });
 
-  it('is 206 PARTIAL_COVERAGE when too few detectors succeeded, and stored all the same', async () => {
+  it('is 206 PARTIAL_COVERAGE if too few detectors succeeded, and is stored', async () => {
     const detector_results = [success('regex-pii'), failure('llama-guard'), failure('llama-guard')];
     const answer = await post({ ...request, processing_mode: 'async', detector_results, response });
     expect(answer.status).toBe(206);
@@ -115,7 +115,7 @@ describe('an orchestration recorded whole', () => {
     ]);
   });
 
-  it('leaves one audit event', async () => {
+  it('causes one audit event', async () => {
     const { body } = await post({ ...request, detector_results: both, response });
     expect(
       await until(
@@ -127,7 +127,7 @@ describe('an orchestration recorded whole', () => {
 });
 
 describe('an orchestration recorded in parts', () => {
-  it('goes from pending over running to completed, its tries counted up', async () => {
+  it('goes from pending to running to completed, with numbered attempts', async () => {
     const { body: created, status } = await post({ ...request, processing_mode: 'async' });
     expect([status, created.status]).toEqual([201, 'pending']);
     const id = created.request_id;
@@ -162,7 +162,7 @@ describe('an orchestration recorded in parts', () => {
     ]);
   });
 
-  it('answers the same response the same way, changing nothing, and refuses another', async () => {
+  it('gives the same response the same answer, changes nothing, and refuses another response', async () => {
     const { body } = await post({ ...request, detector_results: [success('regex-pii')] });
     expect(body.status).toBe('running');
     const first = await respond(body.request_id);
@@ -181,7 +181,7 @@ describe('an orchestration recorded in parts', () => {
     expect([other.status, other.body.code]).toEqual([409, 'CONFLICT']);
   });
 
-  it('gives every one of racing equal responses the one answer', async () => {
+  it('gives equal responses at once the same answer', async () => {
     const { body } = await post({ ...request, detector_results: both });
     const answers = await Promise.all(Array.from({ length: 8 }, () => respond(body.request_id)));
     expect(answers.map((answer) => answer.status)).toEqual(Array(8).fill(200));
@@ -194,7 +194,7 @@ describe('an orchestration recorded in parts', () => {
     ).toHaveLength(2);
   });
 
-  it('lets racing results each have their own try', async () => {
+  it('numbers results that come at once as separate attempts', async () => {
     const { body } = await post(request);
     const answers = await Promise.all(
       Array.from({ length: 20 }, () => addTo(body.request_id, [success('regex-pii'), failure('regex-pii')])),
@@ -208,7 +208,7 @@ describe('an orchestration recorded in parts', () => {
     );
   });
 
-  it('may be completed before any result came: nothing is covered, and late results are refused', async () => {
+  it('may be completed without results: nothing is covered, and late results are refused', async () => {
     const { body } = await post(request);
     const done = await respond(body.request_id);
     expect([done.status, done.body.coverage_achieved]).toEqual([206, 0]);
@@ -216,7 +216,7 @@ describe('an orchestration recorded in parts', () => {
     expect([late.status, late.body.code]).toEqual([409, 'CONFLICT']);
   });
 
-  it('fails when its response says so', async () => {
+  it('fails if its response has an error', async () => {
     const { body } = await post({ ...request, processing_mode: 'async', detector_results: both });
     const done = await respond(body.request_id, { ...response, error: 'aggregation failed' });
     expect([done.status, done.body.status, done.body.error]).toEqual([200, 'failed', 'aggregation failed']);
@@ -239,7 +239,7 @@ describe('coverage', () => {
     expect([whole.status, whole.body.coverage_achieved]).toEqual([201, 1]);
   });
 
-  it('is the sum of weights under a weighted plan, and of no interest to the client’s own number', async () => {
+  it('is the sum of weights under a weighted plan, and ignores the client’s own number', async () => {
     const policy_bundle = await addPlan('acme', {
       coverage_method: 'weighted_coverage',
       weights: jsonb({ a: 0.1, b: 0.7, c: 0.2 }),
@@ -269,7 +269,7 @@ describe('coverage', () => {
   it.each([
     ['whole', true],
     ['in parts', false],
-  ])('finds taxonomy labels in outputs, metadata and mapping when recorded %s', async (_how, whole) => {
+  ])('finds taxonomy labels in outputs, metadata and mapping if recorded %s', async (_how, whole) => {
     const policy_bundle = await addPlan('acme', {
       coverage_method: 'taxonomy_coverage',
       coverage_threshold: 0.75,
@@ -294,14 +294,14 @@ describe('coverage', () => {
     expect([reached.status, reached.body.coverage_achieved]).toEqual([whole ? 201 : 200, 0.75]);
   });
 
-  it('follows the plan as it stood when the request was accepted', async () => {
+  it('uses the plan as it was when the request was accepted', async () => {
     const policy_bundle = await addPlan('acme', { primary_detectors: jsonb(['a']) });
     const { body } = await post({ ...request, policy_bundle, detector_results: [success('a')] });
     await app.admin.core`delete from routing_plans where tenant_id = 'acme' and plan_name = ${policy_bundle}`;
     expect((await respond(body.request_id)).body.coverage_achieved).toBe(1);
   });
 
-  it('is counted by a changed plan at once', async () => {
+  it('uses a changed plan at once', async () => {
     const plans = '/api/v1/routing-plans';
     const plan = { plan_name: 'changing', primary_detectors: ['a'] };
     const made = await app.request('POST', plans, { key: acme.owner, body: plan });
@@ -316,7 +316,7 @@ describe('coverage', () => {
     expect((await post(body)).body.coverage_achieved).toBe(0.5);
   });
 
-  it('takes a tenant’s own plan before the platform’s of that name', async () => {
+  it('uses a tenant’s own plan before the platform’s of the same name', async () => {
     const plan_name = await addPlan('platform', { primary_detectors: jsonb(['a']) });
     await addPlan('globex', { plan_name, primary_detectors: jsonb(['b']) });
     const body = { ...request, policy_bundle: plan_name, detector_results: [success('a')], response };
@@ -340,11 +340,11 @@ describe('a policy bundle', () => {
   });
 });
 
-describe('a job', () => {
+describe('an asynchronous orchestration', () => {
   it.each([
     ['pending', []],
     ['running', both],
-  ])('that is %s can be cancelled once, and takes nothing more', async (before, results) => {
+  ])('that is %s can be cancelled once, and then accepts nothing more', async (before, results) => {
     const { body } = await post({ ...request, processing_mode: 'async', detector_results: results });
     expect(body.status).toBe(before);
     const cancelled = await cancel(body.job_id);
@@ -363,7 +363,7 @@ describe('a job', () => {
         () => auditActions(body.request_id),
         (actions) => actions.length === 2,
       ),
-    ).toContain('job.cancelled');
+    ).toContain('orchestration.cancelled');
   });
 
   it('that is completed cannot be cancelled', async () => {
@@ -371,7 +371,7 @@ describe('a job', () => {
     expect((await cancel(body.job_id)).status).toBe(409);
   });
 
-  it('is an async request’s alone', async () => {
+  it('is one only if the request is async', async () => {
     const { body } = await post(request);
     expect(body.job_id).toBeUndefined();
     expect((await read(body.request_id)).body.job_id).toBeNull();
@@ -391,9 +391,12 @@ describe('another tenant’s orchestration', () => {
     ['reading', () => read(id, globex.reader)],
     ['adding results', () => addTo(id, both, globex.writer)],
     ['responding', () => respond(id, response, globex.writer)],
-    ['reading the job', () => app.request('GET', `/api/v1/jobs/${jobId}`, { key: globex.reader })],
-    ['cancelling the job', () => cancel(jobId, globex.writer)],
-  ])('is not there: %s is 404', async (_what, ask) => {
+    [
+      'reading its state by job_id',
+      () => app.request('GET', `/api/v1/jobs/${jobId}`, { key: globex.reader }),
+    ],
+    ['cancelling it', () => cancel(jobId, globex.writer)],
+  ])('does not exist for a second tenant: %s is 404', async (_what, ask) => {
     const answer = await ask();
     expect([answer.status, answer.body.code]).toEqual([404, 'NOT_FOUND']);
     expect((await read(id)).body).toMatchObject({ status: 'pending', detector_results: [] });
@@ -417,7 +420,7 @@ describe('an idempotency key', () => {
     expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_MISMATCH']);
   });
 
-  it('adds results and cancels a job once', async () => {
+  it('adds results and cancels an asynchronous orchestration once', async () => {
     const { body } = await post({ ...request, processing_mode: 'async' });
     const headers = { 'idempotency-key': 'parts-1' };
     const first = await addTo(body.request_id, both, acme.writer, headers);
@@ -473,7 +476,7 @@ describe('a batch of orchestrations', () => {
 describe('known results', () => {
   const known = { ...request, content: 'seen before', content_type: 'code' };
 
-  it('are offered to the next request with the same content, and hold nothing of what was found', async () => {
+  it('are offered to the next request with the same content, without findings', async () => {
     const { body: first } = await post(known);
     expect(first).not.toHaveProperty('known_results');
     await addTo(first.request_id, [success('regex-pii', { secret: 'a finding' }), failure('llama-guard')]);
@@ -551,7 +554,7 @@ describe('a list of orchestrations', () => {
 });
 
 describe('usage', () => {
-  it('counts calls and detector runs, and a spent allowance refuses the whole write', async () => {
+  it('counts calls and detector runs, and a spent allowance refuses the complete write', async () => {
     const used = async (): Promise<Record<string, number>> => {
       const rows = await app.admin
         .billing`select usage_type, sum(usage_amount)::float8 as amount from usage_records
@@ -619,7 +622,7 @@ describe('a malformed request', () => {
     ]);
   });
 
-  it('is one with more than 50,000 characters, counted as people count them', async () => {
+  it('is one with more than 50,000 characters, counted as code points', async () => {
     const longest = await post({ ...request, content: '🙂'.repeat(50_000) });
     expect(longest.status).toBe(201);
     const longer = await post({ ...request, content: '🙂'.repeat(50_001) });
@@ -641,13 +644,13 @@ describe('a malformed request', () => {
     ['an id that is none', 'GET', `${base}/17`, undefined, 400],
     ['an unknown filter', 'GET', `${base}?colour=red`, undefined, 400],
     ['a time that is none', 'GET', `${base}?created_from=yesterday`, undefined, 400],
-    ['an unknown job', 'POST', `/api/v1/jobs/${newId()}/cancel`, undefined, 404],
+    ['an unknown job_id', 'POST', `/api/v1/jobs/${newId()}/cancel`, undefined, 404],
   ])('is refused: %s', async (_what, method, path, body, status) => {
     const answer = await app.request(method, path, { key: acme.writer, body });
     expect(answer.status).toBe(status);
   });
 
-  it('is one whose key may only read', async () => {
+  it('is one with a read-only key', async () => {
     const answer = await post(request, acme.reader);
     expect([answer.status, answer.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
   });

@@ -8,7 +8,7 @@ import type { Call } from '../shared/platform/call/call.ts';
 import { openPool } from '../shared/platform/db/pool.ts';
 import { openDatabases } from './harness/databases.ts';
 
-// What the role of timers may do with partitions, whatever the timers' own code does before it asks.
+// What the cross-tenant role (`comply_jobs`) may do with partitions, independent of the timers' code.
 
 const databases = await openDatabases();
 const open = (url: string) => postgres(url, { max: 2, onnotice: () => undefined });
@@ -59,17 +59,17 @@ beforeEach(async () => {
   await admin`delete from data_retention_policies`;
   await admin.unsafe(`drop table if exists ${partition}`);
   await admin`select ops.make_partition('storage_records', 'day', ${day})`;
-  // A record that may go, of another tenant than the one that must stay.
+  // A record that may be deleted, of another tenant than the one that must stay.
   await addRecord();
 });
 
-describe('the role of timers drops a partition', () => {
-  it('once every record of it has expired, is archived and is under no hold', async () => {
+describe('the cross-tenant role drops a partition', () => {
+  it('when all of its records are expired, archived and under no hold', async () => {
     await drop();
     expect(await isThere()).toBe(false);
   });
 
-  it('neither of the audit trail nor of any other table', async () => {
+  it('but not of the audit trail or any other table', async () => {
     const parts = await admin<{ parent: string; name: string }[]>`
       select i.inhparent::regclass::text as parent, c.relname as name from pg_inherits i
         join pg_class c on c.oid = i.inhrelid where c.relname ~ '_[dm][0-9]{6,8}$' and c.relkind = 'r'
@@ -86,7 +86,7 @@ describe('the role of timers drops a partition', () => {
     expect(await admin`select from pg_class where relname = ${name}`).toHaveLength(1);
   });
 
-  it('never that of kept records, nor what is no partition', async () => {
+  it('but never that of kept records, and no table that is not a partition', async () => {
     for (const name of ['storage_records_kept', 'tenants', 'storage_records', partition.toUpperCase(), null])
       await expect(jobs`select ops.drop_partition('storage_records', ${name})`).rejects.toMatchObject({
         code: '22023',
@@ -117,7 +117,7 @@ describe('the role of timers drops a partition', () => {
       () => addHold({ created_from: `${day}T00:30:00Z`, created_to: `${day}T01:00:00Z` }),
     ],
     [
-      'its tenant keeps until it is deleted by hand',
+      'must be kept until a manual deletion, by its tenant’s policy',
       () => admin`
         insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days, auto_delete)
         values ('acme', ${randomUUID()}, 'storage_records', 30, false)`,
@@ -149,7 +149,7 @@ describe('the role of timers drops a partition', () => {
     expect(await isThere()).toBe(false);
   });
 
-  it('though holds and policies are there that cover none of it', async () => {
+  it('if existing holds and policies do not cover it', async () => {
     await addHold({ data_types: ['mappings'] });
     await addHold({ record_ids: [randomUUID()] });
     await addHold({ created_from: `${day}T01:00:01Z` });
@@ -165,7 +165,7 @@ describe('the role of timers drops a partition', () => {
     expect(await isThere()).toBe(false);
   });
 
-  it('by the database’s clock, whatever time it names; as of a later one only where the owner allows it', async () => {
+  it('by the database’s clock, not by the time it passes; as of a later time only if the owner allows it', async () => {
     await addRecord({ expiresInDays: 1 });
     const later = new Date(Date.now() + 2 * 86_400_000).toISOString();
     await expect(drop(jobs, later)).rejects.toMatchObject({ code: '55006' });
@@ -176,7 +176,7 @@ describe('the role of timers drops a partition', () => {
     expect(await isThere()).toBe(false);
   });
 
-  it('and no hold can be placed from its look at the holds until its commit', async () => {
+  it('and no hold can be placed between its check of the holds and its commit', async () => {
     await jobs.begin(async (transaction) => {
       await drop(transaction as unknown as typeof jobs);
       const placing = admin.begin(async (other) => {
@@ -191,7 +191,7 @@ describe('the role of timers drops a partition', () => {
 });
 
 describe('no other role', () => {
-  it('drops or makes a partition, or looks at kept records', async () => {
+  it('drops or makes a partition, or reads kept records', async () => {
     const requests = open(databases.core.app);
     for (const statement of [
       `select ops.drop_partition('storage_records', '${partition}')`,
@@ -224,7 +224,7 @@ describe('a partition is made', () => {
     expect([await make(), await make()]).toEqual([[{ made: true }], [{ made: false }]]);
   });
 
-  it.each([null, 'year', ''])('never by what is no grain: %s', async (grain) => {
+  it.each([null, 'year', ''])('never with an unknown grain: %s', async (grain) => {
     await expect(jobs`select ops.make_partition('audit_logs', ${grain}, '2031-05-01')`).rejects.toMatchObject(
       {
         code: '22023',
@@ -239,13 +239,13 @@ interface PlanNode {
   readonly Plans?: readonly PlanNode[];
 }
 
-/** The indexes by which a plan reads the day's partition; 'none' where it does without. */
+/** The indexes that a plan uses for the day's partition; 'none' without an index. */
 function indexesOf(node: PlanNode): string[] {
   const below = (node.Plans ?? []).flatMap(indexesOf);
   return node['Relation Name'] === partition ? [node['Index Name'] ?? 'none', ...below] : below;
 }
 
-/** Lists the day's records of a model, by the list's own SQL: how many there are, and the indexes that it reads them by. */
+/** Lists the day's records of a model with the list's own SQL. Returns their number and the indexes that it uses. */
 async function listByModel(model: string): Promise<{ found: number; indexes: string[] }> {
   const sql = openPool({ url: databases.core.app, max: 1, applicationName: 'test', prepare: false });
   const indexes: string[] = [];
@@ -277,8 +277,8 @@ async function listByModel(model: string): Promise<{ found: number; indexes: str
   return { found: page.items.length, indexes };
 }
 
-describe('an index that a partitioned table gains', () => {
-  it('is built in one filled partition after the other, and is complete then', async () => {
+describe('a new index of a partitioned table', () => {
+  it('is built in one filled partition after the other until it is complete', async () => {
     await admin.unsafe(
       'set role comply_owner; create index storage_records_test on only storage_records (tenant_id, detector); reset role',
     );

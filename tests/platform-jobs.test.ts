@@ -23,12 +23,12 @@ async function listed(job: string): Promise<{ running: boolean; last_run: Run | 
   return body.items.find((item: { job: string }) => item.job === job);
 }
 
-/** A run in this process under the name of one of the app's jobs: it has the same lock and the same ledger. */
+/** A run in this process with the name of one of the app's jobs, so it has the same lock and the same ledger. */
 const runAs = (name: string, run: Job['run']) =>
   runJob(app.services, { name, budgetMs: 10_000, run }, { triggeredBy: 'test' });
 
 describe('the list of jobs', () => {
-  it('has none’s last run before the first, and then what the ledger says, word by word', async () => {
+  it('has no last run before the first run, and then exactly the ledger’s entry', async () => {
     expect(await listed('blobs-tier')).toMatchObject({ running: false, last_run: null });
     expect((await start('blobs-tier')).status).toBe(200);
     const [run] = await runs('blobs-tier');
@@ -36,7 +36,7 @@ describe('the list of jobs', () => {
     expect(run).toMatchObject({ started_at: expect.stringMatching(/Z$/), status: 'completed' });
   });
 
-  it('tells of a failure until the next run', async () => {
+  it('shows a failure until the next run', async () => {
     await expect(runAs('blobs-tier', () => Promise.reject(new RangeError('no')))).rejects.toThrow();
     expect((await listed('blobs-tier')).last_run).toMatchObject({ status: 'failed', error: 'RangeError' });
     await start('blobs-tier');
@@ -45,7 +45,7 @@ describe('the list of jobs', () => {
 });
 
 describe('the list of a job’s runs', () => {
-  it('goes on by its own cursor, not by that of another job', async () => {
+  it('continues with its own cursor, not with that of another job', async () => {
     for (let n = 0; n < 2; n++) expect((await start('blobs-tier')).status).toBe(200);
     const list = (job: string, query: string) =>
       app.request('GET', `/api/v1/platform/jobs/${job}/runs?limit=1${query}`, { key: operator });
@@ -56,8 +56,8 @@ describe('the list of a job’s runs', () => {
   });
 });
 
-describe('a run by the operator’s hand', () => {
-  it('is refused while another is under way, which goes on, and the ledger has both', async () => {
+describe('a run that an operator starts', () => {
+  it('is refused while another one runs, which continues, and the ledger has both', async () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     let enter = (): void => undefined;
@@ -81,7 +81,7 @@ describe('a run by the operator’s hand', () => {
     expect((await runs('leftovers-sweep')).map(({ status }) => status)).toEqual(['skipped', 'completed']);
   });
 
-  it('goes into the audit trail with its run, and the runs are listed page by page', async () => {
+  it('is in the audit trail, and the runs are listed page by page', async () => {
     const made = [await start('partitions-make'), await start('partitions-make')].map(({ body }) => body);
     const trail = await until(
       () => app.admin.core`select details from audit_logs where action = 'job.run'
@@ -130,7 +130,7 @@ describe('outbox-relay', () => {
     return row?.['n'];
   };
 
-  it('goes on until all is published that many crashes left, each event once', async () => {
+  it('continues until everything that many crashes left is published, each event once', async () => {
     await leave(450, 'left_behind');
     expect((await start('outbox-relay')).body).toMatchObject({
       status: 'completed',
@@ -145,7 +145,7 @@ describe('outbox-relay', () => {
     expect(await app.admin.core`select from ops.outbox where created_at <= ${OLD}`).toHaveLength(0);
   });
 
-  it('leaves alone what the writer’s own process is about to publish', async () => {
+  it('skips rows that the writing process is about to publish', async () => {
     await leave(1, 'young', new Date());
     expect((await start('outbox-relay')).status).toBe(200);
     const young = app.admin
@@ -158,7 +158,7 @@ describe('outbox-relay', () => {
     );
   });
 
-  it('without time left ends partial, and the next run does the work', async () => {
+  it('ends partial without time left, and the next run does the work', async () => {
     await leave(3, 'postponed');
     const hurried = await runJob(app.services, outboxRelay, { triggeredBy: 'test', budgetMs: 1_000 });
     expect(hurried).toMatchObject({ status: 'partial', examined: 0 });

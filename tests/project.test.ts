@@ -27,7 +27,7 @@ describe('local.settings.sample.json', () => {
     expect(Object.keys(sample).sort()).toEqual([...Object.keys(settingsSchema.shape), ...HOSTS].sort());
   });
 
-  it('holds no secret: what is one is a placeholder, and the app refuses it as it stands', () => {
+  it('contains no secret: secrets are placeholders, and the app refuses the file unchanged', () => {
     const secret = /PASSWORD|KEY|PEPPER|SECRET|CONNECTION$|_URL$|AzureWebJobsStorage/i;
     const open = Object.entries(sample).filter(
       ([name, value]) => secret.test(name) && value !== '' && !value.includes('<'),
@@ -36,7 +36,7 @@ describe('local.settings.sample.json', () => {
     expect(() => readSettings(sample)).toThrow(SettingsError);
   });
 
-  it('is all that the app needs once it is filled in', () => {
+  it('has all that the app needs when it is filled in', () => {
     const filled = Object.fromEntries(
       Object.entries(sample).map(([name, value]) => [
         name,
@@ -50,10 +50,10 @@ describe('local.settings.sample.json', () => {
   });
 });
 
-describe('the commands that are written down', () => {
+describe('the documented commands', () => {
   const documents = ['README.md', 'CONTRIBUTING.md', ...files('docs/**/*.md')];
 
-  it('are, in the README’s quick start, one that runs and one that tests', () => {
+  it('are, in the README’s quick start, one to run and one to test', () => {
     const [, block = ''] = /## Quick start[^]*?```sh\n([^]*?)```/.exec(read('README.md')) ?? [];
     expect(block.trim().split('\n')).toEqual(['npm ci && npm start', 'npm ci && npm test']);
     expect(scripts).toMatchObject({ start: expect.any(String), test: expect.any(String) });
@@ -76,21 +76,21 @@ describe('the commands that are written down', () => {
     ).toEqual([]);
   });
 
-  it.each(documents)('lead to documents that are there: %s', (document) => {
+  it.each(documents)('have links to existing documents only: %s', (document) => {
     const links = [...read(document).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((match) => match[1] ?? '');
     const folder = path.dirname(path.join(ROOT, document));
     expect(links.filter((link) => !existsSync(path.join(folder, link)))).toEqual([]);
   });
 });
 
-describe('the paths that are written down', () => {
+describe('the documented paths', () => {
   const documents = files('{*,{docs,dev,functions,migrations,shared,tests,tools,bench}/**/*}.md');
-  /** What has the form of a path and is none. */
+  /** Texts that look like a path. */
   const NO_PATHS = new Set(['application/json']);
-  /** What is made on a machine. */
+  /** Files that are made on a machine. */
   const MADE = /^(dist|\.local)\/|^local\.settings\.json$/;
 
-  /** A text in backticks that can only be a path: it ends in a slash or a file's ending, or has a slash between plain names. */
+  /** Whether a text in backticks is a path: it ends in a slash or a file's extension, or has a slash between plain names. */
   function isPath(text: string): boolean {
     if (NO_PATHS.has(text) || MADE.test(text)) return false;
     return /^[\w.<>*-]+(\/[\w.<>*-]+)*\/$|^([\w.<>*-]+\/)*[\w<>*-]+(\.[\w-]+)*\.(ts|js|json|md|sql)$|^\.?\w[\w.<>*-]*(\/[\w.<>*-]+)+$/.test(
@@ -98,7 +98,7 @@ describe('the paths that are written down', () => {
     );
   }
 
-  it('are looked for in every document', () => {
+  it('are found in every document', () => {
     expect(documents).toEqual(expect.arrayContaining(['README.md', 'shared/platform/writes/README.md']));
     expect(
       ['a/b.ts', 'a/<name>/b.ts', 'a/**', 'a/', 'b.ts', '.ci/run'].filter((text) => !isPath(text)),
@@ -108,8 +108,8 @@ describe('the paths that are written down', () => {
     );
   });
 
-  // From the root, from the document, or from shared/; `<…>` stands for any name.
-  it.each(documents)('are there: %s', (document) => {
+  // Relative to the root, to the document, or to shared/; `<…>` is any name.
+  it.each(documents)('exist: %s', (document) => {
     const prose = read(document).replace(/```[^]*?```/g, '');
     const named = new Set([...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] ?? '').filter(isPath));
     const roots = ['', path.dirname(document), 'shared'];
@@ -121,7 +121,7 @@ describe('the paths that are written down', () => {
   });
 });
 
-describe('the figures that are written down', () => {
+describe('the documented figures', () => {
   const results = resultsSchema.parse(JSON.parse(read('bench/results.json')));
 
   it.each([
@@ -150,12 +150,12 @@ describe('the figures that are written down', () => {
 describe('functions/', () => {
   const sources = files('functions/**/*.ts');
 
-  it('holds no SQL', () => {
+  it('contains no SQL', () => {
     const sql = /\bselect\b[^;]*\bfrom\b|\binsert\s+into\b|\bupdate\s+\w+\s+set\b|\bdelete\s+from\b/i;
     expect(sources.filter((file) => sql.test(read(file)))).toEqual([]);
   });
 
-  it('is imported whole by its entry', () => {
+  it('is imported completely by its entry', () => {
     const imported = [...read('functions/main.ts').matchAll(/from '\.\/((?:http|queue|timer)\/[^']+)'/g)].map(
       (match) => `functions/${match[1]}`,
     );
@@ -164,7 +164,7 @@ describe('functions/', () => {
     );
   });
 
-  it('catches and answers nothing by hand: one wrapper does', () => {
+  it('catches no errors and builds no answers: one wrapper does', () => {
     const byHand = /\btry\s*\{|\.catch\(|status:\s*5\d\d\b(?!.*retry-after)/;
     const allowed = new Set(['functions/http/health.ts']);
     expect(sources.filter((file) => !allowed.has(file) && byHand.test(read(file)))).toEqual([]);
@@ -182,7 +182,7 @@ describe('shared/', () => {
   });
   const withSql = (sql: RegExp): string[] => sources.filter((file) => sql.test(read(file)));
 
-  it('adds to an outbox in one place, which all writes use', () => {
+  it('inserts into an outbox in one place, which all writes use', () => {
     expect(withSql(/insert\s+into\s+ops\.outbox/i)).toEqual(['shared/platform/writes/outbox.ts']);
     expect(read('shared/platform/writes/outbox.ts').match(/insert\s+into\s+ops\.outbox/gi)).toHaveLength(1);
     expect(withSql(/(from|into|update)\s+ops\.outbox/i)).toEqual(['shared/platform/writes/outbox.ts']);
@@ -196,7 +196,7 @@ describe('shared/', () => {
   });
 });
 
-/** Every Node.js on this machine that must run the app: this one, and others on the PATH from 20 on. */
+/** Every Node.js on this machine that must run the app: this one, and others on the PATH with version 20 or later. */
 async function findNodes(): Promise<[version: string, file: string][]> {
   const onPath = (process.env['PATH'] ?? '').split(path.delimiter).map((folder) => path.join(folder, 'node'));
   const found = new Map<string, string>();
@@ -213,7 +213,7 @@ async function findNodes(): Promise<[version: string, file: string][]> {
   return [...found];
 }
 
-/** Loads the bundle as Azure's worker does, with no setting at all, and tells what it registered. */
+/** Loads the bundle like Azure's worker, without any setting, and prints what it registered. */
 const LOADER = `
 import Module from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -267,7 +267,7 @@ describe('the bundle', async () => {
     },
   );
 
-  it('names no function and no route that Azure keeps for itself', async () => {
+  it('has no function or route with a name that Azure reserves', async () => {
     const functions = await load(process.execPath);
     const routes = functions.flatMap(({ bindings }) =>
       Object.values(bindings).flatMap(({ route }) => route ?? []),
@@ -279,7 +279,7 @@ describe('the bundle', async () => {
     expect(functions.filter(({ name }) => !/^[A-Za-z][\w-]{0,126}$/.test(name))).toEqual([]);
   });
 
-  it('lies beside all that it reads', () => {
+  it('is beside all files that it reads', () => {
     for (const file of ['dist/main.js', 'dist/scalar.js', 'host.json', 'package.json'])
       expect([file, existsSync(path.join(dir, file))]).toEqual([file, true]);
   });

@@ -30,7 +30,7 @@ const usage = (type: string, tenant = 'acme') => ({
 });
 const ledger = (type: string) => app.admin.billing`select from usage_records where usage_type = ${type}`;
 
-/** Sends what will be refused, and waits until it lies in quarantine. */
+/** Sends a message that will be refused, and waits until it is in quarantine. */
 async function putAside(query: string, ...sent: Parameters<typeof send>): Promise<Item> {
   const before = new Set((await list(query)).map(({ id }) => id));
   await send(...sent);
@@ -43,7 +43,7 @@ async function putAside(query: string, ...sent: Parameters<typeof send>): Promis
   return added;
 }
 
-describe('what lies in quarantine', () => {
+describe('a message in quarantine', () => {
   it('is found by queue, reason and state, page by page, newest first', async () => {
     const now = Date.now();
     for (let n = 0; n < 5; n++)
@@ -71,7 +71,7 @@ describe('what lies in quarantine', () => {
     ]);
   });
 
-  it('is listed without its content, which is read one by one, and each read is audited', async () => {
+  it('is listed without its content; reading the content is audited', async () => {
     const secret = 'a customer wrote this';
     const item = await putAside('queue=usage-events&reason=NOT_JSON', 'usage-events', Buffer.from(secret));
     expect(JSON.stringify(await list('queue=usage-events'))).not.toContain(secret);
@@ -87,7 +87,7 @@ describe('what lies in quarantine', () => {
     expect(app.logLines.join('\n')).not.toContain(secret);
   });
 
-  it('is no tenant’s to read, replay or discard', async () => {
+  it('cannot be read, replayed or discarded by a tenant', async () => {
     const item = await putAside('reason=NOT_JSON', 'usage-events', Buffer.from('not yours'));
     const answers = await Promise.all([
       app.request('GET', `${BASE}/${item.id}`, { key: acme.owner }),
@@ -102,7 +102,7 @@ describe('what lies in quarantine', () => {
 });
 
 describe('a replay', () => {
-  it('of what came as it was is processed once its reason is gone', async () => {
+  it('without a change is processed after its reason is gone', async () => {
     const tenant = `later-${randomUUID()}`;
     const item = await putAside('reason=UNKNOWN_TENANT', 'usage-events', usage('as_it_was', tenant));
     expect(item['tenant_id']).toBe(tenant);
@@ -119,7 +119,7 @@ describe('a replay', () => {
     expect(body.resolved_by).toMatch(/^key:/);
   });
 
-  it('of a message whose envelope is in its properties takes them along', async () => {
+  it('of a message whose envelope is in its properties keeps the properties', async () => {
     const { data, ...attributes } = usage('by_properties', 'acme');
     const properties = Object.fromEntries(
       Object.entries(attributes).map(([name, value]) => [`cloudEvents:${name}`, value]),
@@ -133,14 +133,14 @@ describe('a replay', () => {
     );
   });
 
-  it('under an idempotency key sends one message, however often it is asked for', async () => {
+  it('under an idempotency key sends one message, also if it is requested again', async () => {
     const item = await putAside('reason=UNKNOWN_TYPE', 'audit-events', usage('misdirected'));
     const headers = { 'idempotency-key': randomUUID() };
     const first = await ask('POST', `/${item.id}/replay`, {}, headers);
     const second = await ask('POST', `/${item.id}/replay`, {}, headers);
     expect(second.body).toEqual(first.body);
     expect(second.headers.get('idempotency-replayed')).toBe('true');
-    // What is sent now is behind whatever the replays sent.
+    // This message is behind all messages of the replays.
     await send('audit-events', usage('behind'));
     const open = await until(
       () => list('queue=audit-events&reason=UNKNOWN_TYPE&status=open'),
@@ -150,7 +150,7 @@ describe('a replay', () => {
     expect(open.map((one) => one['message_id'])).toContain(first.body.message_id);
   });
 
-  it('of what has no queue needs a type that has one', async () => {
+  it('of a message without a queue needs a type with a queue', async () => {
     const id = newId();
     await app.admin.core`
       insert into ops.quarantine (id, queue, identity, reason, body)
@@ -166,9 +166,9 @@ describe('a replay', () => {
   });
 });
 
-// The last: the broker goes, and comes back empty.
-describe('while the broker is away', () => {
-  it('a replay is 503 and leaves the message open; what was written is published by the relay afterwards', async () => {
+// These are last: the broker stops, and comes back empty.
+describe('while the broker is unavailable', () => {
+  it('a replay is 503 and the message stays open; the relay publishes the events of writes afterwards', async () => {
     const item = await putAside('reason=NOT_JSON', 'usage-events', Buffer.from('{'));
     await app.broker.stop();
     const refused = await ask('POST', `/${item.id}/replay`, { body: usage('afterwards') });

@@ -19,7 +19,7 @@ function auditEvent(action: string, more: Record<string, unknown> = {}, data: Re
   };
 }
 
-/** One batch: the messages come to the consumer together, or nearly. */
+/** Sends one batch, which the consumer gets together or nearly so. */
 const send = (queue: string, bodies: readonly unknown[], properties: Record<string, string> = {}) =>
   app.services.bus.send(
     queue,
@@ -36,7 +36,7 @@ const quarantine = async (query: string): Promise<{ [field: string]: unknown }[]
   (await app.request('GET', `/api/v1/platform/quarantine?limit=200&${query}`, { key: operator })).body.items;
 
 describe('audit events', () => {
-  it('become entries once each, however often they come', async () => {
+  it('become one entry each, also if they come several times', async () => {
     const event = auditEvent('thing.doubled', {}, { resource_id: 'r1', details: { fields: ['a'] } });
     await send('audit-events', [event, event]);
     await send('audit-events', [event]);
@@ -50,7 +50,7 @@ describe('audit events', () => {
     ]);
   });
 
-  it('carry a leaf hash that anybody can compute again from the canonical bytes', async () => {
+  it('have a leaf hash that anyone can compute again from the canonical bytes', async () => {
     await send('audit-events', [auditEvent('thing.hashed', {}, { details: { z: 1, a: 'é' } })]);
     const [entry] = await until(
       () => trail('action=thing.hashed'),
@@ -64,7 +64,7 @@ describe('audit events', () => {
     expect(JSON.parse(body.canonical)).toMatchObject({ action: 'thing.hashed', tenant_id: 'acme' });
   });
 
-  it('keep their own time, in a partition that may be long ago', async () => {
+  it('keep their own time, also in an old partition', async () => {
     const time = new Date(Date.now() - 400 * DAY_MS).toISOString();
     await send('audit-events', [auditEvent('thing.long-ago', { time })]);
     const [entry] = await until(
@@ -122,7 +122,7 @@ describe('audit events', () => {
   });
 });
 
-describe('what leaves a trace', () => {
+describe('an audit event', () => {
   const mapping = { detector: 'regex-pii', source_data: 'trace me', model_version: 'v1' };
   const response = {
     taxonomy: ['PII.Identifier.SSN'],
@@ -132,7 +132,7 @@ describe('what leaves a trace', () => {
     model_used: 'm',
   };
 
-  it('is each change, and each read of a source, once, without content', async () => {
+  it('comes from each change, and from each read of a source, once, without content', async () => {
     const created = await app.request('POST', '/api/v1/mappings', {
       key: acme.writer,
       body: { ...mapping, response },
@@ -159,7 +159,7 @@ describe('what leaves a trace', () => {
     expect(all[0]?.['text']).not.toContain('trace me');
   });
 
-  it('is left for the relay by a process that died between commit and publish, and sent once', async () => {
+  it('of a process that died between commit and publish is sent by the relay, and counts once', async () => {
     const id = randomUUID();
     const event = auditEvent('thing.orphaned', { id });
     const old = new Date(Date.now() - 60_000);
@@ -172,7 +172,7 @@ describe('what leaves a trace', () => {
       () => trail('action=thing.orphaned'),
       (items) => items.length === 1,
     );
-    // The process died after the publish and before the row was gone: it is sent again, and counts once.
+    // The process died between the publish and the deletion of the row: the event is sent again, and counts once.
     await insert();
     await app.host.invoke('outbox-relay');
     await send('audit-events', [auditEvent('thing.behind')]);
@@ -184,7 +184,7 @@ describe('what leaves a trace', () => {
     expect(await app.admin.core`select from ops.outbox where created_at <= ${old}`).toHaveLength(0);
   });
 
-  it('goes to quarantine where no queue takes it, and holds up nobody', async () => {
+  it('goes to quarantine if no queue takes it, and does not delay others', async () => {
     const old = new Date(Date.now() - 60_000);
     const odd = auditEvent('thing.odd', { type: 'com.comply-ai.unheard-of.v1' });
     const good = auditEvent('thing.good');
@@ -200,7 +200,7 @@ describe('what leaves a trace', () => {
   });
 });
 
-describe('a message that can never be processed', () => {
+describe('a message that cannot be processed', () => {
   const usage = (data: Record<string, unknown> = {}, more: Record<string, unknown> = {}) => ({
     specversion: '1.0',
     id: randomUUID(),
@@ -228,7 +228,7 @@ describe('a message that can never be processed', () => {
     );
   });
 
-  it('spoils none of its batch', async () => {
+  it('does not affect the others of its batch', async () => {
     await until(
       () => app.admin.billing`select from usage_records where usage_type = 'beside_faulty'`,
       (rows) => rows.length === 3,
@@ -255,14 +255,14 @@ describe('a message that can never be processed', () => {
     }
   });
 
-  it('is an operator’s to see, and no tenant’s', async () => {
+  it('can be read by operators, not by tenants', async () => {
     for (const path of ['', `/${randomUUID()}`]) {
       const answer = await app.request('GET', `/api/v1/platform/quarantine${path}`, { key: acme.owner });
       expect([answer.status, answer.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
     }
   });
 
-  it('comes back as one of its own when it is replayed as it was', async () => {
+  it('comes back as a new entry if it is replayed unchanged', async () => {
     const [item] = await quarantine('reason=INVALID_DATA&status=open');
     const path = `/api/v1/platform/quarantine/${String(item?.['id'])}`;
     const answer = await app.request('POST', `${path}/replay`, { key: operator, body: {} });
@@ -274,7 +274,7 @@ describe('a message that can never be processed', () => {
     expect(again?.['id']).not.toBe(item?.['id']);
   });
 
-  it('is processed once it was mended, and once only, however often it is replayed', async () => {
+  it('is processed after it is corrected, and only once, also if it is replayed again', async () => {
     const [item] = await quarantine('reason=UNKNOWN_TENANT&status=open');
     const path = `/api/v1/platform/quarantine/${String(item?.['id'])}`;
     const mended = usage({ usage_type: 'mended' });
@@ -290,7 +290,7 @@ describe('a message that can never be processed', () => {
     expect(await app.admin.billing`select from usage_records where usage_type = 'mended'`).toHaveLength(1);
   });
 
-  it('can be discarded with a reason, and not be replayed then', async () => {
+  it('can be discarded with a reason, and then not be replayed', async () => {
     const [item] = await quarantine('reason=NOT_A_CLOUD_EVENT&status=open');
     const path = `/api/v1/platform/quarantine/${String(item?.['id'])}`;
     const silent = await app.request('POST', `${path}/discard`, { key: operator, body: {} });
@@ -308,7 +308,7 @@ describe('a message that can never be processed', () => {
     expect(missing.status).toBe(404);
   });
 
-  it('of another queue’s kind is refused there too', async () => {
+  it('is refused if its type belongs to another queue', async () => {
     await send('archive-records', [usage()]);
     await send('audit-events', [usage(), 'text']);
     await until(

@@ -11,7 +11,7 @@ import { freeze } from './faults/freeze.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { takeTour } from './harness/tour.ts';
 
-// A Redis of this file's own: it is to die.
+// This file's own Redis, because tests stop it.
 const password = randomBytes(12).toString('hex');
 const redis = await startRedis({
   password,
@@ -36,7 +36,7 @@ const statuses = (answers: readonly TestAnswer[]): Record<number, number> => {
 };
 
 describe('a key’s allowance', () => {
-  it('is told with every answer: the policy, what is left, and when there is more', async () => {
+  it('is in every answer: the policy, the rest, and the time of the reset', async () => {
     const key = await keyWith(5, 9);
     for (const left of [4, 3, 2]) {
       const answer = await list(key);
@@ -49,7 +49,7 @@ describe('a key’s allowance', () => {
     expect([refused.status, refused.headers.get('ratelimit')?.slice(0, 10)]).toEqual([400, '"hour";r=1']);
   });
 
-  it('ends in 429 with Retry-After, and nothing is done', async () => {
+  it('ends with 429 and Retry-After, and the request has no effect', async () => {
     const key = await keyWith(2);
     const body = { detector: 'limited', source_data: 'x', model_version: 'v1' };
     const send = (): Promise<TestAnswer> => app.request('POST', '/api/v1/mappings', { key, body });
@@ -65,7 +65,7 @@ describe('a key’s allowance', () => {
     expect(rows).toHaveLength(2);
   });
 
-  it('ends with the day’s, and then Retry-After is the day’s', async () => {
+  it('ends with the daily limit, and then Retry-After is the day’s', async () => {
     const key = await keyWith(100, 2);
     await times(2, () => list(key));
     const refused = await list(key);
@@ -73,7 +73,7 @@ describe('a key’s allowance', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(86_000);
   });
 
-  it('is exact however many requests come at once, and however many instances take them', async () => {
+  it('is exact with many requests at once, on any number of instances', async () => {
     const key = await keyWith(10);
     const keyId = key.split('_')[2] ?? '';
     const elsewhere = (): Promise<{ allowed: boolean }> =>
@@ -86,11 +86,11 @@ describe('a key’s allowance', () => {
     expect(allowed).toBe(10);
   });
 
-  it('is granted to the last request, though instances borrow several at a time', async () => {
+  it('is granted to the last request, although instances borrow several at a time', async () => {
     const cache = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
     onTestFinished(() => cache.close());
     const keyId = (await keyWith(1)).split('_')[2] ?? '';
-    // No multiple of a loan: the last one is granted in part.
+    // Not a multiple of a loan: the last loan is smaller.
     const limits = { hour: 1_005, day: 1_000_000, tenantHour: null };
     let granted = 0;
     let open = [app.services.rateLimiter, new RateLimiter(cache)];
@@ -102,7 +102,7 @@ describe('a key’s allowance', () => {
     expect(granted).toBe(limits.hour);
   });
 
-  it('is the key’s own: another key of the tenant has all of its', async () => {
+  it('belongs to one key: another key of the tenant has its own', async () => {
     const [spent, fresh] = [await keyWith(1), await keyWith(1)];
     expect(statuses([await list(spent), await list(spent)])).toEqual({ 200: 1, 429: 1 });
     expect((await list(fresh)).status).toBe(200);
@@ -121,7 +121,7 @@ describe('a key’s allowance', () => {
     expect(statuses(await times(5, () => list(key)))).toEqual({ 200: 2, 429: 3 });
   });
 
-  it('is capped for all keys of the tenant together, however many instances take them', async () => {
+  it('is capped for all keys of the tenant together, on any number of instances', async () => {
     const tenant = 'capped';
     await app.admin
       .core`insert into tenants (tenant_id, name, plan_id) values (${tenant}, 'Capped', 'starter')`;
@@ -142,7 +142,7 @@ describe('a key’s allowance', () => {
     expect(refused.headers.get('ratelimit')).toMatch(/^"hour";r=0;t=3[56]\d\d, /);
   });
 
-  it('of the day is not spent by what the hour refuses', async () => {
+  it('by day is not spent by requests that the hourly limit refuses', async () => {
     const key = await keyWith(2, 9);
     expect(statuses(await times(8, () => list(key)))).toEqual({ 200: 2, 429: 6 });
     expect((await list(key)).headers.get('ratelimit')).toMatch(/, "day";r=7;/);
@@ -174,7 +174,7 @@ describe('a key’s allowance', () => {
     it.each([
       ['the key’s hour', { hour: 3, day: 50, tenantHour: null }],
       ['the hour of the tenant’s keys together', { hour: 40, day: 50, tenantHour: 3 }],
-    ])('is not spent, the day’s, by what %s refuses', async (what, limits) => {
+    ])('by day is not spent by requests that %s refuses', async (what, limits) => {
       const keyId = newId();
       const instances = [limiterOfItsOwn().limiter, limiterOfItsOwn().limiter, limiterOfItsOwn().limiter];
       let granted = 0;
@@ -190,7 +190,7 @@ describe('a key’s allowance', () => {
       expect(await grantedOf(limiter, keyId, { hour: 1_000_000, day: 50, tenantHour: null })).toBe(47);
     });
 
-    it('asks Redis for a loan at a time: one request in ten waits for it, one in a hundred twice', async () => {
+    it('borrows from Redis: one request in ten waits for a loan, one in a hundred twice', async () => {
       const { limiter, cache } = limiterOfItsOwn();
       let [underWay, rounds] = [0, 0];
       const attempt = cache.attempt.bind(cache);
@@ -216,7 +216,7 @@ describe('a key’s allowance', () => {
     });
   });
 
-  it('is not touched by a credential that is refused', async () => {
+  it('is not changed by a refused credential', async () => {
     const key = await keyWith(2);
     const forged = key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
     expect(statuses(await times(5, () => list(forged)))).toEqual({ 401: 5 });
@@ -225,7 +225,7 @@ describe('a key’s allowance', () => {
 });
 
 describe('while Redis does not answer', () => {
-  it('a request waits for it once, and not once for each of its windows', async () => {
+  it('a request waits for it once, not for each of its windows', async () => {
     const cache = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
     onTestFinished(() => cache.close());
     const limiter = new RateLimiter(cache);
@@ -242,7 +242,7 @@ describe('while Redis does not answer', () => {
   });
 });
 
-describe('once Redis has gone', () => {
+describe('when Redis has stopped', () => {
   const readiness = async (): Promise<[number, string, string]> => {
     const { status, body } = await app.request('GET', '/api/health/ready');
     const part = body.dependencies.find(({ name }: { name: string }) => name === 'redis');
@@ -250,7 +250,7 @@ describe('once Redis has gone', () => {
   };
   const becomes = (state: string) => until(readiness, ([, overall]) => overall === state);
 
-  it('health is degraded and 200, every kind of request works, and a limit still holds in each instance', async () => {
+  it('health is degraded and 200, every kind of request works, and each instance still applies the limit', async () => {
     expect(await becomes('healthy')).toEqual([200, 'healthy', 'healthy']);
     const [spent, fresh] = [await keyWith(1), await keyWith(3)];
     await times(2, () => list(spent));
@@ -258,7 +258,7 @@ describe('once Redis has gone', () => {
     expect(await becomes('degraded')).toEqual([200, 'degraded', 'unhealthy']);
     for (const { operation, expected, answer } of await takeTour(app))
       expect([operation, answer.status]).toEqual([operation, expected]);
-    // Loosened, never tightened: what was counted in Redis is not known here.
+    // The limit is looser, never stricter: the count in Redis is unknown here.
     expect((await list(spent)).status).toBe(200);
     const answers = await times(8, () => list(fresh));
     expect(statuses(answers)).toEqual({ 200: 3, 429: 5 });
@@ -276,7 +276,7 @@ describe('once Redis has gone', () => {
       },
       (isClosed) => isClosed,
     );
-    // Each instance finds its own way back to Redis; then they count together again.
+    // Each instance reconnects to Redis by itself; then they count together again.
     await until(
       () => app.services.cache.ping(),
       (ms) => ms !== undefined,

@@ -6,7 +6,7 @@ import { startTestApp, type TestAnswer } from './harness/app.ts';
 const app = await startTestApp({ app: 'fixture-app' });
 const { document, operations } = await readApiDocument(app);
 
-/** A byte order mark, JSON, and bytes that are no UTF-8: all of it would change on its way through a text. */
+/** A byte order mark, JSON, and bytes that are not UTF-8: a conversion to text would change them. */
 const BYTES = new Uint8Array([0xef, 0xbb, 0xbf, 0x7b, 0x7d, 0xff, 0xfe, 0x00, 0xc3, 0x28]);
 const HEX = Buffer.from(BYTES).toString('hex');
 
@@ -17,7 +17,7 @@ const webhook = (raw: Uint8Array<ArrayBuffer>, query = '', headers = {}): Promis
   });
 
 describe('a raw body', () => {
-  it('reaches a public route as it was sent, byte for byte, whatever its media type', async () => {
+  it('reaches a public route unchanged, byte for byte, with any media type', async () => {
     for (const type of ['application/json', 'application/octet-stream', 'text/plain; charset=utf-16']) {
       const answer = await webhook(BYTES, '?live=true', { 'content-type': type });
       expect([answer.status, answer.body]).toEqual([
@@ -27,7 +27,7 @@ describe('a raw body', () => {
     }
   });
 
-  it('reaches a route with a credential as it was sent, and is no way past the credential', async () => {
+  it('reaches a route with a credential unchanged, and the credential is still required', async () => {
     const answer = await app.request('POST', '/api/v1/uploads', { key: app.keys.acme.writer, raw: BYTES });
     expect([answer.status, answer.body]).toEqual([200, { bytes: BYTES.length, hex: HEX }]);
     const nobody = await app.request('POST', '/api/v1/uploads', { raw: BYTES });
@@ -41,7 +41,7 @@ describe('a raw body', () => {
     expect([answer.status, answer.body.bytes]).toEqual([200, 0]);
   });
 
-  it('past the route’s limit is 413, with a credential and without', async () => {
+  it('above the route’s limit is 413, with a credential and without', async () => {
     const fitting = await webhook(new Uint8Array(1024));
     const large = await webhook(new Uint8Array(1025));
     expect([fitting.status, large.status, large.body.code]).toEqual([200, 413, 'PAYLOAD_TOO_LARGE']);
@@ -50,7 +50,7 @@ describe('a raw body', () => {
     expect([upload.status, upload.body.code]).toEqual([413, 'PAYLOAD_TOO_LARGE']);
   });
 
-  it('is described by its media type alone', () => {
+  it('is described only by its media type', () => {
     const content = (path: string): unknown => document.paths[path].post.requestBody.content;
     expect(content('/api/v1/uploads')).toEqual({ 'application/octet-stream': {} });
     expect(content('/api/webhooks/{source}')).toEqual({ 'application/json': {} });
@@ -76,7 +76,7 @@ describe('a public route', () => {
     expect(type.status).toBe(415);
   });
 
-  it('refuses with a problem, and tells which refusals it can meet', async () => {
+  it('refuses with a problem, and documents its refusals', async () => {
     const unsigned = await app.request('POST', '/api/webhooks/stripe', { raw: BYTES });
     expect([unsigned.status, unsigned.body.code]).toEqual([400, 'INVALID_REQUEST']);
     expect(unsigned.headers.get('content-type')).toBe('application/problem+json');

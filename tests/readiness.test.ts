@@ -9,7 +9,7 @@ import { startTestApp, until } from './harness/app.ts';
 
 const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
 
-/** A port where nobody listens. */
+/** A port without a server. */
 async function closedPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -18,7 +18,7 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-/** The real server behind a port, which says in its greeting that it is another version; and what it was sent. */
+/** A proxy to the real server that changes the version in its greeting. Collects what the server receives. */
 async function serverThatSays(major: string, port: number): Promise<{ port: number; received: string[] }> {
   const received: string[] = [];
   const server = createServer((client) => {
@@ -64,7 +64,7 @@ describe('readiness', () => {
     const services = open({ [`${name}_CROSS_TENANT_DATABASE_URL`]: gone });
     const unwellOf = ({ dependencies }: Readiness) =>
       dependencies.filter((part) => part.status !== 'healthy');
-    // The first look also connects to everything else, which takes its time on a busy machine.
+    // The first probe also opens all other connections, which can be slow on a busy machine.
     const answer = await until(
       () => checkReadiness(services),
       (seen) => unwellOf(seen).length === 1,
@@ -76,7 +76,7 @@ describe('readiness', () => {
 
 describe('a PostgreSQL before 16', () => {
   it.each(DATABASES)(
-    'is refused as %s, and readiness and the log say which version and which is needed',
+    'is refused as %s, and readiness and the log name its version and the required one',
     async (name) => {
       const setting = `${name}_CROSS_TENANT_DATABASE_URL` as const;
       const url = app.settings[setting];
@@ -94,7 +94,7 @@ describe('a PostgreSQL before 16', () => {
           status: 'rejected',
           reason: expect.any(UnsupportedServer) as unknown,
         });
-      // Not even the first one of a connection, before which nothing was known of the server.
+      // Not even a connection's first statement, when the server's version was still unknown.
       expect(received.filter((sent) => /asked|begin/.test(sent))).toEqual([]);
       const answer = await checkReadiness(services);
       const detail = expect.stringMatching(
@@ -110,7 +110,7 @@ describe('a PostgreSQL before 16', () => {
     },
   );
 
-  it('is all that is refused: 16 is taken', async () => {
+  it('is refused, but 16 is accepted', async () => {
     const url = app.settings.CORE_CROSS_TENANT_DATABASE_URL;
     const { port } = await serverThatSays('16', Number(new URL(url).port));
     const services = open({ CORE_CROSS_TENANT_DATABASE_URL: atPort(url, port) });

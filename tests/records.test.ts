@@ -45,7 +45,7 @@ const askToArchive = (id: string, tenantId = 'acme') =>
   app.services.bus.publish([newEvent(ARCHIVE_REQUESTED, { tenant_id: tenantId, record_id: id }, new Date())]);
 
 describe('the evidence of a record', () => {
-  it('is a blob at its day’s path, whose hash the record keeps, and whose source stays sealed', async () => {
+  it('is a blob at its day’s path, with its hash in the record and a sealed source', async () => {
     const { recordId } = await record();
     const shown = await archived(recordId);
     const { name, bytes } = await blobOf(recordId);
@@ -58,7 +58,7 @@ describe('the evidence of a record', () => {
       expect(bytes.toString('utf8')).not.toContain(Buffer.from('078-05-1120').toString(encoding));
   });
 
-  it('is written once, however often it is asked for', async () => {
+  it('is written once, also if it is requested again', async () => {
     const { recordId } = await record();
     const first = await archived(recordId);
     await askToArchive(recordId);
@@ -77,7 +77,7 @@ describe('the evidence of a record', () => {
     expect(trail).toHaveLength(1);
   });
 
-  it('never takes the place of other bytes, and is not said to be kept where it is not', async () => {
+  it('never replaces other bytes, and the record is then not marked archived', async () => {
     const id = randomUUID();
     const { recordId } = await record();
     await archived(recordId);
@@ -97,7 +97,7 @@ describe('the evidence of a record', () => {
     expect((await read(recordId)).body.archived_at).toBeNull();
   });
 
-  it('that is already there after a crash is recognised by its bytes', async () => {
+  it('that already exists after a crash is recognised by its bytes', async () => {
     const { recordId } = await record();
     const first = await archived(recordId);
     await app.admin
@@ -107,11 +107,11 @@ describe('the evidence of a record', () => {
     expect((await archived(recordId))['blob_sha256']).toBe(first['blob_sha256']);
   });
 
-  it('is asked for again where the request was lost', async () => {
+  it('is requested again if the request was lost', async () => {
     const { recordId } = await record();
     await archived(recordId);
     await app.services.blobs.delete('mapper-outputs', (await blobOf(recordId)).name);
-    // Only records that have waited for a while are asked for again.
+    // Only records that have waited for a while are requested again.
     await app.admin.core`
       update storage_records set archived_at = null, blob_url = null, created_at = created_at - interval '3 hours'
        where id = ${recordId}`;
@@ -119,7 +119,7 @@ describe('the evidence of a record', () => {
     await archived(recordId);
   });
 
-  it('of another tenant’s record is not written by asking with one’s own name', async () => {
+  it('of another tenant’s record is not written for a request with the own tenant’s name', async () => {
     const { recordId } = await record();
     await archived(recordId);
     await app.admin.core`update storage_records set archived_at = null where id = ${recordId}`;
@@ -131,7 +131,7 @@ describe('the evidence of a record', () => {
 });
 
 describe('a record', () => {
-  it('is read by its tenant alone', async () => {
+  it('can be read only by its tenant', async () => {
     const { recordId } = await record();
     expect((await read(recordId)).body).toMatchObject({
       id: recordId,
@@ -144,7 +144,7 @@ describe('a record', () => {
     expect((await read(randomUUID())).status).toBe(404);
   });
 
-  it('gives its source to those alone who may have it, and tells of each read', async () => {
+  it('gives its source only to keys with the permission, and audits each read', async () => {
     const { recordId } = await record();
     const source = (key: string) => app.request('GET', `/api/v1/records/${recordId}/source`, { key });
     const own = await source(acme.owner);
@@ -162,7 +162,7 @@ describe('a record', () => {
     expect(JSON.stringify(reads)).not.toContain('078-05');
   });
 
-  it('is not read at all where its source cannot be audited', async () => {
+  it('does not give its source if the read cannot be audited', async () => {
     const { recordId } = await record();
     await app.admin.core`revoke insert on ops.outbox from comply_app`;
     try {
@@ -174,7 +174,7 @@ describe('a record', () => {
     }
   });
 
-  it('that has expired is gone for its readers before any timer ran', async () => {
+  it('that has expired cannot be read, before any timer runs', async () => {
     const { recordId, requestId } = await record();
     await app.admin.core`update storage_records set expires_at = now() where id = ${recordId}`;
     await app.admin.core`update mapper_requests set expires_at = now() where request_id = ${requestId}`;
@@ -199,7 +199,7 @@ describe('the list of records', () => {
     const detector = `walk-${limit}`;
     const made: string[] = [];
     for (let n = 0; n < 7; n++) made.push((await record({ detector })).recordId);
-    // Some lie elsewhere: older days, and the partition of kept rows.
+    // Some are in other partitions: of older days, and of kept rows.
     await app.admin.core`
       update storage_records set created_at = created_at - interval '2 days', partition_day = '9999-12-31'
        where id = any(${made.slice(0, 2)})`;
@@ -216,7 +216,7 @@ describe('the list of records', () => {
     expect(seen.slice(-2).sort()).toEqual(made.slice(0, 2).sort());
   });
 
-  it('is narrowed by detector, model, label, archive and time', async () => {
+  it('can be filtered by detector, model, label, archive and time', async () => {
     const { recordId } = await record({ detector: 'narrow', model_version: 'v77' });
     await archived(recordId);
     const ids = async (query: string) => (await list(`detector=narrow&${query}`)).map((item) => item.id);

@@ -10,7 +10,7 @@ import { collectionOf, type Pools } from './fuzz/requests.ts';
 import { addRow, seedDeclared } from './fuzz/seed-rows.ts';
 import { routesOf } from './oracle/routes.ts';
 
-// What a declaration can say beyond what the app's own resources say so far, on tables of this test's own database.
+// Features of declarations that the app's own resources do not use yet, on tables in this test's database.
 const app = await startTestApp({ app: 'fixture-app' });
 await app.admin.billing.unsafe(`${FIXTURE_TABLES}
   create table outbox_copies (at serial, tenant_id text, events jsonb);
@@ -18,7 +18,7 @@ await app.admin.billing.unsafe(`${FIXTURE_TABLES}
     'begin insert into public.outbox_copies (tenant_id, events) values (new.tenant_id, new.events); return null; end';
   create trigger copy_outbox after insert on ops.outbox for each row execute function copy_outbox()`);
 const { acme, globex, operator } = app.keys;
-/** Where operators reach what a tenant's path leads to. */
+/** The operators' path of a tenant's path. */
 const within = (path: string, tenant = 'acme'): string => operatorsPath(path, tenant);
 
 const NOBODYS = '0190a5f0-0000-7000-8000-00000000dead';
@@ -71,7 +71,7 @@ const idsOf = (answer: TestAnswer, field: string): string[] =>
 for (const resource of fixtureResources) describeResource(app, resource);
 
 describe('a resource below a parent', () => {
-  it('takes the parent from the path, and lists that parent’s rows alone', async () => {
+  it('takes the parent from the path, and lists only that parent’s rows', async () => {
     const [first, second] = [await makeVoyage(), await makeVoyage()];
     const [leg, other] = [await makeLeg(first), await makeLeg(second)];
     const read = await call('GET', leg);
@@ -85,7 +85,7 @@ describe('a resource below a parent', () => {
     expect([named.status, named.body.errors[0].pointer]).toEqual([400, '/voyage_id']);
   });
 
-  /** Every request to the legs and notes below a path that does not lead there. */
+  /** All requests to legs and notes below a path with a wrong parent. */
   async function expectNothingBelow(voyage: string, leg: string, note: string, key?: string): Promise<void> {
     const sent = { ...(key === undefined ? {} : { key }), headers: { 'if-match': '*' } };
     const legPath = `${voyage}/legs/${lastOf(leg)}`;
@@ -105,7 +105,7 @@ describe('a resource below a parent', () => {
     );
   }
 
-  it('cannot be reached through another parent, an absent one, or by another tenant', async () => {
+  it('cannot be reached through another or an unknown parent, or by another tenant', async () => {
     const [voyage, other] = [await makeVoyage(), await makeVoyage()];
     const leg = await makeLeg(voyage);
     const note = await makeNote(leg);
@@ -127,7 +127,7 @@ describe('a resource below a parent', () => {
     expect(after.map(({ body }) => body)).toEqual(before.map(({ body }) => body));
   });
 
-  it('cannot be reached through a parent that its caller does not see; operators reach it', async () => {
+  it('cannot be reached through a parent that the caller does not see; operators reach it', async () => {
     const voyage = await makeSecret();
     const leg = await makeHidden(`${voyage}/legs`, { harbour: 'Bergen' });
     const note = await makeHidden(`${leg}/notes`, NOTE);
@@ -140,7 +140,7 @@ describe('a resource below a parent', () => {
       ]);
   });
 
-  it('can be a tenant’s below a row of the platform’s, as long as the tenant sees that one', async () => {
+  it('can belong to a tenant below a row of the platform, as long as the tenant sees that row', async () => {
     const port = await make('/api/v1/ports', { port_id: unique(), title: 'Bergen' }, operator);
     const berth = await make(`${port}/berths`, { title: 'North' });
     const others = await make(`${port}/berths`, { title: 'South' }, globex.owner);
@@ -163,7 +163,7 @@ describe('a resource below a parent', () => {
     expect((await call('GET', within(berth), undefined, { key: operator })).body.title).toBe('North');
   });
 
-  it('keeps its parent: a row that others belong to is not deleted', async () => {
+  it('keeps its parent: a row with children is not deleted', async () => {
     const ship = await makeShip();
     await make(`${ship}/cabins`, { cabin_id: unique(), title: 'First' });
     const removed = await call('DELETE', ship);
@@ -171,7 +171,7 @@ describe('a resource below a parent', () => {
     expect((await call('GET', ship)).status).toBe(200);
   });
 
-  it('is not made where the parent is deleted at the same time', async () => {
+  it('is not made if the parent is deleted at the same time', async () => {
     const ship = await makeShip();
     const deletion = app.admin.billing.begin(async (sql) => {
       await sql`delete from ships where ship_id = ${lastOf(ship)}`;
@@ -190,7 +190,7 @@ describe('a resource below a parent', () => {
 });
 
 describe('a row that tenants do not see', () => {
-  it('is in no list, cannot be read, replaced or deleted, and stays as it was; operators see it', async () => {
+  it('is in no list, cannot be read, replaced or deleted, and does not change; operators see it', async () => {
     const leg = await makeLeg(await makeVoyage());
     const seen = await makeNote(leg, { content: 'seen' });
     const internal = { ...NOTE, is_internal: true, noted_at: '2026-04-01T00:00:00.000Z' };
@@ -216,7 +216,7 @@ describe('a row that tenants do not see', () => {
     expect([replaced.status, deleted.status]).toEqual([200, 204]);
   });
 
-  it('is not made by a tenant, nor made of a row that it sees', async () => {
+  it('cannot be made by a tenant, also not from a visible row', async () => {
     const leg = await makeLeg(await makeVoyage());
     const created = await call('POST', `${leg}/notes`, { ...NOTE, is_internal: true });
     expect([created.status, created.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
@@ -228,7 +228,7 @@ describe('a row that tenants do not see', () => {
     expect(all.body.items).toEqual([expect.objectContaining({ content: 'seen', is_internal: false })]);
   });
 
-  it('of the platform is seen by operators alone until it is shown', async () => {
+  it('of the platform is seen only by operators until it is published', async () => {
     const body = { title: 'Draft', is_published: false };
     const port = await make('/api/v1/ports', { port_id: 'draft', ...body }, operator);
     const unseen = await call('GET', port);
@@ -361,7 +361,7 @@ describe('an operator’s routes to the rows of a tenant', () => {
 });
 
 describe('a cursor of a list below a parent', () => {
-  it('goes on below that parent, however its id is spelled, and below no other', async () => {
+  it('continues below that parent, with any spelling of its id, and below no other', async () => {
     const [first, second] = [await makeVoyage(), await makeVoyage()];
     for (const voyage of [first, second]) for (let n = 0; n < 3; n++) await makeLeg(voyage);
     const page = await call('GET', `${first}/legs?limit=1`);
@@ -375,7 +375,7 @@ describe('a cursor of a list below a parent', () => {
       400,
       [{ pointer: 'query/cursor', detail: 'is not a cursor of this list with these filters' }],
     ]);
-    // Also where the parent has an id that a client chose, and the grandparent is another.
+    // Also if the parent's id was chosen by a client, and the grandparent is another one.
     const leg = await makeLeg(first);
     for (let n = 0; n < 2; n++) await makeNote(leg);
     const notes = await call('GET', `${leg}/notes?limit=1`);
@@ -387,7 +387,7 @@ describe('a cursor of a list below a parent', () => {
 });
 
 describe('a list by a time of its own', () => {
-  it('goes page by page in the order of that time, over equal times too, whenever rows were made', async () => {
+  it('goes page by page in the order of that time, also over equal times, not in the order of creation', async () => {
     const leg = await makeLeg(await makeVoyage());
     const times = ['2026-03-02', '2026-03-01', '2026-03-03', '2026-03-02', '2026-03-02'];
     for (const day of times) await makeNote(leg, { noted_at: `${day}T00:00:00.000001Z` });
@@ -417,7 +417,7 @@ describe('ids', () => {
     expect((await call('GET', note)).body.author_id).toBe(author);
     const list = await call('GET', `${leg}/notes?author_id=${author.toUpperCase()}`);
     expect(idsOf(list, 'note_id')).toEqual([lastOf(note)]);
-    // The page after is found with either spelling: a cursor is bound to the filter, not to how it was written.
+    // The next page is found with either spelling: a cursor is bound to the filter's value, not to its spelling.
     await makeNote(leg, { author_id: author });
     const first = await call('GET', `${leg}/notes?limit=1&author_id=${author.toUpperCase()}`);
     const next = /cursor=([^&>]+)/.exec(first.headers.get('link') ?? '')?.[1] ?? '';
@@ -425,7 +425,7 @@ describe('ids', () => {
     expect([second.status, idsOf(second, 'note_id')]).toEqual([200, [lastOf(note)]]);
   });
 
-  it('that clients choose have one spelling, are taken once a tenant, and never change', async () => {
+  it('that clients choose have one spelling, are unique in a tenant, and never change', async () => {
     const path = `${await makeShip()}/cabins`;
     const cabin_id = unique();
     expect(await make(path, { cabin_id, title: 'First' })).toBe(`${path}/${cabin_id}`);
@@ -454,7 +454,7 @@ describe('the tests of all routes', async () => {
   const { operations } = await readApiDocument(app);
   const declared = operations.filter(({ tags }) => fixtureResources.some(({ name }) => tags.includes(name)));
 
-  it('are made from the declarations: the oracle knows each route, and what it needs', () => {
+  it('are made from the declarations: the oracle has each route and its permission', () => {
     const known = fixtureResources.flatMap(routesOf).map(({ operation, needs }) => `${operation}: ${needs}`);
     const served = declared.map(({ id, permission }) => `${id}: ${permission}`);
     expect(known.sort()).toEqual(served.sort());
@@ -475,7 +475,7 @@ describe('the tests of all routes', async () => {
     expect([...visited].sort()).toEqual(declared.map(({ id }) => id).sort());
   });
 
-  it('are made from the declarations: the fuzzer has rows to name in each path', async () => {
+  it('are made from the declarations: the fuzzer has rows for each path', async () => {
     const pools: Pools = { acme: new Map(), globex: new Map(), platform: new Map() };
     for (const tenant of ['acme', 'globex'] as const) {
       await seedDeclared(app, tenant, app.keys[tenant].owner, 'fuzzed', pools, fixtureResources);

@@ -14,7 +14,7 @@ const unique = ((): (() => string) => {
 for (const resource of declaredResources) describeResource(app, resource);
 
 describe('a list', () => {
-  it('goes page by page over a tenant’s own rows and the platform’s, and can be narrowed', async () => {
+  it('goes page by page over a tenant’s own rows and the platform’s, and can be filtered', async () => {
     const set = unique();
     for (let n = 0; n < 3; n += 1) {
       const body = {
@@ -59,7 +59,7 @@ describe('the platform’s defaults', () => {
     expect([changed.status, changed.headers.get('etag')]).toEqual([200, '"2"']);
   });
 
-  it('cannot be written by a tenant’s owner where the table is the platform’s', async () => {
+  it('cannot be written by a tenant’s owner if the table is the platform’s', async () => {
     const body = { label: 'MINE', category: 'MINE', taxonomy_version: 'x' };
     const answer = await app.request('POST', '/api/v1/taxonomy-labels', { key: acme.owner, body });
     expect([answer.status, answer.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
@@ -129,7 +129,7 @@ describe('the checks of a resource', () => {
       ['/scope/created_to'],
     ],
   ])(
-    '%s: a body that fits the schema and not the rules is 400, each fault with its place',
+    '%s: a body that fits the schema but not the rules is 400, each fault with its place',
     async (name, body, pointers) => {
       const answer = await app.request('POST', `/api/v1/${name}`, { key: acme.owner, body });
       expect([answer.status, answer.body.errors.map((fault: { pointer: string }) => fault.pointer)]).toEqual([
@@ -151,8 +151,8 @@ describe('the checks of a resource', () => {
   });
 });
 
-describe('what a resource causes', () => {
-  it('an audit entry with the fields’ names and not their contents, and a usage event', async () => {
+describe('a write of a resource', () => {
+  it('causes an audit entry with the fields’ names but not their contents, and a usage event', async () => {
     const body = { name: unique(), reason: 'a secret matter', scope: {} };
     const made = await app.request('POST', '/api/v1/legal-holds', { key: acme.owner, body });
     const id: string = made.body.hold_id;
@@ -167,7 +167,7 @@ describe('what a resource causes', () => {
     expect(JSON.stringify(entries)).not.toContain('secret');
   });
 
-  it('a retention policy governs what is recorded from then on, at once', async () => {
+  it('applies a retention policy to later writes at once', async () => {
     const body = { data_type: 'mappings', retention_days: 10 };
     const policy = await app.request('POST', '/api/v1/data-retention-policies', { key: globex.owner, body });
     const record = async (): Promise<number> => {
@@ -207,7 +207,7 @@ describe('metrics and plans, which are in databases of their own', () => {
     }
   });
 
-  it('show what usage events said, by the hour and the day, to their own tenant', async () => {
+  it('show usage events’ sums, by hour and day, to their own tenant', async () => {
     const list = (key: string, query: string): Promise<TestAnswer> =>
       app.request('GET', `/api/v1/usage-metrics?metric_name=api_calls&${query}`, { key });
     const { body } = await until(
@@ -237,7 +237,7 @@ describe('metrics and plans, which are in databases of their own', () => {
 });
 
 describe('a legal hold', () => {
-  it('is released once, and says by whom', async () => {
+  it('is released once, and shows who released it', async () => {
     const body = {
       name: unique(),
       reason: 'r',
@@ -255,7 +255,7 @@ describe('a legal hold', () => {
     expect([again.status, again.body]).toEqual([200, released.body]);
   });
 
-  it('can be placed though the allowance is spent', async () => {
+  it('can be placed although the allowance is spent', async () => {
     await app.admin
       .billing`insert into free_tier_usage (tenant_id, usage_type, usage_limit, anchor_date, last_reset_at, next_reset_at)
       select 'globex', u, 0, current_date, now(), now() + interval '1 month' from unnest(array['api_calls', 'storage_gb']) u
@@ -278,7 +278,7 @@ describe('a model', () => {
     return made.body.id as string;
   };
 
-  it('has one active version, however many are activated at once', async () => {
+  it('has one active version, also if several are activated at once', async () => {
     const name = unique();
     const ids = await Promise.all(['1', '2', '3'].map((version) => make(name, version)));
     const answers = await Promise.all(
@@ -349,7 +349,7 @@ describe('the tenant’s settings', () => {
     expect(other.body.config_data.frameworks).toEqual([]);
   });
 
-  it('refuse a callback, which nobody would call, and ignore one that is stored', async () => {
+  it('refuse a callback, which is not supported, and ignore a stored one', async () => {
     const callback = { url: 'https://example.com/hook', events: ['mapping.completed'] };
     const { headers } = await app.request('GET', path, { key: globex.owner });
     const sent = { key: globex.owner, headers: { 'if-match': headers.get('etag') ?? '' } };
@@ -368,7 +368,7 @@ describe('the tenant’s settings', () => {
     ]);
   });
 
-  it('go to one of two who change them at once; the other is told', async () => {
+  it('are changed by one of two requests at once; the other gets 412', async () => {
     const { headers } = await app.request('GET', path, { key: globex.owner });
     const sent = { key: globex.owner, headers: { 'if-match': headers.get('etag') ?? '' } };
     const answers = await Promise.all(

@@ -8,12 +8,12 @@ import { findMigrationsFolder } from '../tools/migrate/databases.ts';
 import { migrateDatabase } from '../tools/migrate/migrate-database.ts';
 import { askForPart } from './harness/ask.ts';
 
-// A database as it was before, with rows in it, brought to what this build needs.
+// Migrates an older database with rows to this build's schema.
 
 const core = findMigrationsFolder('core');
 const { adminUrl } = await askForPart('postgres');
 
-/** The database as it was before a migration, to write into, and what brings it to the newest. */
+/** A database as it was before a migration, and a function that applies the rest. */
 async function databaseBefore(migration: RegExp) {
   const folder = mkdtempSync(path.join(tmpdir(), 'comply-before-'));
   const files = readdirSync(core).sort();
@@ -37,14 +37,14 @@ async function databaseBefore(migration: RegExp) {
   return { admin, migrate: () => migrateDatabase(url.toString(), core, 'core') };
 }
 
-/** Those of the tables that bind their owner too. */
+/** The tables whose row security binds the owner too. */
 async function forcedOf(admin: postgres.Sql, tables: readonly string[]): Promise<unknown[]> {
   const forced = await admin`
     select relname from pg_class where relname = any(${tables}) and relforcerowsecurity order by 1`;
   return forced.map((row) => row['relname']);
 }
 
-it('mends the scopes that were kept as they were typed, and tells old blobs what their records came from', async () => {
+it('corrects scopes with other spellings of ids, and adds the origins of records to old blobs', async () => {
   const { admin, migrate } = await databaseBefore(/^\d{4}_retention\.sql$/);
   const [record, mapping, orchestration, mixed, plain] = Array.from({ length: 5 }, () => randomUUID());
   await admin`insert into tenants (tenant_id, name) values ('acme', 'Acme')`;
@@ -90,12 +90,12 @@ it('mends the scopes that were kept as they were typed, and tells old blobs what
   ]);
   const changed = ['blobs', 'legal_holds', 'mapper_requests', 'storage_records'];
   expect(await forcedOf(admin, changed)).toEqual(changed);
-  // Filled before the index was declared, its partition waits for the timer that makes partitions.
+  // The partition was filled before the index was declared, so partitions-make builds the index.
   const [missing] = await admin`select ops.index_partition('storage_records') as name`;
   expect(missing?.['name']).toMatch(/^storage_records_d\d{8}$/);
 });
 
-it('deactivates policies for the audit trail, and has those applied again that may undercut a framework', async () => {
+it('deactivates policies for the audit trail, and applies policies again that may be below a framework’s minimum', async () => {
   const { admin, migrate } = await databaseBefore(/^\d{4}_stored_retention\.sql$/);
   await admin`insert into tenants (tenant_id, name) values ('plain', 'Plain'), ('framed', 'Framed')`;
   await admin`insert into tenant_configs (tenant_id, config_data) values ('plain', '{}'), ('framed', '{"frameworks": ["HIPAA"]}')`;

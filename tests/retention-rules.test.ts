@@ -26,14 +26,14 @@ const pointers = (answer: Awaited<ReturnType<typeof policy>>) =>
 
 describe('a retention policy', () => {
   it.each(['HIPAA 2013', 'SOC 2 Type II', 'ISO/IEC 27001:2022', 'PCI DSS 4.0'])(
-    'that names %s is held to its family’s minimum',
+    'that names %s must keep its family’s minimum',
     async (framework) => {
       const answer = await policy({ compliance_framework: framework });
       expect([answer.status, pointers(answer)]).toEqual([400, ['/retention_days']]);
     },
   );
 
-  it('is held to the frameworks of the tenant’s settings, whatever it names itself', async () => {
+  it('must keep the minimum of the frameworks in the tenant’s settings, also if it names another one', async () => {
     expect((await configure({ frameworks: ['GDPR', 'HIPAA 2013'] })).status).toBe(200);
     for (const framework of [null, 'GDPR', 'SOC2']) {
       const answer = await policy({ retention_days: 2189, compliance_framework: framework });
@@ -51,7 +51,7 @@ describe('a retention policy', () => {
   });
 
   it.each(['SOC Type 2', 'SOC Type II', 'ISO 27K'])(
-    'that names %s is held to its family’s minimum too',
+    'that names %s must keep its family’s minimum too',
     async (framework) => {
       const answer = await policy({ retention_days: 364, compliance_framework: framework });
       expect([answer.status, pointers(answer)]).toEqual([400, ['/retention_days']]);
@@ -71,7 +71,7 @@ describe('a retention policy', () => {
 });
 
 describe('a tenant’s settings', () => {
-  it('cannot keep records for less than their frameworks ask for', async () => {
+  it('cannot keep records for less than their frameworks’ minimum', async () => {
     const answer = await configure({ frameworks: ['SOC 2 Type II', 'HIPAA 2013'], retention_days: 1 });
     expect([answer.status, pointers(answer)]).toEqual([400, ['/config_data/retention_days']]);
     expect((await configure({ frameworks: ['SOC 2 Type II'], retention_days: 364 })).status).toBe(400);
@@ -79,7 +79,7 @@ describe('a tenant’s settings', () => {
     expect((await configure({ frameworks: ['GDPR'], retention_days: 1 })).status).toBe(200);
   });
 
-  it('cannot name a framework that an active policy undercuts', async () => {
+  it('cannot name a framework whose minimum is above an active policy', async () => {
     const made = await policy({ retention_days: 30 });
     expect(made.status).toBe(201);
     const answer = await configure({ frameworks: ['GDPR', 'SOC2'] });
@@ -88,7 +88,7 @@ describe('a tenant’s settings', () => {
       [
         {
           pointer: '/config_data/frameworks/1',
-          detail: 'asks for at least 365 days; the active policy for storage_records has 30',
+          detail: 'requires at least 365 days; the active policy for storage_records has 30',
         },
       ],
     ]);
@@ -104,7 +104,7 @@ describe('a tenant’s settings', () => {
     ]);
   });
 
-  it('that name a framework and no days keep records as long as the framework asks for', async () => {
+  it('that name a framework and no days keep records for the framework’s minimum', async () => {
     expect((await configure({ frameworks: ['SOC2'] })).status).toBe(200);
     const mapping = { detector: 'd', source_data: 'x', model_version: 'v1' };
     const { body } = await app.request('POST', '/api/v1/mappings', { key: acme.writer, body: mapping });
@@ -112,7 +112,7 @@ describe('a tenant’s settings', () => {
     expect(Math.round(days)).toBe(365);
   });
 
-  it('and a policy that contradict each other are never both taken, however close together they come', async () => {
+  it('and a policy that contradict each other are never both accepted, also at the same time', async () => {
     for (let n = 0; n < 5; n++) {
       const [settings, made] = await Promise.all([
         configure({ frameworks: ['HIPAA'] }),

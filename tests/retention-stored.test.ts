@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startTestApp } from './harness/app.ts';
 import { readApiDocument } from './harness/api-document.ts';
 
-// Settings and policies that were stored before they were held to today's rules, or by another build.
+// Settings and policies that were stored before today's rules, or by another build.
 
 const app = await startTestApp();
 const { operator } = app.keys;
@@ -24,7 +24,7 @@ interface Tenant {
 
 let tenants = 0;
 
-/** A tenant of whom this is stored; the app learns it with the tenant's first request. */
+/** A tenant with stored settings or a policy. The app reads them with the tenant's first request. */
 async function newTenant(stored: Stored = {}): Promise<Tenant> {
   const tenantId = `stored-${++tenants}`;
   const answer = await app.request('POST', '/api/v1/platform/tenants', {
@@ -79,19 +79,19 @@ const makePolicy = ({ key }: Tenant, days = 3650) =>
     body: { data_type: 'mappings', retention_days: days },
   });
 
-describe('fewer days than a framework asks for, stored', () => {
+describe('stored days below a framework’s minimum', () => {
   it.each<[string, Stored]>([
     ['in the settings', { settings: { frameworks: ['HIPAA'], retention_days: 1 } }],
     [
-      'in a policy beside the settings’ framework',
+      'in a policy, with the framework in the settings',
       { settings: { frameworks: ['HIPAA 2013'] }, policy: { days: 1 } },
     ],
     ['in a policy that names the framework', { policy: { days: 1, framework: 'HIPAA 2013' } }],
-  ])('%s: what is recorded stays as long as the framework asks for', async (_where, stored) => {
+  ])('%s: new rows are kept for the framework’s minimum', async (_where, stored) => {
     expect(await daysOfNew(await newTenant(stored))).toBe(2190);
   });
 
-  it('never shorten what lasts longer', async () => {
+  it('never shorten a longer retention', async () => {
     const settings = { frameworks: ['SOC2'], retention_days: 700 };
     expect(await daysOfNew(await newTenant({ settings }))).toBe(700);
     const policy = { days: 800, framework: 'PCI' };
@@ -105,7 +105,7 @@ describe('fewer days than a framework asks for, stored', () => {
       'a policy that is no longer active',
       { settings: { frameworks: ['SOC2'], retention_days: 1 }, policy: { days: 1 }, inactive: true },
     ],
-  ])('and %s: what was recorded before is mended', async (_what, { inactive, ...stored }) => {
+  ])('and %s: existing rows are corrected', async (_what, { inactive, ...stored }) => {
     const tenant = await newTenant();
     const mapping = await makeMapping(tenant);
     await core`update mapper_requests set expires_at = created_at + interval '1 day' where request_id = ${mapping}`;
@@ -117,8 +117,8 @@ describe('fewer days than a framework asks for, stored', () => {
   });
 });
 
-describe('a policy for the audit trail, stored', () => {
-  it('is read as documented, is applied to nothing, and can be deactivated but not renewed', async () => {
+describe('a stored policy for the audit trail', () => {
+  it('can be read, is applied to nothing, and can be deactivated but not renewed', async () => {
     const { key } = await newTenant({ policy: { type: 'audit_logs', days: 1 } });
     const { operations, findFaults } = await readApiDocument(app);
     const collection = '/api/v1/data-retention-policies';
@@ -143,7 +143,7 @@ describe('a policy for the audit trail, stored', () => {
 describe('settings that cannot be read', () => {
   const unreadable = { settings: { frameworks: 'HIPAA' } };
 
-  it('keep what is recorded as long as any framework could ask for, and can be replaced', async () => {
+  it('keep new rows as long as any framework could require, and can be replaced', async () => {
     const tenant = await newTenant(unreadable);
     expect(await daysOfNew(tenant)).toBe(2190);
     const path = '/api/v1/tenant-config';
@@ -158,7 +158,7 @@ describe('settings that cannot be read', () => {
     expect(await daysOfNew(tenant)).toBe(90);
   });
 
-  it('refuse a policy: nobody knows which frameworks it is under', async () => {
+  it('refuse a policy, because the tenant’s frameworks are unknown', async () => {
     const tenant = await newTenant(unreadable);
     const answer = await makePolicy(tenant);
     expect([answer.status, answer.body.code]).toEqual([409, 'CONFLICT']);
@@ -167,7 +167,7 @@ describe('settings that cannot be read', () => {
     expect((await makePolicy(tenant)).status).toBe(201);
   });
 
-  it('keep what a policy would let go as long as any framework could ask for, until they can be read', async () => {
+  it('keep rows that a policy would delete as long as any framework could require, until they can be read', async () => {
     const tenant = await newTenant();
     const mapping = await makeMapping(tenant);
     await store(tenant, { ...unreadable, policy: { days: 1 } });
@@ -178,7 +178,7 @@ describe('settings that cannot be read', () => {
     expect(await daysOf(mapping)).toBe(1);
   });
 
-  it('are not those to which a newer build has added a field', async () => {
+  it('are not those with a newer build’s field', async () => {
     const tenant = await newTenant({ settings: { frameworks: ['SOC2'], added_later: true } });
     expect(await daysOfNew(tenant)).toBe(365);
     expect((await makePolicy(tenant, 364)).status).toBe(400);

@@ -87,8 +87,8 @@ const post = async (path: string, body: unknown, key = acme.owner): Promise<Reco
 const placeHold = (scope: unknown) => post('legal-holds', { name: 'case', reason: 'litigation', scope });
 const release = (hold: Record<string, string>) => post(`legal-holds/${hold['hold_id']}/release`, {});
 
-describe('records past their time', () => {
-  it('stay until their ninetieth day is over, and go with their partition then', async () => {
+describe('expired records', () => {
+  it('stay until their ninetieth day is over, and are then deleted with their partition', async () => {
     const made = await makeArchived(20);
     expect((await expire(89)).deleted).toBe(0);
     expect(await left(made)).toHaveLength(20);
@@ -96,12 +96,12 @@ describe('records past their time', () => {
     expect(run.details['partitions_dropped']).toBe(1);
     expect(run.deleted).toBeGreaterThanOrEqual(40);
     expect([await left(made), await mappingsLeft(made)]).toEqual([[], 0]);
-    // Again, it finds nothing, and the day is still written to.
+    // A second run finds nothing, and the day can still be written to.
     expect(await expire(92)).toMatchObject({ deleted: 0 });
     expect(await left(await make(2))).toHaveLength(2);
   });
 
-  it('stay as long as they are not archived, with the mapping that they came from', async () => {
+  it('stay with their mapping until they are archived', async () => {
     const made = await makeArchived(5);
     const late = made.slice(0, 2);
     await app.admin.core`update storage_records set archived_at = null where id = any(${idsOf(late)})`;
@@ -109,7 +109,7 @@ describe('records past their time', () => {
     expect(run.not_archived).toBeGreaterThanOrEqual(2);
     expect(await left(made)).toEqual(idsOf(late).sort());
     expect(await mappingsLeft(late)).toBe(2);
-    // The late archive came.
+    // Now they are archived.
     await app.admin.core`update storage_records set archived_at = now() where id = any(${idsOf(late)})`;
     await expire(92);
     expect([await left(made), await mappingsLeft(made)]).toEqual([[], 0]);
@@ -127,21 +127,21 @@ describe('records past their time', () => {
         created_to: new Date(Date.now() + 3_600_000).toISOString(),
       }),
     ],
-  ])('stay under a hold of %s, and go once it is released', async (_, scope) => {
+  ])('stay under a hold of %s, and are deleted after its release', async (_, scope) => {
     const [held, others] = [await makeArchived(3), await makeArchived(3, globex.writer)];
     const hold = await placeHold(scope(held));
     const run = await expire(92);
     expect(run.kept_on_hold).toBeGreaterThanOrEqual(3);
     expect(await left(held)).toHaveLength(3);
     expect(await mappingsLeft(held)).toBe(3);
-    // Another tenant's hold keeps nobody else's.
+    // A hold keeps only its own tenant's rows.
     expect(await left(others)).toEqual([]);
     await release(hold);
     await expire(92);
     expect([await left(held), await mappingsLeft(held)]).toEqual([[], 0]);
   });
 
-  it('are not held by a hold of other records, kinds or times', async () => {
+  it('are not kept by a hold of other records, kinds or times', async () => {
     const made = await makeArchived(2);
     const [other] = await makeArchived(1);
     const holds = [
@@ -158,7 +158,7 @@ describe('records past their time', () => {
 });
 
 describe('a tenant’s own retention', () => {
-  it('keeps records longer, one by one, and others’ as they were', async () => {
+  it('keeps its records longer, one by one, and does not change other tenants’', async () => {
     const before = await makeArchived(2);
     const policy = await post('data-retention-policies', {
       data_type: 'storage_records',
@@ -181,7 +181,7 @@ describe('a tenant’s own retention', () => {
     await expire(201);
   });
 
-  it('lets them go sooner', async () => {
+  it('deletes records earlier', async () => {
     const before = await makeArchived(2);
     const policy = await post('data-retention-policies', {
       data_type: 'storage_records',
@@ -199,7 +199,7 @@ describe('a tenant’s own retention', () => {
     await expire(11);
   });
 
-  it('keeps what is not deleted by itself', async () => {
+  it('keeps records without auto_delete', async () => {
     const made = await makeArchived(2);
     const policy = await post('data-retention-policies', {
       data_type: 'storage_records',
@@ -218,9 +218,9 @@ describe('a tenant’s own retention', () => {
 });
 
 describe('a run', () => {
-  it('that has no time left goes on in the next, and skips nothing', async () => {
+  it('without time left is continued by the next, and nothing is skipped', async () => {
     const made = await makeArchived(60);
-    // Kept rows leave one by one.
+    // Kept rows are deleted one by one.
     await app.admin
       .core`update storage_records set partition_day = '9999-12-31' where id = any(${idsOf(made)})`;
     const asOf = new Date(Date.now() + 92 * DAY_MS);
@@ -237,9 +237,9 @@ describe('a run', () => {
     expect(await mappingsLeft(made)).toBe(0);
   });
 
-  it('whose batch fails keeps its place before that batch, and the next one goes on from there', async () => {
+  it('whose batch fails keeps its position before that batch, and the next one continues there', async () => {
     const { core } = app.admin;
-    // Two batches: a thousand rows, and those after them.
+    // Two batches: a thousand rows, and the rest.
     await core`
       insert into analysis_metrics (tenant_id, id, metric_name, metric_value, time_period, created_at, expires_at)
       select 'acme', gen_random_uuid(), 'fails', n, now(), now() - interval '91 days',
@@ -270,7 +270,7 @@ describe('a run', () => {
     expect(await rows()).toEqual([]);
   });
 
-  it('lets orchestrations, analyses and metrics go too, each by its own time', async () => {
+  it('deletes orchestrations, analyses and metrics too, each by its own expiry', async () => {
     const orchestration = await post(
       'orchestrations',
       { content: 'text', content_type: 'text', policy_bundle: 'default', environment: 'prod' },
@@ -303,7 +303,7 @@ describe('a run', () => {
     expect(await counts()).toEqual([0, 0, 0]);
   });
 
-  it('leaves the audit trail and the blobs as they are', async () => {
+  it('does not change the audit trail and the blobs', async () => {
     const [made] = await makeArchived(1);
     const blobs = () =>
       app.admin.core`select deleted_at from ops.blobs where blob_name like ${`%${made?.recordId ?? ''}%`}`;

@@ -21,7 +21,7 @@ interface Stored {
   readonly keyId: string;
 }
 
-/** A mapping with its record, and the data key that its source is sealed with. */
+/** Makes a mapping with its record. Returns the data key of its source. */
 async function store(key: string, source: string): Promise<Stored> {
   const body = { detector: 'regex-pii', source_data: source, model_version: 'v1', response };
   const made = await app.request('POST', '/api/v1/mappings', { key, body });
@@ -35,7 +35,7 @@ const read = (key: string, recordId: string): Promise<TestAnswer> =>
   app.request('GET', `/api/v1/records/${recordId}/source`, { key });
 
 describe('a sealed source', () => {
-  it('opens for its own request alone: put in another’s place it does not, and the try is in the trail', async () => {
+  it('opens only for its own request: in another request’s row it does not, and the attempt is in the audit trail', async () => {
     const [one, other] = [
       await store(acme.owner, 'the source of one'),
       await store(acme.owner, 'of the other'),
@@ -57,7 +57,7 @@ describe('a sealed source', () => {
     }
   });
 
-  it('opens with the data key that it names, where its tenant has several', async () => {
+  it('opens with the data key that it names, if its tenant has several', async () => {
     const tenantId = 'two-keys';
     await app.admin
       .core`insert into tenants (tenant_id, name, plan_id) values (${tenantId}, 'Two', 'professional')`;
@@ -77,7 +77,7 @@ describe('a sealed source', () => {
       () => store(key, 'sealed with the second'),
       (stored) => stored.keyId === second,
     );
-    // In both orders, so that what is remembered of the one is not taken for the other.
+    // In both orders, so that a cached key is not used for the other source.
     for (const { recordId } of [old, young, old]) {
       const answer = await read(key, recordId);
       const expected =
@@ -133,7 +133,7 @@ describe('a data key', () => {
   const create = (services: Services): Promise<string> =>
     services.crossTenant.core.transaction((transaction) => services.dataKeys.create(transaction, 'acme'));
 
-  it('is wrapped by the current version, and unwrapped by the one that wrapped it, also after a rotation', async () => {
+  it('is wrapped by the current version, and unwrapped by the version that wrapped it, also after a rotation', async () => {
     const before = openWith('1');
     const old = await create(before);
     const after = openWith('2');
@@ -156,7 +156,7 @@ describe('a data key', () => {
     expect(new Set(keys.map(({ key }) => Buffer.from(key).toString('hex'))).size).toBe(2);
   });
 
-  it('opens for no other tenant, and not in another key’s place', async () => {
+  it('opens for no other tenant, and not with another key’s id', async () => {
     const services = openWith('1');
     const [one, other] = [await create(services), await create(services)];
     await expect(services.dataKeys.find('globex', one)).rejects.toThrow('no such data key');

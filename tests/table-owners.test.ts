@@ -3,10 +3,10 @@ import path from 'node:path';
 import ts from 'typescript';
 import { expect, it } from 'vitest';
 
-// Each table has one owner: the folder whose code inserts its rows, or declares it as a resource. Nobody else's SQL names
-// it: a domain uses another's exported functions, and so do tools. Read from the text of all SQL in `shared/` and `tools/`, so
-// that nothing has to be kept up beside it. The same goes for the database's functions, which read the tables of one domain, or judge
-// by its rules; their owners are written down here.
+// Each table has one owner: the folder whose code inserts its rows, or declares it as a resource. Only the owner's SQL names
+// the table: other domains and tools use its exported functions. The owners are found in the text of all SQL in `shared/` and
+// `tools/`, so there is no list to maintain. A database function also has one owner: the domain of its tables or rules. These
+// owners are listed here.
 
 const ROOT = path.join(import.meta.dirname, '..');
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
@@ -14,10 +14,10 @@ const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8
 /** Tables that no code of the app inserts into, but migrations and tools do. */
 const OTHERWISE_OWNED: Readonly<Record<string, string>> = { 'ops.deployment': 'platform' };
 
-/** The domain whose subject is the platform's machinery: it shows operators what the machinery has written down. */
+/** The domain that shows operators what the platform has written. */
 const OPERATORS_DOMAIN = 'operations';
 
-/** Whose the database's functions are; the platform's are there for every domain. */
+/** The owners of the database's functions. Every domain may call the platform's. */
 const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.current_tenant': 'platform',
   'ops.wall': 'platform', // the first name of ops.isolate_tenant
@@ -70,10 +70,10 @@ interface Text {
   readonly text: string;
 }
 
-/** Members that name a table outside of SQL, in declarations that SQL is made from. */
+/** Members of declarations that name a table outside SQL. SQL is made from them. */
 const TABLE_MEMBERS = new Set(['table', 'requests', 'responses', 'companion']);
 
-/** A literal's own text; what a template's placeholders hold is read as literals of their own. */
+/** A literal's own text. Literals in a template's placeholders are read separately. */
 function ownText(node: ts.Node): string | undefined {
   if (ts.isTemplateExpression(node))
     return [node.head.text, ...node.templateSpans.map((span) => span.literal.text)].join(' $ ');
@@ -83,7 +83,7 @@ function ownText(node: ts.Node): string | undefined {
   return isMember ? `table ${node.text}` : node.text;
 }
 
-/** The texts of a file's literals: comments are none. */
+/** The texts of a file's literals, without comments. */
 function textsOf(file: string): Text[] {
   const source = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, true);
   const texts: Text[] = [];
@@ -101,7 +101,7 @@ const TEXTS = globSync(['shared/**/*.ts', 'tools/**/*.ts'], { cwd: ROOT })
   .filter((file) => !file.endsWith('.test.ts'))
   .flatMap(textsOf);
 
-/** Whether SQL names a table: after a word that a table follows, or first in a text that goes on with an alias. */
+/** Whether SQL names a table: after a keyword, or at the start of a text before an alias. */
 function namesTable(text: string, table: string): boolean {
   const name = table.replace('.', '\\.');
   return new RegExp(
@@ -138,7 +138,7 @@ function ownersOf(table: string): string[] {
   ];
 }
 
-it('reads the tables and the SQL at all', () => {
+it('finds tables and SQL', () => {
   expect(TABLES).toEqual(
     expect.arrayContaining(['tenants', 'storage_records', 'usage_records', 'ops.outbox']),
   );
@@ -151,7 +151,7 @@ it.each(TABLES)('%s has one owner', (table) => {
   expect(ownersOf(table)).toHaveLength(1);
 });
 
-it.each(TABLES)('%s is named by its owner’s SQL alone', (table) => {
+it.each(TABLES)('%s is named only by its owner’s SQL', (table) => {
   const [owner] = ownersOf(table);
   const foreign = TEXTS.filter(({ file, text }) => {
     const user = ownerOf(file);
@@ -167,7 +167,7 @@ it('every function of the databases has an owner', () => {
 
 const DOMAINS_FUNCTIONS = FUNCTIONS.filter((name) => FUNCTION_OWNERS[name] !== 'platform');
 
-it.each(DOMAINS_FUNCTIONS)('%s is called by its owner’s SQL alone', (name) => {
+it.each(DOMAINS_FUNCTIONS)('%s is called only by its owner’s SQL', (name) => {
   const call = new RegExp(`\\b${name.replace('.', '\\.')}\\b`);
   const callers = TEXTS.filter(({ text }) => call.test(text));
   const foreign = callers.filter(({ file }) => ownerOf(file) !== FUNCTION_OWNERS[name]);

@@ -8,10 +8,10 @@ import { receivedMessages } from '../shared/platform/consume/received-message.ts
 import { readApiDocument, type Operation } from './harness/api-document.ts';
 import { startTestApp, until, type TestAnswer, type TestApp, type TestAppOptions } from './harness/app.ts';
 
-/** How soon a status that was changed in the database acts, whatever an instance or Redis remembers. */
+/** How soon a status that was changed in the database takes effect, with any caches. */
 const ACTS_WITHIN_S = 5;
 
-/** What a tenant whose subscription lapsed may still change: who has access, what is kept, what is held. */
+/** What a suspended tenant may still change: keys, retention and holds. */
 const OPEN_TO_SUSPENDED = new Set([
   'api-keys-create',
   'api-keys-rotate',
@@ -26,7 +26,7 @@ const OPEN_TO_SUSPENDED = new Set([
 
 const ANY_ID = '00000000-0000-7000-8000-000000000000';
 
-/** An app whose services are open: the next one of this process finds other settings in its environment. */
+/** Starts an app and waits until its services are open, since the next app of this process changes the environment. */
 async function start(options: TestAppOptions): Promise<TestApp> {
   const app = await startTestApp({ ...options, silent: ['timer', 'serviceBus'] });
   await app.request('GET', '/api/health/ready');
@@ -42,7 +42,7 @@ async function addTenant(app: TestApp, tenantId: string): Promise<string> {
 const setStatus = (app: TestApp, tenantId: string, status: string) =>
   app.admin.core`update tenants set status = ${status} where tenant_id = ${tenantId}`;
 
-/** Asks for an operation as little as gets past its route: what it says of the body comes after the credential. */
+/** Sends a minimal request of an operation. The credential is checked before the body. */
 const call = (app: TestApp, operation: Operation, key: string): Promise<TestAnswer> =>
   app.request(operation.method, operation.path.replaceAll(/\{\w+\}/g, ANY_ID), {
     key,
@@ -56,7 +56,7 @@ describe.each([
   const app = await start(options);
   const operations = (await readApiDocument(app)).operations.filter(({ permission }) => permission !== null);
 
-  it(`is 401 on every route within ${ACTS_WITHIN_S} s, and makes no more keys`, async () => {
+  it(`is 401 on every route within ${ACTS_WITHIN_S} s, and cannot make keys`, async () => {
     const key = await addTenant(app, 'gone');
     const read = () => app.request('GET', '/api/v1/tenant-config', { key });
     expect((await read()).status).toBe(200);
@@ -100,7 +100,7 @@ describe('a key that was changed in the database', async () => {
     ['revoked', { is_active: false, revoked_at: new Date() }],
     ['expired', { expires_at: new Date() }],
     ['inactive', { is_active: false }],
-  ])(`acts within ${ACTS_WITHIN_S} s when it is %s`, async (_what, columns) => {
+  ])(`takes effect within ${ACTS_WITHIN_S} s when it is %s`, async (_what, columns) => {
     const key = await app.makeKey('acme', ['mappings:read']);
     expect((await list(key)).status).toBe(200);
     await app.admin.core`update api_keys set ${app.admin.core(columns)} where key_id = ${idOf(key)}`;
@@ -112,7 +112,7 @@ describe('a key that was changed in the database', async () => {
     expect(refused.status).toBe(401);
   });
 
-  it('says when it was last used, and a wrong secret is no use of it', async () => {
+  it('shows when it was last used, and a wrong secret does not count as use', async () => {
     const key = await app.makeKey('acme', ['mappings:read']);
     const lastUsed = async (): Promise<Date | null> => {
       const [row] = await app.admin.core`select last_used_at from api_keys where key_id = ${idOf(key)}`;

@@ -11,7 +11,7 @@ const scripts = z
   .object({ scripts: z.object({ test: z.string() }) })
   .parse(JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'))).scripts;
 
-/** How a command ended; one that ends well has no code. */
+/** The result of a command. A successful one has no code. */
 const outcome = z.object({ code: z.int().default(0), stdout: z.string(), stderr: z.string() });
 
 const FIXTURE = `
@@ -26,7 +26,7 @@ test('fails', () => {
 });
 `;
 
-/** A folder that the project's configuration finds a test in, with parts that need not be started. */
+/** Makes a folder with a test for the project's configuration, without the parts of a run. */
 function makeFixture(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'comply-test-output-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

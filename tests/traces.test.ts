@@ -4,9 +4,9 @@ import { takeTour, type Stop } from './harness/tour.ts';
 
 const app = await startTestApp();
 
-/** Reads of what may be a tenant's content: audited like a write, and metered like any read, which is not at all. */
+/** Reads of possible tenant content. They are audited like a write, and not metered, like all reads. */
 const SOURCE_READS = new Set(['records-read-source', 'platform-quarantine-read']);
-/** Told in two trails: the operator's, and the new tenant's own. */
+/** In two audit trails: the operator's, and the new tenant's. */
 const TOLD_TWICE = 'platform-tenants-create';
 
 let stops: readonly Stop[] = [];
@@ -16,23 +16,23 @@ interface Entry {
   readonly outcome: string;
   readonly actor: string;
 }
-/** Entries of the audit trail by the request that caused them. */
+/** Audit entries by the request that caused them. */
 const entries = new Map<string, Entry[]>();
 
-/** How many things a request wrote: of a batch's items, those that were taken. */
+/** The number of a request's writes. For a batch, its accepted items. */
 function written({ operation, answer }: Stop): number {
   if (!writes.has(operation)) return 0;
   const { items } = answer.body as { items?: { outcome: string }[] };
   return answer.status === 207 ? (items ?? []).filter(({ outcome }) => outcome === 'created').length : 1;
 }
 
-/** How many entries a request is to leave. */
+/** The expected number of a request's audit entries. */
 function audited(stop: Stop): number {
   if (SOURCE_READS.has(stop.operation)) return 1;
   return stop.operation === TOLD_TWICE ? 2 : written(stop);
 }
 
-/** Everything that was caused is published, and consumed. */
+/** Waits until all events are published and consumed. */
 async function settle(): Promise<void> {
   await until(
     async () => {
@@ -72,7 +72,7 @@ describe('a request of every operation', () => {
     expect([...writes].filter((operation) => !seen.has(operation))).toEqual([]);
   });
 
-  it('leaves one entry in the audit trail for each thing that it wrote, and for each source that it read', () => {
+  it('has one audit entry for each write, and for each read of a source', () => {
     const found = stops.map((stop) => ({
       operation: stop.operation,
       entries: (entries.get(traceOf(stop)) ?? []).length,
@@ -81,7 +81,7 @@ describe('a request of every operation', () => {
     expect(found).toEqual(expected);
   });
 
-  it('leaves entries that name the key which acted', () => {
+  it('has audit entries that name the key', () => {
     const all = [...entries.values()].flat();
     expect(all.length).toBeGreaterThan(40);
     for (const entry of all) {
@@ -90,7 +90,7 @@ describe('a request of every operation', () => {
     }
   });
 
-  it('is one API call in the ledger for each thing that it wrote, and none for a read', async () => {
+  it('is one API call in the ledger for each write, and none for a read', async () => {
     const [ledger] = await app.admin.billing`
       select sum(usage_amount)::int as calls, count(*)::int as events from usage_records
        where usage_type = 'api_calls' and tenant_id in ('acme', 'platform')`;
@@ -98,7 +98,7 @@ describe('a request of every operation', () => {
     expect(ledger).toMatchObject({ calls: expected, events: expected });
   });
 
-  it('leaves nothing that could not be processed', async () => {
+  it('causes no event that cannot be processed', async () => {
     const unreadable = await app.admin
       .core`select queue, reason from ops.quarantine where reason <> 'NOT_JSON'`;
     expect(unreadable).toEqual([]);

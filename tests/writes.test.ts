@@ -20,7 +20,7 @@ import { writeItems } from '../shared/platform/writes/write-items.ts';
 import { startTestApp, until } from './harness/app.ts';
 import { makeCall, type CallGiven } from './harness/own-call.ts';
 
-// Each database gets a tenant table of the test's own, so that what is said here holds for whatever is written where.
+// The test makes its own tenant table in each database, so that it covers writes to all three.
 
 const app = await startTestApp();
 const NAMES = ['core', 'billing', 'analytics'] as const satisfies readonly DatabaseName[];
@@ -133,7 +133,7 @@ const notes = (database: DatabaseName, text: string) =>
   app.admin[database]`select tenant_id, id from notes where text = ${text}`;
 
 describe.each(cases)('a write in $database, $how', ({ database, write }) => {
-  it('is billed and audited once, out of that database’s own outbox', async () => {
+  it('is billed and audited once, from that database’s own outbox', async () => {
     const text = randomUUID();
     const reply = await write(await call({ tenant: 'acme' }), database, text);
     const copies = await app.admin[database]`
@@ -156,7 +156,7 @@ describe.each(cases)('a write in $database, $how', ({ database, write }) => {
     );
   });
 
-  it('happens once for its key, whose answer is kept beside it and nowhere else', async () => {
+  it('happens once for its key, whose answer is stored only in the same database', async () => {
     const text = randomUUID();
     const key = randomUUID();
     const first = await write(await call({ tenant: 'acme', key, asked: text }), database, text);
@@ -176,7 +176,7 @@ describe.each(cases)('a write in $database, $how', ({ database, write }) => {
     }
   });
 
-  it('has an effect of its own for another tenant with the same key', async () => {
+  it('has a separate effect for another tenant with the same key', async () => {
     const text = randomUUID();
     const key = randomUUID();
     const acme = await write(await call({ tenant: 'acme', key, asked: text }), database, text);
@@ -189,7 +189,7 @@ describe.each(cases)('a write in $database, $how', ({ database, write }) => {
     expect(new Set(seen.map((row) => row['tenant_id']))).toEqual(new Set(['globex']));
   });
 
-  it('is refused while another request holds its key, and happens once that one is gone', async () => {
+  it('is refused while another request has its key, and happens when that one has ended', async () => {
     const text = randomUUID();
     const key = randomUUID();
     await app.admin[database].begin(async (transaction) => {
@@ -201,14 +201,14 @@ describe.each(cases)('a write in $database, $how', ({ database, write }) => {
     expect(await notes(database, text)).toHaveLength(1);
   });
 
-  it('takes an expired key before the sweep has run, and its old answer is never given again', async () => {
+  it('can use an expired key before the sweep has run, and the old answer is not given again', async () => {
     const key = randomUUID();
     const [before, after] = [randomUUID(), randomUUID()];
     const first = await write(await call({ tenant: 'acme', key, asked: before }), database, before);
     await app.admin[database]`
       update ops.idempotency set created_at = created_at - interval '24 hours', expires_at = now() - interval '1 ms'
        where key = ${key}`;
-    // Another request than the first one: where the old answer still counted, it would be refused.
+    // Another request than the first one: if the old answer still counted, it would be refused.
     const second = await write(await call({ tenant: 'acme', key, asked: after }), database, after);
     expect([second.status, second.headers?.['idempotency-replayed']]).toEqual([201, undefined]);
     expect(idOf(second)).not.toBe(idOf(first));
@@ -221,7 +221,7 @@ describe.each(cases)('a write in $database, $how', ({ database, write }) => {
 });
 
 describe.each(NAMES)('a write in %s', (database) => {
-  it('that throws leaves no row, no answer and no event', async () => {
+  it('that throws writes no row, no answer and no event', async () => {
     const text = randomUUID();
     const key = randomUUID();
     const failing = performWrite(
@@ -239,11 +239,11 @@ describe.each(NAMES)('a write in %s', (database) => {
     expect(await codeOf(failing)).toBe('CONFLICT');
     expect(await notes(database, text)).toHaveLength(0);
     expect(await app.admin[database]`select from ops.idempotency where key = ${key}`).toHaveLength(0);
-    // The key is free: nothing is kept of the failure.
+    // The key is free: the failure is not stored.
     expect(await codeOf(byTransaction(await call({ tenant: 'acme', key }), database, text))).toBe('201');
   });
 
-  it('of a free tenant keeps its reservation while its event waits in that database’s outbox', async () => {
+  it('of a free tenant keeps its reservation while its event is in that database’s outbox', async () => {
     const made = await call({ tenant: 'globex' });
     const publisher = { publish: () => undefined };
     await byTransaction({ ...made, services: { ...made.services, publisher } }, database, randomUUID());
@@ -259,7 +259,7 @@ describe.each(NAMES)('a write in %s', (database) => {
     expect(await standing()).toHaveLength(0);
   });
 
-  it('keeps its answer until it expires, and the sweep deletes it then', async () => {
+  it('keeps its answer until it expires, and then the sweep deletes it', async () => {
     const [live, expired] = [randomUUID(), randomUUID()];
     for (const key of [live, expired])
       await byTransaction(await call({ tenant: 'acme', key }), database, randomUUID());
@@ -327,7 +327,7 @@ describe.each(NAMES)('a write of a table by the day, in %s', (database) => {
 });
 
 describe('an operator’s write that concerns a tenant', () => {
-  it('leaves an outbox row for each of the two, with that one’s events alone, and none is set aside', async () => {
+  it('makes an outbox row for each of the two, with only its events, and none goes to quarantine', async () => {
     const tenant = `made-${randomUUID().slice(0, 8)}`;
     const created = await app.request('POST', '/api/v1/platform/tenants', {
       key: app.keys.operator,
@@ -352,7 +352,7 @@ describe('an operator’s write that concerns a tenant', () => {
     ).toHaveLength(0);
   });
 
-  it('is not a tenant’s to make: what would be booked at another one is refused, and nothing is written', async () => {
+  it('cannot be made by a tenant: an event for another tenant is refused, and nothing is written', async () => {
     const text = randomUUID();
     const made = await call({ tenant: 'acme' });
     for (const other of ['globex', 'platform']) {
@@ -455,7 +455,7 @@ const waiting = async (database: DatabaseName): Promise<number> =>
   (await app.admin[database]`select from ops.outbox where created_at <= ${OLD}`).length;
 
 describe('outbox-relay', () => {
-  it('publishes what is left in any of the three databases', async () => {
+  it('publishes the rest of all three outboxes', async () => {
     const type = randomUUID();
     for (const name of NAMES) await leave(name, [usageOf('acme', type)]);
     const run = await runJob(app.services, outboxRelay, { triggeredBy: 'test' });
@@ -467,7 +467,7 @@ describe('outbox-relay', () => {
     for (const name of NAMES) expect([name, await waiting(name)]).toEqual([name, 0]);
   });
 
-  it('takes the databases in turns, so that a long outbox keeps none waiting', async () => {
+  it('takes the databases in turns, so that a long outbox does not delay the others', async () => {
     const type = randomUUID();
     const sql = app.admin.core;
     const event = sql.json([usageOf('acme', type)] as never);
@@ -484,7 +484,7 @@ describe('outbox-relay', () => {
   });
 
   it.each(['billing', 'analytics'] as const)(
-    'publishes what the others have while %s is away, says so, and catches up afterwards',
+    'publishes the others’ events while %s is unavailable, reports it, and catches up afterwards',
     async (away) => {
       const type = randomUUID();
       for (const name of NAMES) await leave(name, [usageOf('acme', type)]);
@@ -527,7 +527,7 @@ describe('outbox-relay', () => {
     ['an event at no time', [{ ...audit, time: 'yesterday' }], '/time'],
     ['an event whose id is longer than a message’s', [{ ...audit, id: 'x'.repeat(129) }], '/id'],
     ['an event of a type that no queue takes', [{ ...audit, type: 'com.example.unheard' }], '/type'],
-  ])('sets aside a row that holds %s, and publishes all younger rows', async (_, events, pointer) => {
+  ])('quarantines a row with %s, and publishes all younger rows', async (_, events, pointer) => {
     const type = randomUUID();
     await app.admin.core`delete from ops.quarantine`;
     await leave('billing', events, 'acme', '00000000-0000-7000-8000-000000000001');
@@ -548,7 +548,7 @@ describe('outbox-relay', () => {
   });
 
   it.each(NAMES)(
-    'books nothing at a tenant whose name is in a row of another one in %s',
+    'counts nothing for a tenant that is named in another tenant’s row in %s',
     async (database) => {
       const type = randomUUID();
       await app.admin.core`delete from ops.quarantine`;
@@ -574,7 +574,7 @@ describe('outbox-relay', () => {
 });
 
 describe('the publisher', () => {
-  it('leaves an entry with another tenant’s event to the relay, which sets the event aside', async () => {
+  it('leaves an entry with another tenant’s event to the relay, which quarantines the event', async () => {
     const type = randomUUID();
     await app.admin.core`delete from ops.quarantine`;
     const id = await leave('core', [usageOf('globex', type)], 'acme');

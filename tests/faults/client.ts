@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 
-/** An answer as it came. */
+/** A response. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -8,7 +8,7 @@ export interface Answer {
   readonly body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- read as a test expects it
 }
 
-/** What a request says. */
+/** The variable parts of a request. */
 export interface Asked {
   readonly method: string;
   readonly path: string;
@@ -17,10 +17,10 @@ export interface Asked {
   readonly body?: unknown;
 }
 
-/** Longer than any limit that is tested: an answer that takes this long is none. */
-const PATIENCE_MS = 20_000;
+/** Longer than any limit that is tested. */
+const ANSWER_TIMEOUT_MS = 20_000;
 
-/** An HTTP client that keeps its connections and repeats nothing. */
+/** An HTTP client that keeps its connections and does not retry. */
 export class HttpClient {
   readonly #baseUrl: URL;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 512 });
@@ -29,7 +29,7 @@ export class HttpClient {
     this.#baseUrl = new URL(baseUrl);
   }
 
-  /** One request, one answer. Rejects when the connection is refused or ends, or after 20 s. */
+  /** Sends one request. Rejects when the connection is refused or ends, or after 20 s. */
   ask(asked: Asked): Promise<Answer> {
     const payload = asked.body === undefined ? undefined : Buffer.from(JSON.stringify(asked.body));
     return new Promise((resolve, reject) => {
@@ -47,7 +47,7 @@ export class HttpClient {
               : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
             ...asked.headers,
           },
-          timeout: PATIENCE_MS,
+          timeout: ANSWER_TIMEOUT_MS,
         },
         (response) => {
           const chunks: Buffer[] = [];

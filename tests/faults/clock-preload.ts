@@ -1,7 +1,7 @@
 /**
- * Loaded before the functions host by `--import` (the app knows nothing of it): shifts what `Date` tells by the
- * milliseconds that stand in the file of FAULTS_CLOCK_FILE, read at the start and at each SIGUSR2. Timers and
- * `performance.now()` stay as they are: as when a machine's clock is set, or the machine slept.
+ * Loaded before the functions host with `--import`, without the app's knowledge. It shifts `Date` by the milliseconds in the
+ * file FAULTS_CLOCK_FILE, which it reads at the start and at each SIGUSR2. Timers and `performance.now()` do not change, as
+ * when a machine's clock is set or the machine was suspended.
  */
 import { readFileSync } from 'node:fs';
 
@@ -15,7 +15,7 @@ function readOffset(): void {
 
 class ShiftedDate extends RealDate {
   constructor(...parts: unknown[]) {
-    // As Date's own: without arguments it is now.
+    // Like Date's constructor: without arguments it is now.
     super(...((parts.length === 0 ? [RealDate.now() + offsetMs] : parts) as [number]));
   }
   static override now(): number {

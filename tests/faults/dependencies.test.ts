@@ -5,15 +5,15 @@ import { describe, test } from 'vitest';
 import type { RedisServer } from '../../dev/redis/start-redis.ts';
 import { until } from '../harness/app.ts';
 import { freeze } from './freeze.ts';
-import { mendBlobs } from './mend-blobs.ts';
+import { repairBlobs } from './repair-blobs.ts';
 import { checkRedisCost } from './redis-cost.ts';
 import { ALL_SERVED, MAY_BE_AWAY, openScene, type Fault } from './scene.ts';
 
-// What the app stands on breaks, one after the other, on one stack under load.
+// The app's dependencies fail, one after the other, on one stack under load.
 
-/** Longer than the breaker's pauses. */
+/** Longer than the circuit breaker's pauses. */
 const REDIS_SPAN_MS = 2_300;
-/** The publisher gives up a send before that. */
+/** Longer than the publisher's timeout for a send. */
 const LONGER_THAN_A_SEND_MS = 6_000;
 const SCENARIO_MS = 90_000;
 
@@ -79,7 +79,7 @@ function freezeRedis(): Promise<() => Promise<void>> {
   });
 }
 
-/** A Redis that is gone, in two spans each longer than whatever the app does every so often; checked for its cost. */
+/** Redis is unavailable in two spans, each longer than the app's periodic work. Checks the cost for requests. */
 function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
   const without: { from: number; to: number }[] = [];
   const before = { from: performance.now(), to: 0 };
@@ -89,7 +89,7 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
       await delay(REDIS_SPAN_MS / 2);
       const said = faults.hostLog.length;
       before.to = performance.now();
-      const mend = await breakIt();
+      const repair = await breakIt();
       try {
         await until(
           () => Promise.resolve(faults.hostLog.slice(said).join('')),
@@ -101,20 +101,19 @@ function loseRedis(breakIt: () => Promise<() => Promise<void>>): Fault {
           without.push({ from, to: performance.now() });
         }
       } finally {
-        await mend();
+        await repair();
       }
     },
     also: (found) => checkRedisCost(found, ledger.attempts, [before], without),
   };
 }
 
-/** Where Azurite writes down which blobs it has. */
+/** Azurite's index of its blobs. */
 const booksOfStorage = (): string => path.join(stack.folder, 'azurite', '__azurite_db_blob__.json');
 
 /**
- * The blob storage vanishes in the middle of whatever it does, is killed, and comes back. Azurite writes down only every
- * few seconds what it has acknowledged (real storage: before it acknowledges), so it is cut off first, and killed once
- * that is done.
+ * The blob storage is cut off during its work, is killed, and comes back. Azurite writes its index only every few seconds,
+ * after it has acknowledged blobs (real storage writes before). So it is first cut off, and killed when its index is written.
  */
 async function loseBlobStorage(): Promise<void> {
   await faults.blobs.refuse();
@@ -132,8 +131,8 @@ async function loseBlobStorage(): Promise<void> {
 }
 
 /**
- * The blob storage is killed while it holds blobs that it has acknowledged and not written down: it forgets them, and the database
- * says that their records are archived. It is looked at while it stands still, so that it cannot write them down meanwhile.
+ * The blob storage is killed while it has acknowledged blobs that are not in its index. It loses them, although their records are
+ * archived in the database. Its index is read while the process is stopped, so that it cannot write the index meanwhile.
  */
 async function killForgetfulBlobStorage(): Promise<void> {
   const countUnwritten = async (): Promise<number> => {
@@ -156,7 +155,7 @@ async function killForgetfulBlobStorage(): Promise<void> {
   await stack.azurite.start();
 }
 
-describe('under load, what was answered is kept and nothing is doubled', { timeout: SCENARIO_MS }, () => {
+describe('under load, what was answered is stored and nothing is doubled', { timeout: SCENARIO_MS }, () => {
   test('without any fault', () => play({ tolerated: ALL_SERVED, fault: () => delay(500) }));
 
   test('when PostgreSQL is stopped and started', () => play({ tolerated: MAY_BE_AWAY, fault: stopPostgres }));
@@ -169,17 +168,18 @@ describe('under load, what was answered is kept and nothing is doubled', { timeo
 
   test('when its connections are cut', () => play({ tolerated: MAY_BE_AWAY, fault: cutConnections }));
 
-  test('when Redis is killed and comes back, which costs hardly anything', () => play(loseRedis(killRedis)));
+  test('when Redis is killed and comes back, with little extra time for requests', () =>
+    play(loseRedis(killRedis)));
 
-  test('when Redis stops answering for a while, which costs hardly anything', () =>
+  test('when Redis stops answering for a while, with little extra time for requests', () =>
     play(loseRedis(freezeRedis)));
 
-  test('when the broker is killed and comes back, which the publisher notices', async () => {
+  test('when the broker is killed and comes back, and the publisher connects again', async () => {
     await play({ tolerated: ALL_SERVED, fault: () => killForAWhile(stack.broker) });
     await expectPublished();
   });
 
-  test('when the broker stops answering for a while, which the publisher survives', async () => {
+  test('when the broker stops answering for a while, and the publisher continues', async () => {
     const fault = (): Promise<void> => freezeForAWhile(stack.broker, LONGER_THAN_A_SEND_MS);
     await play({ tolerated: ALL_SERVED, fault });
     await expectPublished();
@@ -188,10 +188,10 @@ describe('under load, what was answered is kept and nothing is doubled', { timeo
   test('when the blob storage is killed and comes back', () =>
     play({ tolerated: ALL_SERVED, fault: loseBlobStorage }));
 
-  test('when the blob storage is killed and forgets blobs, which the timer writes again', () =>
+  test('when the blob storage is killed and loses blobs, which the timer writes again', () =>
     play({
       tolerated: ALL_SERVED,
       fault: killForgetfulBlobStorage,
-      mend: () => mendBlobs(faults, ledger),
+      repair: () => repairBlobs(faults, ledger),
     }));
 });

@@ -1,13 +1,13 @@
-/** What the ledger and the databases disagree about, gathered, so that a failure shows all of it at once. */
+/** Collects the differences between the ledger and the databases, so that a failure shows all of them. */
 export class Disagreements {
   readonly #found: string[] = [];
 
-  /** Notes one, unless it holds. */
+  /** Adds a difference unless the condition is true. */
   check(holds: boolean, what: () => string): void {
     if (!holds) this.#found.push(what());
   }
 
-  /** Notes that two figures differ. */
+  /** Adds a difference if two figures differ. */
   equal(what: string, actual: unknown, expected: unknown): void {
     this.check(
       JSON.stringify(actual) === JSON.stringify(expected),
@@ -15,7 +15,7 @@ export class Disagreements {
     );
   }
 
-  /** Throws what was found: at most forty, and how many there are. */
+  /** Throws an error with up to forty differences and their number. */
   throwIfAny(context: string): void {
     if (this.#found.length === 0) return;
     const shown = this.#found.slice(0, 40).map((line) => `  ${line}`);

@@ -12,55 +12,55 @@ import { HttpClient } from './client.ts';
 import type { LoadTenant } from './load.ts';
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
-/** How long a message stays locked that a dead host held; in Azure it is five minutes. */
+/** How long a dead host's message stays locked; in Azure it is five minutes. */
 const LOCK_MS = 4_000;
-/** An allowance that no load here spends. */
+/** An allowance that is larger than any load here. */
 const AMPLE = 1_000_000;
 
-/** The wires between the host and the broker, to be held at an exact moment. */
-export interface BusWires {
-  /** The app's own: what it publishes. */
+/** Proxies between the host and the broker, which can hold traffic at an exact moment. */
+export interface BusProxies {
+  /** The app's connection, for what it publishes. */
   readonly publisher: TcpProxy;
-  /** The host's: what its queue triggers receive and settle. */
+  /** The host's connection, for what its queue triggers receive and settle. */
   readonly triggers: TcpProxy;
 }
 
-/** A stack of processes to break, with several tenants. */
+/** A stack of processes for fault tests, with several tenants. */
 export interface FaultStack {
   readonly stack: Stack;
   readonly client: HttpClient;
   readonly tenants: readonly [LoadTenant, ...LoadTenant[]];
-  /** The superuser's connections; made anew after PostgreSQL was away. */
+  /** The superuser's connections; reopened after PostgreSQL was stopped. */
   readonly sql: Readonly<Record<'core' | 'billing' | 'analytics', postgres.Sql>>;
-  readonly bus: BusWires | undefined;
-  /** The wire between the host and the blob storage. */
+  readonly bus: BusProxies | undefined;
+  /** The proxy between the host and the blob storage. */
   readonly blobs: TcpProxy;
-  /** Every process that ever belonged to the stack. */
+  /** All processes that have belonged to the stack. */
   readonly pids: Set<number>;
-  /** The app's log, as the host prints it. */
+  /** The app's log, from the host's output. */
   readonly hostLog: string[];
-  /** Sets the host's clock; 0 is the machine's. */
+  /** Sets the host's clock, relative to the machine's. */
   setClock(offsetMs: number): void;
   stop(): Promise<void>;
 }
 
-/** What a scenario needs beside the stack. */
+/** Options of a stack. */
 export interface FaultStackOptions {
-  /** Puts proxies between the host and the broker, and turns the broker's duplicate detection off: consumers stand alone. */
-  readonly withBusWires?: boolean;
+  /** Puts proxies between the host and the broker, and turns off duplicate detection, so that only consumers detect repeats. */
+  readonly withBusProxies?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** What lies between the host and the parts that it reaches by a connection string. */
-interface Laid {
-  readonly bus: BusWires | undefined;
+/** The proxies, and the connection strings that lead through them. */
+interface Proxies {
+  readonly bus: BusProxies | undefined;
   readonly blobs: TcpProxy;
   readonly settings: Record<string, string>;
   stop(): Promise<void>;
 }
 
-/** Lays the wires before the parts are there: their ports and keys are chosen ahead. */
-async function layWires(folder: string, withBus: boolean): Promise<Laid> {
+/** Starts the proxies before the parts. The parts' ports and keys are chosen in advance. */
+async function startProxies(folder: string, withBus: boolean): Promise<Proxies> {
   const { brokerKey, storageKey } = openSecrets(folder);
   const ports = { broker: await findFreePort(), azurite: await findFreePort() };
   writePorts(folder, ports);
@@ -80,7 +80,7 @@ async function layWires(folder: string, withBus: boolean): Promise<Laid> {
         ? {}
         : {
             SERVICE_BUS_CONNECTION: through(bus.publisher),
-            // The triggers' binding looks here first, as in Azure.
+            // The triggers' binding reads this setting first, as in Azure.
             AzureWebJobsSERVICE_BUS_CONNECTION: through(bus.triggers),
           }),
     },
@@ -90,7 +90,7 @@ async function layWires(folder: string, withBus: boolean): Promise<Laid> {
   };
 }
 
-/** `FAULTS_LOGS=folder` keeps what the stack's parts wrote, for whoever looks for the cause of a failure. */
+/** `FAULTS_LOGS=folder` keeps the logs of the stack's parts, to find the cause of a failure. */
 function keepLogs(folder: string): void {
   const to = process.env['FAULTS_LOGS'];
   if (to !== undefined)
@@ -100,14 +100,14 @@ function keepLogs(folder: string): void {
 /** Starts a stack in a folder of its own on free ports; the tenants are acme (paid), globex (free) and initech (free). */
 export async function startFaultStack(options: FaultStackOptions = {}): Promise<FaultStack> {
   const { dir: appDir } = await askForPart('app');
-  // A Redis that is to be killed must be the stack's own.
+  // Tests kill Redis, so the stack has its own.
   delete process.env['REDIS_URL'];
   const folder = mkdtempSync(path.join(tmpdir(), 'comply-faults-'));
   const hostLog: string[] = [];
   const clockFile = path.join(folder, 'clock');
   writeFileSync(clockFile, '0');
   mkdirSync(path.join(folder, 'logs'), { recursive: true });
-  const laid = await layWires(folder, options.withBusWires ?? false);
+  const proxies = await startProxies(folder, options.withBusProxies ?? false);
   const stack = await startStack({
     folder,
     appDir,
@@ -115,12 +115,12 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
     port: await findFreePort(),
     queues: {
       lockDurationMs: LOCK_MS,
-      ...(laid.bus === undefined ? {} : { duplicateDetectionWindowMs: null }),
+      ...(proxies.bus === undefined ? {} : { duplicateDetectionWindowMs: null }),
     },
     settings: {
       NODE_OPTIONS: `--import ${path.join(import.meta.dirname, 'clock-preload.ts')}`,
       FAULTS_CLOCK_FILE: clockFile,
-      ...laid.settings,
+      ...proxies.settings,
       ...options.settings,
     },
     onHostOutput: (text) => hostLog.push(text),
@@ -137,7 +137,7 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
     client.close();
     await Promise.all(Object.values(sql).map((pool) => pool.end({ timeout: 1 })));
     await stack.stop();
-    await laid.stop();
+    await proxies.stop();
     keepLogs(folder);
     rmSync(folder, { recursive: true, force: true });
   };
@@ -149,8 +149,8 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
       client,
       tenants,
       sql,
-      bus: laid.bus,
-      blobs: laid.blobs,
+      bus: proxies.bus,
+      blobs: proxies.blobs,
       pids,
       hostLog,
       setClock(offsetMs: number) {
@@ -167,7 +167,7 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
   }
 }
 
-/** Remembers the processes that the stack has now. */
+/** Adds the stack's present processes to `pids`. */
 export function notePids({ stack, pids }: Pick<FaultStack, 'stack' | 'pids'>): void {
   const { host, broker, azurite, postgres: server, redis } = stack;
   for (const part of [host, broker, azurite.process, server.process, redis?.process]) {
@@ -200,7 +200,7 @@ async function addTenants(
   ];
 }
 
-/** Runs a job by the operator's hand, as of a moment ahead of the host's clock; waits while a timer runs it. */
+/** Runs a job as an operator, as of a moment after the host's clock. Waits while a timer runs it. */
 export async function runJob(faults: FaultStack, job: string, asOf: Date): Promise<Record<string, unknown>> {
   const { status, body } = await until(
     () =>

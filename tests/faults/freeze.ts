@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /**
- * Stops a process and those below it where they stand, as a machine that hangs would: its connections stay open, and
- * nobody answers on them. Returns what lets them go on; may be called again.
+ * Suspends a process and its descendants, like a machine that hangs: connections stay open and get no answer. Returns a
+ * function that resumes them; it may be called again.
  */
 export function freeze(pid: number | undefined): () => void {
   if (pid === undefined) throw new Error('there is no process to freeze');
-  // The parent first: it must not see its children stop and begin to mend things.
+  // The parent first, so that it does not see its children stop and react.
   const frozen = [pid];
   process.kill(pid, 'SIGSTOP');
   for (let n = 0; n < frozen.length; n++) {
@@ -32,7 +32,7 @@ function findChildren(parent: number): number[] {
     .filter((name) => {
       try {
         const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-        // After the name, which is in brackets and may hold anything: state, then the parent's pid.
+        // After the name, which is in brackets and may contain any character: the state, then the parent's pid.
         return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent;
       } catch {
         return false;

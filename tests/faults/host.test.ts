@@ -7,16 +7,16 @@ import { notePids } from './fault-stack.ts';
 import { ALL_SERVED, MAY_BREAK_OFF, openScene } from './scene.ts';
 import { readBacklog } from './settle.ts';
 
-// The functions host itself is killed, at random moments and at exact ones, and its clock jumps. The broker forgets
-// nothing here and detects no duplicates: the consumers stand alone.
+// The functions host is killed, at random and at exact moments, and its clock jumps. The broker does not detect duplicates
+// here, so that only the consumers do.
 
 const SCENARIO_MS = 90_000;
 /** A key that another instance revoked is refused within five seconds. */
 const REVOKED_S = 8;
 
-const { faults, random, play, playQuietly, write } = await openScene({ withBusWires: true });
+const { faults, random, play, playQuietly, write } = await openScene({ withBusProxies: true });
 const { stack, sql, client } = faults;
-if (faults.bus === undefined) throw new Error('the scene has no wires');
+if (faults.bus === undefined) throw new Error('the scene has no proxies');
 const { publisher, triggers } = faults.bus;
 
 afterEach(() => {
@@ -24,7 +24,7 @@ afterEach(() => {
   triggers.release();
 });
 
-/** As a crash: nothing is closed, nothing said. What waits on the wires never arrives. */
+/** Like a crash: no connection is closed properly. Data that waits in a proxy is lost. */
 async function crash(): Promise<void> {
   notePids(faults);
   await stack.host.kill();
@@ -48,7 +48,7 @@ async function countEffects(): Promise<{ usage: number; rolled: number; audit: n
   return { ...core, ...billing, ...analytics } as Awaited<ReturnType<typeof countEffects>>;
 }
 
-/** Consumers whose last write waits for a lock: of the audit trail, the blobs' books, the usage's roll-ups. */
+/** Consumers whose last write waits for a lock: on the audit trail, on `ops.blobs`, on the usage roll-ups. */
 async function countWaiting(): Promise<number> {
   const rows = await sql.core`
     select distinct substring(query from 'insert into (audit_logs|ops.blobs|usage_metrics)') as target
@@ -58,8 +58,8 @@ async function countWaiting(): Promise<number> {
 }
 
 /**
- * Locks what the consumers of all three queues write last (usage: the roll-ups, after the ledger), so that each of them
- * stands before its write, and calls `then` with what lets go.
+ * Locks the tables that the consumers of the three queues write last (for usage the roll-ups, after the ledger), so that each
+ * consumer waits before its write. Calls `then` with a function that releases the locks.
  */
 async function withConsumersHeld(then: (letGo: () => Promise<void>) => Promise<void>): Promise<void> {
   let open = (): void => undefined;
@@ -96,7 +96,7 @@ async function withConsumersHeld(then: (letGo: () => Promise<void>) => Promise<v
   }
 }
 
-/** Waits for a request that came, by the host's clock, about so far ahead of the database's. */
+/** Waits for a request whose time, by the host's clock, is about `offsetMs` after the database's clock. */
 async function untilWrittenAt(offsetMs: number): Promise<void> {
   await until(
     () => sql.core`
@@ -107,7 +107,7 @@ async function untilWrittenAt(offsetMs: number): Promise<void> {
   );
 }
 
-describe('what was answered is kept and nothing is doubled', { timeout: SCENARIO_MS }, () => {
+describe('what was answered is stored and nothing is doubled', { timeout: SCENARIO_MS }, () => {
   test('when the host is killed at random moments', () =>
     play({
       tolerated: MAY_BREAK_OFF,
@@ -125,7 +125,7 @@ describe('what was answered is kept and nothing is doubled', { timeout: SCENARIO
       async fault() {
         publisher.hold('up');
         await write(60, 700);
-        // Committed and answered, and nothing of it on the bus.
+        // Committed and answered, but not published.
         expect(await readBacklog(faults)).toMatchObject({ queued: 0, outbox: expect.any(Number) });
         expect((await readBacklog(faults)).outbox).toBeGreaterThan(10);
         await until(
@@ -137,7 +137,7 @@ describe('what was answered is kept and nothing is doubled', { timeout: SCENARIO
       },
     }));
 
-  test('when the host is killed between the publishing and its note of it', () =>
+  test('when the host is killed between the publishing and the deletion from the outbox', () =>
     playQuietly({
       tolerated: ALL_SERVED,
       async fault() {
@@ -149,14 +149,14 @@ describe('what was answered is kept and nothing is doubled', { timeout: SCENARIO
         const before = await countEffects();
         publisher.hold('down');
         await write(60, 700);
-        // The consumers have the first of it, so the broker has; the outbox does not know.
+        // The consumers have the first events, so the broker has them. The outbox still has all of them.
         await until(countEffects, ({ audit }) => audit > before.audit);
         expect((await readBacklog(faults)).outbox).toBeGreaterThan(10);
         await crashAndRestart();
       },
     }));
 
-  test('when the host is killed while its queue handlers write, and their statements end without it', () =>
+  test('when the host is killed while its queue handlers write, and their statements finish without it', () =>
     playQuietly({
       tolerated: ALL_SERVED,
       fault: () =>
@@ -197,7 +197,7 @@ describe('what was answered is kept and nothing is doubled', { timeout: SCENARIO
       },
     }));
 
-  test('when it jumps back, and what is known of keys is not believed for a day longer', async () => {
+  test('when it jumps back, and cached keys are not used for a day longer', async () => {
     const { reader } = stack.keys.tenants.acme;
     const use = async (): Promise<number> =>
       (await client.ask({ method: 'GET', path: '/api/v1/usage', key: reader })).status;

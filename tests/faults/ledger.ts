@@ -1,51 +1,51 @@
-/** What one write is; each has its own table and its own effects. */
+/** The kinds of writes. Each has its own table and effects. */
 export type WriteKind = 'mapping' | 'pending_mapping' | 'orchestration' | 'analysis' | 'completion';
 
-/** One effect that a client wants, in one or several attempts. */
+/** One intended effect of a client, with one or several attempts. */
 export interface Write {
-  /** In the row's `metadata.ledger`; of a completion, the request's id that it completes. */
+  /** In the row's `metadata.ledger`. For a completion it is the id of the completed request. */
   readonly marker: string;
   readonly tenantId: string;
   readonly kind: WriteKind;
   readonly idempotencyKey: string | null;
-  /** Whether the client repeats what was not answered, or not with a 2xx: with the same key, or since it may (PUT). */
+  /** Whether the client retries without a 2xx: with the same key, or with a PUT. */
   readonly repeatable: boolean;
-  /** What a 2xx said; undefined while there was none. */
+  /** From the 2xx; undefined before it. */
   requestId?: string;
   recordId?: string;
 }
 
-/** What one attempt came to. Times are `performance.now()` of the client. */
+/** The result of one attempt. Times are the client's `performance.now()`. */
 export interface Attempt {
   readonly writes: readonly Write[];
   readonly what: string;
   readonly sentAt: number;
   readonly tookMs: number;
-  /** Null: no answer came. */
+  /** Null without an answer. */
   readonly status: number | null;
   readonly retryAfter: string | null;
   readonly replayed: boolean;
-  /** Of a batch, each item's own status. */
+  /** Each item's status, for a batch. */
   readonly itemStatuses: readonly number[];
-  /** The answer's problem code, or why there was no answer. */
+  /** The answer's problem code, or the reason for no answer. */
   readonly code: string | null;
 }
 
-/** A message that a producer of another service put on a queue, until the broker acknowledged it. */
+/** A message that another service's producer sent, with retries until the broker acknowledged it. */
 export interface SentMessage {
   readonly id: string;
   readonly queue: 'usage-events' | 'audit-events';
   readonly tenantId: string;
-  /** False: nothing that a consumer can take; it belongs into quarantine. */
+  /** False if no consumer can process it, so that it must go to quarantine. */
   readonly valid: boolean;
 }
 
-/** The client's side of everything: what was sent, and what was answered. */
+/** The client's log of everything that was sent and answered. */
 export class Ledger {
   readonly writes: Write[] = [];
   readonly attempts: Attempt[] = [];
   readonly messages: SentMessage[] = [];
-  /** Blobs that the storage forgot and that were written again, as `tenant container/name`. */
+  /** Blobs that the storage lost and that were written again, as `tenant container/name`. */
   readonly restoredBlobs: string[] = [];
 
   /** Attempts sent since a moment. */
@@ -54,12 +54,12 @@ export class Ledger {
   }
 }
 
-/** Whether an answer says that the write was done, now or before. */
+/** Whether a status means that the write was done, now or before. */
 export function isDone(status: number | null): boolean {
   return status !== null && status >= 200 && status < 300;
 }
 
-/** How many answers of each status, for a failure's text: `201×310 503×12 none×4`. */
+/** The number of answers by status, for a failure's text: `201×310 503×12 none×4`. */
 export function summarize(attempts: readonly Attempt[]): string {
   const counts = new Map<string, number>();
   for (const { status, code } of attempts) {

@@ -5,32 +5,32 @@ import { isDone, type Attempt, type Ledger, type Write, type WriteKind } from '.
 import type { Random } from './random.ts';
 import { analysisBody, mapperResponse, mappingBody, orchestrationBody } from './traffic.ts';
 
-/** A tenant that writes. */
+/** A tenant of the load. */
 export interface LoadTenant {
   readonly tenantId: string;
   readonly key: string;
-  /** Its usage is reserved first. */
+  /** On a free plan: its usage is reserved. */
   readonly free: boolean;
 }
 
-/** Who sends what, where, how much. */
+/** Options of a load. */
 export interface LoadOptions {
   readonly client: HttpClient;
   readonly tenants: readonly [LoadTenant, ...LoadTenant[]];
   readonly ledger: Ledger;
   readonly random: Random;
-  /** Attempts begun a second, those that repeat not counted. */
+  /** New writes a second, without retries. */
   readonly perSecond: number;
 }
 
 const TICK_MS = 10;
-/** More at once would only measure a queue of the client's own. */
+/** More requests at once would only measure the client's own queue. */
 const IN_FLIGHT_MAX = 600;
 const BATCH_ITEMS = 5;
-/** How long after the end of the load a repeatable write may take until it has its 2xx. */
+/** How long after the end of the load a repeatable write may need for its 2xx. */
 const LAST_ANSWER_MS = 20_000;
 
-/** What is sent once, or again and again until it is done. */
+/** A request that is sent once, or repeated until it is done. */
 interface Sending {
   readonly tenant: LoadTenant;
   readonly method: 'POST' | 'PUT';
@@ -40,7 +40,7 @@ interface Sending {
   readonly writes: readonly Write[];
 }
 
-/** A steady load of writes that goes on until it is stopped, whatever is answered. */
+/** A steady load of writes that continues until it is stopped, with any answers. */
 export class Load {
   readonly #options: LoadOptions;
   readonly #begun = performance.now();
@@ -56,7 +56,7 @@ export class Load {
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Begins nothing new; resolves once all is answered or given up. */
+  /** Starts no new writes. Resolves when all are answered or given up. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#stoppedAt = performance.now();
@@ -73,7 +73,7 @@ export class Load {
 
   #track(work: Promise<void>): void {
     this.#running.add(work);
-    void work.finally(() => this.#running.delete(work)).catch(() => undefined); // `stop` throws it
+    void work.finally(() => this.#running.delete(work)).catch(() => undefined); // `stop` rejects with it
   }
 
   #choose(): Sending {
@@ -88,7 +88,7 @@ export class Load {
     return this.#batch(tenant, keyed);
   }
 
-  /** `repeatable`: whether it is sent until it is done; a whole batch's key makes writes so that have none of their own. */
+  /** `repeatable`: whether it is sent until it is done. A batch's key makes writes without their own key repeatable. */
   #write(tenant: LoadTenant, kind: WriteKind, keyed: boolean, repeatable = keyed): Write {
     const marker = `${this.#prefix}-${++this.#number}`;
     const key = keyed ? `key-${marker}` : null;
@@ -132,7 +132,7 @@ export class Load {
     return { tenant, method: 'POST', path: '/api/v1/mappings/batch', body: { items }, headers, writes };
   }
 
-  /** Sends; and where the client may, sends again until it is done. */
+  /** Sends a request. If it is repeatable, sends it until it is done. */
   async #deliver(sending: Sending): Promise<void> {
     const { random } = this.#options;
     for (;;) {
@@ -149,7 +149,7 @@ export class Load {
     }
   }
 
-  /** A mapping that waits for its response gets it. */
+  /** Sends the response of a pending mapping. */
   #follow({ tenant, writes }: Sending): void {
     for (const { kind, requestId } of writes) {
       if (kind !== 'pending_mapping' || requestId === undefined || this.#options.random.next() < 0.3)
@@ -209,7 +209,7 @@ function keepIds(writes: readonly Write[], answer: Answer): void {
   writes.forEach((write, n) => {
     const body = bodies[n];
     if (!isDone(answer.status === 207 ? body.status : answer.status)) return;
-    // Another answer to the same write must name the same things; the first one is what the client was told.
+    // Each answer to the same write must have the same ids. The first one counts.
     if (write.requestId !== undefined && write.requestId !== body.request_id)
       throw new Error(
         `${write.marker} was answered with ${write.requestId} and with ${String(body.request_id)}`,
@@ -219,7 +219,7 @@ function keepIds(writes: readonly Write[], answer: Answer): void {
   });
 }
 
-/** No answer, a dependency that is away, or a repetition that is faster than what it repeats. */
+/** No answer, an unavailable dependency, or a retry that came before the first request had ended. */
 function isPassing(status: number | null): boolean {
   return status === null || status >= 500 || status === 409;
 }

@@ -3,7 +3,7 @@ import type { HttpClient } from './client.ts';
 const TICK_MS = 20;
 /** Between two control requests. */
 const CONTROL_MS = 100;
-/** No more is forgiven: a host that stands still for longer is at fault, however busy the machine. */
+/** The most that is subtracted. A longer stall is the host's fault, also on a busy machine. */
 const FORGIVEN_MAX_MS = 1_500;
 
 interface Span {
@@ -13,8 +13,8 @@ interface Span {
 }
 
 /**
- * What the machine, not the app, adds to an answer's time: stalls of this process, and how long the host takes for a
- * request that needs nothing but its event loop.
+ * The time that the machine, not the app, adds to an answer: stalls of this process, and the host's time for a request that
+ * needs only its event loop.
  */
 export class Noise {
   readonly #client: HttpClient;
@@ -40,13 +40,13 @@ export class Noise {
     try {
       await this.#client.ask({ method: 'GET', path: '/api/health/live' });
     } catch {
-      return; // a host that is down makes no answer late
+      return; // without a host there is no late answer
     }
     const to = performance.now();
     if (!this.#stopped) this.#spans.push({ from, to, ms: to - from });
   }
 
-  /** How much later an answer between these moments may be than its limit. */
+  /** How long an answer between these moments may exceed its limit. */
   forgiven(from: number, to: number): number {
     let most = 0;
     for (const span of this.#spans) if (span.from < to && span.to > from) most = Math.max(most, span.ms);

@@ -6,20 +6,20 @@ import type { Ledger, SentMessage } from './ledger.ts';
 import type { LoadTenant } from './load.ts';
 import type { Random } from './random.ts';
 
-/** What other services' events come from, and count as. */
+/** The source and usage type of another service's events. */
 export const PRODUCER_SOURCE = '/another/service';
 export const PRODUCER_USAGE = 'producer_probe';
 
 const ROUND_MS = 250;
 const MESSAGES_A_ROUND = 4;
-/** One in so many can never be processed. */
+/** One message in twelve cannot be processed. */
 const BAD_ONE_IN = 12;
-/** Until the broker is back for a message that it has not acknowledged. */
+/** How long an unacknowledged message is retried after the end. */
 const LAST_WORD_MS = 20_000;
 
 /**
- * Another service that puts usage and audit events on the bus, some of them faulty: each is sent, under one message id,
- * until the broker has acknowledged it.
+ * Another service that sends usage and audit events, some of them faulty. Each is sent under one message id until the broker
+ * has acknowledged it.
  */
 export class Producer {
   readonly #connectionString: string;
@@ -40,10 +40,10 @@ export class Producer {
     this.#ledger = options.ledger;
     this.#random = options.random;
     this.#done = this.#run();
-    this.#done.catch(() => undefined); // `stop` throws it
+    this.#done.catch(() => undefined); // `stop` rejects with it
   }
 
-  /** Resolves once everything that was to be sent is acknowledged. */
+  /** Resolves when all messages are acknowledged. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#done;

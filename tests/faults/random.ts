@@ -1,9 +1,9 @@
-/** Random numbers that a seed repeats. */
+/** Random numbers from a seed. */
 export interface Random {
   readonly seed: number;
-  /** At least 0, less than 1. */
+  /** In [0,1). */
   next(): number;
-  /** An integer from `from` to `to`, both included. */
+  /** An integer in [from, to]. */
   between(from: number, to: number): number;
   pick<T>(items: readonly [T, ...T[]]): T;
 }

@@ -1,7 +1,7 @@
 import type { Disagreements } from './disagreements.ts';
 import type { Attempt } from './ledger.ts';
 
-/** What a Redis that is gone may cost a request, once the breaker is open. */
+/** The most extra time of a request without Redis, when the circuit breaker is open. */
 const COST_MAX_MS = 50;
 
 function percentile(sorted: readonly number[], share: number): number {
@@ -16,13 +16,13 @@ function timesOf(attempts: readonly Attempt[], from: number, to: number): number
     .sort((a, b) => a - b);
 }
 
-/** Spans that each are long enough to hold whatever the app does every so often. */
+/** Spans that are long enough to contain the app's periodic work. */
 export type Spans = readonly { readonly from: number; readonly to: number }[];
 
 /**
- * Compares requests without Redis with those of the same stack just before, by the middle, by nine in ten and by all but
- * one in a hundred (that no single call waits is tested beside the cache itself). Of several spans without Redis the best one counts: what the app itself makes a request wait for, it does in
- * each of them, and a pause of the machine seldom falls into all.
+ * Compares requests without Redis with those just before, on the same stack: p50, p90 and p99. (The cache's own tests check
+ * that no single call waits.) Of several spans without Redis the best one counts: delays by the app are in each span, pauses
+ * of the machine seldom in all.
  */
 export function checkRedisCost(
   found: Disagreements,

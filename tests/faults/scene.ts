@@ -13,47 +13,47 @@ import type { Tolerated } from './verify-answers.ts';
 import { expectNoProcess } from './verify-leftovers.ts';
 import { verify } from './verify.ts';
 
-/** Requests begun a second, from all tenants together. */
+/** New requests a second, of all tenants together. */
 const PER_SECOND = 70;
 /** Before the fault, and after it. */
 const CALM_MS = 1_200;
-/** The relay leaves younger rows to the publisher. */
+/** The relay skips younger rows: the publisher sends them. */
 const RELAY_AGE_S = 9;
 
 /** Writes need the core database, and a free tenant's the billing database. */
 export const MAY_BE_AWAY: Tolerated = { unavailable: true, unanswered: false };
-/** A request never waits for a cache, a bus or a blob: with them gone nothing may be refused. */
+/** No request waits for cache, bus or blobs: without them nothing may be refused. */
 export const ALL_SERVED: Tolerated = { unavailable: false, unanswered: false };
-/** The host itself is away. */
+/** The host itself is stopped. */
 export const MAY_BREAK_OFF: Tolerated = { unavailable: false, unanswered: true };
 
-/** What a scenario does to the stack, and what else is to hold of it. */
+/** A scenario: what happens to the stack, and what is checked. */
 export interface Fault {
   readonly tolerated: Tolerated;
   readonly fault: () => Promise<void>;
-  /** What has to be done once everything that waits is done, before it is checked. */
-  readonly mend?: () => Promise<void>;
+  /** Runs after all waiting work is done, before the checks. */
+  readonly repair?: () => Promise<void>;
   readonly also?: (found: Disagreements) => void;
-  /** Where the host's clock stands at the end. */
+  /** The host's clock at the end. */
   readonly clockOffsetMs?: number;
 }
 
-/** One stack with its ledger, on which scenarios are played one after the other. */
+/** One stack with its ledger. Scenarios run on it one after the other. */
 export interface Scene {
   readonly faults: FaultStack;
   readonly ledger: Ledger;
   readonly random: Random;
-  /** Lets a steady load run into the fault, through it and out of it, then verifies. */
+  /** Runs a steady load before, during and after the fault, then verifies. */
   play: (scenario: Fault) => Promise<void>;
-  /** Verifies what a load of the scenario's own did. */
+  /** Runs a scenario with its own load, then verifies. */
   playQuietly: (scenario: Fault) => Promise<void>;
-  /** Some writes within `ms`; resolves once all are answered. */
+  /** Sends writes within `ms`. Resolves when all are answered. */
   write: (perSecond: number, ms: number) => Promise<void>;
-  /** What is written now leaves the outbox by itself, before any relay may take it. */
+  /** Checks that the publisher empties the outbox before the relay may. */
   expectPublished: () => Promise<void>;
 }
 
-/** Starts a stack for a test file; it ends with the file, and must leave nothing. Call it at the top level. */
+/** Starts a stack for a test file. It stops with the file and must leave nothing behind. Call it at the top level. */
 export async function openScene(options: FaultStackOptions = {}): Promise<Scene> {
   const random = openRandom();
   const faults = await startFaultStack(options);

@@ -4,14 +4,14 @@ import { until } from '../harness/app.ts';
 import { runJob, type FaultStack } from './fault-stack.ts';
 
 const MINUTE_MS = 60_000;
-/** Rows that young are still being published by the process that wrote them; the relay is asked as of later. */
+/** The relay skips young rows, which the writing process publishes. So it runs as of this much later. */
 const RELAY_AHEAD_MS = MINUTE_MS;
-/** After a day what was admitted for a request that never happened is given back, even where no row can tell. */
+/** After a day, abandoned reservations are released, also those of writes without a row. */
 const ABANDONED_AHEAD_MS = 25 * 60 * MINUTE_MS;
-/** Locks of a dead host, and a batch's pause after it failed. */
+/** Longer than the locks of a dead host, and than the pause of a failed batch. */
 const SETTLE_S = 40;
 
-/** What still waits somewhere. */
+/** Work that is not done. */
 export interface Backlog {
   readonly outbox: number;
   readonly queued: number;
@@ -19,7 +19,7 @@ export interface Backlog {
   readonly unarchived: number;
 }
 
-/** Counts, by looking only. */
+/** Counts waiting work. Changes nothing. */
 export async function readBacklog({ stack, sql }: FaultStack): Promise<Backlog> {
   const bus = new ServiceBusClient(stack.broker.ready.connectionString);
   try {
@@ -48,8 +48,8 @@ export async function readBacklog({ stack, sql }: FaultStack): Promise<Backlog> 
 }
 
 /**
- * Waits until everything that the writes caused has been done: the relay is run by hand until the outbox and the queues
- * are empty. Then the sweeps run: what was admitted for requests that never came to be is given back, leftovers go.
+ * Waits until all work of the writes is done: it runs the relay until the outbox and the queues are empty. Then it runs the
+ * sweeps: abandoned reservations are released, leftovers are deleted.
  */
 export async function settle(faults: FaultStack, clockOffsetMs = 0): Promise<Backlog> {
   const ahead = (ms: number): Date => new Date(Date.now() + clockOffsetMs + ms);

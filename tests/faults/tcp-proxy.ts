@@ -1,20 +1,20 @@
 import { createServer, connect, type Server, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
-/** Which way bytes go: `up` to the server, `down` to the client. */
+/** The direction of bytes: `up` to the server, `down` to the client. */
 export type Direction = 'up' | 'down';
 
-/** A TCP proxy that can hold what passes, so that a process can be killed at an exact point of a conversation. */
+/** A TCP proxy that can hold traffic, so that a process can be killed at an exact point of a conversation. */
 export interface TcpProxy {
   readonly port: number;
-  /** From now on nothing passes that way: it waits here. When its sender's connection ends, it is lost, as on a cut wire. */
+  /** Holds bytes of this direction. If the sender's connection ends, held bytes are lost. */
   hold(direction: Direction): void;
-  /** Lets everything pass again, what waited first. */
+  /** Passes everything again, held bytes first. */
   release(): void;
   /** Ends every connection, and refuses new ones until `accept`. */
   refuse(): Promise<void>;
   accept(): Promise<void>;
-  /** Bytes that wait. */
+  /** The number of held bytes. */
   waiting(direction: Direction): number;
   stop(): Promise<void>;
 }
@@ -57,7 +57,7 @@ class Pair {
   }
 }
 
-/** Starts a proxy on a free port of 127.0.0.1 to another port of it. */
+/** Starts a proxy on a free port of 127.0.0.1. `target` is a port of 127.0.0.1. */
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const held = new Set<Direction>();
   const pairs = new Set<Pair>();

@@ -1,10 +1,10 @@
 import type { Random } from './random.ts';
 
-/** One body for `POST /mappings`, whole or waiting for its response. */
+/** A body for `POST /mappings`, with or without its response. */
 export function mappingBody(marker: string, random: Random, whole: boolean): Record<string, unknown> {
   return {
     detector: 'regex-pii',
-    // No two alike: a cached answer to the same question would be another path.
+    // All differ, since a cached answer to an equal request would use another path.
     source_data: `${marker} ${'lorem ipsum '.repeat(random.between(1, 80))}`,
     output: { findings: random.between(0, 9) },
     model_version: 'mapper-7',
@@ -13,7 +13,7 @@ export function mappingBody(marker: string, random: Random, whole: boolean): Rec
   };
 }
 
-/** A mapper's answer. */
+/** A mapper's response. */
 export function mapperResponse(): Record<string, unknown> {
   return {
     taxonomy: ['PII.Contact.Email'],
@@ -24,10 +24,10 @@ export function mapperResponse(): Record<string, unknown> {
   };
 }
 
-/** Detector results that each orchestration comes with. */
+/** The number of detector results of each orchestration. */
 export const RESULTS_EACH = 2;
 
-/** One body for `POST /orchestrations`, whole: 201, or 206 where a required detector failed. */
+/** A body for `POST /orchestrations` with its response: 201, or 206 if a required detector failed. */
 export function orchestrationBody(marker: string, random: Random): Record<string, unknown> {
   const second =
     random.next() < 0.8
@@ -47,7 +47,7 @@ export function orchestrationBody(marker: string, random: Random): Record<string
   };
 }
 
-/** One body for `POST /analyses`, whole. */
+/** A body for `POST /analyses` with its response. */
 export function analysisBody(marker: string, random: Random): Record<string, unknown> {
   return {
     period: { start: '2026-01-01T00:00:00Z', end: '2026-02-01T00:00:00Z' },

@@ -2,21 +2,21 @@ import type { Disagreements } from './disagreements.ts';
 import type { Attempt } from './ledger.ts';
 import type { Noise } from './noise.ts';
 
-/** A dependency that is dead is answered as 503 within this; nothing else takes longer either. */
+/** The limit for every answer, also for a 503 because of an unavailable dependency. */
 const ANSWER_LIMIT_MS = 2_000;
 
-/** What may be answered beside success. */
+/** The allowed failures. */
 export interface Tolerated {
-  /** 503 with Retry-After: something that a write needs is away. */
+  /** 503 with Retry-After: a dependency that writes need is unavailable. */
   readonly unavailable: boolean;
-  /** Connections that break or are refused: the host itself is away. */
+  /** Broken or refused connections: the host itself is stopped. */
   readonly unanswered: boolean;
 }
 
-/** A host that starts while all who were cut off come back at once has a limit of its own. */
+/** A separate limit for a host that starts while all clients come back at once. */
 const COLD_LIMIT_MS = 10_000;
 
-/** No answer took longer than the limit, a 503 says when to come again, and nothing else was answered than may be. */
+/** Checks that no answer was slower than the limit, each 503 has Retry-After, and only allowed failures occurred. */
 export function checkAnswers(
   found: Disagreements,
   attempts: readonly Attempt[],
@@ -42,7 +42,7 @@ export function checkAnswers(
       found.check(Number(retryAfter) >= 1, () => `503 to ${what} with Retry-After ${String(retryAfter)}`);
       continue;
     }
-    // A repetition that is faster than what it repeats.
+    // A retry that came before the first request had ended.
     const repeatable = writes.every((write) => write.repeatable);
     for (const one of itemStatuses.length > 0 ? itemStatuses : [status]) {
       const fine = (one >= 200 && one < 300) || (repeatable && one === 409);

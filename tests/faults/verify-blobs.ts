@@ -7,10 +7,10 @@ import type { FaultStack } from './fault-stack.ts';
 
 const DOWNLOADS_AT_ONCE = 16;
 
-/** Blobs whose bytes were compared before: they are never overwritten, and only what came since is compared. */
+/** Blobs that are already compared. Blobs are never overwritten, so only new ones are compared. */
 const compared = new WeakMap<FaultStack, Set<string>>();
 
-/** Each record is archived once, its blob's SHA-256 is the one in the books, and no blob is there without a record. */
+/** Checks that each record is archived once, with the blob's SHA-256 in `ops.blobs`, and that each blob has a record. */
 export async function checkBlobs(found: Disagreements, faults: FaultStack): Promise<void> {
   const { sql, stack } = faults;
   const records = await sql.core`

@@ -6,7 +6,7 @@ import { PRODUCER_SOURCE, PRODUCER_USAGE } from './producer.ts';
 import type { StoredRow } from './verify-rows.ts';
 import { RESULTS_EACH } from './traffic.ts';
 
-/** Mappings that were completed by a call of their own. */
+/** Mappings whose response came separately. */
 function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[] {
   const pending = new Set(
     ledger.writes.filter(({ kind }) => kind === 'pending_mapping').map(({ marker }) => marker),
@@ -14,7 +14,7 @@ function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[]
   return rows.filter((row) => row.status === 'completed' && pending.has(row.marker ?? ''));
 }
 
-/** What a tenant's rows must have been counted as, by usage type: how many events, and how much. */
+/** The expected usage of a tenant's rows, by usage type: the number of events and the amount. */
 function expectedUsage(
   ledger: Ledger,
   rows: readonly StoredRow[],
@@ -35,7 +35,7 @@ function expectedUsage(
   return new Map(entries.filter(([, { events }]) => events > 0));
 }
 
-/** Usage is counted once: in the ledger of usage, in the roll-ups, and against a free tenant's allowance. */
+/** Checks that usage is counted once: in the ledger, in the roll-ups, and against a free tenant's allowance. */
 export async function checkUsage(
   found: Disagreements,
   faults: FaultStack,
@@ -68,7 +68,7 @@ export async function checkUsage(
     select tenant_id, metric_name as usage_type, granularity, sum(event_count)::int as events, sum(metric_value)::text as amount
       from usage_metrics group by 1, 2, 3`;
   for (const { tenant_id, usage_type, events, amount } of recorded) {
-    if (tenant_id === PLATFORM_TENANT) continue; // the operator goes on running jobs
+    if (tenant_id === PLATFORM_TENANT) continue; // the operator keeps running jobs
     for (const granularity of ['hour', 'day']) {
       const row = rolled.find(
         (one) =>
@@ -83,10 +83,10 @@ export async function checkUsage(
       );
     }
   }
-  await checkAllowances(found, faults, recorded as unknown as RecordedUsage[]);
+  await checkAllowances(found, faults, recorded as unknown as StoredUsage[]);
 }
 
-interface RecordedUsage {
+interface StoredUsage {
   readonly tenant_id: string;
   readonly usage_type: string;
   readonly amount: string;
@@ -95,7 +95,7 @@ interface RecordedUsage {
 async function checkAllowances(
   found: Disagreements,
   { sql: { billing }, tenants }: FaultStack,
-  recorded: readonly RecordedUsage[],
+  recorded: readonly StoredUsage[],
 ): Promise<void> {
   const allowances =
     await billing`select tenant_id, usage_type, current_usage::text, reserved::text from free_tier_usage`;
@@ -117,7 +117,7 @@ async function checkAllowances(
     found.check(false, () => `a reservation is left behind: ${JSON.stringify(row)}`);
 }
 
-/** The audit trail tells of each write once. */
+/** Checks that the audit trail has each write once. */
 export async function checkAudit(
   found: Disagreements,
   { sql: { core } }: FaultStack,
@@ -153,7 +153,7 @@ export async function checkAudit(
     found.check(expected.has(entry), () => `nothing caused the audit entry ${entry}`);
 }
 
-/** No message is lost: what a producer sent is stored, in quarantine or a dead letter, and in one place alone. */
+/** Checks that no message is lost: each is stored, in quarantine, or a dead letter, and in one place only. */
 export async function checkMessages(
   found: Disagreements,
   { sql: { core, billing } }: FaultStack,

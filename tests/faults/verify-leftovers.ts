@@ -4,9 +4,9 @@ import { until } from '../harness/app.ts';
 import type { FaultStack } from './fault-stack.ts';
 import { groupBy } from './group-by.ts';
 
-/** A timer's own run holds its lock and connection for a moment. */
+/** A timer's run has a lock and a connection for a moment. */
 const LEFT_S = 15;
-/** What a pool may have open, by what it calls itself; the settings' defaults. */
+/** The most connections of each pool, by its application name: the settings' defaults. */
 const POOL_MAX: Readonly<Record<string, number>> = { app: 8, crossTenant: 6 };
 
 interface Session {
@@ -22,8 +22,8 @@ async function readSessions({ sql: { core } }: FaultStack): Promise<Session[]> {
 }
 
 /**
- * Nothing is left behind by what broke: no advisory lock, no transaction that nobody ends, no session of a host that is
- * dead, no more sessions than the pools allow. Fails after 15 s.
+ * Checks that a fault leaves nothing behind: no advisory lock, no open transaction, no session of a dead host, no more
+ * sessions than the pools allow. Fails after 15 s.
  */
 export async function expectNothingLeft(faults: FaultStack): Promise<void> {
   await until(
@@ -76,7 +76,7 @@ function portOf(address: string | undefined): number {
   return Number.parseInt(address?.split(':').at(-1) ?? '0', 16);
 }
 
-/** After the stack was stopped: none of its processes lives, nor any that names its folder. Fails after 15 s. */
+/** Checks, after the stack is stopped, that none of its processes lives, nor any process with its folder's name. Fails after 15 s. */
 export async function expectNoProcess(faults: FaultStack): Promise<void> {
   await until(
     () =>

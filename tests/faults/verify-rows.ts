@@ -4,7 +4,7 @@ import { groupBy } from './group-by.ts';
 import type { Ledger, Write } from './ledger.ts';
 import { RESULTS_EACH } from './traffic.ts';
 
-/** One request as the database has it, with what belongs to it. */
+/** A stored request with its related rows. */
 export interface StoredRow {
   readonly tenant_id: string;
   readonly request_id: string;
@@ -42,7 +42,7 @@ export async function readRows({ sql }: FaultStack): Promise<StoredRow[]> {
       from analysis_requests r`;
 }
 
-/** Every 2xx is in the database, whole, once; nothing is there twice; and nothing that nobody sent. */
+/** Checks that every 2xx is stored completely and once, and that nothing else is stored. */
 export function checkRows(found: Disagreements, ledger: Ledger, rows: readonly StoredRow[]): void {
   const byMarker = groupBy(rows, (row) => row.marker ?? '');
   const byRequest = new Map(rows.map((row) => [row.request_id, row]));
@@ -85,7 +85,7 @@ function checkCompletion(found: Disagreements, write: Write, row: StoredRow | un
   found.equal(`${name}: record`, row.record_id, write.recordId);
 }
 
-/** A request and what it was committed with came together or not at all. */
+/** Checks that a request and its related rows were committed together or not at all. */
 function checkWhole(found: Disagreements, row: StoredRow): void {
   const name = `${row.kind} ${row.request_id}`;
   const completed = row.status === 'completed' ? 1 : 0;

@@ -10,25 +10,25 @@ import { checkAudit, checkMessages, checkUsage } from './verify-effects.ts';
 import { expectNothingLeft } from './verify-leftovers.ts';
 import { checkRows, readRows } from './verify-rows.ts';
 
-/** What a scenario is checked by. */
+/** The inputs of a scenario's checks. */
 export interface Verification {
   readonly faults: FaultStack;
   readonly ledger: Ledger;
   readonly noise: Noise;
   readonly random: Random;
-  /** The scenario's first moment, of `performance.now()`: answers since then are its own. */
+  /** The scenario's start, of `performance.now()`. Later answers belong to it. */
   readonly since: number;
   readonly tolerated: Tolerated;
   readonly clockOffsetMs?: number;
-  /** What has to be done once everything that waits is done, before it is checked. */
-  readonly mend?: () => Promise<void>;
-  /** Checks of the scenario's own. */
+  /** Runs after all waiting work is done, before the checks. */
+  readonly repair?: () => Promise<void>;
+  /** The scenario's own checks. */
   readonly also?: (found: Disagreements) => void;
 }
 
 /**
- * After the fault has healed and the load has ended: lets everything that waits be done, then holds the client's ledger
- * against the databases, the blobs and the queues. Throws all that they disagree about, with the seed.
+ * Runs after the fault and the load have ended. Waits until all work is done, then compares the client's ledger with the
+ * databases, the blobs and the queues. Throws all differences, with the seed.
  */
 export async function verify(given: Verification): Promise<void> {
   const { faults, ledger, noise, since, tolerated, random } = given;
@@ -39,8 +39,8 @@ export async function verify(given: Verification): Promise<void> {
   const context = `seed ${random.seed}; ${attempts.length} attempts: ${summarize(attempts)}`;
   try {
     let { deadLettered } = await settle(faults, given.clockOffsetMs);
-    if (given.mend !== undefined) {
-      await given.mend();
+    if (given.repair !== undefined) {
+      await given.repair();
       ({ deadLettered } = await settle(faults, given.clockOffsetMs));
     }
     const rows = await readRows(faults);

@@ -7,15 +7,15 @@ import { openApiDocument } from '../../shared/platform/http/openapi.ts';
 
 const received = z.object({ bytes: z.number().int(), hex: z.string() });
 
-/** A webhook's limit that a test can exceed with little. */
+/** A small limit, so that a test can exceed it with few bytes. */
 const WEBHOOK_LIMIT = 1024;
 
-/** A webhook's signature as the fixture has it: a hash of the bytes. */
+/** The fixture's webhook signature: a hash of the bytes. */
 export function signatureOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Routes of the kinds that the app itself has none of yet. */
+/** Routes of kinds that the app itself does not have yet. */
 export const fixtureEndpoints = (environment: () => string, all: () => readonly Endpoint[]) => [
   endpoint({
     name: 'uploads-create',

@@ -5,7 +5,7 @@ import { processServices } from '../../functions/services.ts';
 import { fixtureEndpoints } from './endpoints.ts';
 import { fixtureResources } from './resources.ts';
 
-// A composition root like the app's own, of what the app has no example of yet. Tests build and host it as they do the app.
+// A composition root like the app's, with features that the app does not use yet. Tests build and host it like the app.
 const endpoints: readonly Endpoint[] = [
   ...fixtureEndpoints(
     () => processServices().settings.DEPLOYMENT_ENVIRONMENT,

@@ -10,7 +10,7 @@ const common = {
   permissions: { read: 'config:read', write: 'config:write' },
 } as const;
 
-/** With ids that clients choose, and rows that go. */
+/** With ids that clients choose, and rows that can be deleted. */
 const ships = declareResource({
   ...common,
   name: 'ships',
@@ -40,7 +40,7 @@ const cabins = declareResource({
   sample: ({ unique }) => ({ cabin_id: unique, title: unique, size_m2: 12.25 }),
 });
 
-/** A parent; what is secret is the operators' alone. */
+/** A parent. Only operators see secret rows. */
 const voyages = declareResource({
   ...common,
   name: 'voyages',
@@ -55,7 +55,7 @@ const voyages = declareResource({
   sample: ({ unique }) => ({ title: unique, is_secret: false }),
 });
 
-/** A child that is hidden where its parent is. */
+/** A child that is hidden if its parent is. */
 const legs = declareResource({
   ...common,
   name: 'voyage-legs',
@@ -70,7 +70,7 @@ const legs = declareResource({
   sample: ({ unique }) => ({ harbour: unique, length_nm: 12.25 }),
 });
 
-/** A grandchild with a time of its own, an id in it, and notes that no tenant sees. */
+/** A grandchild with its own time and an id field. Tenants do not see some of its rows. */
 const notes = declareResource({
   ...common,
   name: 'leg-notes',
@@ -96,7 +96,7 @@ const notes = declareResource({
   }),
 });
 
-/** The platform's, of which tenants see what is published. */
+/** The platform's rows. Tenants see the published ones. */
 const ports = declareResource({
   ...common,
   name: 'ports',
@@ -112,7 +112,7 @@ const ports = declareResource({
   sample: ({ unique }) => ({ port_id: unique, title: unique }),
 });
 
-/** A tenant's rows below a row of the platform's. */
+/** A tenant's rows below a row of the platform. */
 const berths = declareResource({
   ...common,
   name: 'port-berths',
@@ -126,7 +126,7 @@ const berths = declareResource({
   sample: ({ unique }) => ({ title: unique }),
 });
 
-/** What operators write for tenants, who read it. */
+/** Rows that operators write and tenants read. */
 const surveys = declareResource({
   ...common,
   name: 'surveys',
@@ -142,7 +142,7 @@ const surveys = declareResource({
   sample: ({ unique }) => ({ findings: unique }),
 });
 
-/** Resources of the kinds that the app itself has none of yet. */
+/** Resources of kinds that the app itself does not have yet. */
 export const fixtureResources: readonly Resource[] = [
   ships,
   cabins,

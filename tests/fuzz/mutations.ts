@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 
-/** One way to spoil a body: `at` chooses the place. */
+/** One way to change a body. `at` chooses the place. */
 export interface Mutation {
   readonly kind: 'none' | 'replace' | 'remove' | 'add' | 'other-tenant' | 'own-tenant' | 'text';
   readonly at: number;
   readonly value: unknown;
 }
 
-/** Values that are seldom what a field takes. */
+/** Values that most fields refuse. */
 const ODD: readonly unknown[] = [
   null,
   true,
@@ -33,7 +33,7 @@ const ODD: readonly unknown[] = [
   '{{constructor}}',
 ];
 
-/** Most bodies stay as they are: what is refused at once tells nothing of the code behind. */
+/** Most bodies are not changed: a body that is refused at once does not test the code behind the validation. */
 export const mutations: fc.Arbitrary<Mutation> = fc.record({
   kind: fc.oneof(
     { weight: 9, arbitrary: fc.constant('none' as const) },
@@ -44,7 +44,7 @@ export const mutations: fc.Arbitrary<Mutation> = fc.record({
   value: fc.constantFrom(...ODD),
 });
 
-/** Ways to spoil a text that is JSON. */
+/** Ways to break a JSON text. */
 const TEXTS: readonly ((text: string) => string)[] = [
   (text) => text.slice(0, Math.ceil(text.length / 2)),
   (text) => `${text}}`,
@@ -65,7 +65,7 @@ function placesOf(value: unknown): Place[] {
   return keys.flatMap((key) => [{ parent, key }, ...placesOf(Reflect.get(parent, key))]);
 }
 
-/** The text of a body, spoiled. */
+/** The changed text of a body. */
 export function mutate(
   body: unknown,
   { kind, at, value }: Mutation,

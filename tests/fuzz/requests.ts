@@ -9,12 +9,12 @@ export type Tenant = (typeof TENANTS)[number];
 const OTHER: Readonly<Record<Tenant, Tenant>> = { acme: 'globex', globex: 'acme', platform: 'acme' };
 
 /**
- * What is known of the rows that exist, by tenant and collection (`mappings`, `services/{}/milestones`): for each row the
- * ids in its path, its own last.
+ * The known rows by tenant and collection (`mappings`, `services/{}/milestones`): for each row the ids in its path, its own
+ * id last.
  */
 export type Pools = Readonly<Record<Tenant, Map<string, (readonly string[])[]>>>;
 
-/** One request as it is sent. */
+/** A request to send. */
 export interface FuzzRequest {
   readonly operation: Operation;
   readonly tenant: Tenant;
@@ -23,7 +23,7 @@ export interface FuzzRequest {
   readonly payload: string | undefined;
 }
 
-/** A request before the ids of the moment are put into its path. */
+/** A request without the ids in its path. */
 export interface Draft {
   readonly operation: Operation;
   readonly tenant: Tenant;
@@ -40,7 +40,7 @@ export interface Draft {
 const LABELS = ['PII.Identifier.SSN', 'PII.Contact.Email', 'BIAS.Race', 'OTHER.Unknown', 'No.Such.Label'];
 const DAY_MS = 24 * 60 * 60_000;
 
-/** Strings of a tenant: its marker, which no other tenant and no log line may show, and what texts are made of. */
+/** Strings of a tenant: its marker, which no other tenant's answer and no log line may contain, and other texts. */
 function stringsOf(marker: string): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 4, arbitrary: fc.constant(marker) },
@@ -65,9 +65,9 @@ function sourceOf(marker: string, ids: readonly string[]): ValueSource {
       taxonomy: fc.uniqueArray(label, { minLength: 1, maxLength: 3 }),
       scores: fc.dictionary(label, fc.double({ min: 0, max: 1, noNaN: true }), { maxKeys: 3 }),
       orchestration_request_id: fc.constantFrom(...ids),
-      // A job that is run as of a far day does what it would have done in all the days until then.
+      // A job that runs as of a far day does the work of all days until then.
       as_of: fc.integer({ min: -60, max: 60 }).map((days) => new Date(now + days * DAY_MS).toISOString()),
-      // The fuzzer is not to lock itself out.
+      // The fuzzer must not lock itself out.
       rate_limit_per_hour: fc.constantFrom(999_999, 1_000_000),
       rate_limit_per_day: fc.constant(10_000_000),
       tenant_id: fc.uuid().map((id) => `fuzz-${id}`),
@@ -127,7 +127,7 @@ function draftsOf(
 const parametersOf = (operation: Operation, where: Parameter['in']): Parameter[] =>
   operation.parameters.filter((parameter) => parameter.in === where);
 
-/** A batch's items are free in its schema, since each is judged alone: they are what the single route takes. */
+/** A batch's schema allows any items, since each is checked alone. Items are the bodies of the single route. */
 function bodyOf(
   api: ApiDocument,
   operation: Operation,
@@ -215,13 +215,13 @@ function headersOf(other: Tenant): fc.Arbitrary<Record<string, string>> {
     ) as fc.Arbitrary<Record<string, string>>;
 }
 
-/** The collection that the last parameter of a path names a row of: the path before it, `services/{}/milestones`. */
+/** The collection of a path's last parameter: the path before it, for example `services/{}/milestones`. */
 export function collectionOf(path: string): string {
   const before = path.slice('/api/v1/'.length, Math.max(0, path.lastIndexOf('/{')));
   return before.replace(/\{\w+\}/g, '{}');
 }
 
-/** The ids in the path of a row that exists: the tenant's own, another's, or one of the platform's, which all may read. */
+/** The ids in the path of an existing row: the tenant's own, another tenant's, or the platform's. */
 function knownIds({ operation, tenant, params }: Draft, collection: string, pools: Pools): readonly string[] {
   const last = params.at(-1);
   if (last === undefined) return [];
@@ -240,7 +240,7 @@ const KINDS: Readonly<Record<string, string>> = {
   analysis: 'analyses',
 };
 
-/** Puts ids that exist at this moment into a draft's path. */
+/** Puts known ids into a draft's path. */
 export function readyToSend(draft: Draft, pools: Pools): FuzzRequest {
   const { operation, tenant } = draft;
   const kind = operation.path.startsWith(LINEAGE) ? draft.params[0]?.given : undefined;
@@ -264,7 +264,7 @@ export function readyToSend(draft: Draft, pools: Pools): FuzzRequest {
   };
 }
 
-/** A value as one part of a path: what cannot be written in a URL is left out, and `.` alone would be no part. */
+/** A value as one part of a path. Characters that a URL cannot have are left out; `.` alone is not a part. */
 function pathPart(value: string): string {
   const text = encodeURIComponent(Buffer.from(value).toString());
   return text === '' || text === '.' || text === '..' ? '%20' : text;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Json } from '../harness/api-document.ts';
 
-/** What makes values: the strings to put in, and values for properties whose rules no schema can tell. */
+/** The source of values: strings, and values of properties whose rules are not in the schema. */
 export interface ValueSource {
   readonly strings: fc.Arbitrary<string>;
   readonly byName: Readonly<Record<string, fc.Arbitrary<unknown>>>;
@@ -11,12 +11,12 @@ const asJson = (value: unknown): Json => (typeof value === 'object' && value !==
 const asList = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const asNumber = (value: unknown, fallback: number): number => (typeof value === 'number' ? value : fallback);
 
-/** Longer lists than this say nothing that these do not. */
+/** Longer lists would test nothing more. */
 const ITEMS_MAX = 4;
-/** Strings up to this length are made whole; a schema's own maximum is tried by itself. */
+/** Random strings have up to this length. A schema's maximum length is a separate case. */
 const LENGTH_MAX = 60;
 
-/** Values that a schema allows, as far as it says; `name` is the property's. */
+/** Values that a schema allows. `name` is the property's name. */
 export function valuesOf(schema: Json, source: ValueSource, name = ''): fc.Arbitrary<unknown> {
   const named = source.byName[name];
   if (named !== undefined) return named;
@@ -53,7 +53,7 @@ export function valuesOf(schema: Json, source: ValueSource, name = ''): fc.Arbit
   }
 }
 
-/** Any JSON, not deep. */
+/** Any JSON with little depth. */
 export function anything({ strings }: ValueSource): fc.Arbitrary<unknown> {
   const leaf = fc.oneof(
     strings,
@@ -102,7 +102,7 @@ function stringsOf(schema: Json, { strings }: ValueSource): fc.Arbitrary<string>
       return fc.webUrl({ validSchemes: ['https', 'http'] });
     default:
   }
-  // A pattern's own length counts: a filter that nothing passes would never end.
+  // No filter by length if there is a pattern: a filter that nothing passes would never end.
   if (typeof schema['pattern'] === 'string') return fc.stringMatching(new RegExp(schema['pattern']));
   const fitting = strings.map((text) => text.padEnd(minimum, 'x').slice(0, Math.min(maximum, LENGTH_MAX)));
   const longest = fc
@@ -111,7 +111,7 @@ function stringsOf(schema: Json, { strings }: ValueSource): fc.Arbitrary<string>
   return fc.oneof({ weight: 12, arbitrary: fitting }, { weight: 1, arbitrary: longest });
 }
 
-/** RFC 3339 in its many spellings: fine digits, offsets, leap days, the ends of what is kept. */
+/** Spellings of RFC 3339: fraction digits, offsets, leap days, the limits of the range. */
 const instants = fc.oneof(
   {
     weight: 4,

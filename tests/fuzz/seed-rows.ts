@@ -11,12 +11,11 @@ import { rowMaker, templateOf } from '../harness/row-maker.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { TENANTS, type Pools, type Tenant } from './requests.ts';
 
-/** Rows of each kind that each tenant begins with. */
+/** Rows of each kind for each tenant. */
 const EACH = 4;
 
 /**
- * Makes rows of every kind for each tenant, each with the tenant's marker in it. Answers their ids by collection, as a
- * path names it.
+ * Makes rows of every kind for each tenant, with the tenant's marker in each. Returns their ids by the collection's path.
  */
 export async function seedRows(
   app: TestApp,
@@ -99,7 +98,7 @@ async function seedTenant(app: TestApp, key: string, marker: string, pool: Pools
   await app.request('POST', '/api/v1/analysis-metrics', { key, body: { metrics: points } });
 }
 
-/** Which resources a tenant makes rows of, by their scope. */
+/** The scopes of the resources that a tenant makes rows of. */
 const OWN: Readonly<Record<Tenant, readonly ResourceScope[]>> = {
   acme: ['tenant', 'shared'],
   globex: ['tenant', 'shared'],
@@ -107,8 +106,8 @@ const OWN: Readonly<Record<Tenant, readonly ResourceScope[]>> = {
 };
 
 /**
- * Rows of declared resources: of each as many as its own rules allow, up to {@link EACH}. Operators name those of tenants by
- * the tenant too.
+ * Makes rows of the declared resources: as many as each one's rules allow, up to {@link EACH}. Tenants' rows are also stored with
+ * the operators' paths.
  */
 export async function seedDeclared(
   app: TestApp,

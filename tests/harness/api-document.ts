@@ -13,7 +13,7 @@ export interface Parameter {
   readonly schema: Json;
 }
 
-/** One operation of the document, its references resolved. */
+/** One operation of the document, with resolved references. */
 export interface Operation {
   readonly id: string;
   readonly method: string;
@@ -40,20 +40,20 @@ export interface DocumentedResponse {
 
 /** The document as a test works with it. */
 export interface ApiDocument {
-  // A test reads what it expects and fails where it is not.
+  // A test fails if an expected member is missing.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly document: any;
   readonly operations: readonly Operation[];
-  /** What of an answer the document does not allow: nothing for one that is as documented. */
+  /** The faults of an answer against the document; empty if it fits. */
   readonly findFaults: (operation: Operation, answer: TestAnswer) => string[];
 }
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
-/** Headers that only some answers of a kind bring. */
+/** Headers that only some answers of an operation have. */
 const OCCASIONAL = new Set(['Idempotency-Replayed', 'Link']);
 
 const json = z.record(z.string(), z.unknown());
-// Bytes have a media type and no schema.
+// Bytes have a media type but no schema.
 const content = z.record(z.string(), z.object({ schema: json.default({}) }));
 const operationSchema = z.object({
   operationId: z.string(),
@@ -74,7 +74,7 @@ const operationSchema = z.object({
 });
 const responseSchema = z.object({ headers: json.default({}), content: content.default({}) });
 
-/** Reads the API's own description and makes a checker of it. */
+/** Reads the API's document and makes a checker from it. */
 export async function readApiDocument(app: TestApp): Promise<ApiDocument> {
   const { body: document } = await app.request('GET', '/api/openapi.json');
   const paths = z.record(z.string(), json).parse(document.paths);
@@ -86,7 +86,7 @@ export async function readApiDocument(app: TestApp): Promise<ApiDocument> {
   return { document, operations, findFaults: makeChecker() };
 }
 
-/** What a value that may be a reference stands for. */
+/** The value itself, or the value of its reference. */
 function resolve(value: Json, document: Json): Json {
   if (typeof value['$ref'] !== 'string') return value;
   const parts = value['$ref'].slice('#/'.length).split('/');
@@ -126,8 +126,7 @@ function readOperation(method: string, path: string, found: unknown, document: J
 }
 
 /**
- * A schema of which an object's named fields are all that it may have. Clients are told that fields may be added later; here
- * a field that the description does not name is one that nobody has described.
+ * The schema without additional fields. Clients must expect new fields; in the tests, an undocumented field is a fault.
  */
 function closed(schema: Json): Json {
   return JSON.parse(JSON.stringify(schema), (_key, value: unknown) => {
@@ -139,7 +138,7 @@ function closed(schema: Json): Json {
 const isJson = (value: unknown): value is Json => typeof value === 'object' && value !== null;
 
 function makeChecker(): ApiDocument['findFaults'] {
-  // The formats' own patterns stand in the schemas beside them.
+  // The schemas have patterns beside the formats.
   const ajv = new Ajv2020({ allErrors: true, validateFormats: false, strict: true, strictTypes: false });
   const compiled = new Map<Json, ValidateFunction>();
   return (operation, answer) => {

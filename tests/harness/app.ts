@@ -25,11 +25,11 @@ export interface TenantKeys {
   readonly owner: string;
 }
 
-/** An answer as a test looks at it. */
+/** An answer, for tests. */
 export interface TestAnswer {
   readonly status: number;
   readonly headers: Headers;
-  // A test reads what it expects and fails where it is not: narrower types would only move the mistake.
+  // A test fails if an expected member is missing. Narrower types would only move the fault.
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly body: any;
 }
@@ -39,9 +39,9 @@ export interface TestApp {
   readonly baseUrl: string;
   readonly keys: { readonly acme: TenantKeys; readonly globex: TenantKeys; readonly operator: string };
   readonly settings: Settings;
-  /** The app's own services, opened by the test's process: to call domain functions and to look inside. */
+  /** The app's services, opened by the test's process, to call domain functions. */
   readonly services: Services;
-  /** The superuser's view, which no row security binds. */
+  /** Connections of the superuser, whom row security does not bind. */
   readonly admin: {
     readonly core: postgres.Sql;
     readonly billing: postgres.Sql;
@@ -54,13 +54,13 @@ export interface TestApp {
   };
   readonly broker: Broker;
   readonly host: FunctionsHost;
-  /** Every line that the host and the app have logged so far. */
+  /** All lines that the host and the app have logged so far. */
   readonly logLines: readonly string[];
-  /** Every statement of a tenant that this process has sent so far, the app's and the test's. */
+  /** All tenant statements that this process has sent so far, the app's and the test's. */
   readonly tenantStatements: ReadonlySet<string>;
   /** One request: `app.request('POST', '/api/v1/mappings', { key, body, headers })`. */
   request(method: string, path: string, options?: RequestOptions): Promise<TestAnswer>;
-  /** A key of a tenant with just these permissions. */
+  /** Makes a key of a tenant with exactly these permissions. */
   makeKey(
     tenantId: string,
     permissions: readonly Permission[],
@@ -68,7 +68,7 @@ export interface TestApp {
   ): Promise<string>;
 }
 
-/** A request's variable parts. `body` is sent as JSON; `raw` as it is. */
+/** A request's variable parts. `body` is sent as JSON, `raw` unchanged. */
 export interface RequestOptions {
   readonly key?: string | undefined;
   readonly body?: unknown;
@@ -76,23 +76,23 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What a test may want otherwise. */
+/** Options of a test app. */
 export interface TestAppOptions {
-  /** Which app: this one unless said otherwise. */
+  /** Default: this repository's app. */
   readonly app?: 'app' | 'fixture-app';
   /** Without a Redis. */
   readonly withoutRedis?: boolean;
-  /** Settings that go before the harness's own: another Redis, say. */
+  /** Settings that replace the harness's, for example another Redis. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Shorter locks, other delivery counts. */
+  /** For example shorter locks or other delivery counts. */
   readonly queues?: readonly QueueDefinition[];
-  /** Triggers that stay silent: `['timer']` unless said otherwise, since a test's time is its own. */
+  /** Triggers that do not run. Default: `['timer']`, so that tests decide when jobs run. */
   readonly silent?: readonly ('http' | 'serviceBus' | 'timer')[];
 }
 
 /**
- * Starts the built app in this process, on databases, blobs, Redis and a broker that only this test file has. Call it at
- * the top level of the file; it ends with the file.
+ * Starts the built app in this process, with databases, blobs, Redis and a broker that only this test file uses. Call it at
+ * the top level of the file. It stops with the file.
  */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const [databases, blobs, redis, facts] = await Promise.all([
@@ -146,7 +146,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     await Promise.all(Object.values(admin).map((sql) => sql.end({ timeout: 2 })));
     await broker.stop();
   });
-  // After that hook: hooks run in reverse, and this one asks the databases.
+  // Registered after that hook: hooks run in reverse order, and this one needs the databases.
   const tenantStatements = watchStatements(Object.values(admin));
   return {
     baseUrl,
@@ -164,7 +164,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   };
 }
 
-/** Collects what the app writes on the console, which is where Azure's host takes an app's log from. */
+/** Collects the app's console output, from which Azure's host takes an app's log. */
 function collectLog(): string[] {
   const lines: string[] = [];
   for (const level of ['log', 'info', 'warn', 'error'] as const) {
@@ -213,7 +213,7 @@ async function insertKey(
     key_hash: hashApiKey(pepper, key),
     key_prefix: key.prefix,
     permissions: core.json([...permissions]),
-    // Tests send as much as they need; those of the limits set their own.
+    // High limits. Tests of rate limits set their own.
     rate_limit_per_hour: 1_000_000,
     rate_limit_per_day: 10_000_000,
     ...columns,
@@ -252,8 +252,8 @@ async function seedTenants(
 let started = 0;
 
 /**
- * Another app of the same process gets files of its own: a module is evaluated once for each path, and the parts of the
- * app that load when first used would be the first app's. Hard links, so that it costs nothing.
+ * A second app of the same process gets its own copy of the files. A module is evaluated once for each path, so a lazily loaded
+ * part would otherwise be the first app's. The copy has hard links, so it needs no space.
  */
 function ownCopy(dir: string): string {
   started += 1;
@@ -273,7 +273,7 @@ function linkTree(from: string, to: string): void {
   }
 }
 
-/** Asks again until `check` holds, up to a deadline; for what happens asynchronously. Fails with the last answer. */
+/** Repeats `ask` until `check` is true, up to a deadline. For asynchronous effects. Fails with the last answer. */
 export async function until<T>(
   read: () => Promise<T>,
   check: (value: T) => boolean,

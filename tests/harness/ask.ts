@@ -1,20 +1,20 @@
 import { inject } from 'vitest';
 import type { PartFacts } from './part-facts.ts';
 
-/** Asks the run's process for a part, which it starts if need be. Throws with the reason when it cannot. */
+/** Asks the run's process for a part, which is started if needed. Throws with the reason if it cannot start. */
 export async function askForPart<N extends keyof PartFacts>(name: N): Promise<PartFacts[N]> {
   const response = await fetch(`${inject('partsUrl')}/${name}`);
   const text = await response.text();
   if (!response.ok) {
     throw new Error(text);
   }
-  // Both ends are this harness.
+  // The harness also wrote the answer.
   return JSON.parse(text) as PartFacts[N];
 }
 
 let number: Promise<number> | undefined;
 
-/** This test file's number, which no other file of the run has. */
+/** A number that no other test file of the run has. */
 export function askForFileNumber(): Promise<number> {
   number ??= askForPart('number').then((facts) => facts.number);
   return number;

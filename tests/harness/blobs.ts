@@ -1,6 +1,6 @@
 import { askForFileNumber, askForPart } from './ask.ts';
 
-/** The connection string of a storage account that no other test file of this run uses: it has no container yet. */
+/** The connection string of a storage account that no other test file of this run uses. It has no container. */
 export async function openBlobAccount(): Promise<{ connectionString: string; account: string }> {
   const [{ endpoint, accounts }, number] = await Promise.all([askForPart('azurite'), askForFileNumber()]);
   const account = accounts[number];

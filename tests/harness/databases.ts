@@ -6,16 +6,16 @@ import type { DatabaseName, PerDatabase } from '../../tools/migrate/databases.ts
 import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
 import type { PostgresFacts } from './part-facts.ts';
 
-/** Connection strings of one migrated, empty database that only this test file has. */
+/** Connection strings of a migrated, empty database that only this test file uses. */
 export interface TestDatabase {
   name: string;
-  /** The superuser, whom row security does not bind: to arrange and to look behind the scenes. */
+  /** The superuser, whom row security does not bind: to prepare and to check rows. */
   admin: string;
-  /** `comply_owner`, bound by row security like everybody else. */
+  /** `comply_owner`, whom row security binds too. */
   owner: string;
-  /** `comply_app`, as requests connect. */
+  /** `comply_app`, the role of requests. */
   app: string;
-  /** `comply_jobs`, as timers and queue writers connect. */
+  /** `comply_jobs`, the cross-tenant role. */
   crossTenant: string;
 }
 
@@ -52,15 +52,14 @@ let opened = 0; // a file may open more than one set
 
 async function clone(sql: postgres.Sql, template: string, name: string): Promise<void> {
   await sql.unsafe(`create database ${name} template ${template} owner ${OWNER_ROLE}`);
-  // Grants on a database belong to the server and are not cloned.
+  // Grants on a database are not cloned.
   await sql.unsafe(`revoke all on database ${name} from public`);
   await sql.unsafe(`grant connect on database ${name} to ${CONNECTING_ROLES.join(', ')}`);
 }
 
 /**
  * Gives the test file its own migrated copies of the three databases. Call it at the top level of the file
- * (`const databases = await openDatabases()`): they are dropped after the file's last test, or kept for a look
- * when one failed.
+ * (`const databases = await openDatabases()`). They are dropped after the file's last test, or kept if a test failed.
  */
 export async function openDatabases(): Promise<PerDatabase<TestDatabase>> {
   const [facts, number] = await Promise.all([askForPart('postgres'), askForFileNumber()]);

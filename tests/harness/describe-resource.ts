@@ -55,19 +55,19 @@ function describeOperators(app: TestApp, resource: Resource, rows: RowMaker): vo
   });
 }
 
-/** A version that no row of a test has. */
+/** A version that no row in the tests has. */
 const STALE = { 'if-match': '"999999"' };
 
 /**
- * What every declared resource promises, held against one of them over HTTP: its rows are acme's, or the platform's. What
- * is declared and what is tested cannot differ, since both come from the declaration.
+ * Tests one declared resource over HTTP. Its rows are acme's or the platform's. The tests are made from the declaration, so
+ * they cannot differ from it.
  */
 export function describeResource(app: TestApp, resource: Resource): void {
   const { acme, globex } = app.keys;
   const rows = rowMaker(app, 'acme', acme.owner);
   const writer = rows.keyFor(resource);
   const can = (verb: Verb): boolean => resource.verbs.includes(verb);
-  /** A test of what clients create. */
+  /** A test for resources that clients create. */
   const ifCreated = (title: string, test: () => Promise<void>): void => {
     if (can('create')) it(title, test);
   };
@@ -81,14 +81,14 @@ export function describeResource(app: TestApp, resource: Resource): void {
     app.request('DELETE', path, { key, headers });
   const collectionOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
 
-  /** A body to replace a row with: another sample, without the id that a client chose. */
+  /** A body to replace a row: another sample, without a client's id. */
   async function replacement(): Promise<Record<string, unknown>> {
     const { body } = await rows.sample(resource);
     return Object.fromEntries(Object.entries(body).filter(([field]) => field !== resource.idColumn));
   }
 
   describe(resource.name, () => {
-    it('has a sample that its schema takes, and a default for each field that a body may leave out', async () => {
+    it('has a sample that fits its schema, and a default for each optional field', async () => {
       const { body } = await rows.sample(resource);
       if (can('create')) resourceSchemas(resource).newRow.parse(body);
       for (const [field, schema] of Object.entries(resource.body.shape)) {
@@ -130,13 +130,13 @@ export function describeResource(app: TestApp, resource: Resource): void {
       if (resource.conflicts !== undefined || resource.idSchema !== undefined) {
         const clash = await app.request('POST', sample.path, sent);
         expect([clash.status, clash.body.code]).toEqual([409, 'CONFLICT']);
-        // In the resource's own words: the constraint that it names is the one that refused.
+        // The resource's own text shows that the declared constraint refused the row.
         expect(clash.body.detail).not.toBe('It exists already.');
       }
       if (removable) await remove(path);
     });
 
-    it('is read by whoever may see it, and listed in the order of its time', async () => {
+    it('is read by those who may see it, and listed in the order of its time', async () => {
       const { path, id, row } = await rows.make(resource);
       const read = await get(path);
       expect([read.status, read.body]).toEqual([200, row]);
@@ -175,7 +175,7 @@ export function describeResource(app: TestApp, resource: Resource): void {
       if (removable) await remove(path);
     });
 
-    it('is replaced as a whole by the one who read it last, where it can be', async () => {
+    it('is replaced as a whole, only with the present version, if the resource allows it', async () => {
       const { path, row } = await rows.make(resource);
       const body = await replacement();
       if (can('replace')) {
@@ -193,7 +193,7 @@ export function describeResource(app: TestApp, resource: Resource): void {
       if (removable) await remove(path);
     });
 
-    it('is removed where it can be: gone, or inactive', async () => {
+    it('is deleted or deactivated, if the resource allows it', async () => {
       const { path } = await rows.make(resource);
       if (!removable) {
         expect((await remove(path)).status).toBe(405);
@@ -207,7 +207,7 @@ export function describeResource(app: TestApp, resource: Resource): void {
       if (can('deactivate')) expect(after.body.is_active).toBe(false);
     });
 
-    it('is nobody else’s: another tenant neither sees nor changes it', async () => {
+    it('cannot be read or changed by another tenant', async () => {
       const { path } = await rows.make(resource);
       const own = { key: globex.owner };
       const read = await app.request('GET', path, own);

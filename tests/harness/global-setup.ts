@@ -8,7 +8,7 @@ import { makeRunFolder } from './run-folder.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** Where a test file asks the run's process for a part. */
+    /** The URL at which test files ask the run's process for parts. */
     partsUrl: string;
   }
 }
@@ -22,7 +22,7 @@ function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Serves the parts, and takes what of a failed file is to be kept: `GET /keep?what=…`. */
+/** Serves the parts. `GET /keep?what=…` keeps data of a failed file. */
 function serveParts(parts: Parts, keep: (what: string) => void): Promise<{ server: Server; url: string }> {
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://parts');
@@ -54,7 +54,7 @@ async function startRun(): Promise<Run> {
   const isKept = process.env['CI'] === undefined;
   const { server, url } = await serveParts(parts, (what) => {
     kept.push(what);
-    // Said now, so that the last lines of a run are its result.
+    // Printed before the summary, so that a run's last lines are its result.
     if (isKept)
       process.stderr.write(
         `Kept until the next run: ${what}; after this one: node tests/harness/open-kept.ts ${folder}\n`,
@@ -75,10 +75,10 @@ async function startRun(): Promise<Run> {
   };
 }
 
-// All projects of vitest.config.ts run this file, in one process, one after the other: one set of parts serves both.
+// All projects of vitest.config.ts run this file in one process, one after the other, and share one set of parts.
 const shared = globalThis as { complyTestRun?: { users: number; run: Promise<Run> } | undefined };
 
-/** Vitest calls this before the first test file; what it returns, after the last, also after a failure. */
+/** Vitest calls this before the first test file, and the returned function after the last, also after a failure. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const use = (shared.complyTestRun ??= { users: 0, run: startRun() });
   use.users += 1;

@@ -32,7 +32,7 @@ describe('a test file', () => {
     }
   });
 
-  test('can open a second set of databases that shares nothing with the first', async () => {
+  test('can open a second set of databases, separate from the first', async () => {
     const first = postgres(databases.core.admin, { max: 1 });
     const second = postgres(others.core.admin, { max: 1 });
     try {
@@ -43,7 +43,7 @@ describe('a test file', () => {
     }
   });
 
-  test('has a Redis database of its own', async () => {
+  test('has its own Redis database', async () => {
     const { url } = await openRedis();
     const redis = new Redis(url);
     try {
@@ -55,7 +55,7 @@ describe('a test file', () => {
     }
   });
 
-  test('has a storage account of its own', async () => {
+  test('has its own storage account', async () => {
     const { connectionString } = await openBlobAccount();
     const container =
       BlobServiceClient.fromConnectionString(connectionString).getContainerClient('mapper-outputs');

@@ -12,24 +12,24 @@ const response = {
   model_used: 'mapper-8b',
 };
 
-/** What a POST answered; each field that tests look at is a text. */
+/** The answer of a POST. Each field that tests read is a text. */
 type Made = Record<string, string>;
 
-/** An app, and what is placed, made, run and looked at by tests of legal holds. */
+/** An app with the helpers of the legal hold tests. */
 export interface HoldScene {
   readonly app: TestApp;
   readonly send: (path: string, body: unknown, key?: string) => Promise<TestAnswer>;
-  /** Runs a job as of so many days ahead, and answers its row. */
+  /** Runs a job as of some days from now, and returns the run. */
   readonly runJob: (job: string, days: number) => Promise<Record<string, number>>;
   readonly hold: (scope: unknown, key?: string) => Promise<TestAnswer>;
-  /** Places a hold, and answers its id. */
+  /** Places a hold and returns its id. */
   readonly placeHold: (scope: unknown) => Promise<string>;
   readonly release: (holdId: string) => Promise<void>;
   readonly newOrchestration: (mode?: 'sync' | 'async') => Promise<Made>;
   readonly newMapping: (orchestrationId?: string, answered?: boolean) => Promise<Made>;
   readonly newAnalysis: () => Promise<Made>;
   readonly newMetric: () => Promise<string>;
-  /** Waits until a record has its blob, and answers the blob's name. */
+  /** Waits until a record has its blob, and returns the blob's name. */
   readonly archived: (recordId: string | undefined) => Promise<string>;
   readonly exists: (table: string, column: string, id: string | undefined) => Promise<boolean>;
   readonly recordStays: (mapping: Made) => Promise<boolean>;
@@ -37,7 +37,7 @@ export interface HoldScene {
   readonly blobStays: (name: string) => Promise<boolean>;
 }
 
-/** Starts an app for a test file of legal holds; everything is the tenant acme's. */
+/** Starts an app for a test file of legal holds. All rows belong to the tenant acme. */
 export async function openHoldScene(): Promise<HoldScene> {
   const app = await startTestApp();
   const { acme, operator } = app.keys;

@@ -9,20 +9,19 @@ import type {
 /** What one statement read, also within functions and triggers. */
 export interface Measured {
   readonly text: string;
-  /** Pages of 8 KB of all tables and indexes, from memory or not. A page that is read twice counts twice. */
+  /** Pages of 8 KB of all tables and indexes, from memory or from disk. A page that is read twice counts twice. */
   readonly pages: number;
-  /** Rows or entries looked at in one table or index, the most of any: those that were found and those thrown away. */
+  /** The most rows or entries that were read of one table or index, including those that were not used. */
   readonly rows: number;
-  /** Where that was. */
+  /** That table or index. */
   readonly where: string;
 }
 
 type Queries = Pick<TenantTransaction, 'query'>;
 
 /**
- * A database that counts what each statement reads. A statement that the driver prepares runs twice: planned with its values,
- * which is taken back, and then with the plan that the server keeps for all values, for good. In the long run the driver's
- * connections do both.
+ * A database that counts what each statement reads. A statement that the driver prepares runs twice: first planned with its
+ * values and rolled back, then normally with the generic plan. In the long run the driver's connections use both plans.
  */
 export function measuring(database: CrossTenantDatabase): {
   readonly database: CrossTenantDatabase;

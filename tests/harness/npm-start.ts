@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { findNextFreePort } from '../../dev/processes/free-port.ts';
 import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 
-/** A bound, not an expectation: a start that reaches it hangs. */
+/** After this time a start counts as hanging. */
 export const START_DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 
@@ -28,26 +28,26 @@ const stackSchema = z.strictObject({
   pid: z.int(),
 });
 
-/** Below the ports that systems give out by themselves, which a part of any stack may have. */
+/** Below the ephemeral ports, which any process may have. */
 const PORTS_FROM = 20_000;
 const PORTS = 10_000;
 
-/** A port for a stack to try first, which no other run on this machine uses. */
+/** The first port for a stack to try. No other run on this machine uses it. */
 export function findStartPort(): Promise<number> {
   return findNextFreePort(PORTS_FROM + Math.floor(Math.random() * PORTS));
 }
 
-/** What a running stack writes into stack.json. */
+/** The content of stack.json. */
 export type StackFile = z.output<typeof stackSchema>;
 
 /** An `npm start` as a process. */
 export interface Started {
   readonly child: ChildProcess;
-  /** All that it has printed so far. */
+  /** Its output so far. */
   readonly output: () => string;
 }
 
-/** Starts the stack of the repository in `root`, as `npm start -- …args` does. `env`: variables beside this process's. */
+/** Starts the stack of the repository in `root`, like `npm start -- …args`. `env` is added to this process's variables. */
 export function runStart(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
   const main = path.join(root, 'dev', 'start.ts');
   const child = spawn(findTypeScriptNode(), [main, ...args], {
@@ -61,7 +61,7 @@ export function runStart(root: string, args: readonly string[], env: NodeJS.Proc
   return { child, output: () => output };
 }
 
-/** Resolves once `holds` does; rejects at the deadline with what `describe` says. */
+/** Resolves when `holds` is true. Rejects at the deadline with the text of `describe`. */
 export async function untilHolds(
   describe: () => string,
   holds: () => boolean | Promise<boolean>,
@@ -75,7 +75,7 @@ export async function untilHolds(
   }
 }
 
-/** The stack file of this very start: one that was killed leaves its own. Fails with the output when the start ends. */
+/** Waits for this start's stack file; a killed start may have left its own. Fails with the output if the start ends. */
 export async function untilReady({ child, output }: Started, folder: string): Promise<StackFile> {
   const file = path.join(folder, 'stack.json');
   let found: StackFile | undefined;
@@ -87,7 +87,7 @@ export async function untilReady({ child, output }: Started, folder: string): Pr
   return stackSchema.parse(found);
 }
 
-/** Resolves once the stack says that it can serve requests: on a busy machine its first probes may take too long. */
+/** Resolves when the stack is ready: on a busy machine its first probes may time out. */
 export async function untilServing(baseUrl: string): Promise<void> {
   let answer = '';
   await untilHolds(

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { startTestPostgres } from './template-databases.ts';
 
-// `node tests/harness/open-kept.ts FOLDER`: starts PostgreSQL on what a failed run left, until Ctrl-C.
+// `node tests/harness/open-kept.ts FOLDER`: starts PostgreSQL on a failed run's data, until Ctrl-C.
 
 const folder = process.argv[2];
 if (folder === undefined) {

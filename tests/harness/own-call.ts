@@ -3,17 +3,17 @@ import { fingerprintOf } from '../../shared/platform/call/idempotency-key.ts';
 import type { Call } from '../../shared/platform/call/call.ts';
 import type { Services } from '../../functions/services.ts';
 
-/** What a call is made with. */
+/** The inputs of a call. */
 export interface CallGiven {
   readonly tenant: string;
   readonly route: string;
   readonly key?: string;
-  /** What was asked, for the key's fingerprint. */
+  /** The request, for the key's fingerprint. */
   readonly asked?: unknown;
   readonly now?: Date;
 }
 
-/** A call as the HTTP wrapper makes it, for what has no route in the app: a write in a table of the test's own. */
+/** Makes a call like the HTTP wrapper does, for code without a route: writes to a test's own table. */
 export async function makeCall(services: Services, given: CallGiven): Promise<Call> {
   const context = await services.tenants.find(given.tenant);
   if (context === null) throw new Error(`there is no tenant ${given.tenant}`);

@@ -1,6 +1,6 @@
 import type { StorageAccount } from '../../dev/azurite/start-azurite.ts';
 
-// What the run's process answers when a test file asks for a part.
+// The answers of the run's process to requests for parts.
 
 /** The PostgreSQL server of this run, and the databases to clone. */
 export interface PostgresFacts {
@@ -14,7 +14,7 @@ export interface RedisFacts {
   url: string;
 }
 
-/** The blob service of this run; each test file takes an account of its own. */
+/** The blob service of this run. Each test file uses its own account. */
 export interface AzuriteFacts {
   endpoint: string;
   accounts: StorageAccount[];
@@ -30,7 +30,7 @@ export interface NumberFacts {
   number: number;
 }
 
-/** Every request that a test file can make, and its answer. */
+/** The parts that a test file can ask for, with the types of the answers. */
 export interface PartFacts {
   postgres: PostgresFacts;
   redis: RedisFacts;

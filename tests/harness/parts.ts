@@ -6,7 +6,7 @@ import type { AppFacts, AzuriteFacts, PartFacts, PostgresFacts, RedisFacts } fro
 import { makeTemplates, startTestPostgres } from './template-databases.ts';
 import { buildApp } from '../../dev/stack/build-app.ts';
 
-/** More than the test files of a run; Azurite takes its accounts at its start only. */
+/** More than the test files of a run. Azurite needs all its accounts at the start. */
 const FILES_AT_MOST = 400;
 
 /** Ends a part. */
@@ -46,12 +46,12 @@ async function startAzuritePart(folder: string, stops: StopPart[]): Promise<Azur
   return { endpoint: `http://127.0.0.1:${azurite.port}`, accounts };
 }
 
-/** A build of the run's own: another build of the work tree does not change it under a running test. */
+/** A separate build for the run, so that another build of the work tree does not change it. */
 async function buildAppPart(folder: string, entry?: string): Promise<AppFacts> {
   return { dir: await buildApp(folder, entry) };
 }
 
-/** The parts of one run, each started when a test file first asks for it, and the same for all that ask. */
+/** The parts of one run. Each is started at the first request and shared by all test files. */
 export class Parts {
   readonly #folder: string;
   readonly #stops: StopPart[] = [];
@@ -62,7 +62,7 @@ export class Parts {
     this.#folder = folder;
   }
 
-  /** What the test file asked for. Rejects with the reason when the part cannot be started. */
+  /** The answer to a test file. Rejects with the reason if the part cannot start. */
   get(name: string): Promise<PartFacts[keyof PartFacts]> {
     switch (name) {
       case 'postgres':
@@ -85,7 +85,7 @@ export class Parts {
     }
   }
 
-  /** Ends every part that was started, also those still starting. */
+  /** Stops every started part, also those that are still starting. */
   async stop(): Promise<void> {
     await Promise.allSettled(this.#started.values());
     await Promise.allSettled(this.#stops.map((stop) => stop()));

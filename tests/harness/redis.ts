@@ -1,9 +1,9 @@
 import { askForFileNumber, askForPart } from './ask.ts';
 
 /**
- * The connection string of a Redis database that no other test file of this run uses, empty. Fails, saying what to
- * do, when this machine has no Redis. With REDIS_URL set, files share that server's database: give the app a
- * `REDIS_KEY_PREFIX` from `keyPrefix` too.
+ * The connection string of an empty Redis database that no other test file of this run uses. Fails with instructions if
+ * this machine has no Redis. If REDIS_URL is set, files share that server's database: then the app also needs `keyPrefix`
+ * as its `REDIS_KEY_PREFIX`.
  */
 export async function openRedis(): Promise<{ url: string; keyPrefix: string }> {
   const [{ url }, number] = await Promise.all([askForPart('redis'), askForFileNumber()]);

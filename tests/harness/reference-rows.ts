@@ -11,7 +11,7 @@ const LABELS = [
   'OTHER.Unknown',
 ];
 
-/** The few platform rows that most tests need: labels, and a routing plan, a detector and a template named `default`. */
+/** Inserts the platform's rows that most tests need: labels, and a routing plan, a detector and a template named `default`. */
 export async function seedReferenceRows(core: postgres.Sql): Promise<void> {
   const labels = LABELS.map((label) => {
     const [category = label, subcategory = null] = label.split('.');

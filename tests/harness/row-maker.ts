@@ -8,34 +8,34 @@ import {
 import { columnOf, insertText } from '../../shared/platform/resources/resource-sql.ts';
 import type { TestAnswer, TestApp } from './app.ts';
 
-/** A row that was made from its resource's sample. */
+/** A row made from its resource's sample. */
 export interface MadeRow {
   readonly id: string;
   /** The path of its URL. */
   readonly path: string;
-  /** The ids in that path, the outermost parent's first. */
+  /** The ids in that path, the outermost parent first. */
   readonly pathIds: readonly string[];
-  /** What it was made from. */
+  /** The body that it was made from. */
   readonly body: Readonly<Record<string, unknown>>;
-  /** As it is read. */
+  /** The row as it is read. */
   readonly row: Readonly<Record<string, unknown>>;
 }
 
-/** Where a row can be made, and of what. */
+/** A body for a new row, and its place. */
 export interface Sample {
-  /** The path of the collection, below a parent that was made for it. */
+  /** The path of the collection, below an existing parent. */
   readonly path: string;
   readonly parentIds: readonly string[];
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** Makes rows of declared resources for one tenant; the platform's with the operator's key. */
+/** Makes rows of declared resources for one tenant. The operator's key makes the platform's rows. */
 export interface RowMaker {
-  /** A sample whose parents, and what it refers to, have been made. */
+  /** A sample. Its parents and the rows that it refers to are made first. */
   sample(resource: Resource): Promise<Sample>;
   /** Makes a row from a sample. */
   make(resource: Resource): Promise<MadeRow>;
-  /** As `make`; undefined where the resource's own rules allow no further row. */
+  /** Like `make`, but undefined if the resource's rules allow no further row. */
   tryMake(resource: Resource): Promise<MadeRow | undefined>;
   /** The key that may write the resource. */
   keyFor(resource: Resource): string;
@@ -44,8 +44,8 @@ export interface RowMaker {
 let made = 0;
 
 /**
- * A maker of rows. `mark`, of lower-case letters, digits and underscores, stands in what the samples call unique; `onCreated`
- * is told of each row that was asked for over HTTP.
+ * Makes rows. `mark` (lower-case letters, digits and underscores) is part of the samples' unique values. `onCreated` is called
+ * for each row that is made over HTTP.
  */
 export function rowMaker(
   app: TestApp,
@@ -55,7 +55,7 @@ export function rowMaker(
   onCreated: (resource: Resource, answer: TestAnswer) => void = () => undefined,
 ): RowMaker {
   const keyFor = (resource: Resource): string =>
-    // What nobody writes is read by the tenant whose it is.
+    // Rows that clients cannot write are read by their tenant.
     resource.permissions.write !== undefined && writePermissionOf(resource) === 'platform:operate'
       ? app.keys.operator
       : key;
@@ -113,7 +113,7 @@ export function rowMaker(
   return { sample, make, tryMake, keyFor };
 }
 
-/** Inserts a row as the database's owner: of a resource that clients read and do not create. */
+/** Inserts a row as the database's owner, for resources that clients do not create. */
 async function insert(
   app: TestApp,
   resource: Resource,
@@ -135,12 +135,12 @@ async function insert(
   return id;
 }
 
-/** The collection's path as a template, `a/{}/b`: what rows are filed under by tests that fill templates. */
+/** The collection's path as a template, `a/{}/b`, which is a key of row pools. */
 export function templateOf(resource: Resource): string {
   return collectionPathOf(resource).replace(/\{\w+\}/g, '{}');
 }
 
-/** Where operators reach what a tenant's own path leads to. */
+/** The operators' path of a tenant's path. */
 export function operatorsPath(path: string, tenantId: string): string {
   return path.replace('/api/v1/', `/api/v1/platform/tenants/${tenantId}/`);
 }

@@ -5,7 +5,7 @@ import { readProcessIdentity } from '../../dev/processes/process-identity.ts';
 
 const PREFIX = 'comply-test-';
 
-/** Makes this run's folder for throw-away data, and removes those of runs whose process is gone. */
+/** Makes this run's folder for temporary data, and deletes the folders of runs whose process has ended. */
 export function makeRunFolder(): string {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(name.startsWith(PREFIX) ? name.slice(PREFIX.length) : NaN);

@@ -8,10 +8,10 @@ import { startPostgres } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresServer } from '../../dev/postgres/start-postgres.ts';
 import type { PostgresFacts } from './part-facts.ts';
 
-/** The superuser's password of a run's server; the server is on the loopback and lives as long as the run. */
+/** The superuser's password of a run's server, which is on loopback and stops with the run. */
 const TEST_ADMIN_PASSWORD = 'test';
 
-/** Starts the run's PostgreSQL on throw-away data. */
+/** Starts the run's PostgreSQL with temporary data. */
 export function startTestPostgres(folder: string): Promise<PostgresServer> {
   return startPostgres({
     dataDir: path.join(folder, 'postgres'),
@@ -40,7 +40,7 @@ export async function makeTemplates(server: PostgresServer): Promise<PostgresFac
       await sql.unsafe(`alter role ${role} password '${password}'`);
     }
     for (const name of Object.values(templates)) {
-      // A database that somebody is connected to cannot be cloned.
+      // A database with open connections cannot be cloned.
       await sql.unsafe(`alter database ${name} with allow_connections false is_template true`);
     }
   } finally {

@@ -7,7 +7,7 @@ const faultsOf = (text: string): string[] => findUnscoped(SCOPE + text, guarded)
 
 const SCOPED = `lateral (select n.id from notes n where n.tenant_id = scope.tenant_id offset 0) r`;
 
-describe('a statement that reads only once the tenant is set is right', () => {
+describe('a statement that reads only after the tenant is set is accepted', () => {
   test.each([
     ['a read', `select r.* from scope, ${SCOPED}`],
     [
@@ -16,7 +16,7 @@ describe('a statement that reads only once the tenant is set is right', () => {
          where n.tenant_id = scope.tenant_id offset 0) r`,
     ],
     [
-      'a read by the rows of another',
+      'a read with values from another read',
       `select q.* from scope, ${SCOPED}, lateral (select k.key_id from api_keys k where k.key_id = r.id offset 0) q`,
     ],
     [
@@ -47,7 +47,7 @@ describe('a statement that reads only once the tenant is set is right', () => {
   });
 });
 
-describe('a statement that could read before the tenant is set is found out', () => {
+describe('a statement that could read before the tenant is set is detected', () => {
   test.each([
     ['a table beside scope', `select * from scope, api_keys k where k.tenant_id = scope.tenant_id`],
     ['a table named with its schema', `select * from scope, public.api_keys k`],
@@ -56,7 +56,7 @@ describe('a statement that could read before the tenant is set is found out', ()
       `, api_keys as (select scope.tenant_id from scope) select * from api_keys, public.api_keys k`,
     ],
     [
-      'an insert of what only looks like the CTE',
+      'an insert from a table with the CTE’s name',
       `, added as (insert into notes select s.tenant_id from public.scope s) select 1`,
     ],
     [
@@ -89,7 +89,7 @@ describe('a statement that could read before the tenant is set is found out', ()
        added as (insert into notes with fresh as (select $2) select * from fresh) select 1`,
     ],
     [
-      'a nested statement with a scope of its own',
+      'a nested statement with its own scope',
       `select (with scope as (select $2 as tenant_id)
          select r.id from scope, lateral (select n.id from notes n where n.tenant_id = scope.tenant_id offset 0) r)
        from scope`,

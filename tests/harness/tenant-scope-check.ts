@@ -1,29 +1,29 @@
 import { loadModule, parseSync } from 'libpg-query';
 
 /**
- * PostgreSQL's own parser says what a tenant's statement reads, and when. A statement sets the tenant in its first CTE,
- * `scope`; row security is judged where a table is scanned, so no table that has it may be scanned before `scope` has
- * run. The planner keeps that order where a table stands in a lateral subquery that takes a value from `scope`, and that
- * `offset 0` keeps it from pulling up; and where an insert takes its rows from it.
+ * Checks tenant statements with PostgreSQL's own parser. A statement sets the tenant in its first CTE, `scope`. Row security is
+ * checked when a table is scanned, so a table with row security must not be scanned before `scope` has run. The planner keeps
+ * that order in two cases: a lateral subquery that takes a value from `scope` and ends in `offset 0`, so that the planner does
+ * not pull it up; and an insert that takes its rows from `scope`.
  */
 
 type Node = Readonly<Record<string, unknown>>;
 
-/** What holds at one place of a statement. */
+/** The facts at one place of a statement. */
 interface Place {
   /** CTEs by name: whether their rows come from `scope`. */
   readonly ctes: Map<string, boolean>;
   /** The names of FROM items whose rows come from `scope`. */
   readonly scoped: Set<string>;
-  /** Whether all of this runs after `scope`. */
+  /** Whether this place runs after `scope`. */
   readonly afterScope: boolean;
 }
 
 await loadModule();
 
 /**
- * What of a tenant's statement could run before the tenant is set: nothing for a right one. `guarded`: the tables that
- * have row security, those of the schema `public` without it.
+ * Finds the parts of a tenant statement that could run before the tenant is set. `guarded` are the tables with row security,
+ * without the schema name if it is `public`.
  */
 export function findUnscoped(text: string, guarded: ReadonlySet<string>): string[] {
   const statements = parseSync(text).stmts ?? [];
@@ -38,7 +38,7 @@ export function findUnscoped(text: string, guarded: ReadonlySet<string>): string
     return ['does not begin with a materialized scope'];
   const faults: string[] = [];
   visit(first['ctequery'], { ctes: new Map(), scoped: new Set(), afterScope: false }, guarded, faults);
-  // Only this CTE sets the tenant: another one of its name, further in, does not.
+  // Only this CTE sets the tenant. A nested CTE with the same name does not.
   const place: Place = { ctes: new Map([['scope', true]]), scoped: new Set(), afterScope: false };
   visitStatement(kind, { ...statement, withClause: { ctes } }, place, guarded, faults);
   return faults;
@@ -60,7 +60,7 @@ function visitStatement(
     faults.push(`the insert into ${tableOf(statement['relation'] as Node)} takes no row from scope`);
   for (const item of listOf(statement['fromClause'])) visitFrom(item, place, guarded, faults);
   for (const [member, value] of Object.entries(statement)) {
-    // An insert's own table is written as its rows come, which is after scope.
+    // An insert writes its table after its rows come, so after scope.
     if (
       member === 'withClause' ||
       member === 'fromClause' ||
@@ -71,7 +71,7 @@ function visitStatement(
   }
 }
 
-/** Visits FROM items in their order: what stands later may take values from what stands before. */
+/** Visits FROM items in their order: a later item may take values from an earlier one. */
 function visitFrom(item: Node, place: Place, guarded: ReadonlySet<string>, faults: string[]): void {
   const [kind, node] = Object.entries(item)[0] as [string, Node];
   if (kind === 'JoinExpr') {
@@ -92,7 +92,7 @@ function visitFrom(item: Node, place: Place, guarded: ReadonlySet<string>, fault
     visit(item, place, guarded, faults);
     isScoped = kind === 'RangeVar' && isScopedCte(node, place);
   }
-  // A name that an item has here hides the same name further out.
+  // A name here hides the same name of an outer query.
   if (isScoped) place.scoped.add(aliasOf(node));
   else place.scoped.delete(aliasOf(node));
 }
@@ -122,7 +122,7 @@ function addCte(cte: Node, place: Place): void {
   place.ctes.set(textOf(cte['ctename']), takesFromScope(cte['ctequery'], place));
 }
 
-/** Whether a query's rows come, in part, from a FROM item whose rows come from `scope`: then none comes before. */
+/** Whether a FROM item of a query has rows from `scope`. Then all of the query's rows come after `scope`. */
 function takesFromScope(query: unknown, outer: Place): boolean {
   const [kind, node] = (Object.entries((query ?? {}) as Node)[0] ?? []) as [string?, Node?];
   if (node === undefined || (kind !== 'SelectStmt' && kind !== 'InsertStmt')) return false;
@@ -142,7 +142,7 @@ function isFromScope(item: Node, place: Place): boolean {
   return false;
 }
 
-/** Whether a query takes a value of one of these FROM items, and not of one of its own that has the same name. */
+/** Whether a query takes a value from one of these FROM items, and not from its own item with the same name. */
 function refersTo(value: unknown, names: ReadonlySet<string>): boolean {
   if (Array.isArray(value)) return value.some((member) => refersTo(member, names));
   if (typeof value !== 'object' || value === null) return false;
@@ -157,7 +157,7 @@ function refersTo(value: unknown, names: ReadonlySet<string>): boolean {
   });
 }
 
-/** The names that a FROM item gives. */
+/** The names that a FROM item defines. */
 function aliasesOf(item: Node): string[] {
   const [kind, node] = Object.entries(item)[0] as [string, Node];
   if (kind !== 'JoinExpr') return [aliasOf(node)];
@@ -174,7 +174,7 @@ const listOf = (value: unknown): Node[] => (Array.isArray(value) ? (value as Nod
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** A table as `guarded` names it: without the schema `public`, which a statement may name or not. */
+/** A table's name as in `guarded`: without the schema `public`, which is optional in a statement. */
 function tableOf(range: Node): string {
   const schema = textOf(range['schemaname']);
   const name = textOf(range['relname']);

@@ -17,7 +17,7 @@ import { until, type TestAnswer, type TestApp } from './app.ts';
 export interface Stop {
   /** The OpenAPI operation. */
   readonly operation: string;
-  /** As it was asked for; undefined for rows that the tour's own preparations made. */
+  /** The request; undefined for rows that the tour's preparations made. */
   readonly path?: string;
   readonly expected: number;
   readonly answer: TestAnswer;
@@ -51,8 +51,8 @@ const { response: _answered, ...PENDING_ANALYSIS } = ANALYSIS;
 const RESULTS = [{ detector: 'regex-pii', status: 'success', processing_time_ms: 3, confidence: 1 }];
 
 /**
- * Makes one request of every operation of the API that does what it is for, as acme's owner and as an operator, on rows
- * of its own. Answers what came back, with the status that the operation promises. `spell` may write the paths otherwise.
+ * Sends one successful request of every operation of the API, as acme's owner and as an operator, on its own rows. Returns the
+ * answers; each must have the operation's documented status. `spell` may change the spelling of the paths.
  */
 export async function takeTour(app: TestApp, spell = (path: string) => path): Promise<Stop[]> {
   const stops: Stop[] = [];
@@ -112,7 +112,7 @@ async function tourOrchestrations(send: Send): Promise<void> {
     processing_mode: 'async',
   });
   const path = `v1/orchestrations/${made.body.request_id}`;
-  await send('jobs-read', 200, 'GET', `v1/jobs/${made.body.job_id}`);
+  await send('async-orchestrations-read', 200, 'GET', `v1/jobs/${made.body.job_id}`);
   await send('orchestrations-results-add', 201, 'POST', `${path}/detector-results`, { results: RESULTS });
   const partial = { total_processing_time_ms: 5 };
   await send('orchestrations-respond', 206, 'PUT', `${path}/response`, partial);
@@ -124,7 +124,7 @@ async function tourOrchestrations(send: Send): Promise<void> {
     ...ORCHESTRATION,
     processing_mode: 'async',
   });
-  await send('jobs-cancel', 200, 'POST', `v1/jobs/${other.body.job_id}/cancel`);
+  await send('async-orchestrations-cancel', 200, 'POST', `v1/jobs/${other.body.job_id}/cancel`);
 }
 
 async function tourMappings(app: TestApp, send: Send): Promise<void> {
@@ -142,7 +142,7 @@ async function tourMappings(app: TestApp, send: Send): Promise<void> {
   const batch = { items: [MAPPING, { ...MAPPING, wrong: true }] };
   await send('mappings-batch-create', 207, 'POST', 'v1/mappings/batch', batch);
   const record = `v1/records/${made.body.record_id}`;
-  // Its archive changes it; what is asked for with an ETag must stay as it is.
+  // Archiving changes the record, but a request with an ETag needs an unchanged one.
   await until(
     () => app.admin.core`select archived_at from storage_records where id = ${made.body.record_id}`,
     ([row]) => row?.['archived_at'] !== null,
@@ -222,12 +222,12 @@ async function tourResource(
     if (verbs.includes(verb)) await send(nameOf(verb), 204, 'DELETE', row);
 }
 
-/** A path as the tour writes it, without `/api/`. */
+/** A path without `/api/`, as in the tour. */
 function below(path: string): string {
   return path.slice('/api/'.length);
 }
 
-/** What a model version and a legal hold have beside the routes of their resources. */
+/** The routes of model versions and legal holds beyond those of their resources. */
 async function tourModelsAndHolds(rows: RowMaker, owner: Send, operator: Send): Promise<void> {
   const model = await rows.make(modelVersions);
   const byName = `v1/models/${String(model.row['model_name'])}/versions/${String(model.row['version'])}`;

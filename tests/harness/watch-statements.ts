@@ -5,8 +5,8 @@ import { TENANT_STATEMENTS } from '../../shared/platform/db/tenant-database.ts';
 import { findUnscoped } from './tenant-scope-check.ts';
 
 /**
- * Holds every statement that ran for a tenant in this test file, whoever ran it in this process, to the order that
- * tenant isolation needs. To be called before the databases are closed. Returns what it has seen so far.
+ * Checks that all tenant statements of this test file, from the app and from tests, set the tenant first. Call it before the
+ * databases are closed. Returns the statements so far.
  */
 export function watchStatements(databases: readonly postgres.Sql[]): ReadonlySet<string> {
   const texts = new Set<string>();
@@ -23,7 +23,7 @@ export function watchStatements(databases: readonly postgres.Sql[]): ReadonlySet
   return texts;
 }
 
-/** The tables with row security, as a statement names them. */
+/** The tables with row security, with the names that statements use. */
 async function readGuarded(database: postgres.Sql): Promise<string[]> {
   const rows = await database<{ name: string }[]>`
     select case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end as name

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Sql, TransactionSql } from 'postgres';
 import { rollUpUsage } from '../../shared/domains/analytics/roll-up-usage.ts';
 import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
-import { recordUsage } from '../../shared/domains/billing/record-usage.ts';
+import { writeUsage } from '../../shared/domains/billing/write-usage.ts';
 import type { TenantEvent } from '../../shared/platform/consume/event-consumer.ts';
 import { quarantineMessages } from '../../shared/platform/consume/quarantine.ts';
 import type { AuditData } from '../../shared/platform/bus/events.ts';
@@ -83,11 +83,11 @@ const lookedForConflicts = (measured: readonly Measured[]) =>
 describe('usage is recorded', () => {
   it('with its reservations, in an ended period too', async () => {
     const { database, measured } = measuring(crossTenant.billing);
-    await recordUsage(database, usageOf(newIds(), now), now);
+    await writeUsage(database, usageOf(newIds(), now), now);
     expect(
       await billing`select from ops.usage_reservations where tenant_id = 'globex' and reservation_id = any(${ids})`,
     ).toHaveLength(0);
-    await recordUsage(database, usageOf(newIds(), addDays(now, -40)), now);
+    await writeUsage(database, usageOf(newIds(), addDays(now, -40)), now);
     expectReads(measured, { rows: BATCH, pages: 14 });
   });
 
@@ -100,7 +100,7 @@ describe('usage is recorded', () => {
         insert into usage_records (tenant_id, id, event_source, event_id, usage_type, usage_amount, usage_unit, occurred_at,
           billing_period_start, billing_period_end)
         values ('globex', ${randomUUID()}, 's', ${shared?.event_id ?? ''}, 'api_calls', 1, 'count', ${shared?.at ?? ''}, now(), now())`,
-      () => recordUsage(database, [...others, ...(shared === undefined ? [] : [shared])], now),
+      () => writeUsage(database, [...others, ...(shared === undefined ? [] : [shared])], now),
     );
     expect(lookedForConflicts(measured)).not.toEqual([]);
     expectReads(measured, { rows: BATCH, pages: 15 });

@@ -11,31 +11,31 @@ import { declaredResources } from '../../functions/declared-resources.ts';
 import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 
 /**
- * What a route is about. `row`: one row of a collection, the tenant's own. `shared`: one row, the tenant's own or a default
- * of the platform's. `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them.
- * `create`: a new one. `self`: what there is one of for a tenant. `public`: the same for everybody.
+ * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
+ * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
+ * `self`: a row that each tenant has once. `public`: the same for everybody.
  */
 export type Subject =
   'row' | 'shared' | 'global' | 'list' | 'shared-list' | 'global-list' | 'create' | 'self' | 'public';
 
-/** One route as the access rules see it, written down apart from the code that is tested. */
+/** One route's access rules, written independently of the tested code. */
 export interface Route {
   /** The OpenAPI operation. */
   readonly operation: string;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** Each `{}` is an id of the row's path. */
+  /** The path; each `{}` is an id. */
   readonly path: string;
   readonly collection: string;
   readonly subject: Subject;
   /** Null for a public route. */
   readonly needs: Permission | null;
   readonly body?: unknown;
-  /** A body that differs each time; it goes before `body`. */
+  /** Makes a different body each time; takes precedence over `body`. */
   readonly freshBody?: (rows: RowMaker) => Promise<unknown>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A version that no row has: a change that is allowed is refused for that, and so can be tried again and again. */
+/** A version that no row has. An allowed change is refused because of it, so it can be repeated. */
 const STALE = { 'if-match': '"999999"' };
 
 const read = (operation: string, collection: string, needs: Permission, rest = ''): Route => ({
@@ -113,12 +113,12 @@ const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
 const ANALYSIS = { period: PERIOD, metrics: {} };
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
-/** The routes that no declared resource stands for, each with the permission that it needs. */
+/** The routes beyond those of declared resources, with their permissions. */
 const OTHERS: readonly Route[] = [
   read('orchestrations-read', 'orchestrations', 'orchestrations:read'),
   list('orchestrations-list', 'orchestrations', 'orchestrations:read'),
-  read('jobs-read', 'jobs', 'orchestrations:read'),
-  write('jobs-cancel', 'POST', 'jobs/{}/cancel', 'orchestrations:write'),
+  read('async-orchestrations-read', 'jobs', 'orchestrations:read'),
+  write('async-orchestrations-cancel', 'POST', 'jobs/{}/cancel', 'orchestrations:write'),
   write('orchestrations-results-add', 'POST', 'orchestrations/{}/detector-results', 'orchestrations:write', {
     results: [{ detector: 'regex-pii', status: 'success', processing_time_ms: 1 }],
   }),
@@ -166,7 +166,7 @@ const OTHERS: readonly Route[] = [
   list('api-keys-list', 'api-keys', 'api_keys:manage'),
   write('api-keys-rotate', 'POST', 'api-keys/{}/rotate', 'api_keys:manage', {}),
   write('api-keys-revoke', 'DELETE', 'api-keys/{}', 'api_keys:manage'),
-  // Just the permission that making a key needs: nobody can give more than he has.
+  // Only the permission to make a key: a key cannot give more than its own permissions.
   create('api-keys-create', 'api-keys', 'api_keys:manage', {
     key_name: 'made',
     permissions: ['api_keys:manage'],
@@ -198,8 +198,8 @@ const SUBJECTS: Readonly<Record<ResourceScope, { one: Subject; many: Subject }>>
 };
 
 /**
- * A declared resource's own routes. Below a parent, a list or a new row is the parent's: it is about one row. Those of
- * operators are closed to every tenant.
+ * A declared resource's routes. Below a parent, a list and a new row have the parent's row as their subject. Operators' routes
+ * are closed to every tenant.
  */
 export function routesOf(resource: Resource): Route[] {
   const collection = templateOf(resource);

@@ -4,23 +4,23 @@ import { until, type TestApp } from '../harness/app.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 
-/** Whose rows there are. */
+/** The owners of rows. */
 export const OWNERS = ['acme', 'globex'] as const;
 export type Owner = (typeof OWNERS)[number];
 
-/** What there is of each kind, by collection: for each row the ids in its path, its own last. */
+/** Rows by collection: for each row the ids in its path, its own id last. */
 export type Rows = Readonly<Record<string, readonly (readonly string[])[]>>;
 
-/** The world before the requests begin: each tenant's rows, and the platform's, which all may read. */
+/** The data before the requests: each tenant's rows, and the platform's, which all may read. */
 export interface World {
   readonly rows: Readonly<Record<Owner | 'platform', Rows>>;
-  /** What each of the tenants' spare keys may do, by its id. */
+  /** The permissions of the tenants' spare keys, by key id. */
   readonly keyPermissions: ReadonlyMap<string, readonly Permission[]>;
 }
 
 /** Rows of each kind that each tenant has. */
 const EACH = 3;
-/** A spare key's permissions: some principals hold them all, most do not. */
+/** The permissions of spare keys. Some principals have all of them, most do not. */
 const SPARE_KEYS: readonly (readonly Permission[])[] = [
   ['usage:read'],
   ['config:read', 'mappings:read'],
@@ -37,7 +37,7 @@ const RESPONSE = {
 
 type Create = (collection: string, body: object) => Promise<Record<string, string>>;
 
-/** Makes the world over the API, with each tenant's owner's key and the operator's. */
+/** Makes the data over the API, with each tenant's owner key and the operator's key. */
 export async function makeWorld(app: TestApp): Promise<World> {
   const keyPermissions = new Map<string, readonly Permission[]>();
   const rows: Record<Owner | 'platform', Record<string, string[][]>> = {
@@ -67,7 +67,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
     const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }
-  // Evidence and orchestrations of the other tenant, named where references are free: they must lead nowhere.
+  // References to the other tenant's evidence and orchestrations, where any reference is allowed. They must find nothing.
   for (const [owner, other] of [OWNERS, OWNERS.toReversed()] as [Owner, Owner][]) {
     const create = creator(owner, app.keys[owner].owner);
     const theirs = (collection: string): string => rows[other][collection]?.[0]?.[0] ?? '';
@@ -104,7 +104,7 @@ async function makeTenantRows(create: Create, n: number): Promise<void> {
   await create('analyses', analysis);
 }
 
-/** Rows of declared resources: of each as many as its own rules allow, up to {@link EACH}. */
+/** Makes rows of declared resources: as many as each one's rules allow, up to {@link EACH}. */
 async function makeDeclared(
   app: TestApp,
   resources: readonly Resource[],
@@ -125,7 +125,7 @@ async function makeDeclared(
   return rows;
 }
 
-/** The names and versions of the models, by which they are found as well. */
+/** The names and versions of the models, which are their ids on another route. */
 async function modelNames(app: TestApp): Promise<string[][]> {
   const { body } = await app.request('GET', '/api/v1/model-versions', { key: app.keys.operator });
   return body.items.map((model: Record<string, string>) => [model['model_name'], model['version']]);

@@ -1,6 +1,5 @@
-// What must not compile. `npm run types` reads this file and nothing runs it: where a line compiles that stands under a
-// `@ts-expect-error`, that comment is the error. The lines without one must compile, so that the others fail for the reason
-// they give.
+// Code that must not compile. `npm run types` checks this file, and nothing runs it. If a line below a `@ts-expect-error` compiles,
+// the comment is reported. Lines without the comment must compile, so that the others fail for the stated reason.
 import { z } from 'zod';
 import { listMappings } from '../../shared/domains/mapping/read-mappings.ts';
 import { recordMapping } from '../../shared/domains/mapping/record-mapping.ts';
@@ -74,7 +73,7 @@ endpoint({ ...reading, run: (_call) => later(ok({ id: '1', size: 1, kind: 'mediu
 endpoint({ ...reading, run: (_call) => later(ok({ id: '1', size: 1, kind: 'small', note: null })) });
 // @ts-expect-error a body is missing
 endpoint({ ...reading, run: (_call) => later({ status: 200 }) });
-// @ts-expect-error a body that nobody looked at
+// @ts-expect-error an unchecked body
 endpoint({ ...reading, run: (_call, { url }) => later(ok<unknown>(JSON.parse(url))) });
 
 // A status
@@ -103,12 +102,12 @@ endpoint({ ...common, permission, responses: html, run: () => later(okText('text
 // @ts-expect-error JSON where another media type is documented
 endpoint({ ...common, permission, responses: html, run: () => later(ok<Thing>(it)) });
 const text = { status: 200, body: { text: '<p>' } } as const;
-// @ts-expect-error an object is no text
+// @ts-expect-error an object is not a text
 endpoint({ ...common, permission, responses: html, run: () => later(text) });
 // @ts-expect-error another media type where JSON is documented
 endpoint({ ...reading, run: () => later(okText('text/html', '<p>')) });
 
-// A public route is held to the same.
+// A public route has the same rules.
 publicEndpoint({ ...common, responses: one, run: (_input) => later(ok(it)) });
 // @ts-expect-error a field that the schema does not have
 publicEndpoint({ ...common, responses: one, run: (_input) => later(ok({ ...it, extra: 1 })) });
@@ -131,7 +130,7 @@ endpoint({ ...reading, body: note, rawBody: true, run: (_call) => later(ok(it)) 
 publicEndpoint({ ...common, responses: one, body: note, rawBody: true, run: (_input) => later(ok(it)) });
 // @ts-expect-error a media type of bytes without bytes
 endpoint({ ...reading, rawBodyType: 'application/json', run: (_call) => later(ok(it)) });
-// @ts-expect-error no body is taken
+// @ts-expect-error the route takes no body
 endpoint({ ...reading, run: (_call, { body }) => later(ok({ ...it, note: body.note })) });
 
 // A write in a transaction
@@ -143,7 +142,7 @@ export const writtenWrong = (): Promise<Reply<201, Thing>> =>
   // @ts-expect-error a field that the schema does not have
   performWrite(call, (_transaction) => later({ reply: created('/x', { ...it, extra: 1 }), audit }));
 export const storedWrong = (): Promise<Reply<201, Thing>> =>
-  // @ts-expect-error what a repeated key is answered with is another body
+  // @ts-expect-error the answer to a repeated key has another body
   performWrite(call, () => later({ reply: created('/x', it), storedReply: created('/x', {}), audit }));
 
 // A hot write
@@ -155,7 +154,7 @@ export const hotWrong = async (): Promise<Reply<200, Thing>> =>
   // @ts-expect-error the items' answers have another status
   singleReply(await writeItems(call, hotWrite, [item]));
 
-// What completes a request
+// A completion
 interface Row extends CompletionRow {
   readonly id: string;
 }
@@ -175,20 +174,20 @@ export const listed = (): Promise<Reply<200, Page<Thing>>> =>
 // @ts-expect-error a page of other items
 endpoint({ ...listing, run: (_call, { query, url }) => listReply<{ id: string }>(call, query, url, list) });
 
-// A domain's own function under a schema that is not its answer's
+// A domain function with the schema of another answer
 const onMapping = { ...common, permission, params: requestIdParams } as const;
 const query = mappingsQuery;
 const mappings = { 200: { description: 'A page.', schema: pageOf(mapping) } } as const;
 endpoint({ ...listing, query, responses: mappings, run: (c, i) => listMappings(c, i.query, i.url) });
-// @ts-expect-error things are no mappings
+// @ts-expect-error things are not mappings
 endpoint({ ...listing, query, run: (c, i) => listMappings(c, i.query, i.url) });
-// @ts-expect-error a thing is no mapping
+// @ts-expect-error a thing is not a mapping
 endpoint({ ...onMapping, responses: made, body: newMapping, run: (c, { body }) => recordMapping(c, body) });
 declare const response: MapperResponse;
-// @ts-expect-error a thing is no completed mapping
+// @ts-expect-error a thing is not a completed mapping
 endpoint({ ...onMapping, responses: one, run: (c, i) => respondToMapping(c, i.params.request_id, response) });
 
-// Where nothing says what is returned, a body has no type, and no endpoint takes it.
+// Without a declared return type a body has no type, and no endpoint takes it.
 const unsaid = ok(it);
 // @ts-expect-error name it: ok<Thing>(…)
 endpoint({ ...reading, run: () => later(unsaid) });

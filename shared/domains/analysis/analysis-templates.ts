@@ -6,7 +6,7 @@ import { declareResource } from '../../platform/resources/resource.ts';
 
 const analysisTemplate = z.strictObject({
   template_name: nameText,
-  template_type: analysisType.describe('The `analysis_type` that it stands in for.'),
+  template_type: analysisType.describe('The `analysis_type` that it is for.'),
   template_content: templateContent,
   variables: z
     .array(z.string().min(1).max(200))
@@ -18,12 +18,12 @@ const analysisTemplate = z.strictObject({
   metadata: settingsObject,
 });
 
-/** What stands in for an analysis whose response does not come or is not sure enough. */
+/** Templates replace an analysis's response that does not come or is not sure enough. */
 export const analysisTemplates = declareResource({
   name: 'analysis-templates',
   one: 'analysis template',
   description:
-    'Texts that take the place of an analysis that did not come or is not sure enough. The active template of an analysis’s type is the one that is used, a tenant’s own before the platform’s.',
+    'Texts that replace an analysis that did not come or is not sure enough. The active template of the analysis’s type is used, a tenant’s own before the platform’s.',
   table: 'analysis_templates',
   idColumn: 'id',
   scope: 'shared',

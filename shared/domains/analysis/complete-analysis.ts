@@ -35,9 +35,9 @@ const ANALYSIS: CompletionKind<AnalysisRow, Reply<200, Analysis>> = {
 };
 
 /**
- * Completes an analysis with the response given or, where that is less sure than the tenant's cutoff, with the template of
- * its type. The same response again is 200 and changes nothing.
- * @throws Problem 404, 409 when it was completed otherwise.
+ * Completes an analysis with the response given. A response that is less sure than the tenant's cutoff is replaced by the
+ * template of the type. The same response again is 200 and changes nothing.
+ * @throws Problem 404, 409 when it was completed with another response.
  */
 export async function respondToAnalysis(
   call: Call,
@@ -70,8 +70,8 @@ export async function respondToAnalysis(
 }
 
 /**
- * Completes a pending analysis with the template of its type, where no response is waited for. Again is 200 and changes
- * nothing.
+ * Completes a pending analysis with the template of its type, when no response is expected. A repeated call is 200 and
+ * changes nothing.
  * @throws Problem 404, 409 when it was completed with a response or there is no template.
  */
 export async function renderFallback(
@@ -80,7 +80,7 @@ export async function renderFallback(
   request: FallbackRequest,
 ): Promise<Reply<200, Analysis>> {
   return completeOnce(call, ANALYSIS, requestId, {
-    // Whichever template: one that replaced an unsure response is what was asked for, too.
+    // A template that replaced an unsure response counts as well: the caller asked for a template.
     isRepetition: (analysis) => analysis.template_fallback_used === true,
     repetitionNote: {
       action: 'analysis.fallback_rendered',

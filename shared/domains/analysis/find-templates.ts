@@ -4,7 +4,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { log } from '../../platform/log/log.ts';
 import { templateContent, type TemplateContent } from './template.ts';
 
-/** A template that stands in for an analysis. */
+/** A template that can replace an analysis's response. */
 export interface Template {
   readonly id: string;
   readonly name: string;
@@ -20,12 +20,12 @@ const rowSchema = z.object({
   template_content: z.unknown(),
 });
 
-/** The template of last resort, whatever its type. */
+/** The name of the template that is used when the type has none. */
 const DEFAULT_NAME = 'default';
 
 /**
- * The active templates that stand in for analyses of some types: the tenant's newest of the type, else the platform's, else
- * the one named `default`, the tenant's before the platform's. A type without any is not in the map.
+ * The active template of each type. Order of precedence: the tenant's newest of the type, the platform's of the type, the
+ * tenant's named `default`, the platform's named `default`. A type without any is not in the map.
  */
 export async function findTemplates(
   call: Call,
@@ -46,7 +46,7 @@ export async function findTemplates(
   return new Map(rows.flatMap((row) => readTemplate(row)));
 }
 
-/** A stored template that is none, which only a hand in the database can have made, stands in for nothing. */
+/** Ignores a stored template that does not fit the schema. Only a manual change in the database can make one. */
 function readTemplate(given: unknown): [string, Template][] {
   const row = rowSchema.parse(given);
   const content = templateContent.safeParse(row.template_content);

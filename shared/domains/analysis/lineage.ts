@@ -1,9 +1,9 @@
 import type { Call } from '../../platform/call/call.ts';
 import { findLimited, NOTHING_FOUND, type Found } from '../../platform/db/find-limited.ts';
 
-// What lineage asks of analyses.
+// What lineage reads of analyses.
 
-/** An analysis, and what it names as its evidence. */
+/** An analysis and its evidence references. */
 export interface AnalysisItem {
   readonly [column: string]: unknown;
   readonly id: string;
@@ -24,7 +24,7 @@ export function findAnalysis(call: Call, id: string): Promise<Found<AnalysisItem
   );
 }
 
-/** Analyses that name any of these as evidence. They are not older than the oldest of it. */
+/** Analyses that name any of these as evidence. Such an analysis is not older than the oldest evidence. */
 export async function findAnalysesOf(
   call: Call,
   refs: readonly string[],

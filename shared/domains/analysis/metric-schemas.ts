@@ -4,11 +4,11 @@ import { pageQuery } from '../../platform/http/pagination.ts';
 import { evidenceRefs } from './schemas.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** Points of one write at the most. */
+/** The most points of one write. */
 const METRICS_MAX = 500;
 /** 500 points with some metadata and references each. */
 export const METRICS_BODY_LIMIT = 1024 * 1024;
-/** Far beyond what anyone measures, and small enough that no sum or mean of a series leaves a double's range. */
+/** Far above any real figure. Small enough that no sum or mean of a series leaves a double's range. */
 const VALUE_MAX = 1e100;
 const metricName = z.string().min(1).max(200);
 
@@ -20,7 +20,7 @@ export const newMetrics = z.strictObject({
         metric_name: metricName,
         metric_value: z.number().min(-VALUE_MAX).max(VALUE_MAX),
         metric_unit: z.string().min(1).max(50).optional(),
-        time_period: instant.describe('The instant that the value stands for.'),
+        time_period: instant.describe('The instant that the value belongs to.'),
         evidence_refs: evidenceRefs.default([]),
         metadata: freeForm.default({}),
       }),
@@ -51,12 +51,12 @@ export const metricsQuery = z
     sort: z.enum(['time_period', '-time_period']).default('time_period').describe('`-` is latest first.'),
     metric_name: metricName.optional().describe('Needed with `bucket`.'),
     from: instant.optional().describe('The first instant.'),
-    to: instant.optional().describe('The first instant after.'),
+    to: instant.optional().describe('The end, not included.'),
     bucket: z
       .enum(BUCKETS)
       .optional()
       .describe('Sums the points up by UTC hours, days, weeks (from Monday) or months.'),
-    aggregate: z.enum(AGGREGATES).optional().describe('Which figure of a bucket to repeat as `value`.'),
+    aggregate: z.enum(AGGREGATES).optional().describe('The figure of a bucket that is repeated as `value`.'),
   })
   .refine((query) => query.bucket === undefined || query.metric_name !== undefined, {
     path: ['metric_name'],
@@ -87,7 +87,7 @@ export const metricPoint = z.object({
 
 export type MetricPoint = z.output<typeof metricPoint>;
 
-/** A stretch of a series, summed up. Stretches without points are not listed. */
+/** The sums of a series over one bucket. Buckets without points are not listed. */
 export const metricBucket = z.object({
   bucket_start: z.string(),
   count: z.number().int(),

@@ -21,7 +21,7 @@ import type { Bucket, MetricBucket, MetricPoint, MetricsQuery } from './metric-s
 type PointsReply = Reply<200, Page<MetricPoint>>;
 type BucketsReply = Reply<200, Page<MetricBucket>>;
 
-/** A page of points in order of time or, with `bucket`, a page of the series summed up by it. */
+/** A page of points in order of time. With `bucket`: a page of the series' sums. */
 export async function readMetrics(
   call: Call,
   query: MetricsQuery,
@@ -86,13 +86,13 @@ async function readBuckets(
   });
 }
 
-/** The page's points alone are read: where the last page ended is a bound on the index, not a filter after the sums. */
+/** Reads only the page's points: the end of the last page is a bound on the index, not a filter after the sums. */
 function bucketStatement(
   given: readonly Condition[],
   bucket: Bucket,
   page: PageRequest,
 ): { text: string; parameters: Parameter[] } {
-  // Added in UTC, so that a month is a month.
+  // Added in UTC: in another time zone a month could have an hour more or less.
   const after = page.descending
     ? `time_period < ?::timestamptz`
     : `time_period >= (?::timestamptz at time zone 'UTC' + interval '1 ${bucket}') at time zone 'UTC'`;

@@ -16,7 +16,7 @@ import {
   type SettledResponse,
 } from './settle-response.ts';
 
-/** The analysis's rows: the request and, where it came with its response, that. */
+/** The rows of an analysis: the request and, if it is given, the response. */
 export const ANALYSIS_WRITE = defineHotWrite({
   route: 'analyses-create',
   columns: {
@@ -45,19 +45,19 @@ export const ANALYSIS_WRITE = defineHotWrite({
 
 type AnalysisItem = Item<Reply<201, AnalysisCreated>>;
 
-/** An analysis to record, and the key that makes it repeatable. */
+/** An analysis to record, and its idempotency key. */
 export interface ClaimedAnalysis {
   readonly body: NewAnalysis;
   readonly claim: IdempotencyClaim | null;
 }
 
-/** Records one analysis. 201; completed at once where it came with its response. */
+/** Records one analysis: 201. With a response it is completed at once. */
 export async function recordAnalysis(call: Call, body: NewAnalysis): Promise<Reply<201, AnalysisCreated>> {
   const items = await prepareAnalyses(call, [{ body, claim: call.idempotency }]);
   return singleReply(await writeItems(call, ANALYSIS_WRITE, items));
 }
 
-/** Makes analyses ready to be recorded: fixes ids and answers, renders templates for responses that are too unsure. */
+/** Prepares analyses for the write: fixes ids and answers, renders templates for responses that are not sure enough. */
 async function prepareAnalyses(call: Call, analyses: readonly ClaimedAnalysis[]): Promise<AnalysisItem[]> {
   const cutoff = call.context.config.confidence_cutoff;
   const unsure = analyses.filter(({ body }) => isUnsure(body.response, cutoff));
@@ -120,7 +120,7 @@ function prepare(
   };
 }
 
-/** What the audit trail says of a template that was rendered in a response's place. */
+/** The audit event of a template that replaced a response. */
 export function fallbackNote(requestId: string, settled: SettledResponse): AuditNote {
   return {
     action: 'analysis.fallback_rendered',

@@ -5,19 +5,19 @@ import { lowerUuid, uuid } from '../../platform/ids/uuid.ts';
 
 /** Half of an ordinary body: metrics are figures, not the evidence itself. */
 const METRICS_MAX_BYTES = 128 * 1024;
-/** Evidence is named, not enclosed; what rests on more is several analyses. */
+/** Evidence is named, not included. More evidence takes several analyses. */
 const EVIDENCE_MAX = 500;
 
 const step = z.union([z.string().min(1).max(10_000), freeForm]);
 const steps = z.array(step).max(200).default([]);
 
-/** What evidence is named by. */
+/** References to evidence. */
 export const evidenceRefs = z
   .array(z.string().min(1).max(500).overwrite(lowerUuid))
   .max(EVIDENCE_MAX)
   .describe('Ids of records or requests, or references of the client’s own.');
 
-/** The kind of an analysis: also the `template_type` of the templates that stand in for it. */
+/** The kind of an analysis, which is also the `template_type` of its templates. */
 export const analysisType = z.string().regex(/^[a-z0-9_]{1,100}$/, 'must be 1 to 100 of a-z, 0-9 and _');
 
 /** `PUT /analyses/{request_id}/response`. */
@@ -35,7 +35,7 @@ export type AnalysisResponse = z.output<typeof analysisResponse>;
 
 /** `POST /analyses`. */
 export const newAnalysis = z.strictObject({
-  // Negated, so that what is no instant is not called early as well.
+  // Negated: a comparison with an invalid instant is false, so that this fault is not reported beside that one.
   period: z
     .strictObject({ start: instant, end: instant })
     .refine(({ start, end }) => !(Date.parse(end) <= Date.parse(start)), {
@@ -46,7 +46,7 @@ export const newAnalysis = z.strictObject({
     .refine((metrics) => Buffer.byteLength(JSON.stringify(metrics)) <= METRICS_MAX_BYTES, {
       message: `must be at most ${METRICS_MAX_BYTES} bytes of JSON`,
     })
-    .describe('Figures by name, nested as the client likes; templates reach them as `metrics.<path>`.'),
+    .describe('Figures by name, with any nesting. Templates read them as `metrics.<path>`.'),
   evidence_refs: evidenceRefs.default([]),
   analysis_type: analysisType.default('gap_analysis'),
   priority: z.enum(['low', 'normal', 'high', 'critical']).default('normal'),
@@ -59,7 +59,7 @@ export type NewAnalysis = z.output<typeof newAnalysis>;
 export const fallbackRequest = z
   .strictObject({ reason: z.string().min(1).max(500).optional() })
   .default({})
-  .describe('Why no response is waited for.');
+  .describe('Why no response is expected.');
 export type FallbackRequest = z.output<typeof fallbackRequest>;
 
 const requestFields = {
@@ -71,7 +71,7 @@ const requestFields = {
 };
 
 const templateUse = {
-  template_fallback_used: z.boolean().describe('Whether a template was rendered in the response’s place.'),
+  template_fallback_used: z.boolean().describe('Whether a template replaced the response.'),
   template_id: uuid.nullable(),
 };
 

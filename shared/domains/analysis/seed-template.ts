@@ -10,7 +10,7 @@ const CONTENT = {
 };
 const VARIABLES = ['period.start', 'period.end', 'evidence_count', 'analysis_type'];
 
-/** The platform's template named `default`, for analyses whose type has none. One that is there stays as it is. */
+/** Seeds the platform's template `default`, for analyses whose type has none. An existing one is not changed. */
 export async function seedDefaultTemplate(transaction: CrossTenantTransaction): Promise<void> {
   await transaction.query(
     `insert into analysis_templates (tenant_id, id, template_name, template_type, template_content, variables, template_version)

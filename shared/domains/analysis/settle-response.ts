@@ -3,7 +3,7 @@ import type { Template } from './find-templates.ts';
 import type { AnalysisResponse, NewAnalysis } from './schemas.ts';
 import { renderTemplate } from './template.ts';
 
-/** What an analysis is about: enough to render a template for it. */
+/** The fields of an analysis that templates use. */
 export interface AnalysisSubject extends Pick<
   NewAnalysis,
   'analysis_type' | 'period' | 'metrics' | 'evidence_refs'
@@ -12,17 +12,17 @@ export interface AnalysisSubject extends Pick<
   readonly requestId: string;
 }
 
-/** The response that an analysis is completed with, as it is stored. */
+/** An analysis's final response, as it is stored. */
 export interface SettledResponse extends AnalysisResponse {
   readonly template_fallback_used: boolean;
   readonly template_id: string | null;
-  /** What was sent and replaced; absent where nothing was. */
+  /** The response that a template replaced; absent if none was replaced. */
   readonly submitted_response?: AnalysisResponse;
-  /** Base64 of what tells a repeated response from another one. */
+  /** Base64 of {@link responseFingerprint}. */
   readonly fingerprint: string;
 }
 
-/** The columns of `analysis_responses` that come from a settled response, and their values read from `answer jsonb`. */
+/** The columns of `analysis_responses` that hold a settled response, and their values from `answer jsonb`. */
 export const SETTLED_COLUMNS = `explanation, remediation_steps, policy_recommendations, confidence, analysis_metadata,
   version_info, processing_time_ms, model_used, template_fallback_used, template_id, submitted_response, fingerprint`;
 export const SETTLED_VALUES = `answer->>'explanation', answer->'remediation_steps', answer->'policy_recommendations',
@@ -30,19 +30,19 @@ export const SETTLED_VALUES = `answer->>'explanation', answer->'remediation_step
   (answer->>'processing_time_ms')::int, answer->>'model_used', (answer->>'template_fallback_used')::boolean,
   (answer->>'template_id')::uuid, answer->'submitted_response', decode(answer->>'fingerprint', 'base64')`;
 
-/** What tells a repeated response from another one: the same however its JSON is ordered. */
+/** Tells a repeated response from another one. The order of JSON members does not change it. */
 export function responseFingerprint(response: AnalysisResponse): Buffer {
   return fingerprintOf(response);
 }
 
-/** Whether a response is too unsure to stand where a template is to be had. */
+/** Whether a response is less sure than the cutoff. If a template exists, the template replaces it. */
 export function isUnsure(response: AnalysisResponse | undefined, cutoff: number): boolean {
   return response !== undefined && response.confidence < cutoff;
 }
 
 /**
- * The response that stands: the one submitted or, where it is less sure than the cutoff and there is a template, the
- * template rendered in its place with what was submitted kept beside it.
+ * The final response: the submitted one, or the rendered template if the submitted one is less sure than the cutoff and a
+ * template exists. The submitted response is then kept beside it.
  */
 export function settleResponse(
   subject: AnalysisSubject,
@@ -62,7 +62,7 @@ export function settleResponse(
   };
 }
 
-/** A template rendered where no response is waited for. Without a confidence of its own it vouches for nothing: 0. */
+/** The rendered template as the response, when no response is expected. Its confidence is its own, or 0. */
 export function settleFallback(
   subject: AnalysisSubject,
   template: Template,
@@ -72,7 +72,7 @@ export function settleFallback(
     ...renderFor(subject, template, { cause: 'requested', ...(reason === undefined ? {} : { reason }) }),
     confidence: template.content.confidence ?? 0,
     processing_time_ms: 0,
-    // Equal to no response's: whichever comes later is another one.
+    // Differs from every response's: each later response is another one.
     fingerprint: fingerprintOf(['fallback']).toString('base64'),
   };
 }

@@ -48,12 +48,12 @@ describe('rendering a template', () => {
     expect(rendered(text)).toBe(expected);
   });
 
-  it('does not look into what a value holds', () => {
+  it('does not render placeholders inside a value', () => {
     const nested = { ...values, metrics: { a: '{{tenant_id}}', b: '{{metrics.a}}' } };
     expect(rendered('{{metrics.a}} {{metrics.b}}', nested)).toBe('{{tenant_id}} {{metrics.a}}');
   });
 
-  it('inserts at most 200 characters of a value, and no half of a surrogate pair', () => {
+  it('inserts at most 200 characters of a value, and never half a surrogate pair', () => {
     const long = rendered('{{metrics.a}}', {
       ...values,
       metrics: { a: `${'a'.repeat(198)}😀${'b'.repeat(50)}` },
@@ -81,7 +81,7 @@ describe('rendering a template', () => {
     });
   });
 
-  it('never fails, whatever the text and the metrics', () => {
+  it('never fails, with any text and metrics', () => {
     fc.assert(
       fc.property(fc.string(), fc.dictionary(fc.string(), fc.anything()), (text, metrics) => {
         expect(typeof rendered(`${text}{{metrics.${text}}}`, { ...values, metrics })).toBe('string');

@@ -3,11 +3,11 @@ import { freeForm, unit } from '../../platform/http/fields.ts';
 import type { Fault } from '../../platform/call/problem.ts';
 import { findInJson, mapTexts } from '../../platform/json/walk.ts';
 
-/** A step or a recommendation: a sentence, or an object with fields of the client's own. */
+/** A step or a recommendation: a sentence, or an object with the client's own fields. */
 const part = z.union([z.string().min(1).max(2000), freeForm]);
 type Part = z.output<typeof part>;
 
-/** What a template says (`analysis_templates.template_content`); its texts may hold `{{variables}}`. */
+/** A template's content (`analysis_templates.template_content`). Its texts may contain `{{variables}}`. */
 export const templateContent = z.strictObject({
   explanation: z.string().min(1).max(20_000),
   remediation_steps: z.array(part).max(100).default([]),
@@ -18,7 +18,7 @@ export const templateContent = z.strictObject({
 });
 export type TemplateContent = z.output<typeof templateContent>;
 
-/** What a template is rendered with. */
+/** The values of a template's variables. */
 export interface TemplateValues {
   readonly tenantId: string;
   readonly requestId: string;
@@ -28,7 +28,7 @@ export interface TemplateValues {
   readonly evidenceCount: number;
 }
 
-/** The variables with one name each; beside them there is `metrics.<path>`, e.g. `metrics.coverage.rate`. */
+/** The variables with a fixed name. There is also `metrics.<path>`, e.g. `metrics.coverage.rate`. */
 const TEMPLATE_VARIABLES = [
   'period.start',
   'period.end',
@@ -41,7 +41,7 @@ type NamedVariable = (typeof TEMPLATE_VARIABLES)[number];
 
 const METRIC_VARIABLE = /^metrics(\.[A-Za-z0-9_-]+)+$/;
 const PLACEHOLDER = /\{\{([^{}]*)\}\}/g;
-/** What stands for a value that is missing, or is no single value. */
+/** Replaces a value that is missing, or is a list or an object. */
 const MISSING = 'n/a';
 /** A template with thousands of placeholders must not multiply a long value into a huge analysis. */
 const VALUE_MAX = 200;
@@ -59,7 +59,7 @@ interface Text {
   readonly text: string;
 }
 
-/** Every text of a template with its place. Names of fields are no texts: they are never rendered. */
+/** Every text of a template with its place. Field names are not rendered. */
 function textsOf(value: unknown, root: string): Text[] {
   const texts: Text[] = [];
   findInJson(value, (member, { pointer }) => {
@@ -73,8 +73,8 @@ function namesIn(text: string): string[] {
 }
 
 /**
- * What is wrong with a template: braces that enclose no variable, names that no analysis has, names that are used but not
- * declared in `variables`. Pointers are into a body with `template_content` and `variables`.
+ * A template's faults: braces without a variable inside, unknown variables, variables that are used but not declared in
+ * `variables`. Pointers are into a body with `template_content` and `variables`.
  */
 export function checkTemplate(content: TemplateContent, variables: readonly string[]): Fault[] {
   const known = `${TEMPLATE_VARIABLES.join(', ')}, metrics.<path>`;
@@ -92,7 +92,7 @@ export function checkTemplate(content: TemplateContent, variables: readonly stri
         : []),
       ...names.flatMap((name) => {
         if (!isKnown(name)) {
-          // A declared name is already a fault where it is declared.
+          // A declared unknown name is reported at its declaration.
           return variables.includes(name)
             ? []
             : [{ pointer, detail: `uses {{${name}}}, which is not a variable of analyses` }];
@@ -106,9 +106,8 @@ export function checkTemplate(content: TemplateContent, variables: readonly stri
 }
 
 /**
- * Renders a template in one pass: what a value holds is never looked at again, so that a metric cannot bring in
- * placeholders of its own. Texts, numbers and booleans are inserted as they are, at most 200 characters of each; whatever
- * else, and whatever is missing, reads `n/a`.
+ * Renders a template in one pass. An inserted value is not rendered again, so that a metric cannot add placeholders.
+ * Texts, numbers and booleans are inserted as they are, at most 200 characters each. Any other or missing value is `n/a`.
  */
 export function renderTemplate(content: TemplateContent, values: TemplateValues): TemplateContent {
   const parts = (given: TemplateContent['remediation_steps']): TemplateContent['remediation_steps'] =>
@@ -138,7 +137,7 @@ function renderValue(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value !== 'string') return MISSING;
   if (value.length <= VALUE_MAX) return value;
-  // Half a surrogate pair could not be stored.
+  // PostgreSQL does not store half a surrogate pair.
   return `${value.slice(0, VALUE_MAX - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }
 
@@ -166,7 +165,7 @@ function namedValue(name: NamedVariable, values: TemplateValues): string | numbe
   }
 }
 
-/** A metric's own member: never one that it inherits. */
+/** A metric's own member, never an inherited one. */
 function memberOf(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || !Object.hasOwn(value, name))
     return undefined;

@@ -6,10 +6,7 @@ import { writeItems } from '../../platform/writes/write-items.ts';
 import { expiryOf } from '../retention/expiry.ts';
 import type { MetricsWritten, NewMetrics } from './metric-schemas.ts';
 
-/**
- * One write's points: all of them or none. They stay JSON within their row: requests of the same moment share a statement row
- * by row.
- */
+/** The points of one write: all of them or none. They stay JSON within their row: several requests share a statement row by row. */
 const METRICS_WRITE = defineHotWrite({
   route: 'analysis-metrics-create',
   columns: { points: 'jsonb', expires_at: 'timestamptz' },

@@ -6,10 +6,10 @@ import { declareResource, type Resource } from '../../platform/resources/resourc
 const metricName = z.string().min(1).max(200);
 const granularity = z.enum(['hour', 'day']);
 
-/** Far beyond what anyone measures, and small enough that no sum or mean of a series leaves a double's range. */
+/** Far above any real figure. Small enough that no sum or mean of a series leaves a double's range. */
 const VALUE_MAX = 1e100;
 
-/** Usage by the hour and by the day, as the usage events said. Only the roll-up writes it; an open period still grows. */
+/** Usage by hour and by day, summed up from usage events. Only the roll-up writes it; the current period still grows. */
 const usageMetrics = declareResource({
   name: 'usage-metrics',
   one: 'usage metric',
@@ -45,7 +45,7 @@ const usageMetrics = declareResource({
   }),
 });
 
-/** What a service measured of itself. A point is written once and never changed. */
+/** What a service measured about itself. A point is written once and never changed. */
 const performanceMetrics = declareResource({
   name: 'performance-metrics',
   one: 'performance metric',

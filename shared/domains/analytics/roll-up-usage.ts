@@ -8,7 +8,7 @@ import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 
-/** One use of something, as the roll-ups see it. Its amount is rounded as the billing ledger rounds it, so that both agree. */
+/** One usage event, as the roll-ups need it. The amount is rounded as in the billing ledger, so that both agree. */
 export interface RolledUsage extends EventIdentity {
   readonly usage_type: string;
   readonly amount: number;
@@ -33,8 +33,8 @@ const FRESH: Readonly<Record<OnConflict, string>> = {
 };
 
 /**
- * The marks of consumed events, and how long they are remembered. A message comes again within hours, or by an operator's hand
- * within weeks; after a quarter the billing ledger's own key is the only one.
+ * The table of consumed events, and how long it remembers them. A message comes again within hours, or by an operator's replay
+ * within weeks. After 90 days only the billing ledger's own key prevents a second count.
  */
 export const CONSUMED_EVENTS = {
   table: 'ops.consumed_events',
@@ -42,7 +42,7 @@ export const CONSUMED_EVENTS = {
   keptMs: 90 * DAY_MS,
 } as const;
 
-/** Days are added up from the hours: each event is looked at once. */
+/** Days are summed up from the hours, so that each event is read once. */
 const rollUpText = (onConflict: OnConflict): string => `
 with event as materialized (
   select * from ${USAGE.from('e', 2)}),
@@ -69,8 +69,8 @@ on conflict (tenant_id, metric_name, granularity, period_start, metric_unit) do 
 
 /**
  * Adds usage to the hourly and daily roll-ups of its own time, in one statement. Each event counts once, by its source
- * and id, for as long as `ops.consumed_events` remembers it; no two of one call may be the same.
- * @throws what the database throws; then nothing was added.
+ * and id, as long as it is in `ops.consumed_events`. The events of one call must differ.
+ * @throws the database's error; then nothing is added.
  */
 export async function rollUpUsage(
   database: CrossTenantDatabase,

@@ -14,16 +14,16 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import { hashEntry } from './entry-hash.ts';
 
-/** As long as the trail itself is kept: seven years, with their leap days. */
+/** The audit trail is kept for seven years, leap days included. */
 const MAX_AGE_DAYS = 7 * 365 + 2;
 
-/** What becomes of audit events: entries of the tenant's trail, each with its leaf hash. */
+/** Turns audit events into entries of the tenant's trail, each with its leaf hash. */
 export const auditConsumer: EventConsumer<AuditData> = {
   type: AUDIT_RECORDED,
   schema: auditData,
   maxAgeDays: MAX_AGE_DAYS,
   write: (services, events, now) =>
-    recordAudit(services.crossTenant.core, services.settings, firstOfEach(events), now),
+    writeEntries(services.crossTenant.core, services.settings, firstOfEach(events), now),
 };
 
 const ENTRIES = recordset({
@@ -46,7 +46,7 @@ const ENTRIES = recordset({
   at: 'timestamptz',
 });
 
-const recordText = (onConflict: OnConflict): string => `
+const insertText = (onConflict: OnConflict): string => `
 insert into audit_logs (tenant_id, id, event_source, event_id, user_id, actor, action, resource_type, resource_id, details,
   outcome, ip_address, user_agent, trace_id, azure_region, subscription_id, resource_group, canonical, leaf_hash, created_at,
   received_at)
@@ -59,8 +59,8 @@ ${onConflict}`;
 export const AUDIT_LOGS: PartitionedTable = { table: 'audit_logs', grain: 'month' };
 const TRAIL = { table: AUDIT_LOGS.table, timeColumn: 'created_at' };
 
-/** Writes entries in one statement, each once by its event's source and id. */
-async function recordAudit(
+/** Writes entries in one statement. Each is written once, by its event's source and id. */
+async function writeEntries(
   database: CrossTenantDatabase,
   settings: Settings,
   events: readonly TenantEvent<AuditData>[],
@@ -77,7 +77,7 @@ async function recordAudit(
   ];
   const instants = events.map((event) => event.at);
   await withPartitions(database, AUDIT_LOGS, instants, () =>
-    insertNew((onConflict) => database.query(recordText(onConflict), parameters)),
+    insertNew((onConflict) => database.query(insertText(onConflict), parameters)),
   );
 }
 

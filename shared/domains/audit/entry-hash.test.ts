@@ -39,7 +39,7 @@ test('fields beyond the documented ones do not change the hash', () => {
   expect(hashEntry(more).leafHash.equals(hashEntry(facts).leafHash)).toBe(true);
 });
 
-/** Another value than {@link facts} has, of each field. */
+/** For each field, a value that differs from that in {@link facts}. */
 const OTHER: Readonly<Record<keyof AuditFacts, unknown>> = {
   tenant_id: 'globex',
   id: '019ab000-0000-7000-8000-000000000002',

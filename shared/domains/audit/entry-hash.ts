@@ -2,8 +2,8 @@ import { hash } from 'node:crypto';
 import { canonicalJson } from '../../platform/json/canonical-json.ts';
 
 /**
- * What an audit entry's hash covers: who did what to what, when, and how it ended. Not where it was written down (region,
- * subscription), which is no part of what happened. Every field is always there, null where it has no value.
+ * The fields that an audit entry's hash covers: who did what to what, when, and with what outcome. The region and the
+ * subscription are not covered: they say where the entry was written. Every field is present, null without a value.
  */
 export interface AuditFacts {
   readonly tenant_id: string;
@@ -24,14 +24,14 @@ export interface AuditFacts {
   readonly trace_id: string | null;
 }
 
-/** Goes up when the fields change; old entries keep the bytes that they were hashed over. */
+/** Increased when the fields change. Old entries keep the bytes of their version. */
 const CANONICAL_VERSION = 1;
-/** RFC 6962 §2.1: a leaf's hash begins with 0x00, so that no node's hash can pass for a leaf's. */
+/** RFC 6962 §2.1: 0x00 before a leaf's bytes, so that an inner node's hash cannot be used as a leaf's. */
 const LEAF_PREFIX = '\0';
 
 /**
- * The canonical bytes of an entry (RFC 8785, as the text whose UTF-8 they are) and their leaf hash, SHA-256(0x00 ‖ bytes):
- * what the tenant's Merkle tree is made of, and what anyone can compute again.
+ * An entry's canonical JSON (RFC 8785) and the leaf hash of its UTF-8 bytes: SHA-256(0x00 ‖ bytes). A tenant's Merkle tree
+ * is built from these hashes, and anyone can compute them again.
  */
 export function hashEntry(facts: AuditFacts): { readonly canonical: string; readonly leafHash: Buffer } {
   const canonical = canonicalJson({

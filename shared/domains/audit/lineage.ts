@@ -1,9 +1,9 @@
 import type { Call } from '../../platform/call/call.ts';
 import { findLimited, type Found } from '../../platform/db/find-limited.ts';
 
-// What lineage asks of the audit trail.
+// What lineage reads of the audit trail.
 
-/** An audit entry of one of the graph's things. */
+/** An audit entry about one of the graph's nodes. */
 export interface AuditItem {
   readonly [column: string]: unknown;
   readonly id: string;
@@ -14,7 +14,7 @@ export interface AuditItem {
   readonly resource_id: string;
 }
 
-/** The newest audit entries of these things; none is older than the oldest of them. */
+/** The newest audit entries about these resources. No entry is older than the oldest resource. */
 export async function findAuditEntries(
   call: Call,
   things: readonly { readonly kind: string; readonly id: string }[],

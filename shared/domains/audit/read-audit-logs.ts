@@ -48,7 +48,7 @@ export function listAuditLogs(
  * @throws Problem 404 if the tenant's trail has none of that id.
  */
 export async function readAuditLog(call: Call, id: string): Promise<Reply<200, AuditLogWithProof>> {
-  // An entry's id begins with its time, which names the one partition that it can be in.
+  // An entry's id begins with its time, so the id gives the one partition that can hold the entry.
   const at = instantOfId(id);
   const rows =
     at === undefined

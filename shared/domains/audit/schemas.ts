@@ -3,7 +3,7 @@ import { freeForm, instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { lowerUuid, uuid } from '../../platform/ids/uuid.ts';
 
-/** A name that the trail may hold, spelled as it is kept there. */
+/** A filter by name. UUIDs are in lower case in the trail. */
 const name = z.string().min(1).max(255).overwrite(lowerUuid).optional();
 const outcome = z.enum(['success', 'denied', 'failure']);
 
@@ -16,8 +16,8 @@ export const auditLogsQuery = z.object({
   resource_type: z.string().min(1).max(255).optional(),
   resource_id: name,
   outcome: outcome.optional(),
-  from: instant.optional().describe('Not before this.'),
-  to: instant.optional().describe('Before this.'),
+  from: instant.optional().describe('At or after this instant.'),
+  to: instant.optional().describe('Before this instant.'),
 });
 
 /** An entry of the audit trail. */
@@ -45,7 +45,7 @@ export const auditLog = z.object({
 
 export type AuditLog = z.output<typeof auditLog>;
 
-/** One entry, with what its hash is over. */
+/** One entry, with the bytes that its hash covers. */
 export const auditLogWithProof = auditLog.extend({
   canonical: z.string().describe('The canonical bytes (RFC 8785) that the leaf hash covers.'),
 });

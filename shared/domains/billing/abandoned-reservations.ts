@@ -6,24 +6,24 @@ import type { CallServices, CrossTenantDatabases } from '../../platform/call/cal
 import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
 import { findUnpublished } from '../../platform/writes/outbox.ts';
 
-/** Longer than any request can run: the host ends a function after 10 minutes, the load balancer answers for it after 230 s. */
+/** No request runs as long as this: the host ends a function after 10 minutes, the load balancer answers after 230 s. */
 const YOUNG_MS = 15 * MINUTE_MS;
 
 /**
- * How long a reservation is kept whose write left a row: its usage event may wait in a queue, in quarantine or among dead
- * letters. After that it is given back; should the event still come, it counts in the period of its own time.
+ * How long a reservation is kept when its write left a row. The usage event may wait in a queue, in quarantine or among dead
+ * letters. After this time the reservation is released; an event that still comes counts in the period of its own time.
  */
-const RECORDED_MS = 7 * DAY_MS;
+const WRITTEN_MS = 7 * DAY_MS;
 
 /**
- * The same for a write that leaves no row of its reservation's id (its id is random, not a request's): once its event
- * left the outbox, nothing tells a write that happened from one that did not. A day outlasts any ordinary backlog.
+ * The same for a write that leaves no row with the reservation's id (a random id, not a request's). When its event has left
+ * the outbox, nothing shows whether the write happened. A day is longer than any ordinary backlog.
  */
 const UNTRACED_MS = DAY_MS;
 
 const RESERVATIONS = recordset({ tenant_id: 'text', reservation_id: 'uuid' });
 
-/** Reservations looked at in one go. */
+/** Reservations read at once. */
 const PAGE = 500;
 
 interface OldReservation {
@@ -34,13 +34,12 @@ interface OldReservation {
 }
 
 /**
- * Gives back what was reserved for writes that never happened: the process died between the reservation and the
- * commit, or could not reach the billing database afterwards. Answers how many reservations were looked at and given back.
+ * Releases reservations of writes that did not happen: the process died between the reservation and the commit, or could
+ * not reach the billing database afterwards. Returns how many reservations were examined and released.
  *
- * A reservation still stands while its usage event is on the way, since counting the event and taking the reservation
- * away is one statement. So one is abandoned when it is older than any request, no unpublished event of any outbox
- * carries it, and either no row of `owners` has its id (a request's id, a UUIDv7), or what there is has been silent for
- * too long.
+ * A reservation exists until its usage event is counted, since one statement counts the event and deletes the
+ * reservation. So a reservation is abandoned when it is older than any request, no unpublished event of any outbox names
+ * it, and either no table of `owners` has its id (a request's id, a UUIDv7), or its time ({@link WRITTEN_MS}) is over.
  */
 export async function releaseAbandoned(
   services: Pick<CallServices, 'crossTenant'>,
@@ -55,8 +54,8 @@ export async function releaseAbandoned(
     const page = await readOld(services.crossTenant.billing, now, after);
     if (page.length === 0) break;
     examined += page.length;
-    const recorded = await findRecorded(services.crossTenant, owners, page);
-    const abandoned = page.filter((reservation) => isAbandoned(reservation, recorded, now));
+    const written = await findWritten(services.crossTenant, owners, page);
+    const abandoned = page.filter((reservation) => isAbandoned(reservation, written, now));
     if (abandoned.length > 0) released += await giveBack(services.crossTenant.billing, abandoned, now);
     after = page.at(-1);
     if (page.length < PAGE) break;
@@ -85,24 +84,24 @@ function readOld(
   );
 }
 
-/** What the databases know of some reservations. */
-interface Recorded {
+/** What the databases have of some reservations: unpublished events and rows. */
+interface Written {
   readonly unpublished: ReadonlySet<string>;
   readonly rows: ReadonlySet<string>;
 }
 
-async function findRecorded(
+async function findWritten(
   databases: CrossTenantDatabases,
   owners: readonly FindExisting[],
   reservations: readonly OldReservation[],
-): Promise<Recorded> {
-  // Both bear the instant of the call: what it has reserved, and the entry of what it has written.
+): Promise<Written> {
+  // A reservation and the outbox entry of its write have the same instant: that of the call.
   const calls = reservations.map(({ tenant_id: tenantId, created_at }) => ({
     tenantId,
     at: new Date(created_at),
   }));
-  // The rows are looked up after the outboxes, and a write's row and its outbox entry are one transaction: a write that
-  // commits in between has its row.
+  // Outboxes first, then rows. A write's row and its outbox entry are one transaction: a write that commits between the two
+  // reads is found by its row.
   const unpublished = await Promise.all(
     [databases.core, databases.billing, databases.analytics].map((database) =>
       findUnpublished(database, 'reservation_id', calls),
@@ -118,7 +117,7 @@ async function findRecorded(
   };
 }
 
-/** The request that a reservation was made for, if it has one: they have one id. */
+/** The request of a reservation: both have the same id. */
 function refOf({
   tenant_id,
   reservation_id,
@@ -126,16 +125,16 @@ function refOf({
   return { tenant_id, request_id: reservation_id };
 }
 
-function isAbandoned(reservation: OldReservation, recorded: Recorded, now: Date): boolean {
+function isAbandoned(reservation: OldReservation, written: Written, now: Date): boolean {
   const id = refKey(refOf(reservation));
-  if (recorded.unpublished.has(id)) return false;
+  if (written.unpublished.has(id)) return false;
   const ageMs = now.getTime() - Date.parse(reservation.created_at);
-  if (recorded.rows.has(id)) return ageMs > RECORDED_MS;
+  if (written.rows.has(id)) return ageMs > WRITTEN_MS;
   const isRequestId = reservation.reservation_id.charAt(14) === '7';
   return isRequestId || ageMs > UNTRACED_MS;
 }
 
-/** Rows of the allowances are locked in the order that everybody locks them in, and without a join, as in `recordUsage`. */
+/** Locks allowances in the same order as all other code, and without a join, as in `writeUsage`. */
 async function giveBack(
   database: CrossTenantDatabase,
   reservations: readonly OldReservation[],

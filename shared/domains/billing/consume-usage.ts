@@ -6,12 +6,12 @@ import { firstOfEach } from '../../platform/consume/same-event.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { ensureAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
-import { recordUsage } from './record-usage.ts';
+import { writeUsage } from './write-usage.ts';
 
-/** A year's invoice and a month to dispute it: what is older is not billed any more. */
+/** A year's invoice and a month to dispute it. Older usage is not billed. */
 const MAX_AGE_DAYS = 400;
 
-/** What becomes of usage events: the billing ledger and the allowances first, then the analytics roll-ups. */
+/** Counts usage events: first in the billing ledger and the allowances, then in the analytics roll-ups. */
 export const usageConsumer: EventConsumer<UsageData> = {
   type: USAGE_RECORDED,
   schema: usageData,
@@ -20,7 +20,7 @@ export const usageConsumer: EventConsumer<UsageData> = {
     const { billing, analytics } = services.crossTenant;
     await makeAllowances(billing, events, now);
     const usage = firstOfEach(events).map(usageOf);
-    await recordUsage(billing, usage, now);
+    await writeUsage(billing, usage, now);
     await rollUpUsage(analytics, usage, now);
   },
 };
@@ -39,16 +39,16 @@ function usageOf({ id, source, time, at, data, tenant }: TenantEvent<UsageData>)
     resource_type: data.resource_type ?? null,
     resource_id: data.resource_id ?? null,
     at: time,
-    // Only what this service admitted can be settled.
+    // Only this service makes reservations, so only its events can settle one.
     reservation_id: source === EVENT_SOURCE ? (data.reservation_id ?? null) : null,
   };
 }
 
-/** Tenants whose allowances this process has seen made; asking again would do nothing. */
+/** Tenants whose allowances this process knows to exist. */
 const made = new WeakMap<CrossTenantDatabase, Set<string>>();
-const MADE_MAX = 10_000; // a bound on memory: past it, all is forgotten
+const MADE_MAX = 10_000; // limits memory: at this size the set is emptied
 
-/** A free tenant's first usage may come from the bus, before any request of its own made its allowances. */
+/** A free tenant's first usage may come from the bus, before a request has made its allowances. */
 async function makeAllowances(
   billing: CrossTenantDatabase,
   events: readonly TenantEvent<UsageData>[],

@@ -2,7 +2,7 @@ import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform
 import { recordset, type RecordsetRow } from '../../platform/db/recordset.ts';
 import { periodsSince, type ResetPeriod } from './periods.ts';
 
-/** Makes a tenant's free allowances from the free plan's limits where they are missing. Anchored at the day they are made. */
+/** Makes a tenant's missing free allowances from the free plan's limits. Their anchor is the day on which they are made. */
 export async function ensureAllowances(
   database: CrossTenantDatabase,
   tenantId: string,
@@ -19,7 +19,7 @@ export async function ensureAllowances(
   );
 }
 
-/** Allowances reset in one transaction: it locks their rows, and requests that reserve wait for them. */
+/** Allowances reset in one transaction. It locks their rows, and requests that reserve wait for it. */
 const BATCH = 500;
 
 const ALLOWANCE_KEY = {
@@ -46,7 +46,7 @@ interface DueAllowance {
   readonly usage_type: string;
   readonly reset_period: ResetPeriod;
   readonly anchor_date: string;
-  /** Numeric as text: nothing is rounded on its way through here. */
+  /** A numeric as text, so that it is not rounded here. */
   readonly current_usage: string;
   readonly usage_limit: string;
   readonly last_reset_at: string;
@@ -55,16 +55,16 @@ interface DueAllowance {
 
 /** Which allowances are reset, and for how long. */
 export interface ResetOptions {
-  /** One tenant's alone, whose request waits for it. */
+  /** Only this tenant's allowances: its request waits for the reset. */
   readonly tenantId?: string;
-  /** Asked between batches; false ends the work early. */
+  /** Called between batches; false ends the work early. */
   readonly goOn?: () => boolean;
 }
 
 /**
- * Resets each allowance that is due, and records every period that ended since: the running one with what was used in it,
- * missed ones with nothing. It is safe to repeat, at any time and from many places at once. What is reserved stays
- * reserved: its usage is still to come. Answers how many were reset.
+ * Resets each allowance that is due, and writes a row for every period that ended: the running one with its usage, missed
+ * ones with none. It is safe to repeat, also from several places at once. Reservations stay: their usage is still to come.
+ * Returns how many allowances were reset.
  */
 export async function resetDueAllowances(
   database: CrossTenantDatabase,
@@ -85,8 +85,9 @@ async function resetBatch(
   now: Date,
   tenantId: string | undefined,
 ): Promise<number> {
-  // The timer passes over what somebody else holds; a request waits, since it needs the row.
-  // The timer reads by what is due, or it would walk through all allowances; what waits for nobody can lock in any order.
+  // The timer skips locked rows; a request waits for them, since it needs them.
+  // The timer reads in the order of the due time: any other order would read all allowances. It never waits, so its lock
+  // order cannot cause a deadlock.
   const [condition, order, locking] =
     tenantId === undefined
       ? ['$2::text is null', 'next_reset_at', 'skip locked']
@@ -120,7 +121,7 @@ async function resetBatch(
   return due.length;
 }
 
-/** What becomes of one allowance: the periods that ended, and the one that runs. */
+/** One allowance's change: the periods that ended, and the running one. */
 function changeOf(
   row: DueAllowance,
   now: Date,

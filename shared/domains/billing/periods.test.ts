@@ -5,7 +5,7 @@ import { boundaryAfter, calendarMonth, periodsSince, type ResetPeriod } from './
 const day = (date: string): Date => new Date(`${date}T00:00:00Z`);
 const dayOf = (instant: Date): string => instant.toISOString().slice(0, 10);
 
-describe('an allowance begins anew', () => {
+describe('the next reset of an allowance', () => {
   test.each<[string, ResetPeriod, string, string]>([
     ['2026-01-31', 'monthly', '2026-01-31', '2026-02-28'],
     ['2026-01-31', 'monthly', '2026-02-28', '2026-03-31'],
@@ -25,7 +25,7 @@ describe('an allowance begins anew', () => {
     expect(dayOf(boundaryAfter(anchor, period, day(after)))).toBe(expected);
   });
 
-  test('a moment before the boundary it has not, at the boundary it has', () => {
+  test('comes at the boundary, not a moment before', () => {
     const boundary = day('2026-02-28');
     const before = new Date(boundary.getTime() - 1);
     expect(boundaryAfter('2026-01-31', 'monthly', before)).toEqual(boundary);
@@ -34,7 +34,7 @@ describe('an allowance begins anew', () => {
 });
 
 describe('missed periods', () => {
-  test('are listed one by one, oldest first, up to the one that runs', () => {
+  test('are listed one by one, oldest first, up to the running one', () => {
     const { missed, running } = periodsSince('2026-01-31', 'monthly', day('2026-02-28'), day('2026-05-02'));
     expect(missed.map(({ start, end }) => [dayOf(start), dayOf(end)])).toEqual([
       ['2026-02-28', '2026-03-31'],
@@ -43,7 +43,7 @@ describe('missed periods', () => {
     expect([dayOf(running.start), dayOf(running.end)]).toEqual(['2026-04-30', '2026-05-31']);
   });
 
-  test('are none at the very moment of the reset', () => {
+  test('are none at the moment of the reset', () => {
     const { missed, running } = periodsSince('2026-01-31', 'monthly', day('2026-02-28'), day('2026-02-28'));
     expect(missed).toEqual([]);
     expect([dayOf(running.start), dayOf(running.end)]).toEqual(['2026-02-28', '2026-03-31']);
@@ -55,12 +55,12 @@ const anchors = fc
   .map((date) => dayOf(date));
 const instants = fc.date({ min: day('1999-01-01'), max: day('2070-12-31'), noInvalidDate: true });
 const periods = fc.constantFrom<ResetPeriod[]>('daily', 'weekly', 'monthly', 'yearly');
-/** No period is longer, leap days included. */
+/** The longest period, leap days included. */
 const LONGEST_DAYS = { daily: 1, weekly: 7, monthly: 31, yearly: 366 };
 const DAY_MS = 24 * 60 * 60_000;
 
 describe('for any anchor, period and instant', () => {
-  test('the next boundary lies ahead, at midnight, and no further than a period', () => {
+  test('the next boundary is in the future, at midnight, at most one period ahead', () => {
     fc.assert(
       fc.property(anchors, periods, instants, (anchor, period, instant) => {
         const next = boundaryAfter(anchor, period, instant);
@@ -70,7 +70,7 @@ describe('for any anchor, period and instant', () => {
     );
   });
 
-  test('a month or year begins on the anchor’s day, or on the last of a shorter month', () => {
+  test('a month or year begins on the anchor’s day, or on the last day of a shorter month', () => {
     fc.assert(
       fc.property(anchors, fc.constantFrom('monthly', 'yearly'), instants, (anchor, period, instant) => {
         const next = boundaryAfter(anchor, period, instant);
@@ -81,7 +81,7 @@ describe('for any anchor, period and instant', () => {
     );
   });
 
-  test('catching up leaves no gap and no overlap, and ends around now', () => {
+  test('catching up leaves no gap and no overlap, and ends with the running period', () => {
     fc.assert(
       fc.property(
         anchors,
@@ -101,7 +101,7 @@ describe('for any anchor, period and instant', () => {
     );
   });
 
-  test('catching up at once, or step by step, comes to the same', () => {
+  test('catching up at once or step by step gives the same result', () => {
     fc.assert(
       fc.property(
         anchors,
@@ -122,7 +122,7 @@ describe('for any anchor, period and instant', () => {
   });
 });
 
-describe('over four centuries, with every leap year there is', () => {
+describe('over four centuries, with all kinds of leap years', () => {
   const END = day('2400-03-02');
 
   test.each<[string, string, ResetPeriod, number]>([
@@ -131,7 +131,7 @@ describe('over four centuries, with every leap year there is', () => {
     ['years from a leap day', '2000-02-29', 'yearly', 400],
     ['years from the day after', '2000-03-01', 'yearly', 400],
   ])(
-    'no period is skipped or doubled, and a shorter month moves no later one: %s',
+    'no period is skipped or doubled, and a shorter month does not move a later one: %s',
     (_what, anchor, period, count) => {
       const anchorDay = Number(anchor.slice(8));
       const months = period === 'yearly' ? 12 : 1;

@@ -1,7 +1,7 @@
 /** How often an allowance is reset. */
 export type ResetPeriod = 'daily' | 'weekly' | 'monthly' | 'yearly';
 
-/** A span of time: from its start on, up to but not including its end. */
+/** A span of time, without its end. */
 export interface Period {
   readonly start: Date;
   readonly end: Date;
@@ -9,7 +9,7 @@ export interface Period {
 
 const DAY_MS = 24 * 60 * 60_000;
 
-/** The anchor's day some months later; where that month is shorter, its last day. The anchor itself never moves. */
+/** The anchor's day some months later, or the last day of a shorter month. The anchor itself never moves. */
 function addMonths(anchor: Date, months: number): Date {
   const year = anchor.getUTCFullYear();
   const month = anchor.getUTCMonth() + months;
@@ -17,7 +17,7 @@ function addMonths(anchor: Date, months: number): Date {
   return new Date(Date.UTC(year, month, Math.min(anchor.getUTCDate(), lastDay)));
 }
 
-/** The first of an anchor's multiples, `step` months apart, after an instant. */
+/** The first boundary after an instant, of those that are `step` months apart. */
 function monthBoundaryAfter(anchor: Date, step: number, instant: Date): Date {
   const months =
     (instant.getUTCFullYear() - anchor.getUTCFullYear()) * 12 + instant.getUTCMonth() - anchor.getUTCMonth();
@@ -27,9 +27,9 @@ function monthBoundaryAfter(anchor: Date, step: number, instant: Date): Date {
 }
 
 /**
- * The first moment after an instant at which an allowance anchored at a day (`YYYY-MM-DD`, UTC) is reset. Anchored at
- * 31 January, months begin on 28 or 29 February, 31 March, 30 April; anchored at 29 February, years begin on 28 February
- * but in leap years.
+ * The first reset after an instant, of an allowance with this anchor day (`YYYY-MM-DD`, UTC). With the anchor 31 January,
+ * months begin on 28 or 29 February, 31 March, 30 April. With the anchor 29 February, years begin on 28 February, in leap
+ * years on 29 February.
  */
 export function boundaryAfter(anchorDate: string, period: ResetPeriod, instant: Date): Date {
   const anchor = new Date(`${anchorDate}T00:00:00Z`);
@@ -50,8 +50,7 @@ export function boundaryAfter(anchorDate: string, period: ResetPeriod, instant: 
 }
 
 /**
- * What a reset that is due at `nextResetAt` has to catch up with: the periods that passed unused since, oldest first,
- * and the one that runs now.
+ * The periods since a reset that was due at `nextResetAt`: the missed ones, oldest first, and the running one.
  */
 export function periodsSince(
   anchorDate: string,

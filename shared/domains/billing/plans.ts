@@ -1,4 +1,4 @@
-/** The plans that are paid for; every other name, an unknown one too, has the free allowance. */
+/** The paid plans. Every other plan, also an unknown one, has the free allowance. */
 const PAID_PLANS: ReadonlySet<string> = new Set([
   'starter',
   'professional',
@@ -8,7 +8,7 @@ const PAID_PLANS: ReadonlySet<string> = new Set([
   'white_glove_premium',
 ]);
 
-/** Whether a plan's usage is admitted against the free allowance. */
+/** Whether a plan's usage counts against the free allowance. */
 export function isFreePlan(planId: string): boolean {
   return !PAID_PLANS.has(planId);
 }

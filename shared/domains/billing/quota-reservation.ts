@@ -22,26 +22,26 @@ export function hasQuota(call: Call): boolean {
   return isFreePlan(call.context.planId);
 }
 
-/** The storage allowance is not reserved, since bytes are known only once archived. A full one refuses every write. */
+/** Storage is not reserved: its bytes are known only after archiving. A spent storage allowance refuses every write. */
 const STORAGE = 'storage_gb';
 
 /**
- * Reserves what a free tenant is about to use, all of a request or none of it, in the order given. It is
- * reserved in the billing database under a row lock, so that no two requests get the same last unit; the usage event
- * turns the reservation into usage. Answers the refused, by reservation id. A paid tenant needs no reservation.
+ * Reserves what a free tenant is about to use: each request in full or not at all, in the given order. The reservation is
+ * made in the billing database under a row lock, so that only one request gets the last unit. The usage event turns the
+ * reservation into usage. Returns the refused requests, by reservation id. A paid tenant needs no reservation.
  */
 async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>> {
   if (!hasQuota(call) || wanted.length === 0) return new Map();
   const types = [
     ...new Set([STORAGE, ...wanted.flatMap((item) => item.usage.map((used) => used.usage_type))]),
   ];
-  // Once more after the rows were made or reset; both can happen on a tenant's first request of a period.
+  // Again after the rows are made or reset; both can happen on a tenant's first request of a period.
   for (let attempt = 1; ; attempt++) {
     const result = await call.databases.billing.transaction((transaction) =>
       reserveWithin(transaction, types, wanted, call.now),
     );
     if (result.state === 'done') return result.refused;
-    if (attempt === 3) throw new Error('the allowances stay due');
+    if (attempt === 3) throw new Error('the allowances are still due after two resets');
     await ensureAllowances(call.services.crossTenant.billing, call.principal.tenantId, call.now);
     await resetDueAllowances(call.services.crossTenant.billing, call.now, {
       tenantId: call.principal.tenantId,
@@ -49,7 +49,7 @@ async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<Rea
   }
 }
 
-/** What may still be used. Of a type's allowances (a day's and a month's, say) the scarcest counts. */
+/** The rest of an allowance. Of several allowances of one type (by day and by month), the smallest rest counts. */
 function leftOf(row: Allowance): number {
   return row.usage_limit - row.current_usage - row.reserved;
 }
@@ -126,8 +126,8 @@ function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Dat
 }
 
 /**
- * Admits one write that leaves no row under the reservation's id. The id is a random UUID (version 4), where a request's
- * is of version 7: the sweep of abandoned reservations then knows that there is no row to find.
+ * Reserves for one write that leaves no row with the reservation's id. The id is a random UUID (version 4); a request's id
+ * has version 7. So the sweep of abandoned reservations knows that it cannot find a row.
  */
 async function reserveOne(
   call: Call,
@@ -140,8 +140,8 @@ async function reserveOne(
 }
 
 /**
- * Gives back what was reserved for writes that did not happen. Best effort: a failure leaves a reservation that the
- * reset timer finds abandoned and gives back.
+ * Releases the reservations of writes that did not happen. Best effort: after a failure, the reset timer finds the
+ * abandoned reservation and releases it.
  */
 async function release(call: Call, reservationIds: readonly string[]): Promise<void> {
   if (reservationIds.length === 0 || !hasQuota(call)) return;
@@ -149,7 +149,7 @@ async function release(call: Call, reservationIds: readonly string[]): Promise<v
     const { billing } = call.databases;
     await billing.transaction((transaction) =>
       transaction.query(
-        // The allowances are locked first, in the order that everybody locks them in: two that differ could block each other.
+        // All code locks the allowances first and in this order: with another order, two transactions could deadlock.
         `with held as materialized (
              select 1 from free_tier_usage f where f.tenant_id = $1 and f.user_id = ''
               order by f.usage_type, f.reset_period for update)

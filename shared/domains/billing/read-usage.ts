@@ -9,10 +9,10 @@ import type { UsageReport } from './schemas.ts';
 
 type ReportedItem = UsageReport['items'][number];
 
-/** A type's usage as it is read; what remains is computed. */
+/** A type's usage as it is stored; `remaining` is computed. */
 type UsageItem = Omit<ReportedItem, 'remaining'>;
 
-/** The calling tenant's usage in the running period, by type, with what its plan allows. */
+/** The calling tenant's usage in the running period, by type, with its plan's limits. */
 export async function readUsage(call: Call): Promise<Reply<200, UsageReport>> {
   const billing = call.databases.billing;
   if (hasQuota(call)) await beginPeriods(call);
@@ -37,10 +37,10 @@ export async function readUsage(call: Call): Promise<Reply<200, UsageReport>> {
   });
 }
 
-/** Makes the allowances and resets those that are due: the timer may not have come yet. */
+/** Makes missing allowances and resets due ones: the timer may not have run yet. */
 async function beginPeriods(call: Call): Promise<void> {
   const tenantId = call.principal.tenantId;
-  // The jobs role: requests may change an allowance, not make one or write down that a period ended.
+  // With the cross-tenant role (`comply_jobs`): the role of requests may not insert allowances or ended periods.
   const { billing } = call.services.crossTenant;
   await ensureAllowances(billing, tenantId, call.now);
   await resetDueAllowances(billing, call.now, { tenantId });
@@ -55,7 +55,7 @@ function readAllowances(transaction: TenantTransaction): Promise<UsageItem[]> {
   );
 }
 
-/** What the ledger says of the live subscription's period, or of the calendar month. A paid plan's limits stand beside it. */
+/** The ledger's sums for the live subscription's period or, without one, the calendar month, with a paid plan's limits. */
 async function readMetered(transaction: TenantTransaction, call: Call): Promise<UsageItem[]> {
   const month = calendarMonth(call.now);
   const [period] = await transaction.query<{ starts: string; ends: string; limits: Record<string, number> }>(
@@ -77,7 +77,7 @@ async function readMetered(transaction: TenantTransaction, call: Call): Promise<
     { prepare: false },
   );
   const amounts = new Map(used.map((row) => [row.usage_type, row.used]));
-  // By their own names alone: a type may be called `constructor`.
+  // Own properties only: a usage type may be named `constructor`.
   const limits = new Map(hasQuota(call) ? [] : Object.entries(period.limits));
   const types = new Set([...limits.keys(), ...amounts.keys()]);
   return [...types].map((usageType): UsageItem => ({

@@ -3,12 +3,12 @@ import type { Job } from '../../platform/jobs/job.ts';
 import { releaseAbandoned } from './abandoned-reservations.ts';
 import { resetDueAllowances } from './free-tier.ts';
 
-/** A batch takes well under this; with less left, the next run goes on. */
+/** A batch takes less than this. With less time left, the next run continues. */
 const RESERVE_MS = 10_000;
 
 /**
- * Resets the allowances that are due, then gives back what was reserved for writes that never happened. `owners` say
- * whether a request exists: one for each kind of request that reserves.
+ * Resets the allowances that are due, then releases the reservations of writes that did not happen. `owners` look up
+ * requests: one for each kind of request that reserves.
  */
 export function freeTierReset(owners: readonly FindExisting[]): Job {
   return {

@@ -13,7 +13,7 @@ const PLAN_TYPES = ['free', 'trial', 'paid', 'enterprise'] as const;
 
 const minorUnits = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
 
-/** What is sold. A plan is deactivated, never deleted: subscriptions name it. */
+/** The plans that are sold. A plan is deactivated, never deleted: subscriptions refer to it. */
 const billingPlans = declareResource({
   name: 'billing-plans',
   one: 'billing plan',
@@ -39,7 +39,7 @@ const billingPlans = declareResource({
     limits: z
       .record(z.string().min(1).max(100), z.number().min(0).max(1e10))
       .default({})
-      .describe('By usage type, what a month includes; a type that is absent has no limit.'),
+      .describe('What a month includes, by usage type. An absent type has no limit.'),
     stripe_price_id: optionalText(255),
     stripe_product_id: optionalText(255),
     is_active: isActive,

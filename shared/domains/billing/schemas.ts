@@ -6,8 +6,8 @@ export const usageReport = z.object({
   items: z.array(
     z.object({
       usage_type: z.string(),
-      used: z.number().describe('What was used in the period; a free plan’s also counts what is on its way.'),
-      limit: z.number().nullable().describe('Null: the plan sets none.'),
+      used: z.number().describe('The period’s usage. On a free plan it includes reserved usage.'),
+      limit: z.number().nullable().describe('Null: the plan has no limit for it.'),
       remaining: z.number().nullable(),
       period_start: z.string(),
       resets_at: z.string(),

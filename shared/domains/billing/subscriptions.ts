@@ -3,10 +3,10 @@ import { newId } from '../../platform/ids/ids.ts';
 import { ensureAllowances } from './free-tier.ts';
 import { isFreePlan } from './plans.ts';
 
-/** The states in which a subscription is in force; a tenant has one such subscription at most. The index says the same. */
+/** A tenant has at most one subscription in these states. The unique index has the same list. */
 const LIVE_STATES = ['active', 'trialing', 'past_due', 'paused', 'unpaid', 'incomplete'] as const;
 
-/** SQL that is true for a live subscription, of a row by its alias; without one, as the unique index is inferred by. */
+/** SQL that is true for a live subscription. Without an alias, it is the condition of the unique index. */
 export function liveSql(alias?: string): string {
   const column = alias === undefined ? 'status' : `${alias}.status`;
   return `${column} in (${LIVE_STATES.map((state) => `'${state}'`).join(', ')})`;
@@ -19,8 +19,8 @@ export async function planExists(billing: CrossTenantDatabase, planId: string): 
 }
 
 /**
- * Gives a new tenant its plan: the free allowances and, for a paid plan, one live subscription. Safe to repeat: what an
- * interrupted try with another plan has left is made right.
+ * Gives a new tenant its plan: the free allowances and, for a paid plan, one live subscription. Safe to repeat: it
+ * corrects what an interrupted attempt with another plan left.
  */
 export async function openBilling(
   billing: CrossTenantDatabase,

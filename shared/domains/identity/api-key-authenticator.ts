@@ -19,8 +19,8 @@ interface StoredKey {
 }
 
 /**
- * A key that another instance revoked is refused here within 5 s, one of this instance at once: 4 s of memory, and a
- * second for a look-up that began just before.
+ * A key that another instance revoked is refused here within 5 s: 4 s in the cache, and a second for a look-up that began
+ * just before. The instance that revoked it refuses it at once.
  */
 const MEMORY_TTL_MS = 4_000;
 const MEMORY_MAX = 10_000;
@@ -32,7 +32,7 @@ export class ApiKeyAuthenticator implements Authenticator {
   readonly #database: CrossTenantDatabase;
   readonly #settings: Settings;
   readonly #memory = new SingleFlightCache<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
-  /** What a key may do, read out of its row once. */
+  /** Each key's permissions, parsed from its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #hashes = new Map<string, Buffer>();
   readonly #lastUsed = new Map<string, number>();
@@ -44,7 +44,7 @@ export class ApiKeyAuthenticator implements Authenticator {
 
   /**
    * The principal of a request's headers: `Authorization: Bearer` or `X-API-Key`.
-   * @throws Problem 401, saying whether the key is missing, unknown, revoked or expired: only its holder learns that.
+   * @throws Problem 401 that says whether the key is missing, unknown, revoked or expired. Only the key's holder can learn that.
    */
   async authenticate(headers: Headers, now: Date): Promise<Principal> {
     const credential = credentialOf(headers);
@@ -71,7 +71,7 @@ export class ApiKeyAuthenticator implements Authenticator {
     };
   }
 
-  /** To be called after a key was changed. */
+  /** Call this after a key is changed. */
   forget(keyId: string): void {
     this.#memory.forget(keyId);
   }
@@ -86,7 +86,7 @@ export class ApiKeyAuthenticator implements Authenticator {
   }
 
   #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {
-    // The HMAC of a credential never changes: computed once for each one in use.
+    // A credential's HMAC never changes, so it is computed once.
     const known = this.#hashes.get(credential);
     if (known !== undefined) return known;
     const hash = hashApiKey(this.#settings.API_KEY_PEPPER, parts);
@@ -113,7 +113,7 @@ export class ApiKeyAuthenticator implements Authenticator {
     if (last !== undefined && now.getTime() - last < LAST_USED_GRAIN_MS) return;
     if (this.#lastUsed.size >= MEMORY_MAX) this.#lastUsed.clear();
     this.#lastUsed.set(keyId, now.getTime());
-    // Beside the request: whether this is written decides nothing.
+    // Not awaited: no answer depends on this write.
     this.#database
       .query(`update api_keys set last_used_at = $3 where tenant_id = $1 and key_id = $2`, [
         tenantId,

@@ -24,9 +24,9 @@ import {
 const AUDIT_TYPE = 'api_key';
 
 /**
- * Makes a key. Its text is in this answer alone.
- * @throws Problem 403 for more than the caller's own key has: permissions, rates, a later expiry; 400 for an expiry that
- * has passed.
+ * Makes a key. Only this answer contains its text.
+ * @throws Problem 403 for more permissions, a higher rate or a later expiry than the caller's own key has; 400 for an
+ * expiry in the past.
  */
 export function createApiKey(call: Call, body: NewApiKey): Promise<Reply<201, ApiKeyCreated>> {
   const grants = grantsOfNewKey(call, permissionsOf(body), body);
@@ -78,9 +78,9 @@ export async function listApiKeys(
 }
 
 /**
- * Makes a key's successor with its name, permissions and limits; the old one works on for the overlap.
- * @throws Problem 404; 409 for a key that is revoked, expired or rotated already, and for the last lasting one that manages
- * keys, where its successor would not last; 403 where the successor would have more than the caller's own key.
+ * Makes a key's successor with its name, permissions and limits. The old key works until the overlap ends.
+ * @throws Problem 404; 409 for a key that is revoked, expired or already rotated, and for the last lasting key that manages
+ * keys if its successor would not last; 403 if the successor would have more than the caller's own key.
  */
 export async function rotateApiKey(
   call: Call,
@@ -128,8 +128,8 @@ export async function rotateApiKey(
 }
 
 /**
- * Revokes a key; revoked already, it stays so.
- * @throws Problem 404; 409 for the last lasting key that manages keys, without which the tenant would be locked out.
+ * Revokes a key. A repeated call changes nothing.
+ * @throws Problem 404; 409 for the last lasting key that manages keys: without it the tenant would be locked out.
  */
 export async function revokeApiKey(call: Call, keyId: string): Promise<NoContent> {
   const reply = await performWrite(
@@ -158,7 +158,7 @@ function actorOf(call: Call): string {
   return `key:${call.principal.keyId}`;
 }
 
-/** The answer with the key's text, and the one that is kept for a repeated Idempotency-Key, without it. */
+/** The answer with the key's text, and the answer without it that a repeated Idempotency-Key gets. */
 function shownOnce<Body>(
   row: KeyRow,
   bodyWith: (credential: string | null) => Body,
@@ -181,7 +181,7 @@ async function lockKey(call: Call, transaction: TenantTransaction, keyId: string
   return row;
 }
 
-/** What a key's successor is given: what the old one has, within what the calling key has. */
+/** A successor has the old key's grants, limited to the calling key's. */
 function successorGrants(call: Call, old: KeyRow, body: Rotation): Grants {
   const grants = {
     permissions: [...knownPermissions(old.permissions)],
@@ -193,7 +193,7 @@ function successorGrants(call: Call, old: KeyRow, body: Rotation): Grants {
   return grants;
 }
 
-/** As long as the old key was made for, and not longer than the calling key: else a key could prolong itself for ever. */
+/** The old key's full lifetime, limited to the calling key's expiry: else a key could extend itself without end. */
 function successorExpiry(call: Call, old: KeyRow): Date | null {
   if (old.expires_at === null) return null;
   const lifetime = Date.parse(old.expires_at) - Date.parse(old.created_at);
@@ -201,7 +201,7 @@ function successorExpiry(call: Call, old: KeyRow): Date | null {
   return new Date(Math.min(call.now.getTime() + lifetime, own));
 }
 
-/** The old key's last moment: it never lives longer than it was made for. */
+/** When the old key ends: never later than its own expiry. */
 function overlapEnd(call: Call, old: KeyRow, body: Rotation): Date {
   const end = call.now.getTime() + body.overlap_seconds * 1000;
   return new Date(old.expires_at === null ? end : Math.min(end, Date.parse(old.expires_at)));

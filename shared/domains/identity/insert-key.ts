@@ -4,7 +4,7 @@ import type { Settings } from '../../platform/config/settings.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
 import type { ApiKey } from './schemas.ts';
 
-/** A transaction of a tenant's or of the jobs role. */
+/** A transaction of a tenant or of the cross-tenant role (`comply_jobs`). */
 export interface Queries {
   query<T extends Record<string, unknown>>(text: string, parameters?: readonly Parameter[]): Promise<T[]>;
 }
@@ -18,18 +18,18 @@ export interface KeyToMake {
   readonly rateLimitPerDay: number;
   /** Null: never. */
   readonly expiresAt: Date | null;
-  /** Who makes it, as audit entries name actors. */
+  /** Who makes it, spelled like an actor in audit entries. */
   readonly createdBy: string;
 }
 
-/** A key as the database tells it: {@link KEY_COLUMNS}. */
+/** A key's row, with {@link KEY_COLUMNS}. */
 export type KeyRow = Omit<ApiKey, 'status'>;
 
-/** A key's columns for an answer, of `api_keys k`; never the hash. */
+/** The columns of `api_keys k` for an answer, without the hash. */
 export const KEY_COLUMNS = `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day,
   k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.created_at, k.updated_at`;
 
-/** Whether a key opens anything at an instant, and if not, why. */
+/** Whether a key is valid at an instant, and if not, why. */
 export function keyStatus(row: KeyRow, now: Date): ApiKey['status'] {
   if (row.revoked_at !== null) return 'revoked';
   if (!row.is_active) return 'inactive';
@@ -41,7 +41,7 @@ export function presentKey(row: KeyRow, now: Date): ApiKey {
   return { ...row, status: keyStatus(row, now) };
 }
 
-/** Makes a key in the caller's transaction. `credential` is its text, which is kept nowhere. */
+/** Makes a key in the caller's transaction. `credential` is its text, which is not stored. */
 export async function insertKey(
   settings: Settings,
   transaction: Queries,

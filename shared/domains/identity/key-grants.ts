@@ -3,7 +3,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from './schemas.ts';
 
-/** What a key is given. A key hands on at most what it has, so that a leaked one cannot grow or outlive itself. */
+/** A key's rights. A key gives at most its own rights to a new key, so that a leaked key cannot gain rights or time. */
 export interface Grants {
   readonly permissions: readonly Permission[];
   readonly rateLimitPerHour: number;
@@ -12,7 +12,7 @@ export interface Grants {
   readonly expiresAt: Date | null;
 }
 
-/** What a body says of a new key's limits; what is undefined follows from the calling key. */
+/** The limits that a body asks for. Undefined ones follow from the calling key. */
 export interface WantedLimits {
   readonly rate_limit_per_hour?: number | undefined;
   readonly rate_limit_per_day?: number | undefined;
@@ -21,7 +21,7 @@ export interface WantedLimits {
 
 /**
  * The grants of a new key.
- * @throws Problem 403 for more than the calling key has, 400 for an expiry that has passed.
+ * @throws Problem 403 for more than the calling key has, 400 for an expiry in the past.
  */
 export function grantsOfNewKey(call: Call, permissions: readonly Permission[], wanted: WantedLimits): Grants {
   const own = call.principal;
@@ -36,8 +36,8 @@ export function grantsOfNewKey(call: Call, permissions: readonly Permission[], w
 }
 
 /**
- * An expiry as a body gives it; null is never.
- * @throws Problem 400 for one that has passed.
+ * Reads a body's expiry; null means never.
+ * @throws Problem 400 for one in the past.
  */
 export function readExpiry(call: Call, expiresAt: string | null): Date | null {
   if (expiresAt === null) return null;
@@ -45,7 +45,7 @@ export function readExpiry(call: Call, expiresAt: string | null): Date | null {
   throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/expires_at', detail: 'has passed' }] });
 }
 
-/** @throws Problem 403 naming everything that the calling key does not have itself. */
+/** @throws Problem 403 that names everything that the calling key does not have. */
 export function refuseMoreThanHeld(call: Call, grants: Grants): void {
   const own = call.principal;
   const beyond: string[] = grants.permissions.filter((permission) => !own.permissions.has(permission));

@@ -4,12 +4,12 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 
 /**
- * A managing key lasts if it has at least this long to live. A tenant without a managing key is locked out for good, so
- * one that ends sooner does not stand in for another: a week is time to notice and to make the next one.
+ * A lasting key is valid for at least this long. A tenant without a managing key is locked out for good, so a key that
+ * ends sooner cannot be the last one: a week is enough to notice and to make the next one.
  */
 const LASTING_MS = 7 * DAY_MS;
 
-/** A key that can make others, and how long it will. */
+/** A key that can make other keys. */
 export interface ManagingKey {
   readonly [column: string]: unknown;
   readonly key_id: string;
@@ -17,8 +17,8 @@ export interface ManagingKey {
 }
 
 /**
- * Locks all of the tenant's live keys that manage keys, in one order, and answers them: of two requests at once that would
- * each leave the other's key as the last one, the second sees what the first did.
+ * Locks and returns all of the tenant's live keys that manage keys, in one order. Without the locks, two requests at once
+ * could each revoke a key because the other key is left. With them, the second request sees the first one's change.
  */
 export function lockManagingKeys(call: Call, transaction: TenantTransaction): Promise<ManagingKey[]> {
   return transaction.query<ManagingKey>(
@@ -31,8 +31,8 @@ export function lockManagingKeys(call: Call, transaction: TenantTransaction): Pr
 }
 
 /**
- * Holds that a tenant never loses its last lasting key that manages keys. `added`: what takes the place of `ending`.
- * @throws Problem 409 where only keys would be left that end within a week, or none.
+ * Refuses a change that ends the tenant's last lasting key that manages keys. `added` is the successor of `ending`.
+ * @throws Problem 409 if no managing key would be left that is valid for another week.
  */
 export function requireManagingKeyLeft(
   call: Call,

@@ -4,10 +4,10 @@ import { instant } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 
-/** What a key may be given at most: more than one client can send, so that nobody mistakes it for "none". */
+/** The highest rate of a key: more than one client can send. So no key needs "no limit". */
 const RATE_PER_HOUR_MAX = 1_000_000;
 const RATE_PER_DAY_MAX = 10_000_000;
-/** A key's limits unless said otherwise; the reference's. */
+/** A key's default limits, from the API reference. */
 export const RATE_PER_HOUR_DEFAULT = 1000;
 export const RATE_PER_DAY_DEFAULT = 10_000;
 
@@ -16,9 +16,9 @@ export const ratePerHour = z.number().int().min(1).max(RATE_PER_HOUR_MAX);
 /** A key's requests in a day. */
 export const ratePerDay = z.number().int().min(1).max(RATE_PER_DAY_MAX);
 
-/** A day: long enough to roll a new key out without a fixed hour for it. */
+/** A day is long enough to roll out a new key. */
 const OVERLAP_DEFAULT_S = DAY_MS / 1000;
-/** A rotation that takes longer than this is two keys. */
+/** For a longer overlap, use two keys. */
 const OVERLAP_MAX_S = 30 * OVERLAP_DEFAULT_S;
 
 /** The sets that a tenant's owner can give. */
@@ -35,7 +35,7 @@ export const newApiKey = z
       .min(1)
       .optional()
       .describe('Not more than the caller’s own key has.'),
-    permission_set: z.enum(PERMISSION_SET_NAMES).optional().describe('In place of `permissions`.'),
+    permission_set: z.enum(PERMISSION_SET_NAMES).optional().describe('Instead of `permissions`.'),
     rate_limit_per_hour: ratePerHour
       .optional()
       .describe(
@@ -72,7 +72,7 @@ export const rotation = z
       .min(0)
       .max(OVERLAP_MAX_S)
       .default(OVERLAP_DEFAULT_S)
-      .describe('How long the old key still works.'),
+      .describe('How long the old key stays valid.'),
     expires_at: instant
       .nullable()
       .optional()
@@ -86,11 +86,11 @@ export type Rotation = z.output<typeof rotation>;
 /** `{key_id}` in a path. */
 export const keyIdParams = z.object({ key_id: z.string().regex(/^[a-z0-9]{20}$/) });
 
-/** A key as it is shown; its secret and its hash never are. */
+/** A key as clients see it, without its secret and hash. */
 export const apiKey = z.object({
   key_id: z.string(),
   key_name: z.string(),
-  key_prefix: z.string().describe('How the key begins: enough to tell it from others.'),
+  key_prefix: z.string().describe('The first characters of the key, to tell it from others.'),
   permissions: z.array(z.string()),
   rate_limit_per_hour: z.number().int(),
   rate_limit_per_day: z.number().int(),
@@ -99,7 +99,7 @@ export const apiKey = z.object({
   last_used_at: z.string().nullable(),
   expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),
-  replaced_by: z.string().nullable().describe('The key that it was rotated to.'),
+  replaced_by: z.string().nullable().describe('The successor that a rotation made.'),
   created_by: z.string().nullable(),
   created_at: z.string(),
   updated_at: z.string(),
@@ -107,9 +107,9 @@ export const apiKey = z.object({
 
 export type ApiKey = z.output<typeof apiKey>;
 
-/** What a secret's field says of itself. */
+/** The description of a field with a secret. */
 export const SHOWN_ONCE =
-  'The key itself, shown in this answer alone and stored nowhere: null when an Idempotency-Key is replayed.';
+  'The key itself. It is in this answer only and is not stored: null when an Idempotency-Key is replayed.';
 
 /** A key just made. */
 export const apiKeyCreated = z.object({
@@ -124,7 +124,7 @@ export const apiKeyRotated = z.object({
   ...apiKeyCreated.shape,
   replaces: z
     .object({ key_id: z.string(), expires_at: z.string() })
-    .describe('The old key, and its last moment.'),
+    .describe('The old key, with the time of its end.'),
 });
 
 export type ApiKeyRotated = z.output<typeof apiKeyRotated>;

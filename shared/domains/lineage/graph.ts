@@ -6,7 +6,7 @@ import type { RecordItem } from '../records/lineage.ts';
 import { archiveName } from '../records/archive/archive-document.ts';
 import type { LineageEdge, LineageNode } from './schemas.ts';
 
-/** A lineage under construction. Things may be added in any order and more than once; edges join what is there at the end. */
+/** Builds a lineage. Nodes may be added in any order and more than once. Edges are made at the end, between known nodes. */
 export class LineageGraph {
   readonly #nodes = new Map<string, LineageNode>();
   readonly #mappings = new Map<string, MappingItem>();
@@ -44,7 +44,7 @@ export class LineageGraph {
     });
   }
 
-  /** With the blob, once it has one. */
+  /** Adds a record and, if it is archived, its blob. */
   addRecord(item: RecordItem): void {
     const { id, created_at, detector, model_version, archived_at, expires_at } = item;
     const href = `/api/v1/records/${id}`;
@@ -102,17 +102,17 @@ export class LineageGraph {
     return [...this.#nodes.values()];
   }
 
-  /** When the oldest of its things was made, to the millisecond below. */
+  /** When the oldest node was made, rounded down to the millisecond. */
   earliest(): string | undefined {
     if (this.#nodes.size === 0) return undefined;
     return new Date(Math.min(...this.nodes().map((node) => Date.parse(node.created_at)))).toISOString();
   }
 
-  /** A thing and all that came of it, by id. */
+  /** The ids of a node and of everything that came from it. */
   below(root: string): string[] {
     const edges = this.edges();
     const reached = new Set([root]);
-    // A set that grows while it is walked is walked to its end.
+    // Iterating a set also visits what is added meanwhile.
     for (const from of reached) for (const edge of edges) if (edge.from === from) reached.add(edge.to);
     return [...reached];
   }
@@ -130,7 +130,7 @@ export class LineageGraph {
     return edges.filter(({ from, to }) => this.#nodes.has(from) && this.#nodes.has(to));
   }
 
-  /** A mapping came of its detector's newest result, or, where there is none of that name, of the orchestration as a whole. */
+  /** A mapping comes from its detector's newest result. Without such a result, it comes from the orchestration. */
   #edgesOfMapping(item: MappingItem): LineageEdge[] {
     const recorded = item.record_id === null ? [] : [edge(item.id, item.record_id, 'recorded')];
     if (item.orchestration_id === null) return recorded;

@@ -12,16 +12,16 @@ import { LineageGraph } from './graph.ts';
 import type { Lineage, lineageParams } from './schemas.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** The most of each kind that one graph tells of: a person looks at it. */
+/** The most nodes of each kind in one graph: people look at it. */
 const MAPPINGS_MAX = 200;
 const RESULTS_MAX = 200;
 const ANALYSES_MAX = 100;
 const AUDIT_ENTRIES_MAX = 200;
 
 /**
- * Everything that a thing came from, and everything that came of it: orchestration, detector results, mapping, record,
- * blob, analyses, and the audit entries of them all. Of what it came from, not the rest that came of that.
- * @throws Problem 404 if the tenant has no such thing, or it has expired.
+ * Everything that the root came from, and everything that came from the root: orchestration, detector results, mapping,
+ * record, blob, analyses, and their audit entries. Other results of the root's origins are left out.
+ * @throws Problem 404 if the tenant has no such root, or it has expired.
  */
 export async function readLineage(
   call: Call,
@@ -34,7 +34,7 @@ export async function readLineage(
   if (since === undefined || !graph.has(root.id))
     throw new Problem('NOT_FOUND', { detail: `There is no such ${root.kind}.` });
   if (root.kind !== 'analysis') {
-    // Analyses rest on what came of the root, the root included, not on what it came from.
+    // Analyses are looked up for the root and for what came from it, not for the root's origins.
     const below = await findAnalysesOf(call, graph.below(root.id), since, ANALYSES_MAX);
     reader.take(below).forEach((analysis) => graph.addAnalysis(analysis));
   }
@@ -121,7 +121,7 @@ class Reader {
     records.forEach((one) => this.graph.addRecord(one));
   }
 
-  /** An analysis, and what of its evidence is this service's. A reference does not say of what kind it is. */
+  /** An analysis and its evidence that this service has. A reference does not tell its kind. */
   async #readAnalysis(id: string): Promise<void> {
     const [analysis] = this.take(await findAnalysis(this.#call, id));
     if (analysis === undefined) return;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** What a lineage can be asked of. */
+/** The kinds of roots. */
 const LINEAGE_KINDS = ['orchestration', 'mapping', 'record', 'analysis'] as const;
 
 /** `{kind}/{id}` in a path. */
@@ -11,7 +11,7 @@ const node = z.object({
   kind: z.enum([...LINEAGE_KINDS, 'detector_result', 'blob', 'audit_entry']),
   id: z.string().describe('Unique in the graph; edges name it.'),
   created_at: z.string(),
-  href: z.string().optional().describe('Where the thing itself is read.'),
+  href: z.string().optional().describe('The URL of the node’s resource.'),
   status: z.string().optional(),
   detector: z.string().optional(),
   attempt: z.number().int().optional(),
@@ -19,10 +19,7 @@ const node = z.object({
   policy_bundle: z.string().optional(),
   model_version: z.string().optional(),
   analysis_type: z.string().optional(),
-  evidence_refs: z
-    .array(z.string())
-    .optional()
-    .describe('All of an analysis’s, also those that name nothing here.'),
+  evidence_refs: z.array(z.string()).optional().describe('All references of an analysis, also unknown ones.'),
   archived_at: z.string().nullable().optional(),
   expires_at: z.string().optional(),
   sha256: z.string().nullable().optional(),
@@ -32,7 +29,7 @@ const node = z.object({
   actor: z.string().nullable().optional(),
   outcome: z.string().optional(),
 });
-/** One thing of a lineage. */
+/** One node of a lineage. */
 export type LineageNode = z.output<typeof node>;
 
 const edge = z.object({
@@ -40,9 +37,9 @@ const edge = z.object({
   to: z.string(),
   relation: z
     .enum(['detected', 'mapped', 'recorded', 'archived', 'evidence_for', 'audited'])
-    .describe('In the direction in which one came of the other.'),
+    .describe('`to` came from `from`.'),
 });
-/** That one thing came of another. */
+/** One node came from another. */
 export type LineageEdge = z.output<typeof edge>;
 
 /** `GET /lineage/{kind}/{id}`. */
@@ -50,7 +47,7 @@ export const lineage = z.object({
   root: z.object({ kind: z.enum(LINEAGE_KINDS), id: uuid }),
   nodes: z.array(node),
   edges: z.array(edge),
-  truncated: z.boolean().describe('True where there is more than is told of a kind here.'),
+  truncated: z.boolean().describe('True if a kind has more nodes than are shown.'),
 });
-/** A thing with all that it came from and that came of it. */
+/** The lineage of one root. */
 export type Lineage = z.output<typeof lineage>;

@@ -24,7 +24,7 @@ async function checkLabel(
   return found.length > 0 ? [] : [{ pointer: '/taxonomy_label', detail: 'is not a label of the taxonomy' }];
 }
 
-/** Which requirement of a framework a finding touches. Deactivated, never deleted: reports were made from it. */
+/** The framework requirements that a finding concerns. Deactivated, never deleted: reports refer to them. */
 export const complianceMappings = declareResource({
   name: 'compliance-mappings',
   one: 'compliance mapping',

@@ -2,7 +2,7 @@ import { recordOfMappingStays, sourceOfRecordSql } from '../records/expiring.ts'
 import type { ExpiringTable } from '../retention/expiring-table.ts';
 import { mappingIdsSql } from './ids.ts';
 
-/** The mappings that the id `w.id` stands for: its own, or those of an orchestration or a job; and what is found by each. */
+/** The mappings that `w.id` names (a mapping's id, an orchestration's, or a `job_id`), joined with the rows found for each. */
 const ofNamed = (found: string): string =>
   `ops.mappings_named($1, w.id) s (id) cross join lateral (${found} offset 0) m`;
 
@@ -14,12 +14,12 @@ const RECORD_STAYS = recordOfMappingStays({
   createdAt: 'm.created_at',
 });
 
-/** How mappings expire: with their response, and not before the record that they led to. */
+/** How mappings expire: together with their response, and not before their record. */
 export const expiringMappings: ExpiringTable = {
   table: 'mapper_requests',
   idColumn: 'request_id',
   dataType: 'mappings',
-  // Its record too: who holds a record holds what it was made from.
+  // Also the record's id: a hold on a record keeps the mapping that it was made from.
   holdIds: `${mappingIdsSql({ tenantId: 't.tenant_id', mappingId: 't.request_id' })} || (
     select m.record_id from mapper_responses m where m.tenant_id = t.tenant_id and m.request_id = t.request_id)`,
   named: [
@@ -44,7 +44,7 @@ export const expiringMappings: ExpiringTable = {
       createdAt: 'm.created_at',
     },
     {
-      // A record that comes with the answer.
+      // The record is made when the response comes.
       from: ofNamed(`
         select from mapper_requests m where m.tenant_id = $1 and m.request_id = s.id and not exists (
           select from mapper_responses p where p.tenant_id = $1 and p.request_id = s.id)`),

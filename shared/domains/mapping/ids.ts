@@ -1,11 +1,11 @@
-// SQL that other domains put into their own: what a mapping is called and came from, without its tables.
+// SQL for other domains' statements: a mapping's ids and origin, without its tables.
 
-/** The ids by which a hold may name what came of a mapping: its own, its orchestration's and that one's job's. */
+/** The ids that a hold may use for what came from a mapping: the mapping's, its orchestration's and the `job_id`. */
 export function mappingIdsSql(of: { tenantId: string; mappingId: string }): string {
   return `ops.mapping_ids(${of.tenantId}, ${of.mappingId})`;
 }
 
-/** The orchestration that a mapping maps a finding of; null where there is none. */
+/** The id of a mapping's orchestration; null without one. */
 export function orchestrationOfMappingSql(of: { tenantId: string; mappingId: string }): string {
   return `ops.orchestration_of(${of.tenantId}, ${of.mappingId})`;
 }

@@ -1,9 +1,9 @@
 import type { Call } from '../../platform/call/call.ts';
 import { findLimited, NOTHING_FOUND, type Found } from '../../platform/db/find-limited.ts';
 
-// What lineage asks of mappings.
+// What lineage reads of mappings.
 
-/** A mapping, and what it hangs together with. */
+/** A mapping and its related ids. */
 export interface MappingItem {
   readonly [column: string]: unknown;
   readonly id: string;
@@ -16,7 +16,7 @@ export interface MappingItem {
   readonly confidence: number | null;
 }
 
-/** Mappings by their own ids, or by the orchestrations whose findings they map. */
+/** Mappings by their own ids or by their orchestrations' ids. */
 export async function findMappings(
   call: Call,
   by: 'request_id' | 'orchestration_request_id',

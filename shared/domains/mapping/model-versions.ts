@@ -40,7 +40,7 @@ async function forgetModel(call: Call, row: ResourceRow): Promise<void> {
   await call.services.cache.drop(modelConfigKey(name, version));
 }
 
-/** Versions of the models that map and analyse. Never deleted: records name them. One a model is active. */
+/** Versions of the models that map and analyse. Never deleted: records refer to them. One version of a model is active. */
 export const modelVersions = declareResource({
   name: 'model-versions',
   one: 'model version',
@@ -64,13 +64,13 @@ export const modelVersions = declareResource({
 export const modelVersionParams = z.object({ id: uuid });
 
 /**
- * Makes a version its model's active one, and the one before it inactive, in one transaction: no reader sees none or two.
+ * Activates a version and deactivates its model's previous one, in one transaction: readers always see exactly one.
  * @throws Problem 404.
  */
 export async function activateModelVersion(call: Call, id: string): Promise<Reply<200, ShownRow>> {
   const changed: ResourceRow[] = [];
   const reply = await performPlatformWrite<Reply<200, ShownRow>>(call, async (transaction) => {
-    // All versions of the model, in one order: two activations at once wait for each other instead of deadlocking.
+    // Locks all versions of the model in one order, so that two activations at once do not deadlock.
     await transaction.query(
       `select from model_versions
         where model_name = (select model_name from model_versions where id = $1) order by id for update`,
@@ -82,7 +82,7 @@ export async function activateModelVersion(call: Call, id: string): Promise<Repl
     );
     if (target === undefined) throw noSuch(modelVersions);
     const { name, version } = nameOf(target);
-    // The one before goes first: the unique index on the active version is checked row by row.
+    // The previous one first: the unique index on the active version is checked row by row.
     const before = await transaction.query<ResourceRow>(
       `update model_versions t set is_active = false, version = t.version + 1, updated_at = $3
         where t.model_name = $1 and t.is_active and t.id <> $2 returning ${selectList(modelVersions)}`,
@@ -112,13 +112,13 @@ export async function activateModelVersion(call: Call, id: string): Promise<Repl
 /** `{model_name}` and `{version}` in a path. */
 export const modelNameParams = z.object({ model_name: slug, version: slug });
 
-/** What a service needs of a model that it knows by name; a change elsewhere is seen within this time. */
+/** A change by another process is seen within this time. */
 const CACHE_TTL_S = 300;
 
 const { row: modelSchema } = resourceSchemas(modelVersions);
 
 /**
- * A model version by its name, read through the cache: services ask this at every start.
+ * A model version by its name, read through the cache: services read it at every start.
  * @throws Problem 404.
  */
 export async function readModelByName(

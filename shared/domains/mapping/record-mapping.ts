@@ -28,7 +28,7 @@ import {
 } from './schemas.ts';
 import { knownLabels, labelFaults } from './taxonomy.ts';
 
-/** What a response adds to a mapping's row; see {@link responseColumns}. */
+/** The columns that a response adds to a mapping's row; see {@link responseColumns}. */
 export const RESPONSE_COLUMNS = {
   ...NEW_RECORD_COLUMNS,
   mapped: 'jsonb',
@@ -36,7 +36,7 @@ export const RESPONSE_COLUMNS = {
   review_status: 'text',
 } as const satisfies Columns;
 
-/** The mapping's rows: the request, and where the answer came with it, the response and its storage record. */
+/** The rows of a mapping: the request and, if it comes with a response, the response and its storage record. */
 export const MAPPING_WRITE = defineHotWrite({
   route: 'mappings-create',
   dailyTable: STORAGE_RECORDS.table,
@@ -88,12 +88,12 @@ export const MAPPING_WRITE = defineHotWrite({
       )})`,
 });
 
-/** How long a mapper's answer is offered to the same question. */
+/** How long a mapper's answer is offered to equal requests. */
 const KNOWN_RESPONSE_TTL_S = 60 * 60;
 
 type MappingItem = Item<Reply<201, MappingCreated>>;
 
-/** Records one mapping. 201, with a `record_id` when it came with its response. */
+/** Records one mapping: 201, with a `record_id` if it comes with a response. */
 export async function recordMapping(call: Call, body: NewMapping): Promise<Reply<201, MappingCreated>> {
   const [item] = await prepareMappings(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
@@ -101,13 +101,13 @@ export async function recordMapping(call: Call, body: NewMapping): Promise<Reply
   return singleReply(await writeItems(call, MAPPING_WRITE, [item]));
 }
 
-/** A mapping to record, and the key that makes it repeatable. */
+/** A mapping to record, and its idempotency key. */
 export interface ClaimedMapping {
   readonly body: NewMapping;
   readonly claim: IdempotencyClaim | null;
 }
 
-/** Makes mappings ready to be recorded: checks labels, seals sources, fixes ids and answers. */
+/** Prepares mappings for the write: checks labels, seals sources, fixes ids and answers. */
 export async function prepareMappings(
   call: Call,
   mappings: readonly ClaimedMapping[],
@@ -204,7 +204,7 @@ function questionHash(
   );
 }
 
-/** The mapper's answer to the same question before, for a request that has none yet; keeps the answer of one that has. */
+/** Finds the mapper's earlier answer to an equal request. A request that comes with an answer stores it for later ones. */
 async function findKnownResponse(
   call: Call,
   dataKey: DataKey,
@@ -218,7 +218,7 @@ async function findKnownResponse(
   return undefined;
 }
 
-/** A mapping needs review where its mapper is less sure than the tenant's cutoff; see `review.ts` for how it is settled. */
+/** A response that is less sure than the tenant's cutoff needs review; `review.ts` settles it. */
 function reviewStatusOf(call: Call, response: MapperResponse): 'needs_review' | null {
   return response.confidence < call.context.config.mapping_confidence_cutoff ? 'needs_review' : null;
 }

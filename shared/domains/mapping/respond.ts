@@ -18,7 +18,7 @@ import { knownLabels, labelFaults } from './taxonomy.ts';
 
 type Completed = Reply<200, MappingCompleted>;
 
-/** A mapping's columns as they are once it is completed. */
+/** The columns of a completed mapping. */
 type MappingRow = CompletionRow &
   Pick<MappingCompleted, 'request_id' | 'status' | 'record_id'> &
   Pick<Mapping, 'review_status'>;
@@ -34,9 +34,9 @@ const MAPPING: CompletionKind<MappingRow, Completed> = {
 };
 
 /**
- * Completes a mapping: stores the mapper's answer and its storage record. The same answer again is 200 and changes
+ * Completes a mapping: stores the mapper's response and its storage record. The same response again is 200 and changes
  * nothing.
- * @throws Problem 400 for unknown labels, 404, 409 when it was completed with another answer.
+ * @throws Problem 400 for unknown labels, 404, 409 when it was completed with another response.
  */
 export async function respondToMapping(
   call: Call,

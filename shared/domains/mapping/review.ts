@@ -7,8 +7,8 @@ import type { MappingReviewed, Review } from './schemas.ts';
 const COLUMNS = 'request_id, status, review_status, review_note, reviewed_by, reviewed_at';
 
 /**
- * Settles the review of a mapping, once. The mapping and its record stay as they are: what the mapper answered is evidence.
- * @throws Problem 404; 409 when the mapping needs no review, or its review is settled.
+ * Settles the review of a mapping, once. The mapping and its record do not change: the mapper's response is evidence.
+ * @throws Problem 404; 409 when the mapping needs no review, or its review is already settled.
  */
 export async function reviewMapping(
   call: Call,

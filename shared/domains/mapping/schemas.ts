@@ -3,13 +3,13 @@ import { freeForm, instant, unit } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** A mapper payload, sealed: the contract's 64 KB, in UTF-8 bytes. */
+/** The contract's limit for a mapper payload, in UTF-8 bytes. */
 const SOURCE_MAX_BYTES = 64 * 1024;
 const NOTES_MAX = 500;
 
 const label = z.string().min(1).max(200);
 
-/** Where a mapping came from. */
+/** The origin of a mapping. */
 const provenance = z.strictObject({
   vendor: z.string().max(200).optional(),
   detector: z.string().max(200).optional(),
@@ -21,9 +21,9 @@ const provenance = z.strictObject({
   ts: instant.optional(),
 });
 
-/** What the mapper answered. */
+/** The mapper's response. */
 const mapperResponseFields = {
-  taxonomy: z.array(label).min(1).max(50).describe('Canonical labels, each known to the taxonomy.'),
+  taxonomy: z.array(label).min(1).max(50).describe('Labels of the taxonomy.'),
   scores: z.record(label, unit).describe('By label, in [0,1].'),
   confidence: unit,
   notes: z.string().max(NOTES_MAX).optional(),
@@ -50,7 +50,7 @@ export const newMapping = z.strictObject({
     .refine((text) => Buffer.byteLength(text) <= SOURCE_MAX_BYTES, {
       message: `must be at most ${SOURCE_MAX_BYTES} bytes`,
     })
-    .describe('What was mapped: sealed under the tenant’s key, never logged.'),
+    .describe('The mapped text. It is sealed under the tenant’s key and never logged.'),
   output: z
     .union([z.string().max(SOURCE_MAX_BYTES), freeForm])
     .optional()
@@ -59,16 +59,16 @@ export const newMapping = z.strictObject({
   processing_mode: z.enum(['sync', 'async']).default('sync'),
   priority: z.enum(['low', 'normal', 'high', 'critical']).default('normal'),
   metadata: freeForm.default({}),
-  orchestration_request_id: uuid.optional().describe('The orchestration that this maps a finding of.'),
+  orchestration_request_id: uuid.optional().describe('The orchestration that the finding belongs to.'),
   response: mapperResponse.optional(),
 });
 export type NewMapping = z.output<typeof newMapping>;
 
-/** Where a mapping's review stands. */
+/** The state of a mapping's review. */
 const reviewStatus = z
   .enum(['needs_review', 'confirmed', 'rejected'])
   .describe(
-    '`needs_review`: the response was less sure than the tenant’s `mapping_confidence_cutoff` at that time. Then as decided.',
+    '`needs_review`: the response was less sure than the tenant’s `mapping_confidence_cutoff` at that time. Later the decision.',
   );
 /** Longer than a finding's explanation, shorter than a document. */
 const REVIEW_NOTE_MAX = 2000;
@@ -81,16 +81,16 @@ export const newReview = z.strictObject({
     .min(1)
     .max(REVIEW_NOTE_MAX)
     .optional()
-    .describe('Why, for whoever reads the mapping later.'),
+    .describe('The reason, for later readers of the mapping.'),
 });
 export type Review = z.output<typeof newReview>;
 
 const reviewFields = {
   review_status: reviewStatus
     .nullable()
-    .describe('Null where no review was needed, or there is no response yet.'),
+    .describe('Null if no review is needed, or there is no response yet.'),
   review_note: z.string().nullable(),
-  reviewed_by: z.string().nullable().describe('The key that settled it: `key:` and its id.'),
+  reviewed_by: z.string().nullable().describe('`key:` and the id of the key that settled it.'),
   reviewed_at: z.string().nullable(),
 };
 
@@ -111,7 +111,7 @@ const requestFields = {
   expires_at: z.string(),
 };
 
-/** What the mapper answered to the same question before. */
+/** The mapper's earlier response to an equal request. */
 export const knownResponse = z.object({
   taxonomy: z.array(z.string()),
   scores: z.record(z.string(), z.number()),
@@ -124,13 +124,11 @@ export type KnownResponse = z.output<typeof knownResponse>;
 export const mappingCreated = z.object({
   ...requestFields,
   record_id: uuid.optional().describe('The storage record of a completed mapping.'),
-  review_status: reviewStatus
-    .optional()
-    .describe('`needs_review` where the response is not sure enough to stand alone.'),
+  review_status: reviewStatus.optional().describe('`needs_review` if the response is not sure enough.'),
   known_response: knownResponse
     .optional()
     .describe(
-      'What the mapper answered to the same detector, source and model version before: it need not run again.',
+      'The mapper’s earlier response to the same detector, source and model version: it need not run again.',
     ),
 });
 
@@ -177,5 +175,5 @@ export const mappingsQuery = z.object({
   detector: z.string().max(200).optional(),
   status: z.enum(['pending', 'completed', 'failed']).optional(),
   model_version: z.string().max(100).optional(),
-  review_status: reviewStatus.optional().describe('`needs_review` lists what waits for a decision.'),
+  review_status: reviewStatus.optional().describe('`needs_review` lists mappings without a decision.'),
 });

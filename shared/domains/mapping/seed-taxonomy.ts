@@ -18,7 +18,7 @@ const MAPPING_ROWS = recordset({
   severity: 'text',
 });
 
-/** The taxonomy's labels, and the requirements of frameworks that they map to. What is there stays as it is. */
+/** Seeds the taxonomy's labels and the framework requirements that they map to. Existing rows are not changed. */
 export async function seedTaxonomy(transaction: CrossTenantTransaction): Promise<void> {
   const labels = [...LABELS.keys()].map((label) => {
     const [category = label, ...rest] = label.split('.');

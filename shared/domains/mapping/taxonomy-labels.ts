@@ -15,10 +15,10 @@ const taxonomyLabel = z.strictObject({
   description: optionalText(2000),
   severity: z.enum(SEVERITIES).default('medium'),
   taxonomy_version: z.string().min(1).max(50),
-  is_active: isActive.describe('A mapping may name active labels only.'),
+  is_active: isActive.describe('New mappings may use active labels only.'),
 });
 
-/** The canonical taxonomy. A label is deactivated, never deleted: records name it. */
+/** The canonical taxonomy. A label is deactivated, never deleted: records refer to it. */
 export const taxonomyLabels = declareResource({
   name: 'taxonomy-labels',
   one: 'taxonomy label',

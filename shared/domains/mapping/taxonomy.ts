@@ -3,7 +3,7 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Fault } from '../../platform/call/problem.ts';
 import { pointerPart } from '../../platform/json/pointer.ts';
 
-/** A new label is known everywhere within this time; where it was written, at once. */
+/** A new label is known to all processes within this time, and at once to the process that wrote it. */
 const TTL_MS = 30_000;
 
 /** A label of the canonical taxonomy. */
@@ -14,7 +14,7 @@ export interface TaxonomyLabel {
 
 type Labels = ReadonlyMap<string, TaxonomyLabel>;
 
-/** One a database: a process has one, but for tests. */
+/** One cache for each database. A process has one database; tests have several. */
 let memories = new WeakMap<CrossTenantDatabase, SingleFlightCache<Labels>>();
 
 /** The active labels of the taxonomy, by name. The platform's table: the same for every tenant. */
@@ -32,12 +32,12 @@ export function knownLabels(database: CrossTenantDatabase): Labels | Promise<Lab
   });
 }
 
-/** To be called after the taxonomy was changed. */
+/** Call this after the taxonomy is changed. */
 export function forgetLabels(): void {
   memories = new WeakMap();
 }
 
-/** What is wrong with a mapper's labels: each that is not known, each score of a label that is not known. */
+/** Faults for each unknown label, and for each score of an unknown label. */
 export function labelFaults(
   labels: ReadonlyMap<string, TaxonomyLabel>,
   response: { readonly taxonomy: readonly string[]; readonly scores: Readonly<Record<string, number>> },

@@ -9,9 +9,9 @@ import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { CrossTenantDatabases } from '../../platform/call/call.ts';
 import type { Clock } from '../../platform/time/clock.ts';
 
-/** A probe that takes longer counts as failed: a load balancer does not wait. */
+/** A slower probe counts as failed: a load balancer does not wait. */
 const PROBE_TIMEOUT_MS = 1_500;
-/** Probes come from several gateways at once; they share an answer of this age. */
+/** Several gateways probe at once and share an answer for this time. */
 const ANSWER_TTL_MS = 1_000;
 const REDIS_TTL_S = 60;
 
@@ -19,7 +19,7 @@ const dependency = z.object({
   name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']),
   status: z.enum(['healthy', 'unhealthy', 'absent']),
   latency_ms: z.number().nullable(),
-  detail: z.string().optional().describe('What is wrong, where it does not pass by itself.'),
+  detail: z.string().optional().describe('What is wrong, if someone has to correct it.'),
 });
 
 /** `GET /health/ready`. */
@@ -28,7 +28,7 @@ export const readiness = z.object({
   checked_at: z.string(),
   dependencies: z.array(dependency),
 });
-/** How the app and what it stands on are. */
+/** The state of the app and its dependencies. */
 export type Readiness = z.output<typeof readiness>;
 type Dependency = z.output<typeof dependency>;
 
@@ -79,8 +79,8 @@ async function check(services: ProbedServices): Promise<Readiness> {
     probe('blob', async () => (await services.blobs.service()).getProperties()),
   ]);
   const failed = new Set(dependencies.filter((part) => part.status === 'unhealthy').map((part) => part.name));
-  // Requests need the core database, and a free tenant's need billing. All else is caught up with later; without Redis,
-  // be it gone or never there, every request works, slower.
+  // Requests need the core database; free tenants' requests also need billing. Work for the other dependencies is caught up
+  // with later. Without Redis every request works, but slower.
   const lessens = dependencies.some((part) => part.status !== 'healthy');
   const status = failed.has('core') || failed.has('billing') ? 'unhealthy' : lessens ? 'degraded' : 'healthy';
   for (const part of dependencies) {
@@ -98,7 +98,7 @@ function memoryOf(services: ProbedServices): SingleFlightCache<Readiness> {
   return memory;
 }
 
-/** Probes every dependency, all at once. */
+/** Probes all dependencies at once. */
 export async function checkReadiness(services: ProbedServices): Promise<Readiness> {
   return memoryOf(services).find('readiness', () => check(services));
 }

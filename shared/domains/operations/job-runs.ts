@@ -13,16 +13,16 @@ import type { ScheduledJob } from '../../platform/jobs/scheduled-job.ts';
 import { RUN_COLUMNS, type RunSummary } from '../../platform/jobs/run-ledger.ts';
 import type { jobRunsQuery, JobsList, newJobRun } from './job-schemas.ts';
 
-/** What a run may take while an operator waits: Azure's load balancer gives up an answer after 230 s. */
+/** The longest run that an operator waits for: Azure's load balancer ends a request after 230 s. */
 const WAIT_MS = 200_000;
 
-/** A century: longer than anything is kept, and not so long that catching up with its days takes minutes. */
+/** A century is longer than any retention, and short enough that a run does not take minutes to catch up. */
 const LOCAL_AHEAD_MS = 100 * 365 * DAY_MS;
 
 /** Every job with its last run. */
 export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Promise<Reply<200, JobsList>> {
   const jobs = timers.toSorted((left, right) => left.job.name.localeCompare(right.job.name));
-  // An operator's route: runs belong to no tenant.
+  // Across tenants: runs belong to no tenant.
   const rows = await call.services.crossTenant.core.query<RunSummary & { running: boolean }>(
     `select l.*, exists (select from retention_runs r where r.job = l.job and r.status = 'running') as running
        from unnest($1::text[]) j (name)
@@ -43,7 +43,7 @@ export async function listJobs(call: Call, timers: readonly ScheduledJob[]): Pro
 
 /**
  * A page of a job's runs.
- * @throws Problem 404 for a job that this app has not.
+ * @throws Problem 404 for an unknown job.
  */
 export async function listJobRuns(
   call: Call,
@@ -70,9 +70,9 @@ export async function listJobRuns(
 }
 
 /**
- * Runs a job now, by the operator's hand, and answers with what it did.
- * @throws Problem 404 for a job that this app has not, 400 for an `as_of` that lies ahead, 409 while another run holds the
- * job's lock; whatever the job throws, once that is in the ledger and audited.
+ * Runs a job now for an operator, and answers with what it did.
+ * @throws Problem 404 for an unknown job, 400 for an `as_of` in the future, 409 while another run holds the job's lock; the
+ * job's own error, after it is in the ledger and audited.
  */
 export async function startJobRun(
   call: Call,
@@ -83,8 +83,8 @@ export async function startJobRun(
   const job = jobOf(timers, name);
   const asOf = given.as_of === undefined ? undefined : new Date(given.as_of);
   if (asOf !== undefined) refuseFuture(call, asOf);
-  // The run is no part of the answer's transaction, so a repeated key is looked up before it starts; two at once are kept
-  // apart by the job's lock.
+  // The run is not part of the answer's transaction. So a repeated key is looked up before the run starts. The job's lock
+  // prevents two runs at once.
   const repeated = await findEarlierAnswer<Reply<200, RunSummary>>(call.tenant, call, call.idempotency);
   if (repeated !== undefined) return repeated;
   const note: AuditNote = {
@@ -96,7 +96,7 @@ export async function startJobRun(
   const summary = await run(call, job, asOf, note);
   if (summary.status === 'skipped')
     throw new Problem('CONFLICT', {
-      detail: 'Another run of the job is under way.',
+      detail: 'Another run of the job is in progress.',
       headers: { 'retry-after': '5' },
     });
   return performPlatformWrite(call, () =>
@@ -117,7 +117,7 @@ function refuseFuture(call: Call, asOf: Date): void {
   const isLocal = call.services.settings.DEPLOYMENT_ENVIRONMENT === 'local';
   if (asOf.getTime() <= call.now.getTime() + (isLocal ? LOCAL_AHEAD_MS : 0)) return;
   throw new Problem('INVALID_REQUEST', {
-    errors: [{ pointer: '/as_of', detail: isLocal ? 'lies too far ahead' : 'lies in the future' }],
+    errors: [{ pointer: '/as_of', detail: isLocal ? 'is too far in the future' : 'is in the future' }],
   });
 }
 

@@ -10,7 +10,7 @@ export const jobParams = z.object({ job: z.string().min(1).max(100) });
 export const jobRun = z.object({
   run_id: uuid,
   job: z.string(),
-  as_of: z.string().describe('The instant that the run judged by.'),
+  as_of: z.string().describe('The instant that the run took as the present.'),
   started_at: z.string(),
   finished_at: z.string().nullable(),
   status: z.enum(['running', 'completed', 'partial', 'failed', 'skipped']),
@@ -32,7 +32,7 @@ export const jobsList = z.object({
       job: z.string(),
       schedule: z.string().describe('NCRONTAB with seconds, in UTC.'),
       running: z.boolean(),
-      last_run: jobRun.nullable().describe('The last that was not skipped.'),
+      last_run: jobRun.nullable().describe('The last run that was not skipped.'),
     }),
   ),
 });
@@ -46,5 +46,5 @@ export const jobRunsQuery = z.object(pageQuery);
 export const newJobRun = z.strictObject({
   as_of: instant
     .optional()
-    .describe('Judge by this instant: in the past, or, in a local environment, in the future.'),
+    .describe('Take this instant as the present: in the past or, in a local environment, in the future.'),
 });

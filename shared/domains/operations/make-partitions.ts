@@ -1,19 +1,19 @@
 import { AUDIT_LOGS } from '../audit/consume-audit.ts';
-import { USAGE_RECORDS } from '../billing/record-usage.ts';
+import { USAGE_RECORDS } from '../billing/write-usage.ts';
 import { STORAGE_RECORDS } from '../records/record-columns.ts';
 import { makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
-/** Days of records made ahead: a timer that fails for a month is noticed before it hurts. */
+/** Days made ahead for records: a timer that fails is noticed before the partitions run out. */
 const DAYS_AHEAD = 35;
-/** Months of usage and audit made ahead. */
+/** Months made ahead for usage and audit. */
 const MONTHS_AHEAD = 3;
 
 /**
- * Makes the partitions of the days and months to come. What exists already stays as it is, but for the parts of indexes that a
- * migration declared on the parent: a filled partition gets them here, one in a transaction.
+ * Makes the partitions of the coming days and months. Existing partitions stay. When a migration has declared an index on the
+ * parent only, the index is built here in each filled partition, each in its own transaction.
  */
 export const partitionsMake: Job = {
   name: 'partitions-make',
@@ -39,14 +39,14 @@ async function make(
 ): Promise<void> {
   let made = 0;
   for (const date of dates) {
-    // One transaction each: a partition's lock on its parent is held for a moment, not for all of them.
+    // One transaction each, so that the lock on the parent is short.
     if (await makePartition(database, partitioned, date)) made += 1;
   }
   run.progress.examined += dates.length;
   run.progress.details[partitioned.table] = made;
 }
 
-/** Builds missing parts of a partitioned table's indexes. Answers whether all are there; the next run goes on. */
+/** Builds the missing partition indexes of a table. Returns whether all exist; the next run builds the rest. */
 async function completeIndexes(
   run: JobRun,
   database: CrossTenantDatabase,
@@ -54,7 +54,7 @@ async function completeIndexes(
 ): Promise<boolean> {
   for (let built = 0; run.timeLeftMs() > 0; built += 1) {
     const partition = await database.transaction(async (transaction) => {
-      // An index of a large partition takes longer than a statement may otherwise.
+      // Building an index of a large partition takes longer than the usual statement timeout.
       await transaction.query(`select set_config('statement_timeout', $1, true)`, [
         String(Math.ceil(run.timeLeftMs())),
       ]);

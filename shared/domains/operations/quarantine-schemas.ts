@@ -17,26 +17,31 @@ export const quarantineQuery = z.object({
 /** A message in quarantine, without its body. */
 export const quarantineItem = z.object({
   id: uuid,
-  queue: z.string().describe('`outbox`: what an outbox held that no queue takes, or that is no event.'),
+  queue: z
+    .string()
+    .describe('`outbox`: an outbox row that is not an event, or an event that no queue takes.'),
   reason: z.enum(QUARANTINE_REASONS),
   detail: z.array(z.object({ pointer: z.string(), detail: z.string() })),
-  tenant_id: z.string().nullable().describe('Whom it speaks of, as far as that can be told.'),
+  tenant_id: z.string().nullable().describe('The tenant of the event, if it can be determined.'),
   message_id: z.string().nullable(),
   body_bytes: z.number(),
   status,
-  attempts: z.number().describe('How often it was replayed.'),
+  attempts: z.number().describe('The number of replays.'),
   created_at: z.string(),
   resolved_at: z.string().nullable(),
   resolved_by: z.string().nullable(),
-  resolution: z.string().nullable().describe('Why it was discarded, or as which message it was replayed.'),
+  resolution: z
+    .string()
+    .nullable()
+    .describe('The reason for discarding it, or the message id of its replay.'),
 });
 
 export type QuarantineItem = z.output<typeof quarantineItem>;
 
-/** A message in quarantine as it came. */
+/** A message in quarantine with its original body. */
 export const quarantineItemWithBody = quarantineItem.extend({
   body: z.string(),
-  body_encoding: z.enum(['utf-8', 'base64']).describe('base64: the body is not UTF-8.'),
+  body_encoding: z.enum(['utf-8', 'base64']).describe('`base64` if the body is not UTF-8.'),
   properties: freeForm,
 });
 
@@ -47,7 +52,7 @@ export const replayBody = z.strictObject({
   body: z
     .union([z.record(z.string(), z.unknown()), z.array(z.record(z.string(), z.unknown())).min(1).max(1000)])
     .optional()
-    .describe('The mended event, or several; without it the original goes again, byte by byte.'),
+    .describe('The corrected event, or several. Without it the original is sent again, byte for byte.'),
 });
 
 /** `POST /platform/quarantine/{id}/discard`. */
@@ -55,7 +60,7 @@ export const discardBody = z.strictObject({ reason: z.string().min(1).max(500) }
 
 /** The answer to a replay. */
 export const replayed = quarantineItem.pick({ id: true, queue: true, status: true, attempts: true }).extend({
-  message_id: z.string().describe('The message that it went as.'),
+  message_id: z.string().describe('The id of the message that was sent.'),
 });
 export type Replayed = z.output<typeof replayed>;
 

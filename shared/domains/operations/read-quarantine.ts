@@ -7,14 +7,14 @@ import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import type { QuarantineItem, QuarantineItemWithBody, quarantineQuery } from './quarantine-schemas.ts';
 
-/** A message as it is stored: its body is bytes. */
+/** A message as it is stored, with a body of bytes. */
 type StoredItem = Omit<QuarantineItemWithBody, 'body' | 'body_encoding'> & { readonly body: Buffer };
 
-/** A message's columns but for its body and properties. */
+/** A message's columns without body and properties. */
 const COLUMNS = `id, queue, reason, detail, tenant_id, message_id, octet_length(body) as body_bytes, status, attempts,
   created_at, resolved_at, resolved_by, resolution`;
 
-/** A page of what lies in quarantine. */
+/** A page of the messages in quarantine. */
 export async function listQuarantine(
   call: Call,
   query: z.output<typeof quarantineQuery>,
@@ -35,7 +35,7 @@ export async function listQuarantine(
     ],
   } as const;
   return pageReply(scope, url, page, {
-    // An operator's route: messages in quarantine belong to no tenant.
+    // Across tenants: messages in quarantine belong to no tenant.
     read: (step) => readPlatformKeyset<QuarantineItem>(call.services.crossTenant.core, list, step),
     positionOf: (row) => ({ at: row.created_at, id: row.id }),
   });
@@ -44,7 +44,7 @@ export async function listQuarantine(
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * One message with its body, which may be a tenant's content: the read is audited.
+ * One message with its body. The read is audited, since the body may be a tenant's content.
  * @throws Problem 404.
  */
 export async function readQuarantined(call: Call, id: string): Promise<Reply<200, QuarantineItemWithBody>> {
@@ -64,7 +64,7 @@ export async function readQuarantined(call: Call, id: string): Promise<Reply<200
   return ok({ ...row, ...bodyText(row.body) });
 }
 
-/** The answer where an id names nothing. */
+/** The answer for an unknown id. */
 export function notInQuarantine(): Problem {
   return new Problem('NOT_FOUND', { detail: 'There is no such message in quarantine.' });
 }

@@ -28,10 +28,10 @@ interface Quarantined {
 }
 
 /**
- * Sends a message to its queue again, as it came or mended, under a new message id, which the broker has not seen. Sent
- * first, marked after: a crash in between leaves it open, and an event that is sent twice counts once. Should it be refused
- * again, it comes back as a message of its own.
- * @throws Problem 404; 409 where it was discarded, or no queue takes it; 503 when the broker is away.
+ * Sends a message to its queue again, unchanged or corrected. It gets a new message id, so that the broker does not drop it
+ * as a duplicate. It is sent first and marked afterwards: after a crash in between it stays open, and an event that is sent
+ * twice counts once. If it is refused again, it is a new message in quarantine.
+ * @throws Problem 404; 409 if it was discarded, or no queue takes it; 503 when the broker is unavailable.
  */
 export function replayQuarantined(
   call: Call,
@@ -59,8 +59,8 @@ export function replayQuarantined(
 }
 
 /**
- * Marks a message as never to be processed; its bytes stay.
- * @throws Problem 404; 409 where it was discarded before.
+ * Marks a message as never to be processed. Its bytes are kept.
+ * @throws Problem 404; 409 if it was discarded before.
  */
 export function discardQuarantined(
   call: Call,
@@ -92,13 +92,13 @@ function queueFor(item: Quarantined, mended: Mended): string {
   const type = Array.isArray(mended) ? undefined : mended?.['type'];
   const queue = typeof type === 'string' ? queueOf(type) : undefined;
   if (queue === undefined)
-    throw new Problem('CONFLICT', { detail: 'No queue takes the message; mend its type.' });
+    throw new Problem('CONFLICT', { detail: 'No queue takes the message; correct its type.' });
   return queue;
 }
 
 function contentOf(item: Quarantined, mended: Mended): ServiceBusMessage {
   const properties = Object.entries(item.properties.application_properties ?? {});
-  // A mended message that is a whole envelope does not need the one in the properties, which would win over it.
+  // A corrected message that is a whole event must not have the envelope in its properties: that would take precedence.
   const isWhole = mended !== undefined && (Array.isArray(mended) || Object.hasOwn(mended, 'specversion'));
   const kept = properties.filter(([name]) => !(isWhole && /^cloudEvents[:_]/.test(name)));
   const wholeType = Array.isArray(mended) ? EVENT_BATCH : ONE_EVENT;

@@ -4,24 +4,24 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
-/** How long a run that did nothing stays in the ledger: long enough to see that a timer ticked. */
+/** How long the ledger keeps a run that did nothing: long enough to see that the timer works. */
 const IDLE_RUN_MS = 7 * DAY_MS;
-/** Rows a statement: it ends within a second, and autovacuum keeps up. */
+/** Rows in one statement: it ends within a second, and autovacuum keeps up. */
 const BATCH = 5_000;
 const RESERVE_MS = 5_000;
 
-/** Rows of a table that are deleted once they are old. */
+/** Rows of a table that are deleted when they are old. */
 interface Leftovers {
   readonly database: CrossTenantDatabase;
   readonly table: string;
-  /** The time by which they are old; an index begins with it. */
+  /** The time that decides; an index begins with it. */
   readonly timeColumn: string;
-  /** Those whose time is over, but for these, stay. */
+  /** Old rows are deleted only if they meet this. */
   readonly condition?: string;
   readonly before: Date;
 }
 
-/** Deletes what is no longer needed: expired answers to idempotency keys, old marks of consumed events, idle runs. */
+/** Deletes expired answers to idempotency keys, old entries of consumed events, and old runs that did nothing. */
 export const leftoversSweep: Job = {
   name: 'leftovers-sweep',
   budgetMs: 4 * 60_000,
@@ -61,7 +61,7 @@ async function sweep(
     gone as (
       delete from ${table} where ctid = any(array(select ctid from old)) and ${isOld} returning 1)
     select (select count(*) from gone) as deleted, (select count(*) from old) as found, (select max(at) from old) as last`;
-  // Where the last batch ended: before it lie index entries of deleted rows, until a vacuum comes.
+  // The end of the last batch. Before it the index has entries of deleted rows until a vacuum removes them.
   let last = '-infinity';
   let deleted = 0;
   let finished = false;

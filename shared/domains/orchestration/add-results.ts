@@ -17,7 +17,7 @@ interface OpenRequest {
 }
 
 /**
- * Adds detectors' results to an open request, each detector's tries counted up; a pending request becomes running.
+ * Adds detectors' results to an open request and numbers each detector's attempts. A pending request becomes running.
  * @throws Problem 404, 409 when the request has ended.
  */
 export async function addResults(
@@ -57,14 +57,14 @@ export async function addResults(
     },
     { usage: [{ usage_type: 'detector_runs', usage_amount: results.length }] },
   );
-  // A replayed answer never came to the request.
+  // A replayed answer did not read the request.
   if (request !== undefined) {
     keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, measured);
   }
   return reply;
 }
 
-/** The request's row, locked until the end of the transaction: tries are numbered one caller after the other. */
+/** Locks the request's row until the transaction ends, so that callers number their attempts one after the other. */
 async function lockOpen(call: Call, transaction: TenantTransaction, requestId: string): Promise<OpenRequest> {
   const [request] = await transaction.query<OpenRequest>(
     `select job_id, status, content_type, encode(content_mac, 'base64') as content_mac from orchestration_requests
@@ -92,7 +92,7 @@ const RESULTS = recordset({
   below_threshold: 'boolean',
 });
 
-// A statement of its own after the lock: only so does it see what the lock's last holder added.
+// A separate statement after the lock, so that it sees what the previous holder of the lock added.
 const ADD_RESULTS = `
   with given as (
     select * from ${RESULTS.from('g', 4)}),

@@ -2,18 +2,21 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import type { Job } from './schemas.ts';
+import type { AsyncOrchestration } from './schemas.ts';
 
-function noSuchJob(): Problem {
-  return new Problem('NOT_FOUND', { detail: 'There is no such job.' });
+function noAsyncOrchestration(): Problem {
+  return new Problem('NOT_FOUND', { detail: 'There is no such asynchronous orchestration.' });
 }
 
 /**
- * The job of an async orchestration.
+ * The state of an asynchronous orchestration, by its `job_id`.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
-export async function readJob(call: Call, jobId: string): Promise<Reply<200, Job>> {
-  const [row] = await call.tenant.statement<Job>(
+export async function readAsyncOrchestration(
+  call: Call,
+  jobId: string,
+): Promise<Reply<200, AsyncOrchestration>> {
+  const [row] = await call.tenant.statement<AsyncOrchestration>(
     `select r.* from scope, lateral (
        select o.job_id, o.request_id, o.status, o.created_at, o.updated_at, p.coverage_achieved, p.coverage_threshold,
               p.fallback_used, p.error
@@ -22,45 +25,48 @@ export async function readJob(call: Call, jobId: string): Promise<Reply<200, Job
         where o.tenant_id = scope.tenant_id and o.job_id = $2 and o.expires_at > $3 offset 0) r`,
     [jobId, call.now],
   );
-  if (row === undefined) throw noSuchJob();
+  if (row === undefined) throw noAsyncOrchestration();
   return ok(row);
 }
 
-interface CancelledJob {
+interface OrchestrationToCancel {
   readonly [column: string]: unknown;
   readonly request_id: string;
   readonly before: string;
 }
 
 /**
- * Cancels a job that has not ended. Its results stay; its response is refused from now on.
+ * Cancels an asynchronous orchestration that has not ended. Its results stay. A later response is refused.
  * @throws Problem 404, 409 when it has ended.
  */
-export async function cancelJob(call: Call, jobId: string): Promise<Reply<200, Job>> {
+export async function cancelAsyncOrchestration(
+  call: Call,
+  jobId: string,
+): Promise<Reply<200, AsyncOrchestration>> {
   return performWrite(call, async (transaction) => {
-    const [found] = await transaction.query<CancelledJob>(
+    const [found] = await transaction.query<OrchestrationToCancel>(
       `select request_id, status as before from orchestration_requests
         where tenant_id = $1 and job_id = $2 and expires_at > $3 for update`,
       [call.tenant.tenantId, jobId, call.now],
     );
-    if (found === undefined) throw noSuchJob();
+    if (found === undefined) throw noAsyncOrchestration();
     if (found.before !== 'pending' && found.before !== 'running') {
       throw new Problem('CONFLICT', {
-        detail: `The job is ${found.before}; only a pending or running one can be cancelled.`,
+        detail: `The orchestration is ${found.before}; only a pending or running one can be cancelled.`,
       });
     }
-    const [job] = await transaction.query<Job>(
+    const [cancelled] = await transaction.query<AsyncOrchestration>(
       `update orchestration_requests set status = 'cancelled', updated_at = $3, version = version + 1
         where tenant_id = $1 and request_id = $2
        returning job_id, request_id, status, created_at, updated_at, null as coverage_achieved,
                  null as coverage_threshold, null as fallback_used, null as error`,
       [call.tenant.tenantId, found.request_id, call.now],
     );
-    if (job === undefined) throw new Error('a row that is locked was not written');
+    if (cancelled === undefined) throw new Error('a locked row was not updated');
     return {
-      reply: ok(job),
+      reply: ok(cancelled),
       audit: {
-        action: 'job.cancelled',
+        action: 'orchestration.cancelled',
         resource_type: 'orchestration',
         resource_id: found.request_id,
         details: { job_id: jobId, before: found.before },

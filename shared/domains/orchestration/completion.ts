@@ -3,13 +3,13 @@ import type { Reply, ReplyHeaders } from '../../platform/call/reply.ts';
 import { assessCoverage, labelsOf, type CoverageRule, type Finding } from './coverage.ts';
 import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';
 
-/** One try of a detector, as completing looks at it. */
-export interface Try extends Finding {
+/** One attempt of a detector, with the fields that a completion needs. */
+export interface Attempt extends Finding {
   readonly attempt: number;
   readonly confidence: number | null;
 }
 
-/** The row of `orchestration_responses`, but for its keys and time. */
+/** The row of `orchestration_responses` without its keys and time. */
 export interface Completion {
   readonly detector_results: readonly DetectorSummary[];
   readonly aggregated_payload: unknown;
@@ -58,15 +58,15 @@ export function resultLabels(output: unknown, metadata: Readonly<Record<string, 
   return [found['taxonomy'], found['categories'], metadata['taxonomy']].flatMap(labelsOf);
 }
 
-/** What tells a repeated response from another one: the same JSON, however it is ordered. */
+/** Tells a repeated response from another one. The order of JSON members does not change it. */
 export function responseFingerprint(response: OrchestrationResponse): Buffer {
   return fingerprintOf(response);
 }
 
-/** The last word of each detector: how often it was tried, and with what it ended. */
-function summarize(tries: readonly Try[]): DetectorSummary[] {
-  const last = new Map<string, Try>();
-  for (const one of tries) {
+/** Each detector's number of attempts and last status. */
+function summarize(attempts: readonly Attempt[]): DetectorSummary[] {
+  const last = new Map<string, Attempt>();
+  for (const one of attempts) {
     if (one.attempt > (last.get(one.detector)?.attempt ?? 0)) last.set(one.detector, one);
   }
   return [...last.values()].map(({ detector, attempt, status, confidence, below_threshold }) => ({
@@ -78,15 +78,15 @@ function summarize(tries: readonly Try[]): DetectorSummary[] {
   }));
 }
 
-/** Completes a request: computes its coverage from its rule and every try. */
+/** Completes a request: computes its coverage from its rule and all attempts. */
 export function complete(
   rule: CoverageRule,
-  tries: readonly Try[],
+  attempts: readonly Attempt[],
   response: OrchestrationResponse,
 ): Completion {
-  const coverage = assessCoverage(rule, tries, labelsOf(response.mapping_result?.['taxonomy']));
+  const coverage = assessCoverage(rule, attempts, labelsOf(response.mapping_result?.['taxonomy']));
   return {
-    detector_results: summarize(tries),
+    detector_results: summarize(attempts),
     aggregated_payload: response.aggregated_payload ?? null,
     mapping_result: response.mapping_result ?? null,
     total_processing_time_ms: response.total_processing_time_ms,
@@ -102,7 +102,7 @@ export function complete(
   };
 }
 
-/** The request that an answer is about. Times as the database or the clock has them. */
+/** The request of an answer. Its times come from the database or the clock. */
 export interface Answered {
   readonly request_id: string;
   readonly job_id: string | null;
@@ -112,7 +112,7 @@ export interface Answered {
   readonly expires_at: string | Date;
 }
 
-/** The columns of a completion that an answer tells of. */
+/** The columns of a completion that are in an answer. */
 export type OutcomeColumn =
   | 'coverage_achieved'
   | 'coverage_method'
@@ -125,12 +125,12 @@ export type OutcomeColumn =
 
 type Outcome = Pick<Completion, OutcomeColumn>;
 
-/** An instant in one spelling, so that a repeated answer is the first one's text. */
+/** An instant in one spelling, so that a repeated answer has the first answer's text. */
 function spelled(instant: string | Date): string {
   return new Date(instant).toISOString();
 }
 
-/** The answer about a request that is not completed yet. */
+/** The answer for a request that is not completed. */
 export function openAnswer(request: Answered, status: OrchestrationAnswer['status']): OrchestrationAnswer {
   return {
     request_id: request.request_id,
@@ -143,7 +143,7 @@ export function openAnswer(request: Answered, status: OrchestrationAnswer['statu
   };
 }
 
-/** The answer about a completed request; the same each time. */
+/** The answer for a completed request: the same each time. */
 export function completedAnswer(
   request: Answered,
   outcome: Outcome,
@@ -164,12 +164,12 @@ export function completedAnswer(
   };
 }
 
-/** How a request ends: an error means that there is no result, whatever was covered. */
+/** A completed request's status. An error means that there is no result, also with full coverage. */
 export function statusOf(outcome: Pick<Completion, 'error'>): 'completed' | 'failed' {
   return outcome.error === null ? 'completed' : 'failed';
 }
 
-/** 206 under the threshold, else the status that the route has for a success. */
+/** 206 below the threshold, else the route's status for success. */
 export function coverageReply<Success extends 200 | 201>(
   answer: OrchestrationAnswer,
   success: Success,

@@ -14,7 +14,7 @@ const LABELS = ['PII.Contact.Email', 'PIIX', 'BIAS', 'HARM.SPEECH.Toxicity', 'OT
 const STATUSES = ['success', 'failed', 'timeout', 'unavailable', 'skipped'];
 
 const detectors = fc.subarray(DETECTORS);
-/** Weights that sum to 1 as nearly as decimals do. */
+/** Weights whose sum is 1 within decimal rounding. */
 const weights = fc
   .uniqueArray(fc.tuple(fc.constantFrom(...DETECTORS), fc.integer({ min: 1, max: 100 })), {
     minLength: 1,
@@ -47,7 +47,7 @@ const manyFindings = fc.array(findings, { maxLength: 12 });
 const labels = fc.subarray(LABELS);
 
 describe('coverage, by every method', () => {
-  test('lies in [0,1], and is partial exactly below the threshold or where nothing is asked for', () => {
+  test('is in [0,1], and is partial exactly below the threshold or when nothing is required', () => {
     fc.assert(
       fc.property(rules, manyFindings, labels, (rule, found, mapped) => {
         const { achieved, partial, succeeded, attempted } = assessCoverage(rule, found, mapped);
@@ -63,7 +63,7 @@ describe('coverage, by every method', () => {
     );
   });
 
-  test('depends neither on the order of the tries nor on how often one is told', () => {
+  test('depends neither on the order of the attempts nor on repetitions of one', () => {
     fc.assert(
       fc.property(rules, manyFindings, labels, fc.nat({ max: 12 }), (rule, found, mapped, at) => {
         const once = assessCoverage(rule, found, mapped);
@@ -75,7 +75,7 @@ describe('coverage, by every method', () => {
     );
   });
 
-  test('never falls by another try, and does not move by one that did not succeed or was not sure enough', () => {
+  test('is never lowered by another attempt, and does not change by one that failed or was not sure enough', () => {
     fc.assert(
       fc.property(rules, manyFindings, findings, labels, (rule, found, more, mapped) => {
         const before = assessCoverage(rule, found, mapped).achieved;
@@ -87,7 +87,7 @@ describe('coverage, by every method', () => {
     );
   });
 
-  test('is whole when every detector succeeded with every category', () => {
+  test('is 1 when every detector succeeded with every category', () => {
     fc.assert(
       fc.property(rules, (rule) => {
         const all = DETECTORS.map((detector) => ({
@@ -101,7 +101,7 @@ describe('coverage, by every method', () => {
     );
   });
 
-  test('is lower under a rule that asks for more', () => {
+  test('is not higher under a rule that requires more', () => {
     fc.assert(
       fc.property(rules, manyFindings, fc.constantFrom(...DETECTORS), (rule, found, detector) => {
         const rulesOfSet = { ...rule, method: 'required_set' as const };
@@ -120,7 +120,7 @@ describe('coverage, by every method', () => {
   });
 });
 
-test('the required set holds what is asked for once each, and nothing that is excluded', () => {
+test('the required set has each required detector once, and no excluded one', () => {
   fc.assert(
     fc.property(detectors, detectors, detectors, (primary, required, excluded) => {
       const found = requiredDetectors(primary, required, excluded);

@@ -28,7 +28,7 @@ const unsure = (detector: string, ...labels: string[]): Finding => ({
 });
 
 describe('the required set', () => {
-  test('is the plan’s primary detectors and the request’s, without the excluded', () => {
+  test('is the plan’s primary detectors and the request’s, without excluded ones', () => {
     expect(requiredDetectors(['a', 'b'], ['b', 'c'], ['a', 'z'])).toEqual(['b', 'c']);
   });
 
@@ -54,7 +54,7 @@ describe('the required set', () => {
       false,
     ],
     [
-      'every other status is no success',
+      'every other status is not a success',
       ['a', 'b', 'c', 'd'],
       [found('a', 'failed'), found('b', 'timeout'), found('c', 'unavailable'), found('d', 'skipped')],
       0,
@@ -131,21 +131,18 @@ test('a third reaches a threshold of a third', () => {
   );
 });
 
-test.each(COVERAGE_METHODS)(
-  'a %s that asks for nothing is partial even where its threshold is 0',
-  (method) => {
-    expect(assessCoverage(rule({ method, threshold: 0 }), [], [])).toMatchObject({
-      achieved: 0,
-      partial: true,
-    });
-  },
-);
+test.each(COVERAGE_METHODS)('a %s that requires nothing is partial even with the threshold 0', (method) => {
+  expect(assessCoverage(rule({ method, threshold: 0 }), [], [])).toMatchObject({
+    achieved: 0,
+    partial: true,
+  });
+});
 
-test('a detector under its threshold was attempted, and did not succeed', () => {
+test('a detector below its threshold was attempted, and did not succeed', () => {
   expect(assessCoverage(rule({}), [unsure('a')], [])).toMatchObject({ attempted: 1, succeeded: 0 });
 });
 
-test('attempted are detectors, not tries, and a skipped one was not attempted', () => {
+test('attempts count once for each detector, and a skipped detector was not attempted', () => {
   const findings = [found('a', 'failed'), found('a'), found('b', 'timeout'), found('c', 'skipped')];
   expect(assessCoverage(rule({}), findings, [])).toMatchObject({ attempted: 2, succeeded: 1 });
 });

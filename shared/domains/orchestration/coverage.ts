@@ -1,9 +1,9 @@
 import { z } from 'zod';
 
-/** How a routing plan counts what was covered. */
+/** The methods that compute coverage. */
 export const COVERAGE_METHODS = ['required_set', 'weighted_coverage', 'taxonomy_coverage'] as const;
 
-/** What a request must cover: its plan and its own wishes, as they stood when it was accepted. */
+/** What a request must cover: its plan's and its own requirements, fixed when it was accepted. */
 export const coverageRule = z.object({
   method: z.enum(COVERAGE_METHODS),
   threshold: z.number().min(0).max(1),
@@ -13,13 +13,13 @@ export const coverageRule = z.object({
 });
 export type CoverageRule = z.output<typeof coverageRule>;
 
-/** One detector's try, as far as coverage looks at it. */
+/** One attempt of a detector, with the fields that coverage needs. */
 export interface Finding {
   readonly detector: string;
   readonly status: string;
-  /** True where it was less sure than its detector's threshold: it then counts as no success. */
+  /** True if it was less sure than its detector's threshold: then it is not a success. */
   readonly below_threshold: boolean;
-  /** Taxonomy labels that the result names; those of a try that did not succeed count for nothing. */
+  /** The taxonomy labels of the result. Those of an attempt without success do not count. */
   readonly labels: readonly string[];
 }
 
@@ -27,19 +27,19 @@ export interface Finding {
 export interface Coverage {
   /** In [0,1]. */
   readonly achieved: number;
-  /** Under the rule's threshold. */
+  /** Below the rule's threshold. */
   readonly partial: boolean;
-  /** Detectors that were tried; one that was only skipped was not. */
+  /** Detectors with an attempt; a skipped detector has none. */
   readonly attempted: number;
-  /** Detectors that succeeded at least once, sure enough. */
+  /** Detectors with at least one success that was sure enough. */
   readonly succeeded: number;
 }
 
-/** Steps that a sum of weights is rounded to: 0.1 + 0.7 misses 0.8 by far less, and no threshold is meant finer. */
+/** Sums of weights are rounded to these steps: 0.1 + 0.7 differs from 0.8 by far less, and no real threshold is finer. */
 const STEPS = 1e9;
 const TOLERANCE = 1 / STEPS;
 
-/** The detectors a request needs: the plan's primary ones and its own, without those it excludes. */
+/** The detectors that a request requires: the plan's primary ones and its own, without the excluded ones. */
 export function requiredDetectors(
   primary: readonly string[],
   required: readonly string[],
@@ -50,18 +50,18 @@ export function requiredDetectors(
   return [...left];
 }
 
-/** The labels in one member of a result or a mapping: a text or a list of texts; anything else names none. */
+/** The labels in one member of a result or a mapping: a text or a list of texts. Any other value has none. */
 export function labelsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   return Array.isArray(value) ? value.filter((member): member is string => typeof member === 'string') : [];
 }
 
-/** Whether a label is a category or lies below it: `PII` covers `PII.Identifier.SSN`, not `PIIX`. */
+/** Whether a label is a category or is below it: `PII` covers `PII.Identifier.SSN`, not `PIIX`. */
 function isUnder(label: string, category: string): boolean {
   return label === category || label.startsWith(`${category}.`);
 }
 
-/** Nothing of nothing is nothing: a rule that asks for nothing vouches for nothing. */
+/** A share of nothing is 0: a rule that requires nothing must not count as covered. */
 function share(hit: number, of: number): number {
   return of === 0 ? 0 : hit / of;
 }
@@ -76,9 +76,9 @@ function weightOf(weights: Readonly<Record<string, number>>, succeeded: Readonly
 }
 
 /**
- * What the tries covered of the rule. A rule that asks for nothing is never covered, whatever its threshold: excluding all
- * that a plan requires must not look like having covered it. `mappedLabels` are those of the mapping result, which count
- * for the taxonomy beside those of successful tries.
+ * Computes which part of the rule the attempts covered. A rule that requires nothing is never covered, with any threshold:
+ * else excluding all that a plan requires would look like full coverage. `mappedLabels` are the mapping result's labels.
+ * For the taxonomy they count together with those of successful attempts.
  */
 export function assessCoverage(
   rule: CoverageRule,

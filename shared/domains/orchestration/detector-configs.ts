@@ -7,13 +7,13 @@ import { declareResource } from '../../platform/resources/resource.ts';
 const detectorConfig = z.strictObject({
   detector_name: nameText,
   detector_set: nameText.default('default'),
-  detector_type: z.string().min(1).max(100).describe('What it looks for, e.g. pii, toxicity, jailbreak.'),
+  detector_type: z.string().min(1).max(100).describe('What it detects, e.g. pii, toxicity, jailbreak.'),
   version: z.string().min(1).max(100).describe('The detector’s own version.'),
   configuration: settingsObject,
   confidence_threshold: unit
     .default(0.5)
     .describe(
-      'A result of the detector that is less sure than this, or does not say how sure it is, is no success for coverage. 0 for a detector that states no confidence.',
+      'A result with a lower confidence, or without one, is not a success for coverage. Use 0 for a detector that states no confidence.',
     ),
   endpoint_url: z
     .url({ protocol: /^https?$/ })
@@ -25,7 +25,7 @@ const detectorConfig = z.strictObject({
   is_active: isActive,
 });
 
-/** The detectors that routing plans name. */
+/** The detectors that routing plans use. */
 export const detectorConfigs = declareResource({
   name: 'detector-configs',
   one: 'detector config',

@@ -2,8 +2,8 @@ import type { ExpiringTable } from '../retention/expiring-table.ts';
 import { namedByHoldSql } from '../retention/holds.ts';
 
 /**
- * How orchestrations expire: with their results and responses, which refer to them. One that a hold names by its job stays as
- * long as the hold: the job is known here alone, and by it the records and blobs that the hold covers.
+ * How orchestrations expire: together with their results and responses. An orchestration stays as long as a hold names its
+ * `job_id`: only this table has that id, and the hold's records and blobs are found through it.
  */
 export const expiringOrchestrations: ExpiringTable = {
   table: 'orchestration_requests',
@@ -17,7 +17,7 @@ export const expiringOrchestrations: ExpiringTable = {
     };
     return [
       { ...rows, dataTypes: ['orchestrations'], createdAt: 'o.created_at' },
-      // Its mappings that are still to come, and their records.
+      // The orchestration's future mappings and their records.
       { ...rows, dataTypes: ['mappings', 'storage_records'] },
     ] as const;
   }),

@@ -2,13 +2,13 @@ import { detectorResultKey } from '../../platform/cache/keys.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { knownResults, type KnownResults } from './schemas.ts';
 
-/** How long what detectors made of a content is offered to the next request with the same content. */
+/** How long results are offered to later requests with the same content. */
 const KNOWN_RESULTS_TTL_S = 60 * 60;
 
-/** What the cache's key for a content is made of. */
+/** The parts of a content's cache key. */
 export interface ContentIdentity {
   readonly contentType: string;
-  /** HMAC-SHA-256 of the content under the tenant's data key, base64: nobody without the key can guess from it. */
+  /** HMAC-SHA-256 of the content under the tenant's data key, base64. Without the key, nobody can test a guess of the content. */
   readonly mac: string;
 }
 
@@ -16,7 +16,7 @@ function keyOf(call: Call, content: ContentIdentity): string {
   return detectorResultKey(call.tenant.tenantId, `${content.contentType}:${content.mac}`);
 }
 
-/** Detectors that succeeded on the same content within the last hour; undefined where none is known. */
+/** Detectors that succeeded on the same content within the last hour; undefined if none is known. */
 export async function findKnownResults(
   call: Call,
   content: ContentIdentity,
@@ -29,8 +29,8 @@ export async function findKnownResults(
 }
 
 /**
- * Keeps which detectors succeeded, sure enough, with their confidence; never what they found. Runs beside the request: a cache that
- * is slow delays nobody's write, and one that is gone, or a lost race between two writers, costs a detector run.
+ * Caches the names and confidences of detectors that succeeded and were sure enough, never their findings. The request does
+ * not wait for it, so a slow cache delays no write. A lost entry, or a race of two writers, costs one more detector run.
  */
 export function keepKnownResults(
   call: Call,

@@ -1,7 +1,7 @@
 import type { Call } from '../../platform/call/call.ts';
 import { findLimited, NOTHING_FOUND, type Found } from '../../platform/db/find-limited.ts';
 
-// What lineage asks of orchestrations.
+// What lineage reads of orchestrations.
 
 /** An orchestration. */
 export interface OrchestrationItem {
@@ -12,7 +12,7 @@ export interface OrchestrationItem {
   readonly policy_bundle: string;
 }
 
-/** One try of a detector. */
+/** One attempt of a detector. */
 export interface ResultItem {
   readonly [column: string]: unknown;
   readonly request_id: string;
@@ -38,7 +38,7 @@ export async function findOrchestrations(
   );
 }
 
-/** The results of orchestrations, the newest try of each detector first. */
+/** The results of orchestrations, each detector's newest attempt first. */
 export async function findResults(
   call: Call,
   orchestrationIds: readonly string[],

@@ -11,7 +11,7 @@ const REQUEST_COLUMNS = `request_id, job_id, content_type, policy_bundle,
   routing_plan_id, environment, processing_mode, priority, metadata, required_detectors, excluded_detectors, status,
   created_at, updated_at, expires_at, coverage_achieved, fallback_used`;
 
-/** Requests, each with what its response says of coverage. */
+/** Requests, each with the coverage of its response. */
 const REQUESTS_WITH_COVERAGE = `orchestration_requests o left join lateral (
     select p.coverage_achieved, p.fallback_used from orchestration_responses p
      where p.tenant_id = o.tenant_id and p.request_id = o.request_id) coverage on true`;
@@ -30,7 +30,7 @@ const DETAIL_COLUMNS = `
      from orchestration_responses p where p.tenant_id = o.tenant_id and p.request_id = o.request_id) as response`;
 
 /**
- * One orchestration with every try of its detectors and its response; never its content.
+ * One orchestration with all attempts of its detectors and its response, never its content.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
 export async function readOrchestration(call: Call, requestId: string): Promise<Reply<200, Orchestration>> {

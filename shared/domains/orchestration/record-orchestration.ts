@@ -20,7 +20,7 @@ import {
   resultLabels,
   statusOf,
   type Completion,
-  type Try,
+  type Attempt,
 } from './completion.ts';
 import { findKnownResults, keepKnownResults } from './known-results.ts';
 import { coverageRuleOf, findPlans, policyNotFound, type RoutingPlan } from './routing-plan.ts';
@@ -28,9 +28,8 @@ import { findThresholds, withThresholds, type Thresholds } from './thresholds.ts
 import type { DetectorResult, NewOrchestration, OrchestrationAnswer } from './schemas.ts';
 
 /**
- * The orchestration's rows: the request, and where they came with it, its detectors' results and its response. Results stay
- * JSON within their row: requests of the same moment share a statement row by row, which an array a column of results from
- * several of them would not allow.
+ * The rows of an orchestration: the request and, if they come with it, its detectors' results and its response. Results stay
+ * JSON within their row: several requests share a statement row by row, which one array for each column would not allow.
  */
 export const ORCHESTRATION_WRITE = defineHotWrite({
   route: 'orchestrations-create',
@@ -80,27 +79,27 @@ export const ORCHESTRATION_WRITE = defineHotWrite({
        where fresh.completion is not null)`,
 });
 
-type Recorded = Reply<201 | 206, OrchestrationAnswer>;
+type RecordReply = Reply<201 | 206, OrchestrationAnswer>;
 
-/** Records one orchestration. 201; 206 when it came whole and covers less than its plan asks for. */
-export async function recordOrchestration(call: Call, body: NewOrchestration): Promise<Recorded> {
+/** Records one orchestration: 201, or 206 if it comes with its response and is below its plan's threshold. */
+export async function recordOrchestration(call: Call, body: NewOrchestration): Promise<RecordReply> {
   const [item] = await prepareOrchestrations(call, [{ body, claim: call.idempotency }]);
   if (item instanceof Problem) throw item;
   if (item === undefined) throw new Error('nothing was prepared');
   return singleReply(await writeItems(call, ORCHESTRATION_WRITE, [item]));
 }
 
-/** An orchestration to record, and the key that makes it repeatable. */
+/** An orchestration to record, and its idempotency key. */
 export interface ClaimedOrchestration {
   readonly body: NewOrchestration;
   readonly claim: IdempotencyClaim | null;
 }
 
-/** Makes orchestrations ready to be recorded: finds plans, seals contents, computes coverage, fixes ids and answers. */
+/** Prepares orchestrations for the write: finds plans, seals contents, computes coverage, fixes ids and answers. */
 export async function prepareOrchestrations(
   call: Call,
   orchestrations: readonly ClaimedOrchestration[],
-): Promise<(Item<Recorded> | Problem)[]> {
+): Promise<(Item<RecordReply> | Problem)[]> {
   const names = orchestrations.map(({ body }) => body.policy_bundle);
   const [dataKey, plans, thresholds] = await Promise.all([
     dataKeyOf(call),
@@ -123,14 +122,15 @@ async function prepare(
   plan: RoutingPlan,
   body: MeasuredOrchestration,
   claim: IdempotencyClaim | null,
-): Promise<Item<Recorded>> {
+): Promise<Item<RecordReply>> {
   const requestId = newId(call.now);
   const jobId = body.processing_mode === 'async' ? newId(call.now) : null;
   const content = Buffer.from(body.content, 'utf8');
   const mac = createHmac('sha256', dataKey.key).update(content).digest();
   const results = numbered(body.detector_results ?? []);
   const rule = coverageRuleOf(plan, body);
-  const completion = body.response === undefined ? null : complete(rule, results.map(tryOf), body.response);
+  const completion =
+    body.response === undefined ? null : complete(rule, results.map(attemptOf), body.response);
   const status = completion === null ? (results.length > 0 ? 'running' : 'pending') : statusOf(completion);
   const expiresAt = expiryOf(call.context, 'orchestrations', call.now);
   const about = {
@@ -203,7 +203,7 @@ function createdDetails(
 
 type MeasuredResult = DetectorResult & { readonly below_threshold: boolean };
 
-/** An orchestration whose results, if it has any, were held against their detectors' thresholds. */
+/** An orchestration whose results are compared with their detectors' thresholds. */
 type MeasuredOrchestration = Omit<NewOrchestration, 'detector_results'> & {
   readonly detector_results?: readonly MeasuredResult[];
 };
@@ -213,19 +213,19 @@ function measured(body: NewOrchestration, thresholds: Thresholds): MeasuredOrche
   return results === undefined ? rest : { ...rest, detector_results: withThresholds(results, thresholds) };
 }
 
-/** A result with the number of its try: a detector may stand in a list more than once. */
+/** A result with its attempt's number: a detector may be in a list more than once. */
 type NumberedResult = MeasuredResult & { readonly attempt: number };
 
 function numbered(results: readonly MeasuredResult[]): NumberedResult[] {
-  const tries = new Map<string, number>();
+  const attempts = new Map<string, number>();
   return results.map((result) => {
-    const attempt = (tries.get(result.detector) ?? 0) + 1;
-    tries.set(result.detector, attempt);
+    const attempt = (attempts.get(result.detector) ?? 0) + 1;
+    attempts.set(result.detector, attempt);
     return { ...result, attempt };
   });
 }
 
-function tryOf(result: NumberedResult): Try {
+function attemptOf(result: NumberedResult): Attempt {
   return {
     detector: result.detector,
     attempt: result.attempt,
@@ -236,7 +236,7 @@ function tryOf(result: NumberedResult): Try {
   };
 }
 
-/** What is known of the content, for a request that has no results yet; keeps those of one that has. */
+/** Finds known results of the content for a request without results. A request that comes with results stores them. */
 async function knownFor(
   call: Call,
   body: MeasuredOrchestration,

@@ -21,7 +21,7 @@ import {
   type Answered,
   type Completion,
   type OutcomeColumn,
-  type Try,
+  type Attempt,
 } from './completion.ts';
 import { coverageRule } from './coverage.ts';
 import type { OrchestrationAnswer, OrchestrationResponse } from './schemas.ts';
@@ -45,8 +45,8 @@ const ORCHESTRATION: CompletionKind<OrchestrationRow, Completed> = {
 };
 
 /**
- * Completes an orchestration; its coverage is computed from the plan. The same response again gets the same answer and
- * changes nothing, also when both come at once.
+ * Completes an orchestration and computes its coverage from the plan. The same response again gets the same answer and
+ * changes nothing, also if both come at once.
  * @throws Problem 404, 409 when it was completed with another response or cancelled.
  */
 export async function respondToOrchestration(
@@ -61,8 +61,8 @@ export async function respondToOrchestration(
       if (request.status === 'cancelled') {
         throw new Problem('CONFLICT', { detail: 'The orchestration was cancelled.' });
       }
-      const tries = await readTries(call, transaction, requestId);
-      const completion = complete(coverageRule.parse(request.coverage_rule), tries, response);
+      const attempts = await readAttempts(call, transaction, requestId);
+      const completion = complete(coverageRule.parse(request.coverage_rule), attempts, response);
       await transaction.query(COMPLETE, [
         call.tenant.tenantId,
         requestId,
@@ -87,7 +87,7 @@ export async function respondToOrchestration(
   });
 }
 
-interface TryRow {
+interface AttemptRow {
   readonly [column: string]: unknown;
   readonly detector: string;
   readonly attempt: number;
@@ -99,9 +99,13 @@ interface TryRow {
   readonly metadata_taxonomy: unknown;
 }
 
-async function readTries(call: Call, transaction: TenantTransaction, requestId: string): Promise<Try[]> {
-  // Only the labels of the outputs: the outputs themselves may be large, and are not needed.
-  const rows = await transaction.query<TryRow>(
+async function readAttempts(
+  call: Call,
+  transaction: TenantTransaction,
+  requestId: string,
+): Promise<Attempt[]> {
+  // Reads only the outputs' labels: the outputs may be large.
+  const rows = await transaction.query<AttemptRow>(
     `select detector, attempt, status, confidence, below_threshold, output->'taxonomy' as taxonomy, output->'categories' as categories,
             metadata->'taxonomy' as metadata_taxonomy
        from detector_results where tenant_id = $1 and request_id = $2 order by detector, attempt`,

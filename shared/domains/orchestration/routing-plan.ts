@@ -7,9 +7,9 @@ import { COVERAGE_METHODS, requiredDetectors, type CoverageRule } from './covera
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /**
- * A plan is the same for every orchestration of its name, and reading it would double the round trips of a hot write.
- * A change is seen here within this time; by the process that made it at once ({@link forgetPlans}). What an unknown
- * name answers is not kept: a plan just made is there.
+ * Plans are cached, since reading one would double the round trips of a hot write. A change by another process is seen
+ * within this time, a change by this process at once ({@link forgetPlans}). An unknown name is not cached, so that a new
+ * plan is found at once.
  */
 const MEMORY_TTL_MS = 5_000;
 const MEMORY_MAX = 10_000;
@@ -24,7 +24,7 @@ const storedPlan = z.object({
   required_taxonomy_categories: z.array(z.string()),
 });
 
-/** An active routing plan, as far as coverage needs it. */
+/** An active routing plan, with the fields that coverage needs. */
 export type RoutingPlan = z.output<typeof storedPlan>;
 
 type Memory = SingleFlightCache<RoutingPlan | null>;
@@ -68,12 +68,12 @@ async function findPlan(call: Call, name: string): Promise<RoutingPlan | null> {
   return plan;
 }
 
-/** To be called after a routing plan was made, changed or deleted, so that this process sees it at once. */
+/** Call this after a routing plan is made, changed or deleted, so that this process sees it at once. */
 export function forgetPlans(services: CallServices): void {
   memories.delete(services);
 }
 
-/** The refusal of a policy bundle that names no plan. */
+/** The refusal of an unknown policy bundle. */
 export function policyNotFound(name: string): Problem {
   return new Problem('POLICY_NOT_FOUND', {
     detail: `There is no active routing plan named “${name}”.`,
@@ -81,21 +81,21 @@ export function policyNotFound(name: string): Problem {
   });
 }
 
-interface OwnWishes {
+interface OwnRequirements {
   readonly required_detectors: readonly string[];
   readonly excluded_detectors: readonly string[];
 }
 
-/** Whether a request leaves out all detectors that its plan is made of. */
-function excludesPlan(plan: RoutingPlan, { excluded_detectors: excluded }: OwnWishes): boolean {
+/** Whether a request excludes all of its plan's primary detectors. */
+function excludesPlan(plan: RoutingPlan, { excluded_detectors: excluded }: OwnRequirements): boolean {
   return plan.primary_detectors.length > 0 && plan.primary_detectors.every((name) => excluded.includes(name));
 }
 
 /**
- * What a request under a plan must cover. One that excludes all of the plan's primary detectors is left with a rule that
- * asks for nothing, which is never covered: what it requires instead must not stand for the plan.
+ * What a request must cover under its plan. A request that excludes all of the plan's primary detectors gets a rule that
+ * requires nothing, which is never covered: other detectors must not replace the plan's.
  */
-export function coverageRuleOf(plan: RoutingPlan, request: OwnWishes): CoverageRule {
+export function coverageRuleOf(plan: RoutingPlan, request: OwnRequirements): CoverageRule {
   const { coverage_method: method, coverage_threshold: threshold } = plan;
   if (excludesPlan(plan, request))
     return { method, threshold, required_detectors: [], weights: {}, required_categories: [] };

@@ -10,33 +10,33 @@ import { declareResource } from '../../platform/resources/resource.ts';
 const detector = z.string().min(1).max(200);
 const detectors = z.array(detector).max(100).default([]);
 
-/** Decimal weights do not add up to 1 exactly in binary; a difference this small is never meant. */
+/** In binary, decimal weights do not add up to exactly 1. A difference this small is rounding. */
 const WEIGHT_SUM_TOLERANCE = 1e-6;
 
 const routingPlan = z.strictObject({
-  plan_name: nameText.describe('What orchestrations call their `policy_bundle`.'),
+  plan_name: nameText.describe('The `policy_bundle` of orchestrations.'),
   primary_detectors: detectors.describe('Required for `required_set` coverage.'),
   secondary_detectors: detectors,
   parallel_groups: z.array(z.array(detector).max(100)).max(100).default([]),
   sequential_dependencies: z
     .record(detector, z.array(detector).max(100))
     .default({})
-    .describe('By detector: those that run before it.'),
+    .describe('By detector: the detectors that run before it.'),
   timeout_config: settingsObject,
   retry_config: settingsObject,
   coverage_method: z.enum(COVERAGE_METHODS).default('required_set'),
-  // The services' shared contract: 0.8 unless the plan says otherwise.
-  coverage_threshold: unit.default(0.8).describe('Below it an outcome is partial.'),
+  // The default comes from the services' shared contract.
+  coverage_threshold: unit.default(0.8).describe('An outcome below it is partial.'),
   weights: z
     .record(detector, unit)
     .default({})
-    .describe('By detector; for `weighted_coverage` they sum to 1.'),
+    .describe('By detector. For `weighted_coverage` they sum to 1.'),
   required_taxonomy_categories: z.array(z.string().min(1).max(200)).max(200).default([]),
   is_active: isActive,
 });
 type RoutingPlan = z.output<typeof routingPlan>;
 
-/** What keeps a plan from being counted by its method. */
+/** A plan's faults under its coverage method. */
 export function checkRoutingPlan(plan: RoutingPlan): Fault[] {
   switch (plan.coverage_method) {
     case 'required_set':
@@ -71,12 +71,12 @@ function weightFaults(plan: RoutingPlan): Fault[] {
   ];
 }
 
-/** Which detectors an orchestration needs, and how its coverage is counted. */
+/** Plans say which detectors an orchestration needs and how its coverage is computed. */
 export const routingPlans = declareResource({
   name: 'routing-plans',
   one: 'routing plan',
   description:
-    'Which detectors look at which content, and how much of them must succeed: coverage is computed against the plan that an orchestration names. A tenant’s own plan stands before the platform’s of the same name.',
+    'Which detectors look at which content, and how much of them must succeed: coverage is computed against the plan that an orchestration names. A tenant’s own plan takes precedence over the platform’s of the same name.',
   table: 'routing_plans',
   idColumn: 'id',
   scope: 'shared',

@@ -3,16 +3,16 @@ import { freeForm, instant, unit } from '../../platform/http/fields.ts';
 import { pageQuery } from '../../platform/http/pagination.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** The contract's, in characters (Unicode code points). */
+/** The contract's limit, in Unicode code points. */
 const CONTENT_MAX_CHARACTERS = 50_000;
-/** The longest content with every character escaped is 600 KB; its detectors' outputs come beside it. */
+/** The longest content with every character escaped is 600 KB. The detectors' outputs come in addition. */
 export const ORCHESTRATION_BODY_LIMIT = 1024 * 1024;
-/** Detector results of one call at the most. */
+/** The most detector results of one call. */
 const RESULTS_MAX = 100;
-/** What a PostgreSQL integer holds: 24 days in milliseconds. */
+/** The largest PostgreSQL integer: 24 days in milliseconds. */
 const MILLISECONDS_MAX = 2_147_483_647;
 
-/** States of a request, and of the job that an async one is. */
+/** The states of an orchestration. */
 const STATUSES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
 
 const RESULT_STATUSES = ['success', 'failed', 'timeout', 'unavailable', 'skipped'] as const;
@@ -26,12 +26,12 @@ const priority = z.enum(['low', 'normal', 'high', 'critical']);
 const policyBundle = z.string().min(1).max(200);
 
 function fitsContent(text: string): boolean {
-  // A character is one or two UTF-16 units, so only what lies between needs counting.
+  // A character has one or two UTF-16 units, so only lengths between the limit and twice the limit need counting.
   if (text.length <= CONTENT_MAX_CHARACTERS) return true;
   return text.length <= 2 * CONTENT_MAX_CHARACTERS && Array.from(text).length <= CONTENT_MAX_CHARACTERS;
 }
 
-/** What one detector found, in one try. */
+/** The result of one attempt of a detector. */
 const detectorResult = z.strictObject({
   detector: detectorName,
   status: z.enum(RESULT_STATUSES),
@@ -44,7 +44,7 @@ const detectorResult = z.strictObject({
   processing_time_ms: milliseconds,
   confidence: unit
     .optional()
-    .describe('Absent counts as 0: the result then reaches no `confidence_threshold` above 0.'),
+    .describe('Absent counts as 0: the result is then below every `confidence_threshold` above 0.'),
 });
 export type DetectorResult = z.output<typeof detectorResult>;
 
@@ -52,13 +52,13 @@ export type DetectorResult = z.output<typeof detectorResult>;
 export const newResults = z.strictObject({ results: z.array(detectorResult).min(1).max(RESULTS_MAX) });
 export type NewResults = z.output<typeof newResults>;
 
-/** `PUT /orchestrations/{request_id}/response`. Coverage is no field of it: the backend computes it. */
+/** `PUT /orchestrations/{request_id}/response`. It has no coverage: the backend computes it. */
 export const orchestrationResponse = z.strictObject({
   aggregated_payload: freeForm.optional(),
   mapping_result: freeForm.optional().describe('Labels in its `taxonomy` count for taxonomy coverage.'),
   total_processing_time_ms: milliseconds,
   routing_decision: freeForm.default({}),
-  error: errorText.optional().describe('Why there is no result: the request then ends as failed.'),
+  error: errorText.optional().describe('Why there is no result. The request then ends as failed.'),
 });
 export type OrchestrationResponse = z.output<typeof orchestrationResponse>;
 
@@ -71,7 +71,7 @@ export const newOrchestration = z
       .refine(fitsContent, { message: `must be at most ${CONTENT_MAX_CHARACTERS} characters` })
       .meta({ maxLength: CONTENT_MAX_CHARACTERS })
       .describe(
-        'What the detectors look at: sealed under the tenant’s key, never logged, never read back here.',
+        'The content that the detectors examine. It is sealed under the tenant’s key, never logged, and never part of an answer.',
       ),
     content_type: contentType,
     policy_bundle: policyBundle.describe(
@@ -85,13 +85,13 @@ export const newOrchestration = z
       .array(detectorName)
       .max(100)
       .default([])
-      .describe('Needed beside the plan’s primary ones.'),
+      .describe('Required in addition to the plan’s primary detectors.'),
     excluded_detectors: z
       .array(detectorName)
       .max(100)
       .default([])
       .describe(
-        'Not needed, though the plan names them. Excluding all of its primary ones leaves the outcome partial, whatever is required instead.',
+        'Detectors of the plan that are not required. If all of its primary detectors are excluded, the outcome is always partial.',
       ),
     detector_results: z.array(detectorResult).max(RESULTS_MAX).optional(),
     response: orchestrationResponse.optional(),
@@ -108,31 +108,31 @@ export type NewOrchestration = z.output<typeof newOrchestration>;
 
 const identity = {
   request_id: uuid,
-  job_id: uuid.optional().describe('Of an async request alone.'),
+  job_id: uuid.optional().describe('Of async requests only.'),
   status: z.enum(STATUSES),
 };
 
 const coverage = {
   coverage_achieved: unit.describe(
-    'As the routing plan counts it. A plan that is left with nothing to cover, or without any of its primary detectors, is at 0, and partial.',
+    'Computed by the routing plan’s method. It is 0, and partial, if nothing is left to cover or all of the plan’s primary detectors are excluded.',
   ),
   coverage_method: z.string(),
   coverage_threshold: unit,
-  fallback_used: z.boolean().describe('True under the threshold.'),
+  fallback_used: z.boolean().describe('True below the threshold.'),
   detectors_attempted: z.number().int(),
-  detectors_succeeded: z.number().int().describe('Those sure enough for their `confidence_threshold`.'),
+  detectors_succeeded: z.number().int().describe('Only those that reached their `confidence_threshold`.'),
   total_processing_time_ms: z.number().int(),
   error: z.string().optional(),
   completed_at: z.string(),
 };
 
-/** What is known of an earlier look at the same content. */
+/** Detectors that succeeded before on the same content. */
 export const knownResults = z.array(
   z.object({ detector: z.string(), status: z.literal('success'), confidence: z.number().nullable() }),
 );
 export type KnownResults = z.output<typeof knownResults>;
 
-/** The answer to a recorded or completed orchestration. The coverage stands in it once it is completed. */
+/** The answer to a recorded or completed orchestration. A completed one has its coverage. */
 export const orchestrationAnswer = z.object({
   ...identity,
   policy_bundle: z.string(),
@@ -143,14 +143,14 @@ export const orchestrationAnswer = z.object({
   code: z.literal('PARTIAL_COVERAGE').optional(),
   known_results: knownResults
     .optional()
-    .describe('Detectors that succeeded on the same content within the last hour: they need not run again.'),
+    .describe('Detectors that succeeded on the same content within the last hour. They need not run again.'),
 });
 export type OrchestrationAnswer = z.output<typeof orchestrationAnswer>;
 
 const belowThreshold = z
   .boolean()
   .describe(
-    'Less sure than its detector’s `confidence_threshold` when it was recorded, or a success that states no confidence where the threshold is above 0: no success for coverage.',
+    'True if the confidence was below the detector’s `confidence_threshold` when it was recorded, or absent while the threshold is above 0. Then it is not a success for coverage.',
   );
 
 /** The answer to added results. */
@@ -191,7 +191,7 @@ const requestFields = {
 export const orchestrationSummary = z.object(requestFields);
 export type OrchestrationSummary = z.output<typeof orchestrationSummary>;
 
-/** An orchestration with everything recorded of it but its content. */
+/** An orchestration with all its data except its content. */
 export const orchestration = z.object({
   ...requestFields,
   detector_results: z.array(
@@ -223,7 +223,7 @@ export const orchestration = z.object({
           confidence: unit.nullable(),
           below_threshold: belowThreshold
             .optional()
-            .describe('Absent in what was completed before thresholds counted.'),
+            .describe('Absent in orchestrations that were completed before thresholds were applied.'),
         }),
       ),
     })
@@ -238,15 +238,15 @@ export const orchestrationsQuery = z.object({
   status: z.enum(STATUSES).optional(),
   policy_bundle: policyBundle.optional(),
   environment: environment.optional(),
-  created_from: instant.optional().describe('This instant and later.'),
+  created_from: instant.optional().describe('At or after this instant.'),
   created_to: instant.optional().describe('Before this instant.'),
 });
 
 /** `{job_id}` in a path. */
-export const jobIdParams = z.object({ job_id: uuid });
+export const asyncOrchestrationParams = z.object({ job_id: uuid });
 
-/** The job that an async request is. */
-export const job = z.object({
+/** The state of an asynchronous orchestration. */
+export const asyncOrchestration = z.object({
   job_id: uuid,
   request_id: uuid,
   status: z.enum(STATUSES),
@@ -257,4 +257,4 @@ export const job = z.object({
   fallback_used: z.boolean().nullable(),
   error: z.string().nullable(),
 });
-export type Job = z.output<typeof job>;
+export type AsyncOrchestration = z.output<typeof asyncOrchestration>;

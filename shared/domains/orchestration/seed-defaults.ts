@@ -3,7 +3,7 @@ import { recordset } from '../../platform/db/recordset.ts';
 import { json, type CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { newId } from '../../platform/ids/ids.ts';
 
-/** The detectors that the platform's routing plan named `default` asks for, and the others of its set. */
+/** The detectors that the platform's routing plan `default` requires, and the others of its set. */
 const DETECTORS = [
   { name: 'regex-pii', type: 'pii', primary: true },
   { name: 'llama-guard', type: 'safety', primary: true },
@@ -14,7 +14,7 @@ const DETECTORS = [
 
 const DETECTOR_ROWS = recordset({ id: 'uuid', name: 'text', type: 'text' });
 
-/** The platform's routing plan named `default`, and the detectors that it names. What is there stays as it is. */
+/** Seeds the platform's routing plan `default` and its detectors. Existing rows are not changed. */
 export async function seedRoutingDefaults(transaction: CrossTenantTransaction): Promise<void> {
   const named = (isPrimary: boolean): string[] =>
     DETECTORS.filter(({ primary }) => primary === isPrimary).map(({ name }) => name);

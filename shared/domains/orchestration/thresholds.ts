@@ -2,7 +2,7 @@ import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Call, CallServices } from '../../platform/call/call.ts';
 import { z } from 'zod';
 
-/** A changed threshold is seen here within this time; by the process that changed it at once. */
+/** A change by another process is seen within this time, a change by this process at once. */
 const TTL_MS = 5_000;
 const TENANTS_MAX = 10_000;
 
@@ -11,7 +11,7 @@ export type Thresholds = ReadonlyMap<string, number>;
 
 const rows = z.array(z.object({ detector_name: z.string(), confidence_threshold: z.number() }));
 
-/** Every write of a result needs them, and they change seldom: one look-up a tenant, for all of its detectors. */
+/** Cached, since every write of a result needs them and they seldom change. One entry has all of a tenant's detectors. */
 const memories = new WeakMap<CallServices, SingleFlightCache<Thresholds>>();
 
 function memoryOf(services: CallServices): SingleFlightCache<Thresholds> {
@@ -24,8 +24,8 @@ function memoryOf(services: CallServices): SingleFlightCache<Thresholds> {
 }
 
 /**
- * The thresholds of the tenant's detectors by name. A detector with several active configs has that of the tenant's own before
- * the platform's, of the set `default` before other sets, then of the newest.
+ * The thresholds of the tenant's detectors, by name. Of a detector's several active configs, one counts: the tenant's own before
+ * the platform's, then the set `default` before other sets, then the newest.
  */
 export function findThresholds(call: Call): Thresholds | Promise<Thresholds> {
   return memoryOf(call.services).find(call.tenant.tenantId, async () => {
@@ -40,24 +40,24 @@ export function findThresholds(call: Call): Thresholds | Promise<Thresholds> {
   });
 }
 
-/** To be called after a detector config was made, changed or deleted, so that this process sees it at once. */
+/** Call this after a detector config is made, changed or deleted, so that this process sees it at once. */
 export function forgetThresholds(services: CallServices): void {
   memories.delete(services);
 }
 
-/** A detector's result, as far as its threshold looks at it. */
+/** A detector's result, with the fields that its threshold needs. */
 interface Measured {
   readonly detector: string;
   readonly status: string;
   readonly confidence?: number | undefined;
 }
 
-/** A success that does not say how sure it is counts as not sure at all; a try that failed has nothing to be sure of. */
+/** A success without a confidence counts as 0. A failed attempt needs no confidence and counts as 1. */
 function confidenceOf({ status, confidence }: Measured): number {
   return confidence ?? (status === 'success' ? 0 : 1);
 }
 
-/** Results, each with whether it is less sure than its detector's threshold. A detector without a config has none to reach. */
+/** Adds to each result whether it is below its detector's threshold. A detector without a config has no threshold. */
 export function withThresholds<R extends Measured>(
   results: readonly R[],
   thresholds: Thresholds,

@@ -2,13 +2,13 @@ import { orchestrationOfJobSql } from '../orchestration/ids.ts';
 import type { ExpiringTable, NamedRows } from '../retention/expiring-table.ts';
 import { instantOfIdSql, KEPT_DAY } from './record-columns.ts';
 
-/** The days under which a record lies, by its id; of an id that is no UUIDv7 the second is none. */
+/** The partition days of a record, by its id. If the id is not a UUIDv7, the second is null. */
 const daysOf = (id: string): readonly string[] => [
   `'${KEPT_DAY}'`,
   `(${instantOfIdSql(id)} at time zone 'UTC')::date`,
 ];
 
-/** Blobs whose `column` is this id; they outlive their records. They count as what their records came from, too. */
+/** Blobs whose `column` is this id. They outlive their records, and a hold on a mapping covers them too. */
 const blobsBy = (column: string, id: string): NamedRows => ({
   from: 'ops.blobs b',
   where: `b.tenant_id = $1 and b.${column} = ${id} and b.deleted_at is null`,
@@ -24,9 +24,9 @@ const recordsWhere = (condition: string): NamedRows => ({
 });
 
 /**
- * How records expire: once they are archived. A hold names a record by its own id, by the mapping that it came from, or by
- * that one's orchestration; what it names may be a blob alone, whose record has expired. `mappingIds`: mapping's own SQL for
- * the ids of a mapping.
+ * How records expire: after they are archived. A hold names a record by its own id, its mapping's, its orchestration's or the
+ * `job_id`. If the record has expired, the id may name only its blob. `mappingIds` is the mapping domain's SQL for the ids of a
+ * mapping.
  */
 export function expiringRecordsOf(
   mappingIds: (of: { tenantId: string; mappingId: string }) => string,
@@ -39,7 +39,7 @@ export function expiringRecordsOf(
     named: [
       ...['record_id', 'source_id', 'orchestration_id'].map((column) => blobsBy(column, 'w.id')),
       ...daysOf('w.id').map((day) => recordsWhere(`r.partition_day = ${day}`)),
-      // Imported records lie under other days than their ids say.
+      // Imported records may be in another day's partition than their id's.
       recordsWhere('true'),
       blobsBy('orchestration_id', orchestrationOfJobSql({ tenantId: '$1', jobId: 'w.id' })),
     ],
@@ -48,7 +48,7 @@ export function expiringRecordsOf(
   };
 }
 
-/** SQL for what a record of the tenant `$1` came from; null where there is no such record. Each look is pruned to one partition. */
+/** SQL for the mapping id of the tenant `$1`'s record; null without such a record. Each look-up reads one partition. */
 export function sourceOfRecordSql(id: string): string {
   const looks = daysOf(id).map(
     (day) =>
@@ -58,8 +58,8 @@ export function sourceOfRecordSql(id: string): string {
 }
 
 /**
- * SQL that is true while there is a mapping's record. It lies under the day of the response or is kept; each look is pruned to
- * one partition. Scalar, so that it is never turned into a join over all.
+ * SQL that is true while a mapping's record exists. The record is in the partition of the response's day or in that of kept rows;
+ * each look-up reads one partition. A scalar subquery, so that the planner cannot make a join over all partitions.
  */
 export function recordOfMappingStays(of: { tenantId: string; recordId: string; createdAt: string }): string {
   const look = (day: string): string =>

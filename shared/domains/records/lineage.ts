@@ -2,9 +2,9 @@ import type { Call } from '../../platform/call/call.ts';
 import { findLimited, NOTHING_FOUND, type Found } from '../../platform/db/find-limited.ts';
 import { partitionDaysOfAll } from './record-columns.ts';
 
-// What lineage asks of records.
+// What lineage reads of records.
 
-/** A storage record, and its blob's fields. */
+/** A storage record with its blob's fields. */
 export interface RecordItem {
   readonly [column: string]: unknown;
   readonly id: string;

@@ -22,9 +22,9 @@ import {
 import type { RecordsQuery, StorageRecord } from './schemas.ts';
 
 /**
- * A page of the tenant's records, in exact order of (created_at, id). Rows lie in partitions by day, and in one for rows
- * that are kept for other than the usual time. A page reads the few days that it probably lies in and that one
- * partition, and more days only where those do not fill it: the first page costs what the last one costs.
+ * A page of the tenant's records, in the order of (created_at, id). Rows are in partitions by day, and in one partition for
+ * rows with another retention. A page reads that partition and the few days that probably fill the page, and reads more days
+ * only if they do not. So the first page and the last page cost the same.
  */
 export async function listRecords(
   call: Call,
@@ -56,7 +56,7 @@ async function readRows(call: Call, query: RecordsQuery, page: PageRequest): Pro
   return rows;
 }
 
-/** The days that a page can lie in. Descending, it begins today at the latest: no record is older than its creation. */
+/** The days that a page can be in. In descending order it begins at the latest today: no record is from the future. */
 function spanOf(call: Call, query: RecordsQuery, page: PageRequest): DaySpan {
   const day = (instant: string | undefined): string | undefined =>
     instant === undefined ? undefined : utcDay(new Date(instant));
@@ -68,7 +68,7 @@ function spanOf(call: Call, query: RecordsQuery, page: PageRequest): DaySpan {
     : { descending: false, first: after ?? from, last: to };
 }
 
-/** The days whose partitions hold rows, of whatever tenant: a look at file sizes, far cheaper than to plan over all. */
+/** The days whose partitions have rows of any tenant. It reads file sizes, which is far cheaper than planning over all. */
 async function occupiedDays(call: Call): Promise<string[]> {
   const rows = await call.tenant.statement<{ day: string }>(
     `select o.day from scope, lateral (
@@ -94,8 +94,8 @@ function conditionsOf(call: Call, query: RecordsQuery, page: PageRequest): reado
 }
 
 /**
- * The days of the page that most ask for, as text: no filter, the usual length, one of the windows that are tried first.
- * Each text is a plan that the server keeps, so that there must not be many.
+ * The days of the most usual page, as text: without a filter, with the default length, in one of the first windows. The
+ * server keeps a plan for each text, so there must not be many texts.
  */
 function usualDays(
   call: Call,
@@ -127,7 +127,7 @@ async function readWindow(
   const days = [...window.days, KEPT_DAY];
   const usual = usualDays(call, query, page, days);
   const rows = page.limit + 1;
-  // The server would not keep a plan for a limit that it does not know.
+  // As text: with the limit as a parameter, the server would not keep the plan.
   const limit = usual === undefined ? bind('limit ?', rows) : `limit ${rows}`;
   const where = [
     'tenant_id = scope.tenant_id',
@@ -144,7 +144,7 @@ async function readWindow(
         order by created_at ${direction}, id ${direction} ${limit} offset 0) page
       order by page.created_at ${direction}, page.id ${direction}`,
     parameters,
-    // Else unnamed: planned with its days, so that only their partitions are looked at and locked.
+    // Otherwise unnamed: the server then plans with the days' values and locks only their partitions.
     { prepare: usual !== undefined },
   );
 }

@@ -5,7 +5,7 @@ import { addDays, utcDay } from '../../platform/time/clock.ts';
 import { RETENTION_DAYS_DEFAULT, retentionDaysOf } from '../retention/expiry.ts';
 import { KEPT_DAY } from './record-columns.ts';
 
-/** The columns by which a caller's recordset carries a new record's own values; see {@link newRecordValues}. */
+/** A new record's own columns in the caller's recordset; see {@link newRecordValues}. */
 export const NEW_RECORD_COLUMNS = {
   record_id: 'uuid',
   partition_day: 'date',
@@ -15,12 +15,12 @@ export const NEW_RECORD_COLUMNS = {
   subscription_id: 'text',
 } as const satisfies Columns;
 
-/** The values of {@link NEW_RECORD_COLUMNS}: how long the record stays, in which partition it lies, where it was made. */
+/** The values of {@link NEW_RECORD_COLUMNS}: the record's retention, its partition, and where it was made. */
 export function newRecordValues(call: Call, recordId: string) {
   const days = retentionDaysOf(call.context, 'storage_records');
   return {
     record_id: recordId,
-    // Days leave whole. A record that is kept for another time than the platform's lies apart.
+    // A day's partition is dropped as a whole, so a record with another retention is in the partition of kept rows.
     partition_day: days === RETENTION_DAYS_DEFAULT ? utcDay(call.now) : KEPT_DAY,
     record_expires_at: addDays(call.now, days),
     azure_region: call.services.settings.AZURE_REGION,
@@ -29,10 +29,10 @@ export function newRecordValues(call: Call, recordId: string) {
   };
 }
 
-/** What a record takes from the thing that it documents, each as a SQL expression over the caller's FROM item. */
+/** A record's values from its source row, as SQL expressions over the caller's FROM item. */
 export interface NewRecordSource {
   readonly tenant_id: string;
-  /** The id of the thing, which the seal of `source_data` is bound to. */
+  /** The source row's id, which the sealing of `source_data` is bound to. */
   readonly source_id: string;
   readonly source_data: string;
   readonly encryption_key_id: string;
@@ -44,7 +44,7 @@ export interface NewRecordSource {
 }
 
 /**
- * SQL that inserts one storage record for each row of `from`, a FROM item (with its WHERE, if any) that has the columns
+ * SQL that inserts one storage record for each row of `from`: a FROM item, with a WHERE if needed, that has the columns
  * {@link NEW_RECORD_COLUMNS}. The statement needs the day's partition: see `withPartition`.
  */
 export function insertRecordsSql(source: NewRecordSource, from: string): string {
@@ -58,7 +58,7 @@ export function insertRecordsSql(source: NewRecordSource, from: string): string 
         from ${from}`;
 }
 
-/** The event that has a record written to its blob. It belongs in the transaction that inserts the record. */
+/** The event that requests a record's archive. It must be in the transaction that inserts the record. */
 export function archiveRequested(call: Call, recordId: string): ReturnType<typeof newEvent> {
   return newEvent(ARCHIVE_REQUESTED, { tenant_id: call.tenant.tenantId, record_id: recordId }, call.now);
 }

@@ -7,10 +7,10 @@ import { notModified, ok, type NotModified, type Reply } from '../../platform/ca
 import { daysAsText, partitionDaysOf, RECORD_COLUMNS } from './record-columns.ts';
 import type { StorageRecord } from './schemas.ts';
 
-/** Planned with its values: a kept plan would lock all partitions. */
+/** Planned with its values, since a kept plan would lock all partitions. */
 const UNNAMED: StatementOptions = { prepare: false };
 
-/** Finds a row of the tenant's storage records by id, expired ones left out: its day's partition first. */
+/** Finds a row of the tenant's unexpired storage records by id, first in its day's partition. */
 export async function findRecordRow<Row extends Record<string, unknown>>(
   call: Call,
   id: string,
@@ -35,12 +35,12 @@ export async function findRecordRow<Row extends Record<string, unknown>>(
   let found: Row | undefined;
   if (text !== undefined) found = await find(`and partition_day in (${text})`, [], { short: true });
   else if (days !== undefined) found = await find('and partition_day = any($4::date[])', [days], UNNAMED);
-  // Rows that came from elsewhere may lie under another day than their id says.
+  // Imported rows may be in another day's partition than their id's.
   return found ?? find('', [], UNNAMED);
 }
 
 /**
- * One record. 304 where the client has it as it stands.
+ * One record. 304 if the client has the present version.
  * @throws Problem 404 if the tenant has none of that id, or it has expired.
  */
 export async function readRecord(
@@ -56,12 +56,12 @@ export async function readRecord(
   return ok(row, headers);
 }
 
-/** There is no such record, as far as this tenant may know. */
+/** The answer for a record that does not exist or belongs to another tenant. */
 export function noRecord(): Problem {
   return new Problem('NOT_FOUND', { detail: 'There is no such record.' });
 }
 
-/** Changes with what can change: the archive's fields and the day of expiry. */
+/** Built from the fields that can change: the archive's fields and the expiry. */
 function etagOf(record: StorageRecord): string {
   const state = [record.id, record.archived_at, record.blob_url, record.access_tier, record.expires_at];
   return `"${createHash('sha256').update(JSON.stringify(state)).digest('base64url').slice(0, 22)}"`;

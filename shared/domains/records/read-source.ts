@@ -18,9 +18,9 @@ interface SealedSource {
 }
 
 /**
- * A record's source in clear. The read is in the audit trail before the answer is given: no audit, no source. So is a
- * read that failed.
- * @throws Problem 404 for no such record, or one whose key was destroyed; SealBroken if the sealed bytes were changed.
+ * A record's source in clear text. The audit entry is written before the answer: without it there is no source. A failed read
+ * has an audit entry too.
+ * @throws Problem 404 for an unknown record, or one whose key is destroyed; SealBroken if the sealed bytes were changed.
  */
 export async function readSource(call: Call, id: string): Promise<Reply<200, RecordSource>> {
   const row = await findRecordRow<SealedSource>(
@@ -59,7 +59,7 @@ async function openSource(call: Call, id: string, row: SealedSource): Promise<Bu
   }
 }
 
-/** Why a source could not be opened, in the trail's words. */
+/** Why a source could not be opened, for the audit trail. */
 function failureOf(error: unknown): string {
   if (error instanceof SealBroken) return 'seal_broken';
   return error instanceof Problem ? 'key_destroyed' : 'unavailable';

@@ -1,11 +1,11 @@
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 
-/** Days that a page is first looked for in: a busy tenant's page lies within one, and that one may just have begun. */
+/** Days of the first window: a busy tenant's page fits in one day, but that day may have just begun. */
 export const FIRST_WINDOW_DAYS = 2;
-/** Then in so many of the days that hold rows at all, then in all of them. */
+/** Days with rows in the second window. The third window has all of them. */
 const SECOND_WINDOW_DAYS = 14;
 
-/** Where a list begins and ends, as UTC days in its order; undefined where that is open. */
+/** A list's first and last UTC day, in its order; undefined if open. */
 export interface DaySpan {
   readonly descending: boolean;
   readonly first: string | undefined;
@@ -15,11 +15,11 @@ export interface DaySpan {
 /** Part of a list's days, in its order. */
 export interface DayWindow {
   readonly days: readonly string[];
-  /** True where no day of the span lies beyond. */
+  /** True if no day of the span is after it. */
   readonly complete: boolean;
 }
 
-/** The window to try before it is known which days hold rows; undefined where the list's beginning is open. */
+/** The first window, which needs no knowledge of the days with rows; undefined if the list's beginning is open. */
 export function firstWindow(span: DaySpan): DayWindow | undefined {
   if (span.first === undefined) return undefined;
   const start = new Date(span.first);
@@ -30,7 +30,7 @@ export function firstWindow(span: DaySpan): DayWindow | undefined {
   return { days, complete: last !== undefined && days.some((day) => !isBefore(span, day, last)) };
 }
 
-/** The windows to try next, wider and wider; none where the one tried before held every day with rows. */
+/** The next windows, each wider; none if the window before had all days with rows. */
 export function widerWindows(
   span: DaySpan,
   tried: DayWindow | undefined,
@@ -47,7 +47,7 @@ export function widerWindows(
   return [{ days: days.slice(0, SECOND_WINDOW_DAYS), complete: false }, all];
 }
 
-/** Whether a day lies beyond a window: rows of days that were not read may come before that day's. */
+/** Whether a day is after a window. Then rows of days that were not read may come before that day's rows. */
 export function isBeyond(span: DaySpan, window: DayWindow, day: string): boolean {
   const end = window.days.at(-1);
   return !window.complete && (end === undefined || isBefore(span, end, day));

@@ -6,36 +6,36 @@ import { readRetentionSettings } from '../tenancy/retention-settings.ts';
 import { daysKept, RETENTION_DAYS_DEFAULT } from './expiry.ts';
 import type { ExpiringTable } from './expiring-table.ts';
 
-/** Rows in one batch: well within a statement's ten seconds, also where each moves to another partition. */
+/** Rows in one batch: well within a statement's ten seconds, even if each row moves to another partition. */
 const BATCH_SIZE = 2_000;
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
-/** A policy that was changed since it was last applied, and what it now means. */
+/** A policy that was changed since it was last applied. */
 interface ChangedPolicy {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
   readonly policy_id: string;
   readonly data_type: string;
   readonly updated_at: string;
-  /** Of the policy that is active for its kind of data now. */
+  /** Of the policy that is now active for this kind of data. */
   readonly active_days: number | null;
   readonly active_framework: string | null;
 }
 
-/** What applying the policies came to. */
+/** The result of applying policies. */
 export interface AppliedPolicies {
   readonly applied: number;
-  /** Rows whose expiry was changed. */
+  /** Rows with a changed expiry. */
   readonly changed: number;
-  /** False when the time ended first: a policy that was not done starts over, and finds done rows done. */
+  /** False if the time was over first. The next run starts an unfinished policy again; rows that are done need no change. */
   readonly finished: boolean;
 }
 
 /**
- * Applies policies that were made, changed or deactivated since the last time to what was recorded before: rows expire
- * so many days after their creation. A policy without auto_delete, and a deactivated one, leave the tenant's default, as
- * for new rows. Where a tenant's settings cannot be read, its rows are kept as long as any framework could ask for, and its policies
- * are applied once they can. Rows of a partitioned table that keep other than the platform's time move to its partition of kept rows.
+ * Applies policies that were made, changed or deactivated since the last run to existing rows: a row expires the policy's days
+ * after its creation. For a policy without auto_delete, and for a deactivated one, the tenant's default days apply, as for new
+ * rows. While a tenant's settings cannot be read, its rows are kept as long as any framework could require, and its policies are
+ * applied later. In a partitioned table, rows with another retention than the platform's move to the partition of kept rows.
  */
 export async function applyChangedPolicies(
   database: CrossTenantDatabase,
@@ -49,7 +49,7 @@ export async function applyChangedPolicies(
     changed += rows.changed;
     if (!rows.finished) return { applied, changed, finished: false };
     if (rows.provisional) continue;
-    // What was changed again in the meantime is newer than what was applied, and comes again.
+    // `updated_at` of the version that was applied: a policy that was changed meanwhile is newer, and is applied again.
     await database.query(
       `update data_retention_policies set applied_at = $3 where tenant_id = $1 and policy_id = $2`,
       [policy.tenant_id, policy.policy_id, policy.updated_at],
@@ -83,7 +83,7 @@ async function applyPolicy(
   timeLeftMs: () => number,
 ): Promise<Batches & { readonly provisional: boolean }> {
   const table = tables.find(({ dataType }) => dataType === policy.data_type);
-  // Nothing deletes audit entries, so a policy for them (from before they were refused) changes nothing here.
+  // Nothing deletes audit entries. A policy for them, stored before such policies were refused, changes nothing here.
   if (table === undefined) return { changed: 0, finished: true, provisional: false };
   const settings = await readRetentionSettings(database, policy.tenant_id);
   if (settings === undefined) log.error('tenant-settings-unreadable', { tenant_id: policy.tenant_id });
@@ -126,7 +126,7 @@ async function applyInBatches(
   }
 }
 
-/** Planned with its values, by which it knows its partitions. */
+/** Planned with its values, so that the planner knows the partitions. */
 const UNPREPARED = { prepare: false };
 
 interface Position {
@@ -143,18 +143,18 @@ interface PageRow extends Position {
 const KEYS = recordset({ tenant_id: 'text', id: 'uuid' });
 
 /**
- * A batch's two statements. One that both waited for a row and chose partitions as it runs would crash the server, see
- * `recordUsage`.
+ * A batch's two statements. One statement that waits for a row and chooses partitions at run time would crash the server, see
+ * `writeUsage`.
  */
 interface BatchStatements {
-  /** `$1` tenant, `$2` the id of the last page's last row, `$3` the size, and where it is partitioned `$4` that row's time. */
+  /** `$1` tenant, `$2` the id of the last page's last row, `$3` the size, and for a partitioned table `$4` that row's time. */
   readonly page: string;
-  /** `$1` days, the rows from `$2`, and where it is partitioned `$4` the partitions' days. */
+  /** `$1` days, the rows from `$2`, and for a partitioned table `$4` the partitions' days. */
   readonly change: string;
   readonly partitioned: boolean;
 }
 
-/** A day is 24 hours, whatever the session's time zone. */
+/** A day is 24 hours in every session's time zone. */
 const EXPIRY = `created_at + make_interval(hours => 24 * $1::int)`;
 
 function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: number): BatchStatements {
@@ -167,8 +167,8 @@ function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: num
     : `t.expires_at <> t.${EXPIRY}`;
   const columns = `tenant_id, ${idColumn} as id, created_at as at`;
   return {
-    // In the order of the primary key, which every table has. Where there are partitions, in the order of time, for which they have
-    // an index: a page's rows then lie in a few of them.
+    // In the order of the primary key, which every table has. A partitioned table is read in the order of time, which has an index, so
+    // that a page's rows are in a few partitions.
     page:
       partitions === undefined
         ? `select ${columns}, null::date as day from ${table}
@@ -176,7 +176,7 @@ function statementsFor({ table, idColumn, partitions }: ExpiringTable, days: num
         : `select ${columns}, ${day} as day from ${table}
             where tenant_id = $1 and (created_at, ${idColumn}) > ($4::timestamptz, $2::uuid)
             order by created_at, ${idColumn} limit $3`,
-    // Joined by the whole key: by the tenant as a constant, the planner would rather walk through all of the tenant's rows.
+    // Joined by the whole key: with the tenant as a constant, the planner would read all of the tenant's rows.
     change: `with changed as (
         update ${table} t set expires_at = t.${EXPIRY}${move} from ${KEYS.from('j', 2)}
          where t.tenant_id = j.tenant_id and t.${idColumn} = j.id

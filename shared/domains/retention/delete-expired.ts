@@ -3,10 +3,10 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { inDeletingBatch } from './deleting-batch.ts';
 import { fateSql, type ExpiringTable, type Fate } from './expiring-table.ts';
 
-/** Rows looked at in one batch: a second's work at the most, also where each takes others along. */
+/** Rows examined in one batch: at most a second's work, even if each row has companion rows. */
 const BATCH_SIZE = 1_000;
 
-/** How far a walk over a table's expired rows has come. */
+/** The position of a walk over a table's expired rows. */
 export interface ExpiryPosition {
   /** RFC 3339 with microseconds, or '-infinity' before the first row. */
   readonly at: string;
@@ -16,15 +16,15 @@ export interface ExpiryPosition {
 /** Before every row. */
 export const WALK_START: ExpiryPosition = { at: '-infinity', id: '00000000-0000-0000-0000-000000000000' };
 
-/** What one batch came to. */
+/** The result of one batch. */
 export interface ExpiredBatch {
   readonly examined: number;
   readonly deleted: number;
   readonly onHold: number;
   readonly notArchived: number;
-  /** Kept until deleted by hand, or needed by what stays. */
+  /** Kept until a manual deletion, or needed by rows that stay. */
   readonly retained: number;
-  /** Undefined where no row was left. */
+  /** Undefined if no row is left. */
   readonly next: ExpiryPosition | undefined;
 }
 
@@ -50,7 +50,7 @@ function judgeText(of: ExpiringTable): string {
       from page t order by t.expires_at, t.${idColumn}`;
 }
 
-/** `$1` the cutoff, the rows from `$2`, and where the table is partitioned `$4` their days. */
+/** `$1` the cutoff, the rows from `$2`, and for a partitioned table `$4` their days. */
 function deleteText({ table, idColumn, companion, partitions }: ExpiringTable): string {
   const along =
     companion === undefined
@@ -65,13 +65,13 @@ function deleteText({ table, idColumn, companion, partitions }: ExpiringTable): 
     select count(*) as deleted from gone`;
 }
 
-/** Planned with its values, by which it knows its partitions. */
+/** Planned with its values, so that the planner knows the partitions. */
 const UNPREPARED = { prepare: false };
 
 /**
- * Deletes one batch of a table's rows past the cutoff that nothing keeps, with what belongs to them. Judges the rows, then
- * deletes by their keys, in two statements: one that both waited for a row and chose partitions as it runs would crash the
- * server, see `recordUsage`.
+ * Deletes one batch of a table's expired rows that nothing keeps, with their companion rows. One statement judges the rows, a
+ * second one deletes by key: one statement that waits for a row and chooses partitions at run time would crash the server, see
+ * `writeUsage`.
  */
 export function deleteExpired(
   database: CrossTenantDatabase,

@@ -2,8 +2,8 @@ import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 
 /**
- * One batch that deletes: no legal hold and no policy can change between its look at them and its commit. Placing a hold
- * waits for the batch at hand.
+ * Runs one batch that deletes. No legal hold and no policy can change between the batch's reads and its commit: placing a hold
+ * waits for the running batch.
  */
 export function inDeletingBatch<T>(
   database: CrossTenantDatabase,

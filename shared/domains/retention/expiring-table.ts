@@ -1,42 +1,42 @@
 import type { DataType } from './expiry.ts';
 import { coversSql, heldSql, retainedSql } from './holds.ts';
 
-/** Why a row whose time is over stays: a hold, a policy, or a reason of its table's own. */
+/** The fate of a row that is past its expiry: deleted, or kept by a hold, a policy or its table's own reason. */
 export type Fate = 'expired' | 'on_hold' | 'not_archived' | 'retained' | 'needed';
 
-/** Rows by which a hold's id holds something, or will. */
+/** Rows that an id in a hold's scope can name. */
 export interface NamedRows {
-  /** SQL of a FROM clause, and its condition: the rows of the tenant `$1` that the id `w.id` names, by a look-up through an index. */
+  /** SQL of a FROM clause with its condition: the tenant `$1`'s rows that the id `w.id` names, found through an index. */
   readonly from: string;
   readonly where: string;
-  /** The kinds of data that a hold must cover to hold what they stand for. */
+  /** The kinds of data that the rows count as. */
   readonly dataTypes: readonly DataType[];
-  /** SQL: when that was made. Absent where it is still to come: a scope covers it unless it ends before. */
+  /** SQL for the creation time. Absent for rows of the future: a scope covers them unless it has already ended. */
   readonly createdAt?: string;
 }
 
 /**
- * A table whose rows expire. Each domain declares its own and owns the SQL in it; the composition root hands them to the
- * jobs and routes that work on all of them. A table has `tenant_id`, `created_at` and `expires_at`, and an index that begins
- * with `expires_at` and its id.
+ * A table whose rows expire. Each domain declares its own tables and owns the SQL. The composition root passes them to the
+ * jobs and routes that process all of them. A table has `tenant_id`, `created_at`, `expires_at`, and an index that begins
+ * with `expires_at` and the id.
  */
 export interface ExpiringTable {
   readonly table: string;
   readonly idColumn: string;
   readonly dataType: DataType;
-  /** SQL over the alias `t`: the ids by which a hold may name the row, as uuid[]. */
+  /** SQL over the alias `t`: the ids that a hold may use for the row, as uuid[]. */
   readonly holdIds: string;
-  /** What an id may name for a hold to hold it, the usual first. */
+  /** What an id in a hold's scope may name; the usual case first. */
   readonly named: readonly NamedRows[];
-  /** Reasons of its own why a row stays though its time is over: conditions over the alias `t`, the first that is true counts. */
+  /** The table's own reasons to keep an expired row: conditions over the alias `t`. The first true one counts. */
   readonly stays: readonly { readonly fate: 'not_archived' | 'needed'; readonly when: string }[];
-  /** A table without a foreign key to this one, whose rows of the same `idColumn` go with it. */
+  /** A table without a foreign key to this one. Its rows with the same `idColumn` are deleted too. */
   readonly companion?: string;
-  /** Where rows lie in partitions by day: the day's column, and the partition of rows that keep other than the platform's time. */
+  /** For a table partitioned by day: the day's column, and the partition of rows with another retention than the platform's. */
   readonly partitions?: { readonly column: string; readonly keptDay: string };
 }
 
-/** SQL that is true where an id (`w.id`) of the tenant `$1` names something that the scope `$3` covers. */
+/** SQL that is true if an id (`w.id`) of the tenant `$1` names a row that the scope `$3` covers. */
 export function namesSql(tables: readonly ExpiringTable[]): string {
   const later = `greatest(now(), ops.scope_bound($3::jsonb, 'created_from', '-infinity'))`;
   const lookUps = tables.flatMap(({ named }) =>
@@ -48,7 +48,7 @@ export function namesSql(tables: readonly ExpiringTable[]): string {
   return `coalesce(${lookUps.join(', ')}, false)`;
 }
 
-/** SQL over the alias `t`: why a row stays though its time is over; 'expired' where nothing keeps it. */
+/** SQL over the alias `t`: the {@link Fate} of an expired row; 'expired' if nothing keeps it. */
 export function fateSql({ dataType, holdIds, stays }: ExpiringTable): string {
   const held = heldSql({
     tenantId: 't.tenant_id',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { isPlainName, minimumOf } from './framework-minimums.ts';
 
-describe('the least that a framework asks for', () => {
+describe('the minimum of a framework', () => {
   it.each([
     ['HIPAA', 2190],
     ['HIPAA 2013', 2190],
@@ -30,7 +30,7 @@ describe('the least that a framework asks for', () => {
     ['PCI DSS v4.0.1', 365],
     ['pci', 365],
     ['SOC 2 + HIPAA', 2190],
-  ])('is found whatever its name adds: %s', (framework, days) => {
+  ])('is found with any additions to its name: %s', (framework, days) => {
     expect(minimumOf([framework])).toEqual({ framework, days });
   });
 
@@ -45,11 +45,11 @@ describe('the least that a framework asks for', () => {
     'EU AI Act',
     'Social 2',
     '',
-  ])('is nothing for others: %s', (framework) => {
+  ])('does not exist for others: %s', (framework) => {
     expect(minimumOf([framework])).toBeUndefined();
   });
 
-  it('is the longest of several, and nothing of none', () => {
+  it('is the longest of several, and none without frameworks', () => {
     expect(minimumOf(['SOC2', 'GDPR', 'HIPAA 2013', 'PCI'])).toEqual({ framework: 'HIPAA 2013', days: 2190 });
     expect(minimumOf([])).toBeUndefined();
   });
@@ -77,7 +77,7 @@ describe('a framework’s name', () => {
     ['regional indicators', '🇭🇮🇵🇦🇦'],
     ['other digits', 'SOC ٢'],
     ['private use', 'HIPA\ue000'],
-  ])('is not in %s, in which it could look like another', (_what, name) => {
+  ])('is not plain in %s, in which it could look like another', (_what, name) => {
     expect(isPlainName(name)).toBe(false);
   });
 });

@@ -14,7 +14,7 @@ import { json } from '../../platform/db/tenant-database.ts';
 import { namesSql, type ExpiringTable } from './expiring-table.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
-/** Records that one hold can name; for more, hold their kind or their time. */
+/** Ids that one hold can name. To hold more, use kinds or times. */
 const RECORD_IDS_MAX = 1000;
 
 const scope = z
@@ -26,9 +26,9 @@ const scope = z
       .max(RECORD_IDS_MAX)
       .optional()
       .describe(
-        'Ids of records, mappings, orchestrations (or their jobs), analyses or metrics. A mapping’s id holds its record and blob, an ' +
-          'orchestration’s those of all its mappings, also of later ones; a job’s keeps its orchestration too, whatever the kinds and ' +
-          'times. An id that names nothing of the scope’s kinds and times is refused.',
+        'Ids of records, mappings, orchestrations (their `request_id` or `job_id`), analyses or metrics. A mapping’s id holds its ' +
+          'record and blob. An orchestration’s id holds those of all its mappings, also of later ones; its `job_id` also keeps the ' +
+          'orchestration, for any kinds and times. An id that names nothing of the scope’s kinds and times is refused.',
       ),
     created_from: instant.optional(),
     created_to: instant.optional(),
@@ -38,13 +38,13 @@ const scope = z
       from === undefined || to === undefined || Date.parse(from) <= Date.parse(to),
     { path: ['created_to'], message: 'must not be before created_from' },
   )
-  .describe('What is held: whatever all given parts cover; `{}` holds everything of the tenant.');
+  .describe('What is held: rows that all given parts cover. `{}` holds everything of the tenant.');
 
 const legalHold = z.strictObject({ name: nameText, reason: z.string().min(1).max(5000), scope });
 
 /**
- * What must not be deleted, whatever its age; served with the check of {@link legalHoldsOver}. A hold is placed
- * and released, never changed or deleted.
+ * Holds prevent deletion at any age. {@link legalHoldsOver} adds the check of ids. A hold is placed and released, never
+ * changed or deleted.
  */
 export const legalHolds = declareResource({
   name: 'legal-holds',
@@ -69,8 +69,8 @@ export const legalHolds = declareResource({
 });
 
 /**
- * Legal holds over these tables: a hold that names an id of which it would hold nothing is refused. There is no such thing, or
- * no longer, or it has none of the kinds and times that the scope covers.
+ * Legal holds over these tables. A hold is refused if one of its ids would hold nothing: the id is unknown, its row is already
+ * deleted, or the row is not of the scope's kinds and times.
  */
 export function legalHoldsOver(tables: readonly ExpiringTable[]): typeof legalHolds {
   const unknownIds = `select w.n::int from unnest($2::uuid[]) with ordinality w (id, n)
@@ -80,7 +80,7 @@ export function legalHoldsOver(tables: readonly ExpiringTable[]): typeof legalHo
     async check({ scope: held }, { call, transaction }) {
       const { record_ids: ids, ...covers } = held;
       if (ids === undefined) return [];
-      // What is found here cannot be deleted before the hold is there: a batch that deletes locks out this lock.
+      // A row that is found here cannot be deleted before the hold is placed: this lock excludes batches that delete.
       await transaction.query('lock table legal_holds in row exclusive mode');
       const parameters = [call.tenant.tenantId, ids, json(held)];
       const unknown = await transaction.query<{ n: number }>(unknownIds, parameters);
@@ -97,7 +97,7 @@ export function legalHoldsOver(tables: readonly ExpiringTable[]): typeof legalHo
 export const holdParams = z.object({ hold_id: uuid });
 
 /**
- * Releases a hold; released already, it stays as it was.
+ * Releases a hold. A repeated call changes nothing.
  * @throws Problem 404.
  */
 export function releaseHold(call: Call, holdId: string): Promise<Reply<200, ShownRow>> {

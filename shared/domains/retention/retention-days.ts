@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { daysKept } from './expiry.ts';
 
 /**
- * A tenant's own days by data type, of its active policies that delete: SQL for a jsonb object, empty without any, and how that is
- * read. It lets whoever reads a tenant have them in the same statement. A stored policy does not undercut the framework that it
- * names.
+ * A tenant's retention days by data type, from its active policies with auto_delete: SQL for a jsonb object (empty without
+ * policies) and its parser. With the SQL, the tenant's row and its days are read in one statement. A stored policy's days are
+ * raised to the minimum of its framework.
  */
 export const retentionDays = {
   sql: (tenantId: string): string =>

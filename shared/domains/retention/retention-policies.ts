@@ -7,29 +7,29 @@ import { isPlainName, minimumOf, type FrameworkMinimum } from './framework-minim
 import { flag, isActive, optionalText } from '../../platform/resources/field-schemas.ts';
 import { declareResource } from '../../platform/resources/resource.ts';
 
-/** The table's own bound: ten years of days. */
+/** The table's own limit: ten years. */
 const RETENTION_DAYS_MAX = 3650;
 
 const retentionPolicy = z.strictObject({
-  // The trail's policies from before they were refused are still read.
+  // Policies for `audit_logs` from before they were refused can still be read.
   data_type: z
     .enum(DATA_TYPES)
     .describe(
-      'A policy for `audit_logs` is refused: audit entries are append-only and stay seven years or longer.',
+      'A policy for `audit_logs` is refused: audit entries are append-only and kept for seven years or longer.',
     ),
   retention_days: z.number().int().min(1).max(RETENTION_DAYS_MAX),
-  auto_delete: z.boolean().default(true).describe('False: kept until somebody deletes it by hand.'),
+  auto_delete: z.boolean().default(true).describe('False: kept until a manual deletion.'),
   compliance_framework: optionalText(50).describe(
-    'Neither this framework’s minimum nor that of those in the tenant’s settings can be undercut.',
+    'The days cannot be below this framework’s minimum, nor below that of the frameworks in the tenant’s settings.',
   ),
   description: optionalText(2000),
-  is_active: isActive.describe('One policy a data type is active.'),
+  is_active: isActive.describe('One policy for each data type is active.'),
 });
 
 /**
- * What keeps a policy from being taken, also from satisfying the framework that it names and those that the tenant's settings name.
- * The transaction shuts out a change of those settings until it ends.
- * @throws Problem 409 where the settings cannot be read: nobody knows then which frameworks the tenant answers to.
+ * A policy's faults: for example, fewer days than the minimum of its own framework or of those in the tenant's settings. Until the
+ * transaction ends, the settings cannot change.
+ * @throws Problem 409 if the settings cannot be read: then the tenant's frameworks are unknown.
  */
 async function checkRetentionPolicy(
   policy: z.output<typeof retentionPolicy>,
@@ -40,11 +40,11 @@ async function checkRetentionPolicy(
   const settings = await readRetentionSettings(transaction, tenantId);
   if (settings === undefined) {
     const detail =
-      'The tenant’s settings cannot be read, so that its frameworks are not known. Replace them first.';
+      'The tenant’s settings cannot be read, so its frameworks are unknown. Replace the settings first.';
     throw new Problem('CONFLICT', { detail });
   }
   return [
-    // The audit trail has no policy: it is append-only, and nothing deletes it.
+    // The audit trail is append-only: nothing deletes it.
     ...(policy.data_type === 'audit_logs'
       ? [{ pointer: '/data_type', detail: 'has no policy: nothing deletes it' }]
       : []),
@@ -55,7 +55,7 @@ async function checkRetentionPolicy(
   ];
 }
 
-/** What a policy lacks under the framework that it names, and under others. */
+/** A policy's faults under its own framework and others. */
 export function faultsOfPolicy(
   policy: Pick<z.output<typeof retentionPolicy>, 'retention_days' | 'compliance_framework'>,
   frameworks: readonly string[],
@@ -65,8 +65,8 @@ export function faultsOfPolicy(
 }
 
 /**
- * What keeps a tenant's settings from being taken: a retention of their own, or an active policy, that a framework which they
- * name does not allow. The transaction shuts out a change of the policies until it ends.
+ * The faults of a tenant's settings: their own retention, or an active policy, is below the minimum of their frameworks. Until the
+ * transaction ends, the policies cannot change.
  */
 export async function checkRetentionSettings(
   settings: RetentionSettings,
@@ -91,12 +91,12 @@ export async function checkRetentionSettings(
     ...faultsUnder(minimum, own, '/config_data/retention_days'),
     ...policies.map(({ data_type: dataType, retention_days: days }) => ({
       pointer: place,
-      detail: `asks for at least ${minimum.days} days; the active policy for ${dataType} has ${days}`,
+      detail: `requires at least ${minimum.days} days; the active policy for ${dataType} has ${days}`,
     })),
   ];
 }
 
-/** Policies and settings are checked against each other: one after the other, within a tenant. */
+/** Policies and settings are checked against each other, so a tenant's changes of both run one after the other. */
 async function lockRetentionRules(
   transaction: Pick<TenantTransaction, 'query'>,
   tenantId: string,
@@ -108,7 +108,7 @@ async function lockRetentionRules(
 
 function faultsOfName(framework: string, pointer: string): Fault[] {
   if (isPlainName(framework)) return [];
-  return [{ pointer, detail: 'must be in Latin letters, so that a framework is known by its name' }];
+  return [{ pointer, detail: 'must be in Latin letters, so that a framework is recognised by its name' }];
 }
 
 function faultsUnder(minimum: FrameworkMinimum | undefined, days: number, pointer: string): Fault[] {
@@ -116,7 +116,7 @@ function faultsUnder(minimum: FrameworkMinimum | undefined, days: number, pointe
   return [{ pointer, detail: `must be at least ${minimum.days} days under ${minimum.framework}` }];
 }
 
-/** How long a tenant keeps what. Holds for what is recorded from then on; deactivated rather than deleted. */
+/** How long a tenant keeps each kind of data. Policies are deactivated, not deleted. */
 export const dataRetentionPolicies = declareResource({
   name: 'data-retention-policies',
   one: 'data retention policy',
@@ -131,7 +131,7 @@ export const dataRetentionPolicies = declareResource({
   filters: { data_type: z.enum(DATA_TYPES), is_active: flag },
   conflicts: {
     data_retention_policies_one_active:
-      'The data type has an active policy already: replace or deactivate that one.',
+      'The data type already has an active policy: replace or deactivate that one.',
   },
   check: (policy, { call, transaction }) => checkRetentionPolicy(policy, transaction, call.tenant.tenantId),
   forget: ({ services, tenant }) => services.tenants.forget(tenant.tenantId),

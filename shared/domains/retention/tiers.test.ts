@@ -54,18 +54,18 @@ describe('a blob’s tier', () => {
       backups: '2027-01-10',
       training_data: '2026-07-10',
     });
-    // A day that the last month lacks is never taken for an earlier one.
+    // If the last month has no such day, the deletion is later, never earlier.
     expect(deleteAfter('training_data', new Date('2026-08-31T00:00:00Z')).toISOString()).toBe(
       '2027-03-03T00:00:00.000Z',
     );
   });
 
-  it('is first looked at after 30 days', () => {
+  it('is first checked after 30 days', () => {
     expect(firstCheck('mapping_results', CREATED)).toEqual(addDays(CREATED, 30));
   });
 });
 
-describe('whatever a blob’s class, tier and age', () => {
+describe('for a blob of any class, tier and age', () => {
   const blobs = fc.record({
     retentionClass: fc.constantFrom(...RETENTION_CLASSES),
     tier: fc.constantFrom<AccessTier>('Hot', 'Cool', 'Cold', 'Archive'),
@@ -82,7 +82,7 @@ describe('whatever a blob’s class, tier and age', () => {
     return { blob, now: addDays(CREATED, tierChangedDays + sinceDays) };
   };
 
-  it('it is deleted neither before its time nor ever kept beyond it', () => {
+  it('it is deleted when its retention ends, neither earlier nor later', () => {
     fc.assert(
       fc.property(blobs, (given) => {
         const { blob, now } = made(given);
@@ -91,7 +91,7 @@ describe('whatever a blob’s class, tier and age', () => {
     );
   });
 
-  it('it never leaves a tier early, nor enters one for less than its minimum stay', () => {
+  it('it leaves no tier before its minimum stay is over, and enters none that it would leave earlier', () => {
     fc.assert(
       fc.property(blobs, (given) => {
         const { blob, now } = made(given);
@@ -105,7 +105,7 @@ describe('whatever a blob’s class, tier and age', () => {
     );
   });
 
-  it('its next look lies in the future, and no move is missed before it', () => {
+  it('its next check is in the future, and no move is due before it', () => {
     fc.assert(
       fc.property(blobs, fc.double({ min: 0.001, max: 0.999, noNaN: true }), (given, share) => {
         const { blob, now } = made(given);

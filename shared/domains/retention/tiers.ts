@@ -1,7 +1,7 @@
 import type { AccessTier } from '../../platform/blob/blob-store.ts';
 import { addDays, DAY_MS } from '../../platform/time/clock.ts';
 
-/** The kinds of blobs, as the storage layout names them. */
+/** The kinds of blobs, with the names of the storage layout. */
 export const RETENTION_CLASSES = [
   'mapping_results',
   'audit_logs',
@@ -9,10 +9,10 @@ export const RETENTION_CLASSES = [
   'backups',
   'training_data',
 ] as const;
-/** The kind of a blob: it decides how long the blob stays. */
+/** The kind of a blob, which decides its retention. */
 export type RetentionClass = (typeof RETENTION_CLASSES)[number];
 
-/** Calendar months that a class is kept: evidence 7 years, models and backups one, training data half a year. */
+/** The retention of each class in calendar months: evidence 7 years, models and backups one, training data half a year. */
 const RETENTION_MONTHS: Readonly<Record<RetentionClass, number>> = {
   mapping_results: 7 * 12,
   audit_logs: 7 * 12,
@@ -21,13 +21,13 @@ const RETENTION_MONTHS: Readonly<Record<RetentionClass, number>> = {
   training_data: 6,
 };
 
-/** Age in days at which a blob is wanted in a cooler tier, the coolest first. */
+/** The age in days from which a blob should be in a cooler tier; the coolest first. */
 const WANTED_FROM_DAYS: readonly { readonly tier: AccessTier; readonly days: number }[] = [
   { tier: 'Archive', days: 90 },
   { tier: 'Cool', days: 30 },
 ];
 
-/** Days that a tier charges for at the least: a blob that leaves earlier, by move or deletion, pays the rest. */
+/** The minimum number of days that a tier charges for, also if a blob is moved or deleted earlier. */
 export const MINIMUM_STAY_DAYS: Readonly<Record<AccessTier, number>> = {
   Hot: 0,
   Cool: 30,
@@ -37,10 +37,10 @@ export const MINIMUM_STAY_DAYS: Readonly<Record<AccessTier, number>> = {
 
 const COOLNESS: Readonly<Record<AccessTier, number>> = { Hot: 0, Cool: 1, Cold: 2, Archive: 3 };
 
-/** How far a deletion that must not happen yet is put off: a hold's release is noticed within this time. */
+/** For how long a forbidden deletion is postponed. A hold's release is noticed within this time. */
 const POSTPONED_DAYS = 1;
 
-/** What is known of a blob. */
+/** The facts of a blob that decide its tier. */
 export interface TieredBlob {
   readonly retentionClass: RetentionClass;
   readonly tier: AccessTier;
@@ -49,13 +49,13 @@ export interface TieredBlob {
   readonly deleteAfter: Date;
 }
 
-/** What is to happen to a blob, and when it is next worth a look. */
+/** What to do with a blob, and when to check it next. */
 export type BlobDecision =
   | { readonly action: 'delete' }
   | { readonly action: 'move'; readonly tier: AccessTier; readonly nextCheckAt: Date }
   | { readonly action: 'wait'; readonly nextCheckAt: Date };
 
-/** The instant from which a blob of a class may be deleted; a day that the last month lacks becomes the day after it. */
+/** When a blob may be deleted. If the last month has no such day, the date is in the next month, so never too early. */
 export function deleteAfter(retentionClass: RetentionClass, createdAt: Date): Date {
   const end = new Date(createdAt);
   end.setUTCMonth(end.getUTCMonth() + RETENTION_MONTHS[retentionClass]);
@@ -63,8 +63,8 @@ export function deleteAfter(retentionClass: RetentionClass, createdAt: Date): Da
 }
 
 /**
- * What to do with a blob now. It goes to the coolest tier that its age asks for, unless that tier's minimum stay is
- * longer than what remains of the blob's life, or the present tier's minimum stay is not over. It never warms.
+ * What to do with a blob now. It moves to the coolest tier for its age. It does not move if the tier's minimum stay is longer
+ * than the rest of its retention, or if the present tier's minimum stay is not over. It never moves to a warmer tier.
  */
 export function decideBlob(blob: TieredBlob, now: Date): BlobDecision {
   if (now >= blob.deleteAfter) return { action: 'delete' };
@@ -73,12 +73,12 @@ export function decideBlob(blob: TieredBlob, now: Date): BlobDecision {
   return { action: 'move', tier, nextCheckAt: nextCheck({ ...blob, tier, tierChangedAt: now }, now) };
 }
 
-/** When a deletion that a hold or immutability forbids is tried again. */
+/** When a deletion that a hold or immutability prevents is tried again. */
 export function postponed(now: Date): Date {
   return addDays(now, POSTPONED_DAYS);
 }
 
-/** When a blob written now is first worth a look. */
+/** When a new blob is first checked. */
 export function firstCheck(retentionClass: RetentionClass, createdAt: Date): Date {
   const tier: AccessTier = 'Hot';
   const end = deleteAfter(retentionClass, createdAt);
@@ -111,7 +111,7 @@ function mayMove(
   );
 }
 
-/** The next move that can ever come, or the deletion. */
+/** The time of the next possible move, or of the deletion. */
 function nextCheck(blob: TieredBlob, now: Date): Date {
   const moves = WANTED_FROM_DAYS.filter((wanted) => COOLNESS[wanted.tier] > COOLNESS[blob.tier])
     .map((wanted) => ({ tier: wanted.tier, from: mayEnterFrom(blob, wanted) }))

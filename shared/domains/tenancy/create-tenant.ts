@@ -37,12 +37,12 @@ export const newTenant = z.strictObject({
 });
 export type NewTenant = z.output<typeof newTenant>;
 
-/** What a tenant is made of beside its first key. */
+/** A new tenant without its first key. */
 type TenantToAdd = Pick<NewTenant, 'tenant_id' | 'name' | 'plan_id'>;
 
 const STATUSES = ['active', 'suspended', 'offboarding', 'erased'] as const;
 
-/** A tenant as operators see it. */
+/** A tenant, for operators. */
 export const tenant = z.object({
   tenant_id: z.string(),
   name: z.string(),
@@ -76,9 +76,9 @@ export const tenantsQuery = z.object({
 const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
 
 /**
- * Adds a tenant in the caller's transaction: its row, its data key, its settings; and in the billing database its plan.
- * The billing rows are written last, while the tenant's row is made but not committed: whatever fails, the same call
- * again completes it, and a tenant that exists is never touched.
+ * Adds a tenant in the caller's transaction: its row, its data key and its settings, and its plan in the billing database.
+ * The billing rows are written last, before the tenant's row is committed. So after any failure the same call completes the
+ * tenant, and an existing tenant is never changed.
  * @throws Problem 409 if the tenant exists, 400 if the plan does not.
  */
 export async function addTenant(
@@ -94,7 +94,7 @@ export async function addTenant(
      on conflict (tenant_id) do nothing returning ${COLUMNS}`,
     [wanted.tenant_id, wanted.name, wanted.plan_id, now],
   );
-  if (added === undefined) throw new Problem('CONFLICT', { detail: 'The tenant exists already.' });
+  if (added === undefined) throw new Problem('CONFLICT', { detail: 'The tenant already exists.' });
   const dataKeyId = await services.dataKeys.create(transaction, wanted.tenant_id);
   await transaction.query(`update tenants set data_key_id = $2 where tenant_id = $1`, [
     wanted.tenant_id,
@@ -109,7 +109,7 @@ export async function addTenant(
 }
 
 /**
- * `POST /platform/tenants`: a tenant with its first key, which is in this answer alone.
+ * `POST /platform/tenants`: makes a tenant and its first key. Only this answer contains the key.
  * @throws what {@link addTenant} throws.
  */
 export async function createTenant(call: Call, body: NewTenant): Promise<Reply<201, TenantCreated>> {
@@ -144,7 +144,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply<2
       reply: created(location, { ...answer, owner_api_key: credential }),
       storedReply: created(location, { ...answer, owner_api_key: null }),
       audit,
-      // Its own trail begins with it too.
+      // The new tenant's own trail has the entry too.
       events: [auditEvent(call, { ...audit, tenant_id: body.tenant_id })],
     };
   });
@@ -153,7 +153,7 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply<2
 }
 
 /**
- * One tenant. `tenants` is the platform's table: requests' own role reads it, whoever asks.
+ * One tenant. `tenants` is the platform's table, so the role of requests can read all of it.
  * @throws Problem 404.
  */
 export async function readTenant(call: Call, id: string): Promise<Reply<200, Tenant>> {
@@ -165,7 +165,7 @@ export async function readTenant(call: Call, id: string): Promise<Reply<200, Ten
   return ok(row);
 }
 
-/** A page of all tenants, the platform's own too. */
+/** A page of all tenants, the platform's own included. */
 export function listTenants(
   call: Call,
   query: z.output<typeof tenantsQuery>,

@@ -3,11 +3,11 @@ import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 
 /**
- * The key that seals what the calling tenant sends.
- * @throws Problem 409 for a tenant without one: the platform's own, which records no content.
+ * The key that seals the calling tenant's content.
+ * @throws Problem 409 for a tenant without a data key. That is the platform's own tenant, which stores no content.
  */
 export async function dataKeyOf(call: Call): Promise<DataKey> {
   if (call.context.dataKeyId === null)
-    throw new Problem('CONFLICT', { detail: 'This tenant records no content.' });
+    throw new Problem('CONFLICT', { detail: 'This tenant stores no content.' });
   return call.services.dataKeys.find(call.principal.tenantId, call.context.dataKeyId);
 }

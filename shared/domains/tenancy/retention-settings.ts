@@ -4,12 +4,12 @@ import { tenantConfigSchema } from './tenant-config.ts';
 
 const settings = tenantConfigSchema.pick({ frameworks: true, retention_days: true }).strip();
 
-/** What a tenant's settings say of retention. */
+/** The part of a tenant's settings that concerns retention. */
 export type RetentionSettings = z.output<typeof settings>;
 
 /**
- * What a tenant's settings say of retention, as the database has it now, past every cache: for what must not be decided by an
- * old value. Undefined where they cannot be read: nobody knows then which frameworks the tenant answers to.
+ * Reads a tenant's retention settings from the database, not from a cache, for decisions that need the present value. Undefined
+ * if they cannot be parsed: then the tenant's frameworks are unknown.
  */
 export async function readRetentionSettings(
   database: Pick<TenantTransaction, 'query'>,

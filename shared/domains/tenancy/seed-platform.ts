@@ -1,7 +1,7 @@
 import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 
-/** The platform's own tenant, which owns operators' keys and the defaults. One that is there stays as it is. */
+/** Seeds the platform's own tenant, which owns operators' keys and the defaults. An existing one is not changed. */
 export async function seedPlatformTenant(transaction: CrossTenantTransaction): Promise<void> {
   await transaction.query(
     `insert into tenants (tenant_id, name, plan_id) values ($1, 'Platform', 'enterprise') on conflict do nothing`,

@@ -3,20 +3,20 @@ import { z } from 'zod';
 /** A share in [0,1]. */
 const unit = z.number().min(0).max(1);
 
-/** A tenant's settings (`tenant_configs.config_data`): a schema, not a bag. Every field has a default. */
+/** A tenant's settings (`tenant_configs.config_data`). Every field has a default, and unknown fields are refused. */
 export const tenantConfigSchema = z.strictObject({
   frameworks: z
     .array(z.string().min(1).max(50))
     .max(50)
     .default([])
-    .describe('Compliance frameworks the tenant answers to, e.g. SOC2.'),
+    .describe('The tenant’s compliance frameworks, e.g. SOC2.'),
   confidence_cutoff: unit
     .default(0.6)
-    .describe('An analysis less sure than this is replaced by its template.'),
+    .describe('An analysis with a lower confidence is replaced by its template.'),
   mapping_confidence_cutoff: unit
     .default(0.5)
     .describe(
-      'A mapping less sure than this has the `review_status` `needs_review`, until it is confirmed or rejected.',
+      'A mapping with a lower confidence has the `review_status` `needs_review` until it is confirmed or rejected.',
     ),
   rate_limit_per_hour: z
     .number()
@@ -24,7 +24,7 @@ export const tenantConfigSchema = z.strictObject({
     .positive()
     .nullable()
     .default(null)
-    .describe('What all keys of the tenant may send in an hour together; null: each key its own limit.'),
+    .describe('The limit for all keys of the tenant together, in an hour. Null: only each key’s own limit.'),
   retention_days: z
     .number()
     .int()
@@ -33,21 +33,21 @@ export const tenantConfigSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      'Days that records are kept where no retention policy says otherwise, not below what the frameworks ask for; null: 90, or ' +
-        'what they ask for.',
+      'Days that records are kept without a retention policy, not below the frameworks’ minimum. Null: 90 days, or the ' +
+        'frameworks’ minimum.',
     ),
   callback: z
-    .null({ error: 'is not supported yet: nobody would be told' })
+    .null({ error: 'is not supported yet' })
     .default(null)
-    .describe('Where the tenant is told of completed work. Not supported yet: null alone is taken.'),
+    .describe('The URL that is called when work is completed. Not supported yet: only null is accepted.'),
 });
 
 /** A tenant's settings. */
 export type TenantConfig = z.output<typeof tenantConfigSchema>;
 
 /**
- * The same as it may be stored: a callback that was taken while it had no effect still has none, and what a newer build has added
- * is passed over.
+ * The same schema for stored settings. It ignores a callback that was accepted before callbacks were refused, and fields of a
+ * newer build.
  */
 export const storedTenantConfig = tenantConfigSchema
   .extend({
@@ -58,5 +58,5 @@ export const storedTenantConfig = tenantConfigSchema
   })
   .strip();
 
-/** The settings of a tenant that has stored none. */
+/** The settings of a tenant without stored settings. */
 export const defaultTenantConfig = (): TenantConfig => tenantConfigSchema.parse({});

@@ -12,10 +12,10 @@ import {
   type TenantConfig,
 } from './tenant-config.ts';
 
-/** `PUT /tenant-config`: the settings as a whole; what is left out goes back to its default. */
+/** `PUT /tenant-config`: all settings. A setting that is left out gets its default. */
 export const newTenantConfig = z.strictObject({ config_data: tenantConfigSchema });
 
-/** A tenant's settings, and where in Azure it is served from, which operators say. */
+/** A tenant's settings, and its place in Azure, which operators set. */
 export const tenantConfig = z.object({
   tenant_id: z.string(),
   config_data: tenantConfigSchema,
@@ -39,15 +39,15 @@ type ConfigRow = Omit<ShownConfig, 'config_data' | 'etag'> & {
 const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_resource_group, c.azure_region,
   c.azure_key_vault_url, c.created_at, c.updated_at, coalesce(c.version, 0) as row_version`;
 
-/** A tenant that never wrote settings has the defaults, as version 0. */
+/** A tenant without stored settings has the defaults, with version 0. */
 function present(row: ConfigRow): ShownConfig {
   const { row_version: version, config_data: stored, ...rest } = row;
-  // Settings that cannot be read must not keep the tenant from replacing them.
+  // Settings that cannot be parsed read as defaults, so that the tenant can replace them.
   const known = storedTenantConfig.safeParse(stored ?? {}).data ?? defaultTenantConfig();
   return { ...rest, config_data: known, etag: etagOf(version) };
 }
 
-/** What other domains have against some settings: retention's rules, which this domain does not know. */
+/** Other domains' check of new settings. Retention has rules that this domain does not know. */
 export type SettingsCheck = (
   settings: TenantConfig,
   transaction: Pick<TenantTransaction, 'query'>,
@@ -72,7 +72,7 @@ export async function readTenantConfig(
 
 /**
  * Replaces the calling tenant's settings.
- * @throws Problem 400 without `If-Match` or with what `check` finds, 412 when another change was faster.
+ * @throws Problem 400 without `If-Match` or with the faults of `check`, 412 when another change was faster.
  */
 export async function replaceTenantConfig(
   call: Call,
@@ -83,7 +83,7 @@ export async function replaceTenantConfig(
   const matches = requireIfMatch(ifMatch);
   const reply = await performWrite<Reply<200, ShownConfig>>(call, async (transaction) => {
     const { tenantId } = call.tenant;
-    // Made first if need be, so that there is a row to lock; version 0 is what its absence reads as.
+    // Inserted if it is missing, so that there is a row to lock. A missing row reads as version 0 too.
     await transaction.query(
       `insert into tenant_configs (tenant_id, version, created_at, updated_at) values ($1, 0, $2, $2)
        on conflict (tenant_id) do nothing`,

@@ -4,10 +4,10 @@ import type { TenantContext, TenantDirectory } from '../../platform/auth/tenant-
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import { defaultTenantConfig, storedTenantConfig } from './tenant-config.ts';
 
-/** Settings that cannot be read count as the defaults, but for the frameworks, which nobody knows then. */
+/** Settings that cannot be parsed count as the defaults, but with unknown frameworks. */
 const unreadableConfig = z.unknown().transform(() => ({ ...defaultTenantConfig(), frameworks: undefined }));
 
-/** A {@link TenantContext} as the database gives it. */
+/** A {@link TenantContext} as it comes from the database. */
 const contextSchema = z.object({
   tenantId: z.string(),
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
@@ -17,8 +17,8 @@ const contextSchema = z.object({
 });
 
 /**
- * Days by data type, of the active policies with auto_delete; what is absent has the platform's 90. Retention knows the SQL, so that
- * one statement reads all, and how its values are read.
+ * Retention days by data type, from active policies with auto_delete. An absent type has the platform's 90 days. Retention provides
+ * the SQL, so that one statement reads the whole context, and the parser.
  */
 export interface RetentionDays {
   readonly sql: (tenantId: string) => string;
@@ -26,16 +26,16 @@ export interface RetentionDays {
 }
 
 /**
- * A changed status, plan or setting acts everywhere within 5 s, at once where it was changed: 4 s of memory, and a second
- * for a look-up that began just before the change.
+ * A changed status, plan or setting takes effect everywhere within 5 s: 4 s in the cache, and a second for a look-up that began
+ * just before the change. The process that made the change sees it at once.
  */
 const MEMORY_TTL_MS = 4_000;
 const MEMORY_MAX = 10_000;
 
 /**
- * Finds tenants' contexts: memory, then the database. Not Redis: its copy could be written by a process that read the row
- * just before a change, and an erased tenant would live on for as long as that copy. One look-up by key a tenant every few
- * seconds costs less than keeping such a copy right.
+ * Finds tenants' contexts in memory, then in the database. They are not cached in Redis: a process that read the row just before
+ * a change could write an old copy there, and an erased tenant would stay active as long as that copy. One look-up by key for
+ * each tenant every few seconds costs less than keeping such a copy correct.
  */
 export class CachedTenantDirectory implements TenantDirectory {
   readonly #database: CrossTenantDatabase;
@@ -47,12 +47,12 @@ export class CachedTenantDirectory implements TenantDirectory {
     this.#retentionDays = retentionDays;
   }
 
-  /** The tenant's context, or null if there is no such tenant. */
+  /** The tenant's context; null if there is no such tenant. */
   find(tenantId: string): TenantContext | null | Promise<TenantContext | null> {
     return this.#memory.find(tenantId, () => this.#load(tenantId));
   }
 
-  /** To be called after a change of the tenant, its settings or its retention. */
+  /** Call this after a change of the tenant, its settings or its retention. */
   forget(tenantId: string): void {
     this.#memory.forget(tenantId);
   }

@@ -4,7 +4,7 @@ import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.t
 import { partitionDaysOfAll } from '../record-columns.ts';
 import type { ArchivableRecord } from './archive-document.ts';
 
-/** A record with all that goes into its document. */
+/** A record with all fields of its document. */
 export interface StoredRecord extends ArchivableRecord {
   readonly archived_at: string | null;
 }
@@ -12,8 +12,8 @@ export interface StoredRecord extends ArchivableRecord {
 const WANTED = recordset({ tenant_id: 'text', record_id: 'uuid' });
 
 /**
- * Records by their ids, those that are there. Each is looked up by its key, in a subquery of its own: a new day's partition has
- * no statistics to plan a join by.
+ * The existing records of these ids. Each is looked up by its key, in its own subquery: a new day's partition has no statistics,
+ * so a join could read all of it.
  */
 export function findStoredRecords(
   database: Pick<CrossTenantDatabase, 'query'>,

@@ -21,7 +21,7 @@ const record: ArchivableRecord = {
   subscription_id: null,
 };
 
-it('a record’s document has one form, whatever the order in which its fields arrive', () => {
+it('the order of a record’s fields does not change its document', () => {
   const document = archiveDocument(record);
   const shuffled = Object.fromEntries(Object.entries(record).reverse()) as unknown as ArchivableRecord;
   const again = archiveDocument({ ...shuffled, metadata: { a: 'ü', b: 1 } });
@@ -30,7 +30,7 @@ it('a record’s document has one form, whatever the order in which its fields a
   expect(document.bytes.toString()).toMatch(/"metadata":\{"a":"ü","b":1\}/);
 });
 
-it('a record’s document lies under the UTC day of its creation', () => {
+it('a record’s document is under the UTC day of its creation', () => {
   const { name } = archiveDocument(record);
   expect(name).toBe(`mappings/acme/2026/03/04/${record.id}.json`);
 });

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { canonicalJson } from '../../../platform/json/canonical-json.ts';
 
-/** The layout of archived documents; a reader that meets another one knows it does not know it. */
+/** The schema of archived documents. A reader must refuse any other schema. */
 const DOCUMENT_SCHEMA = 'com.comply-ai.record.v1';
-/** What `source.sealed` is, for whoever opens it years from now: see the envelope in `crypto/sealing`. */
+/** The format of `source.sealed`, for readers years from now. `crypto/sealing` describes the envelope. */
 const SEAL = 'aes-256-gcm;envelope=1';
 
-/** What of a record goes into its document: what never changes after it was recorded. */
+/** The fields of a document: those of a record that never change. */
 export interface ArchivableRecord {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
@@ -15,7 +15,7 @@ export interface ArchivableRecord {
   readonly mapped_data: Readonly<Record<string, unknown>>;
   readonly model_version: string;
   readonly detector: string;
-  /** RFC 3339 with microseconds, as `created_at`. */
+  /** RFC 3339 with microseconds, like `created_at`. */
   readonly timestamp: string;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly source_table: string;
@@ -28,22 +28,24 @@ export interface ArchivableRecord {
   readonly subscription_id: string | null;
 }
 
-/** A document ready to be written. */
+/** A document to write. */
 export interface ArchiveDocument {
   readonly name: string;
   readonly bytes: Buffer;
   readonly sha256: Buffer;
 }
 
-/** Where a record's document lies, by which the database knows the record of a blob (`ops.blobs.record_id`): `mappings/{tenant}/{year}/{month}/{day}/{id}.json`, by the UTC day of its creation. */
+/**
+ * The name of a record's blob: `mappings/{tenant}/{year}/{month}/{day}/{id}.json`, by the UTC day of its creation. The database
+ * reads the record's id from it (`ops.blobs.record_id`).
+ */
 export function archiveName(record: Pick<ArchivableRecord, 'tenant_id' | 'id' | 'created_at'>): string {
   const [year, month, day] = record.created_at.slice(0, 10).split('-');
   return `mappings/${record.tenant_id}/${year}/${month}/${day}/${record.id}.json`;
 }
 
 /**
- * The record as canonical JSON (RFC 8785): the same record gives the same bytes, whoever writes them and whenever. The
- * source stays sealed.
+ * The record as canonical JSON (RFC 8785): the same record always gives the same bytes. The source stays sealed.
  */
 export function archiveDocument(record: ArchivableRecord): ArchiveDocument {
   const text = canonicalJson({

@@ -27,18 +27,18 @@ import { findStoredRecords } from './archivable-records.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
-/** Uploads at once: Azurite and one storage partition both answer about as fast for 16 as for one. */
+/** Uploads at once: Azurite and a storage partition answer 16 about as fast as one. */
 const UPLOADS_AT_ONCE = 16;
-/** Records in memory at once: each may hold 64 KB of sealed source, in a few encodings. */
+/** Records in memory at once: each may have 64 KB of sealed source, in a few encodings. */
 const CHUNK_SIZE = 50;
-/** A request outlives any backlog; what was lost is asked for again, with a new time, by the expiry job. */
+/** Longer than any backlog. The expiry job requests lost archives again, with a new time. */
 const MAX_AGE_DAYS = 400;
-/** Bytes of the unit in which storage is metered. */
+/** Storage is metered in GB. */
 const BYTES_A_GB = 2 ** 30;
-/** Who the audit trail says it was. */
+/** The actor in the audit trail. */
 const ACTOR = 'service:archive-records';
 
-/** SQL for the orchestration that a mapping came from, which is the mapping domain's to know. */
+/** SQL for a mapping's orchestration. The mapping domain owns this SQL. */
 export type OrchestrationOf = (of: { tenantId: string; mappingId: string }) => string;
 
 /** Writes records to their blobs, for the queue `archive-records`. */
@@ -51,26 +51,26 @@ export function archiveConsumerOf(orchestrationOf: OrchestrationOf): EventConsum
       const wanted = events.map((event) => event.data);
       const { conflicts } = await archiveRecords(services, orchestrationOf, wanted, now);
       if (conflicts.length === 0) return;
-      // Refused alone, it is what is left of a batch that was halved: said once.
+      // A failing batch is halved until one event is left. Only that one is logged.
       if (events.length === 1) await reportConflict(services, conflicts[0], now);
       throw new EventRefused('is a record whose blob exists with other bytes');
     },
   };
 }
 
-/** What archiving came to. */
+/** The result of archiving. */
 export interface ArchiveOutcome {
-  /** Records that were archived now, and not before. */
+  /** Records that this call archived. */
   readonly archived: number;
-  /** Records whose blob exists with other bytes: they stay unarchived, and so undeleted. */
+  /** Records whose blob exists with other bytes. They stay unarchived and so are not deleted. */
   readonly conflicts: readonly ArchiveData[];
 }
 
 /**
- * Writes each record's document to its blob, once and for ever, then marks the record archived, enters the blob into the
- * books and causes its usage and audit events: once for each record, however often and by however many it is asked. A
- * record that is not there (any more), or is archived, is done.
- * @throws when the database or the blob storage is away.
+ * Writes each record's document to its blob, marks the record archived, adds the blob to `ops.blobs` and publishes usage and
+ * audit events. This happens once for each record, also with repeated or parallel calls. A record that does not exist (any
+ * more), or is archived, is skipped.
+ * @throws when the database or the blob storage is unavailable.
  */
 export async function archiveRecords(
   services: ConsumeServices,
@@ -106,7 +106,7 @@ export async function archiveRecords(
 interface WrittenDocument {
   readonly record: ArchivableRecord;
   readonly document: ArchiveDocument;
-  /** Undefined where another document has its name. */
+  /** Undefined if the blob exists with another document. */
   readonly url: string | undefined;
 }
 
@@ -120,7 +120,7 @@ async function writeDocument(blobs: BlobStore, record: ArchivableRecord): Promis
   });
   if (written) return { record, document, url };
   const found = await blobSha256(blobs, CONTAINERS.records, document.name);
-  // Neither written nor there: it was deleted in between, and the request comes again.
+  // Neither written nor found: the blob was deleted in between. The request comes again.
   if (found === undefined) throw new Error('a blob vanished while it was compared');
   if (found === sha256) return { record, document, url };
   return { record, document, url: undefined };
@@ -141,8 +141,8 @@ const ARCHIVED = recordset({
   events: 'jsonb',
 });
 
-// `num_nulls(archived_at) = 1`: as `is null` it would bring in the index of unarchived records, which looks small to the planner
-// as long as the day's partition has no statistics, and is read from end to end.
+// `num_nulls(archived_at) = 1` instead of `is null`, so that the planner cannot use the index of unarchived records. Without
+// statistics for the day's partition that index looks small, and the planner reads all of it.
 const markArchivedText = (orchestrationOf: OrchestrationOf): string => `
   with given as materialized (
     select * from ${ARCHIVED.from('g', 4)}),
@@ -166,7 +166,7 @@ const markArchivedText = (orchestrationOf: OrchestrationOf): string => `
     ${outboxInsert('select m.outbox_id, m.tenant_id, m.events from marked m')} returning id)
   select id as outbox_id from caused`;
 
-/** Marks records archived and publishes what that causes. Answers how many were not archived before. */
+/** Marks records archived and publishes their events. Returns how many were not archived before. */
 async function markArchived(
   services: ConsumeServices,
   text: string,
@@ -202,14 +202,14 @@ function columnsOf({ record, document, url }: WrittenDocument, now: Date) {
     blob_name: document.name,
     blob_sha256: document.sha256,
     blob_bytes: document.bytes.length,
-    // The blob's own age: its minimum stay in a tier counts from the day it was written.
+    // The blob's own age: the minimum stay in a tier counts from the day the blob was written.
     created_at: now,
     next_check_at: firstCheck('mapping_results', now),
     delete_after: deleteAfter('mapping_results', createdAt),
   };
 }
 
-/** What an archived record causes: the storage it takes is metered, and the trail tells of it. */
+/** The events of an archived record: its storage as usage, and an audit entry. */
 function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry {
   const usage: UsageData = {
     tenant_id: record.tenant_id,
@@ -251,7 +251,7 @@ function archiveAudit(
   return newEvent(AUDIT_RECORDED, data, now);
 }
 
-/** Somebody else's bytes lie where a record's document belongs: an incident, for the log and for the trail. */
+/** Other bytes have the name of a record's document. That is an incident, for the log and the audit trail. */
 async function reportConflict(
   services: ConsumeServices,
   of: ArchiveData | undefined,

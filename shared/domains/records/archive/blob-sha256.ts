@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { BlobStore } from '../../../platform/blob/blob-store.ts';
 
 /**
- * The SHA-256 of a blob as it lies there, in hex; of one in the Archive tier, whose bytes cannot be read, as it was written down
- * beside them. Undefined if there is no such blob.
- * @throws when the storage is away.
+ * The SHA-256 of a blob's bytes, in hex. Bytes in the Archive tier cannot be read: there it is the hash in the blob's metadata.
+ * Undefined if there is no such blob.
+ * @throws when the storage is unavailable.
  */
 export async function blobSha256(
   blobs: BlobStore,

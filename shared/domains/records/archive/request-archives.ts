@@ -5,11 +5,11 @@ import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { notErasedSql } from '../../tenancy/tenant-standing.ts';
 
-/** A record that is not archived by then was forgotten: its request was lost, or ended among the dead letters. */
+/** After this time, the archive request of an unarchived record is lost, or is among the dead letters. */
 const FORGOTTEN_MS = 10 * MINUTE_MS;
-/** Requests in one statement. */
+/** Records in one statement. */
 const BATCH_SIZE = 500;
-/** A run asks for no more than this: what the queue works off in an hour. The next run asks for the rest. */
+/** The most requests of one run: the queue processes them in an hour. The next run requests the rest. */
 const REQUESTS_MAX = 50_000;
 
 interface Forgotten {
@@ -20,8 +20,8 @@ interface Forgotten {
 }
 
 /**
- * Asks again for the archiving of records that have waited too long, since a record that is not archived is never deleted.
- * Asking for one twice does no harm. Answers how many.
+ * Requests the archives of records that have waited too long, since an unarchived record is never deleted. A second request
+ * for the same record changes nothing. Returns the number of requests.
  */
 export async function requestForgottenArchives(
   services: Pick<CallServices, 'crossTenant' | 'publisher'>,

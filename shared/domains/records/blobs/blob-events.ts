@@ -7,14 +7,14 @@ import type { BookedBlob } from './due-blobs.ts';
 /** The longest resource id that the audit trail takes. */
 const RESOURCE_ID_MAX = 255;
 
-/** What the tenant's audit trail is told of a blob. `actor`: the job that found it out. */
+/** The audit event of a blob, for the tenant's trail. `actor` is the job that found the fact. */
 export function blobEvent(
   actor: string,
   blob: BookedBlob,
   action: 'blob.deleted' | 'blob.missing' | 'blob.changed' | 'blob.restored',
   outcome: AuditData['outcome'],
 ): OutboxEntry {
-  // When it happened, not as of when: a queue refuses what lies ahead.
+  // The real time, not the run's `as_of`: a queue refuses events from the future.
   const now = systemClock.now();
   const data: AuditData = {
     tenant_id: blob.tenantId,

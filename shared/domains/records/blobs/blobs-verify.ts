@@ -16,21 +16,21 @@ import { lockBooked } from './lock-blobs.ts';
 import { bookRestored, findNewest, findNext } from './verified-blobs.ts';
 
 const BUDGET_MS = 4 * MINUTE_MS;
-/** A batch is begun only while this much is left: seconds of storage calls. */
+/** A batch begins only while this much time is left: a few seconds of storage calls. */
 const BATCH_RESERVE_MS = 15_000;
 const RESERVED_SHARE = 0.2;
 /** Blobs compared in one batch. */
 const BATCH_SIZE = 100;
-/** Calls to the storage at once. */
+/** Storage calls at once. */
 const CALLS_AT_ONCE = 16;
 /**
- * A blob is compared once it is this old: a storage that loses what it has taken loses it within seconds (Azurite, killed: five).
- * Compared sooner, it could be lost after the comparison.
+ * The least age of a blob that is compared. A storage that loses blobs loses them within seconds (a killed Azurite: five), so a
+ * younger blob could be lost after the comparison.
  */
 const SETTLED_MS = 10 * MINUTE_MS;
-/** Blobs of the walk over all in one run: 24,000 a day, hourly. */
+/** Blobs of the walk over all blobs, in one run. With a run an hour: 24,000 a day. */
 const ALL_A_RUN = 1_000;
-/** Its share of a run's time, which comes first: however many blobs are new, each is compared again some day. */
+/** That walk's share of a run's time. It comes first, so that old blobs are compared however many are new. */
 const ALL_SHARE = 0.25;
 const ACTOR = 'job:blobs-verify';
 
@@ -46,24 +46,24 @@ const START: Position = {
 };
 
 /**
- * Compares blobs with the books: whether they are there, and have the bytes that were archived. Each blob is compared soon after
- * it was written, and again and again over time, some in each run. A blob that is missing is written again from its record,
- * byte for byte. What cannot be mended is counted, logged and told in the tenant's audit trail: a missing blob without its
- * record, and a blob with other bytes, which is never overwritten.
+ * Checks that the blobs of `ops.blobs` exist and have the bytes that were archived. Each blob is compared soon after it is
+ * written, and again from time to time: each run compares some. A missing blob is written again from its record, byte for
+ * byte. A missing blob without its record, and a blob with other bytes, cannot be restored: they are counted, logged and
+ * written to the tenant's audit trail. A blob is never overwritten.
  */
-export const blobsVerify: Job = { name: 'blobs-verify', budgetMs: BUDGET_MS, run };
+export const blobsVerify: Job = { name: 'blobs-verify', budgetMs: BUDGET_MS, run: verifyBlobs };
 
-async function run(job: JobRun): Promise<'completed' | 'partial'> {
-  const total = job.timeLeftMs();
-  const before = new Date(job.now.getTime() - SETTLED_MS);
-  job.progress.cutoff = before;
-  let at = (await job.position(position)) ?? START;
+async function verifyBlobs(run: JobRun): Promise<'completed' | 'partial'> {
+  const total = run.timeLeftMs();
+  const before = new Date(run.now.getTime() - SETTLED_MS);
+  run.progress.cutoff = before;
+  let at = (await run.position(position)) ?? START;
   const walk: Walk = {
-    job,
+    run,
     before,
     at: () => at,
-    // Saved after each batch: one that fails is compared again.
-    save: (changed) => job.savePosition((at = { ...at, ...changed })),
+    // Saved after each batch, so that a failed batch is compared again.
+    save: (changed) => run.savePosition((at = { ...at, ...changed })),
     seen: new Set(),
   };
   await walkAll(walk, total * (1 - ALL_SHARE));
@@ -72,36 +72,36 @@ async function run(job: JobRun): Promise<'completed' | 'partial'> {
 
 /** A run's two walks. */
 interface Walk {
-  readonly job: JobRun;
-  /** Younger blobs are left alone. */
+  readonly run: JobRun;
+  /** Younger blobs are skipped. */
   readonly before: Date;
   readonly at: () => Position;
   readonly save: (changed: Partial<Position>) => Promise<void>;
-  /** A blob that both walks meet is compared, and counted, once. */
+  /** Blobs of the first walk: the second one skips them. */
   readonly seen: Set<string>;
 }
 
-/** Goes on with the walk over all blobs while more than so much time is left. */
-async function walkAll({ job, before, at, save, seen }: Walk, untilLeftMs: number): Promise<void> {
-  for (let compared = 0; compared < ALL_A_RUN && job.timeLeftMs() > untilLeftMs; compared += BATCH_SIZE) {
-    const { blobs, next } = await findNext(job.services.crossTenant.core, at().all, before, BATCH_SIZE);
-    await verify(job, blobs);
+/** Continues the walk over all blobs while more than this time is left. */
+async function walkAll({ run, before, at, save, seen }: Walk, untilLeftMs: number): Promise<void> {
+  for (let compared = 0; compared < ALL_A_RUN && run.timeLeftMs() > untilLeftMs; compared += BATCH_SIZE) {
+    const { blobs, next } = await findNext(run.services.crossTenant.core, at().all, before, BATCH_SIZE);
+    await verify(run, blobs);
     for (const blob of blobs) seen.add(keyOf(blob));
     await save({ all: next ?? START.all });
     if (next === undefined) return;
   }
 }
 
-/** Compares the blobs that were written since the last run, while more than so much time is left. */
+/** Compares the blobs that were written since the last run, while more than this time is left. */
 async function walkNewest(
-  { job, before, at, save, seen }: Walk,
+  { run, before, at, save, seen }: Walk,
   untilLeftMs: number,
 ): Promise<'completed' | 'partial'> {
-  while (job.timeLeftMs() > untilLeftMs) {
-    const { blobs, next } = await findNewest(job.services.crossTenant.core, at().newest, before, BATCH_SIZE);
+  while (run.timeLeftMs() > untilLeftMs) {
+    const { blobs, next } = await findNewest(run.services.crossTenant.core, at().newest, before, BATCH_SIZE);
     if (next === undefined) return 'completed';
     await verify(
-      job,
+      run,
       blobs.filter((blob) => !seen.has(keyOf(blob))),
     );
     await save({ newest: next });
@@ -117,57 +117,57 @@ async function compare({ services }: JobRun, blob: BookedBlob): Promise<Found> {
   return sha256 === blob.sha256 ? 'sound' : 'changed';
 }
 
-/** What became of a blob that was not as it should be. */
+/** The outcomes for a blob that is missing or has other bytes. */
 const OUTCOMES = ['restored', 'missing', 'changed'] as const;
 type Outcome = Found | 'restored';
 
-async function verify(job: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
-  const found = await inParallel(blobs, CALLS_AT_ONCE, (blob) => compare(job, blob));
-  job.progress.examined += blobs.length;
-  for (const blob of blobs) job.progress.bytes += blob.bytes;
+async function verify(run: JobRun, blobs: readonly BookedBlob[]): Promise<void> {
+  const found = await inParallel(blobs, CALLS_AT_ONCE, (blob) => compare(run, blob));
+  run.progress.examined += blobs.length;
+  for (const blob of blobs) run.progress.bytes += blob.bytes;
   const unsound = blobs.filter((_, n) => found[n] !== 'sound');
   if (unsound.length === 0) return;
-  const { outcomes, told } = await inBatch(job.services.crossTenant.core, (transaction) =>
-    mend(job, transaction, unsound),
+  const { outcomes, told } = await inBatch(run.services.crossTenant.core, (transaction) =>
+    repair(run, transaction, unsound),
   );
-  for (const entry of told) job.services.publisher.publish(entry);
-  for (const outcome of OUTCOMES) report(job, outcome, outcomes);
+  for (const entry of told) run.services.publisher.publish(entry);
+  for (const outcome of OUTCOMES) report(run, outcome, outcomes);
 }
 
-interface Mended {
+interface Repaired {
   readonly outcomes: ReadonlyMap<BookedBlob, Outcome>;
   readonly told: readonly OutboxEntry[];
 }
 
-/** Looks again at blobs that nobody can delete meanwhile, writes the missing ones and books what came of it. */
-async function mend(
-  job: JobRun,
+/** Locks the blobs against deletion, compares them again, writes missing ones and stores the outcomes. */
+async function repair(
+  run: JobRun,
   transaction: CrossTenantTransaction,
   unsound: readonly BookedBlob[],
-): Promise<Mended> {
-  // One that is gone from the books too was deleted as it should be.
+): Promise<Repaired> {
+  // A blob that is marked deleted in `ops.blobs` is not missing.
   const booked = await lockBooked(transaction, unsound);
-  const found = await inParallel(booked, CALLS_AT_ONCE, (blob) => compare(job, blob));
+  const found = await inParallel(booked, CALLS_AT_ONCE, (blob) => compare(run, blob));
   const outcomes = new Map<BookedBlob, Outcome>(booked.map((blob, n) => [blob, found[n] ?? 'sound']));
   const those = (outcome: Outcome): BookedBlob[] => booked.filter((blob) => outcomes.get(blob) === outcome);
-  for (const [blob, outcome] of await restore(job, transaction, those('missing')))
+  for (const [blob, outcome] of await restore(run, transaction, those('missing')))
     outcomes.set(blob, outcome);
   const told = [
     ...those('restored').map((blob) => blobEvent(ACTOR, blob, 'blob.restored', 'success')),
     ...those('missing').map((blob) => blobEvent(ACTOR, blob, 'blob.missing', 'failure')),
     ...those('changed').map((blob) => blobEvent(ACTOR, blob, 'blob.changed', 'failure')),
   ];
-  await bookRestored(transaction, those('restored'), job.now);
+  await bookRestored(transaction, those('restored'), run.now);
   await addToOutbox(transaction, told);
   return { outcomes, told };
 }
 
 /**
- * Writes missing blobs again whose records are there and give the same bytes. Answers what became of those; one that somebody else
- * wrote meanwhile is what it turned out to be.
+ * Writes missing blobs again if their records exist and give the same bytes. Returns the outcome of each; a blob that another
+ * process wrote meanwhile is compared.
  */
 async function restore(
-  job: JobRun,
+  run: JobRun,
   transaction: CrossTenantTransaction,
   missing: readonly BookedBlob[],
 ): Promise<readonly (readonly [BookedBlob, Outcome])[]> {
@@ -183,16 +183,16 @@ async function restore(
     const blob = byName.get(`${record.tenant_id}/${document.name}`);
     if (blob?.sha256 !== sha256) return [];
     const metadata = { sha256, tenant_id: record.tenant_id, record_id: record.id };
-    const { written } = await job.services.blobs.create(blob.container, blob.name, document.bytes, metadata);
-    return [[blob, written ? 'restored' : await compare(job, blob)] as const];
+    const { written } = await run.services.blobs.create(blob.container, blob.name, document.bytes, metadata);
+    return [[blob, written ? 'restored' : await compare(run, blob)] as const];
   });
   return restored.flat();
 }
 
-function report(job: JobRun, what: (typeof OUTCOMES)[number], outcomes: Mended['outcomes']): void {
+function report(run: JobRun, what: (typeof OUTCOMES)[number], outcomes: Repaired['outcomes']): void {
   const blobs = [...outcomes].flatMap(([blob, outcome]) => (outcome === what ? [blob] : []));
   if (blobs.length === 0) return;
-  const { details } = job.progress;
+  const { details } = run.progress;
   details[what] = Number(details[what] ?? 0) + blobs.length;
   for (const blob of blobs) {
     const fields = { tenant_id: blob.tenantId, container: blob.container, blob: blob.name };

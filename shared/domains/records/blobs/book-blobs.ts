@@ -8,19 +8,19 @@ import { addToOutbox, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { blobEvent } from './blob-events.ts';
 import type { BookedBlob } from './due-blobs.ts';
 
-/** Who the audit trail says it was. */
+/** The actor in the audit trail. */
 const ACTOR = 'job:blobs-tier';
 
-// `num_nulls(deleted_at) = 1`: as `is null` it would bring in the index of blobs that are due, which has no use here and seems small
-// to the planner as long as the table has no statistics.
+// `num_nulls(deleted_at) = 1` instead of `is null`, so that the planner cannot use the index of due blobs. Without statistics for
+// the table that index looks small, and the planner reads all of it.
 
-/** What is to be written down of a blob after a look at it. */
+/** A blob's new tier and next check. */
 export interface BlobEntry {
   readonly blob: BookedBlob;
-  /** The tier it was moved to; undefined where it stayed. */
+  /** The new tier; undefined if the blob did not move. */
   readonly tier: AccessTier | undefined;
   readonly nextCheckAt: Date;
-  /** True where the storage has no such blob, though its time is not over. */
+  /** True if the storage has no such blob although its retention is not over. */
   readonly missing: boolean;
 }
 
@@ -40,7 +40,7 @@ const DELETIONS = recordset({
   events: 'jsonb',
 });
 
-/** Writes tiers and next looks down, in the books and at the records that still exist. Answers what is to be published. */
+/** Stores tiers and next checks in `ops.blobs`, and tiers at existing records. Returns the events to publish. */
 export async function bookLooks(
   database: CrossTenantDatabase,
   entries: readonly BlobEntry[],
@@ -82,7 +82,7 @@ export async function bookLooks(
   return caused;
 }
 
-/** Writes deletions down, each with its audit event; a blob that was written down before is left out. */
+/** Stores deletions, each with its audit event. Skips blobs that are already marked deleted. */
 export async function bookDeletions(
   transaction: CrossTenantTransaction,
   blobs: readonly BookedBlob[],

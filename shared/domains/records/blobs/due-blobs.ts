@@ -8,18 +8,18 @@ import { orchestrationIdsSql } from '../../orchestration/ids.ts';
 import { heldSql } from '../../retention/holds.ts';
 import type { RetentionClass, TieredBlob } from '../../retention/tiers.ts';
 
-/** A blob as the books (`ops.blobs`) have it. */
+/** A blob of `ops.blobs`. */
 export interface BookedBlob extends TieredBlob {
   readonly tenantId: string;
   readonly container: string;
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;
-  /** The storage record whose document it is. */
+  /** The storage record that it documents. */
   readonly recordId: string | undefined;
 }
 
-/** A row of the books as {@link bookedBlob} reads it. */
+/** A row of `ops.blobs`, for {@link bookedBlob}. */
 export interface BlobRow {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
@@ -39,7 +39,7 @@ export interface BlobRow {
 export const BLOB_COLUMNS = `tenant_id, container_name, blob_name, retention_class, access_tier, encode(sha256, 'hex') as sha256,
   bytes, created_at, tier_changed_at, delete_after, record_id`;
 
-/** The blobs longest due. Whoever has looked at one moves its next look into the future, so that the next call finds others. */
+/** The blobs that are due the longest. The caller moves each one's next check into the future, so that the next call finds others. */
 export async function findDueBlobs(
   database: CrossTenantDatabase,
   now: Date,
@@ -56,7 +56,7 @@ export async function findDueBlobs(
   return rows.map(bookedBlob);
 }
 
-/** A blob from its row. */
+/** Makes a blob from its row. */
 export function bookedBlob(row: BlobRow): BookedBlob {
   return {
     tenantId: row.tenant_id,
@@ -73,10 +73,10 @@ export function bookedBlob(row: BlobRow): BookedBlob {
   };
 }
 
-/** Why a blob whose time is over stays. */
+/** Why a blob stays although its retention is over. */
 export type KeptBecause = 'on_hold' | 'record_stays';
 
-// What the record came from is kept beside the blob: the record itself, and its mapping, may be gone for years.
+// The record's mapping id is kept with the blob, because the record and the mapping may have expired long ago.
 const BLOB_IDS = `array[b.record_id, b.source_id] || ${orchestrationIdsSql({
   tenantId: 'b.tenant_id',
   orchestrationId: 'b.orchestration_id',
@@ -100,8 +100,8 @@ const held = (dataTypes: Parameters<typeof heldSql>[0]['dataTypes']): string =>
   });
 
 /**
- * Of these blobs, those that must stay: under a hold of what they document, or (a tenant may keep records for ten years)
- * still the document of a record that stays. By `container/name`, within a tenant.
+ * Finds the blobs that must stay: those under a hold, and those of an existing record (a tenant may keep records for ten
+ * years). The map's keys are made by {@link keyOf}.
  */
 export async function findKept(
   transaction: CrossTenantTransaction,

@@ -5,16 +5,16 @@ import { keyOf, type BookedBlob } from './due-blobs.ts';
 const KEYS = recordset({ tenant_id: 'text', container_name: 'text', blob_name: 'text' });
 
 /**
- * Locks blobs in the books until the transaction ends, and answers those that are not deleted. Whoever deletes a blob from the
- * storage, or writes it there again, locks it first: else one could write what the other has just deleted, and nothing would
- * ever delete that.
+ * Locks rows of `ops.blobs` until the transaction ends and returns those that are not deleted. Code that deletes a blob from the
+ * storage, or writes it again, must lock it first: else one process could write a blob that another has just deleted, and nothing
+ * would ever delete that blob.
  */
 export async function lockBooked(
   transaction: CrossTenantTransaction,
   blobs: readonly BookedBlob[],
 ): Promise<BookedBlob[]> {
   if (blobs.length === 0) return [];
-  // In one order, so that two that lock the same blobs do not wait for each other.
+  // In one order, so that two transactions do not deadlock.
   const keys = blobs
     .toSorted((left, right) => (keyOf(left) < keyOf(right) ? -1 : 1))
     .map(({ tenantId, container, name }) => ({

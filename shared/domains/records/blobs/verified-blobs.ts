@@ -4,7 +4,7 @@ import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platf
 import { partitionDaysOfAll } from '../record-columns.ts';
 import { BLOB_COLUMNS, bookedBlob, type BlobRow, type BookedBlob } from './due-blobs.ts';
 
-/** How far the walk over the newest blobs has come: in the order in which they were written. */
+/** The position of the walk over the newest blobs, in the order in which they were written. */
 export interface NewestPosition {
   /** RFC 3339 with microseconds, or '-infinity' before the first blob. */
   readonly at: string;
@@ -12,14 +12,14 @@ export interface NewestPosition {
   readonly name: string;
 }
 
-/** How far the walk over all blobs has come: in the order of their keys, again from the first after the last. */
+/** The position of the walk over all blobs, in the order of their keys. After the last blob it starts again. */
 export interface AllPosition {
   readonly tenant: string;
   readonly container: string;
   readonly name: string;
 }
 
-/** The next blobs that were written before an instant, with their positions' times. */
+/** The next blobs that were written before an instant. */
 export async function findNewest(
   database: CrossTenantDatabase,
   after: NewestPosition,
@@ -42,7 +42,7 @@ export async function findNewest(
 }
 
 /**
- * The next blobs of all, by key. `next` is where a page ended, also one whose blobs are all deleted or too young; undefined after
+ * The next blobs by key. `next` is the end of the page, also of a page whose blobs are all deleted or too young; undefined after
  * the last blob.
  */
 export async function findNext(
@@ -81,7 +81,7 @@ function keysOf(blobs: readonly BookedBlob[]): string[] {
   );
 }
 
-/** Writes down that blobs were written again: they lie in the hot tier, and are due for a look at their tier. */
+/** Stores that blobs were written again: they are in the Hot tier, and their tier is due for a check. */
 export async function bookRestored(
   transaction: CrossTenantTransaction,
   restored: readonly BookedBlob[],

@@ -8,33 +8,33 @@ import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { RETENTION_DAYS_DEFAULT } from '../../retention/expiry.ts';
 import { MOVE_BATCH, moveKeptBatch, moveKeptRows } from './kept-rows.ts';
 
-/** Smaller partitions are counted; larger ones' rows are estimated, since a count would read them all. */
+/** Rows of larger partitions are estimated, since a count would read all of them. */
 const COUNTED_BYTES_MAX = 64 * 2 ** 20;
-/** A partition whose day is not all over is dropped if all but a few rows are: then moving those is the lesser work. */
+/** If all but a few rows of a partition are past, moving the few and dropping it is less work than deleting rows. */
 const LATER_ROWS_MAX = 1_000;
 const PAST_TO_LATER_MIN = 10;
 /**
- * Partitions dropped in one transaction. Nobody reads or writes records meanwhile: some 20 ms each, so that those of a few
- * days go together, and what the server has to do for a commit, and after it, is done once.
+ * Partitions dropped in one transaction. Several share the server's work for a commit. But nobody can read or write records
+ * meanwhile (some 20 ms for each partition), so they are few.
  */
 const DROPPED_AT_ONCE = 4;
-/** Each attempt waits a second for its locks at the most, so that requests never wait longer for it. */
+/** Each attempt waits at most a second for its locks, so that requests never wait longer for it. */
 const DROP_ATTEMPTS = 5;
-/** Between two looks whether a drop is committed. */
+/** Between two checks whether a drop is committed. */
 const LOOK_MS = 5;
-/** Transactions whose dropped files the server still gives back; each keeps a connection. */
+/** Transactions whose files the server still deletes. Each keeps a connection. */
 const FREEING_MAX = 2;
 
-/** What dropping came to. */
+/** The result of dropping. */
 export interface DroppedPartitions {
   readonly partitions: number;
   readonly rows: number;
-  /** Of the rows, those that were estimated. */
+  /** How many of the rows are an estimate. */
   readonly estimatedRows: number;
   readonly bytes: number;
-  /** Rows moved to the partition of kept rows first. */
+  /** Rows that were moved to the partition of kept rows. */
   readonly moved: number;
-  /** False when the time ended first, or a lock was not to be had: the next run goes on. */
+  /** False if the time was over, or a lock was not granted. The next run continues. */
   readonly finished: boolean;
 }
 
@@ -44,14 +44,14 @@ interface Partition {
   readonly name: string;
   readonly day: string;
   readonly bytes: number;
-  /** Its last row expires by then, if each row of it keeps the platform's time. */
+  /** True if all of its rows with the platform's retention are past. */
   readonly over: boolean;
 }
 
 /**
- * Drops the partitions of storage records whose rows are past their time. Rows that must stay (under a hold, not
- * archived, kept until deleted by hand, or expiring later) are moved to the partition of kept rows first: what this
- * costs grows with them, not with the rows that go.
+ * Drops the partitions of storage records whose rows are past. Rows that must stay (under a hold, not archived, kept until
+ * a manual deletion, or expiring later) are first moved to the partition of kept rows. So the cost grows with the rows that
+ * stay, not with those that are dropped.
  */
 export async function dropPastPartitions(
   database: CrossTenantDatabase,
@@ -92,7 +92,7 @@ export async function dropPastPartitions(
   };
 }
 
-/** The partitions whose day began so long ago that rows of it may be past. One that is empty and still written to stays. */
+/** The partitions whose rows may be past, by their day. An empty partition that is still written to is left out. */
 function findPast(database: CrossTenantDatabase, cutoff: Date): Promise<Partition[]> {
   return database.query<Partition>(
     `select p.oid, p.name, p.day, p.bytes, p.day + ($2::int + 1) <= ($1::timestamptz at time zone 'UTC') as over
@@ -139,8 +139,9 @@ interface Drop {
 }
 
 /**
- * Drops partitions together, but for those of which more came to be kept, and for all of them where they could not be had
- * for a while. Answers the dropped ones. What the server has still to do then is added to `freeing`, until it is done.
+ * Drops partitions in one transaction and returns those that were dropped. A partition with too many new rows to keep is left
+ * out. If the locks are not granted after several attempts, none is dropped. The server's remaining work is in `freeing` until
+ * it ends.
  */
 async function tryDrop(
   database: CrossTenantDatabase,
@@ -166,9 +167,9 @@ async function tryDrop(
 }
 
 /**
- * Drops, and waits until that is committed: until others no longer see the partitions. PostgreSQL answers a commit only
- * once the file system has taken the dropped files back, long after the commit is durable and its locks are gone. That
- * takes the longer the larger they are (some 0.2 ms a megabyte), and nothing here has to wait for it.
+ * Drops partitions and waits until the drop is committed, that is, until other connections no longer see them. PostgreSQL
+ * answers a commit only after the file system has deleted the files, long after the commit is durable and its locks are
+ * released. That takes some 0.2 ms for each megabyte, and nothing here needs to wait for it.
  */
 async function dropUntilCommitted(
   database: CrossTenantDatabase,
@@ -193,12 +194,12 @@ async function dropUntilCommitted(
   }
 }
 
-/** More rows came to be kept than one transaction moves: the next run moves them. */
+/** More new rows must be kept than one transaction moves. The next run moves them. */
 class StillKept extends Error {
   override name = 'StillKept';
   readonly partition: Partition;
   constructor(partition: Partition) {
-    super(`more rows of ${partition.name} came to be kept`);
+    super(`too many new rows of ${partition.name} must be kept`);
     this.partition = partition;
   }
 }
@@ -213,14 +214,14 @@ async function drop(
     await transaction.query(`select ops.hold_partition('storage_records', $1)`, [partition.name]);
     counted.set(partition, await countRows(transaction, partition));
   }
-  // From here on nobody reads or writes records. The parent's lock first: who waits for it holds no partition's.
+  // From here on nobody reads or writes records. The parent is locked first: a session that waits for it holds no partition.
   await transaction.query('lock table only storage_records in access exclusive mode');
   const drops: Drop[] = [];
   for (const [partition, { rows, estimated }] of counted) {
     const moved = await moveNewlyKept(transaction, partition, cutoff);
     drops.push({ partition, rows: Math.max(0, rows - moved), estimated, moved });
     await transaction.query(`select ops.drop_partition('storage_records', $1, $2)`, [partition.name, cutoff]);
-    // A day that is still written to: a run that was asked for as of another time. It gets a new, empty partition.
+    // With an `as_of` in the future, a partition of a current day can be dropped. That day gets a new, empty partition.
     await transaction.query(
       `select ops.make_partition('storage_records', 'day', $1::date) where $1::date >= current_date - 1`,
       [partition.day],
@@ -229,7 +230,7 @@ async function drop(
   return drops;
 }
 
-/** Moves what came to be kept since the last look, and answers how much; nobody else reads or writes meanwhile. */
+/** Moves rows that must be kept since the last move and returns their number. Nobody else reads or writes meanwhile. */
 async function moveNewlyKept(
   transaction: CrossTenantTransaction,
   partition: Partition,
@@ -266,5 +267,5 @@ async function countRows(transaction: CrossTenantTransaction, partition: Partiti
   return { rows: planRows.parse(plan?.['QUERY PLAN'])[0].Plan['Plan Rows'], estimated: true };
 }
 
-/** What of a plan tells how many rows the planner reckons with. */
+/** The planner's estimate of the rows, in a plan. */
 const planRows = z.tuple([z.object({ Plan: z.object({ 'Plan Rows': z.number() }) })]);

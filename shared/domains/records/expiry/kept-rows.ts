@@ -2,12 +2,12 @@ import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { KEPT_DAY } from '../record-columns.ts';
 
-/** Kept rows, of each reason, moved in one transaction: each is a deletion and an insertion with eight indexes, about 0.1 ms. */
+/** Kept rows, for each reason, that one transaction moves. A row is deleted and inserted with eight indexes: about 0.1 ms. */
 export const MOVE_BATCH = 2_000;
 
 /**
- * Moves a day's rows that must stay to the partition of kept rows, in batches: what is under a hold, not archived, kept until
- * deleted by hand, or expires later. What it costs grows with those rows, not with the ones that go.
+ * Moves a day's rows that must stay to the partition of kept rows, in batches: rows under a hold, not archived, kept until a
+ * manual deletion, or expiring later. The cost grows with these rows, not with those that are dropped.
  */
 export async function moveKeptRows(
   database: CrossTenantDatabase,
@@ -24,7 +24,7 @@ export async function moveKeptRows(
   }
 }
 
-/** Moves one batch of them, and answers how many; 0 once nothing of the day must stay. */
+/** Moves one batch and returns its size: 0 when no row of the day must stay. */
 export async function moveKeptBatch(
   transaction: CrossTenantTransaction,
   day: string,

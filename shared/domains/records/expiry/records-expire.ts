@@ -13,75 +13,78 @@ import type { ExpiringTable } from '../../retention/expiring-table.ts';
 import { dropPastPartitions } from './drop-partitions.ts';
 import { uuid } from '../../../platform/ids/uuid.ts';
 
-/** Half of what the host allows a function: whatever is left waits for the next run. */
+/** Half of the host's time limit for a function. The next run does the rest. */
 const BUDGET_MS = 5 * MINUTE_MS;
-/** A batch is begun only while this much is left: its statement's own limit ends it by then. */
+/** A batch begins only while this much time is left: its statement timeout ends it by then. */
 const BATCH_RESERVE_MS = 10_000;
-/** A caller with a small budget waits for the answer; then batches may use most of it. */
+/** With a small budget a caller waits for the answer, so batches may use most of the budget. */
 const RESERVED_SHARE = 0.2;
 
-/** Where a run that ran out of time stopped: the table being walked, and how far. Absent: from the beginning. */
+/** Where a run without time left stopped: the table and the position in it. Absent: start at the beginning. */
 const position = z.object({
   walk: z.object({ table: z.string(), at: z.string(), id: uuid }).nullable(),
 });
 
 /**
- * Lets go of what is past its time and under no legal hold: storage records once they are archived, whole partitions of
- * them at once; orchestrations, mappings, analyses and metrics. Changed retention policies are applied first, and the
- * archiving of forgotten records is asked for again. The run's counters are rows; those of large partitions are the
- * planner's estimate, and `details.rows_estimated` says how many are.
+ * Deletes rows that are expired and under no legal hold: archived storage records, in whole partitions if possible;
+ * orchestrations, mappings, analyses and metrics. First it applies changed retention policies and requests lost archives
+ * again. The run's counters are rows. Those of large partitions are the planner's estimate; `details.rows_estimated` is
+ * their number.
  *
- * `tables` are walked in their order; records come first, since a mapping stays as long as its record.
+ * `tables` are processed in their order. Records come first, since a mapping stays as long as its record.
  */
 export function recordsExpireJob(tables: readonly ExpiringTable[]): Job {
-  return { name: 'records-expire', budgetMs: BUDGET_MS, run: (job) => run(job, tables) };
+  return { name: 'records-expire', budgetMs: BUDGET_MS, run: (run) => expireRecords(run, tables) };
 }
 
-async function run(job: JobRun, tables: readonly ExpiringTable[]): Promise<'completed' | 'partial'> {
-  const { progress } = job;
-  progress.cutoff = job.now;
-  const atStart = job.timeLeftMs();
+async function expireRecords(
+  run: JobRun,
+  tables: readonly ExpiringTable[],
+): Promise<'completed' | 'partial'> {
+  const { progress } = run;
+  progress.cutoff = run.now;
+  const atStart = run.timeLeftMs();
   const reserve = Math.min(BATCH_RESERVE_MS, atStart * RESERVED_SHARE);
-  const timeLeftMs = (): number => Math.max(0, job.timeLeftMs() - reserve);
-  const database = job.services.crossTenant.core;
+  const timeLeftMs = (): number => Math.max(0, run.timeLeftMs() - reserve);
+  const database = run.services.crossTenant.core;
 
   const policies = await applyChangedPolicies(database, tables, timeLeftMs);
   progress.details['policies_applied'] = policies.applied;
   progress.details['expiry_changed'] = policies.changed;
-  // Rows whose policy was lengthened must not be judged by the old one.
+  // Not before all policies are applied: else rows with a lengthened retention would be deleted too early.
   if (!policies.finished) return 'partial';
-  // Asked for now, not as of another time: a queue refuses what lies ahead.
+  // With the real time, not the run's `as_of`: a queue refuses events from the future.
   progress.details['archives_requested'] = await requestForgottenArchives(
-    job.services,
+    run.services,
     systemClock.now(),
     timeLeftMs,
   );
 
-  const dropped = await dropPastPartitions(database, job.now, timeLeftMs);
+  const dropped = await dropPastPartitions(database, run.now, timeLeftMs);
   progress.examined += dropped.rows;
   progress.deleted += dropped.rows;
   progress.bytes += dropped.bytes;
   progress.details['partitions_dropped'] = dropped.partitions;
   progress.details['rows_estimated'] = dropped.estimatedRows;
   progress.details['rows_moved'] = dropped.moved;
-  const walked = await walkTables(job, tables, timeLeftMs);
+  const walked = await walkTables(run, tables, timeLeftMs);
   return dropped.finished && walked ? 'completed' : 'partial';
 }
 
-/** Keeps where a walk stands; null once there is nothing to go on from. */
+/** Saves a walk's position; null at its end. */
 type SaveWalk = (walk: z.output<typeof position>['walk']) => Promise<void>;
 
-/** Walks the tables from where the last run stopped. Answers whether it came to the end. */
+/** Walks the tables from where the last run stopped. Returns whether it reached the end. */
 async function walkTables(
-  job: JobRun,
+  run: JobRun,
   tables: readonly ExpiringTable[],
   timeLeftMs: () => number,
 ): Promise<boolean> {
-  const stopped = (await job.position(position))?.walk ?? null;
+  const stopped = (await run.position(position))?.walk ?? null;
   let isKept = stopped !== null;
   const save: SaveWalk = (walk) => {
     isKept = walk !== null;
-    return job.savePosition({ walk });
+    return run.savePosition({ walk });
   };
   const from = Math.max(
     0,
@@ -89,9 +92,9 @@ async function walkTables(
   );
   for (const of of tables.slice(from)) {
     const start = stopped?.table === of.table ? { at: stopped.at, id: stopped.id } : WALK_START;
-    if (!(await walkTable(job, { of, start, save, timeLeftMs }))) return false;
+    if (!(await walkTable(run, { of, start, save, timeLeftMs }))) return false;
   }
-  // Where nothing was kept there is nothing to take back; a commit right after a drop waits for the file system.
+  // Only if a position was saved: a commit right after a drop waits for the file system.
   if (isKept) await save(null);
   return true;
 }
@@ -103,11 +106,11 @@ interface Walk {
   readonly timeLeftMs: () => number;
 }
 
-async function walkTable(job: JobRun, { of, start, save, timeLeftMs }: Walk): Promise<boolean> {
+async function walkTable(run: JobRun, { of, start, save, timeLeftMs }: Walk): Promise<boolean> {
   let after = start;
   while (timeLeftMs() > 0) {
-    const batch = await deleteExpired(job.services.crossTenant.core, of, job.now, after);
-    count(job, of.table, batch);
+    const batch = await deleteExpired(run.services.crossTenant.core, of, run.now, after);
+    count(run, of.table, batch);
     if (batch.next === undefined) return true;
     after = batch.next;
     await save({ table: of.table, ...after });
@@ -115,8 +118,8 @@ async function walkTable(job: JobRun, { of, start, save, timeLeftMs }: Walk): Pr
   return false;
 }
 
-function count(job: JobRun, table: string, batch: ExpiredBatch): void {
-  const { progress } = job;
+function count(run: JobRun, table: string, batch: ExpiredBatch): void {
+  const { progress } = run;
   progress.examined += batch.examined;
   progress.deleted += batch.deleted;
   progress.kept_on_hold += batch.onHold;

@@ -11,7 +11,7 @@ import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform
 import { resetDueAllowances } from './free-tier.ts';
 import { liveSql } from './subscriptions.ts';
 
-/** One use of something, as the ledger keeps it. */
+/** One row of the usage ledger. */
 export interface Usage extends EventIdentity {
   readonly id: string;
   readonly user_id: string;
@@ -47,10 +47,10 @@ const ALLOWANCES = recordset({
   last_reset_at: 'timestamptz',
 });
 
-/** What a `numeric(20, 9)` holds, less than its rounding: a counter at its end stands still rather than fail. */
+/** The largest whole number of a `numeric(20, 9)`. A counter stops here: an overflow would fail the batch. */
 const COUNTER_MAX = '99999999999';
 
-/** The allowances that a batch counts against; they stay as they are until the transaction ends. */
+/** Locks the allowances that a batch counts against, until the transaction ends. */
 const LOCK_ALLOWANCES = `
 select tenant_id, user_id, usage_type, reset_period, last_reset_at, next_reset_at
   from free_tier_usage
@@ -64,22 +64,19 @@ interface Allowance {
 }
 
 /**
- * Everything that a batch of usage does to the billing database, in one statement; the allowances that it counts against
- * are locked before:
+ * Everything that a batch of usage changes in the billing database, in one statement. The allowances are locked before.
  *
- * - `kept`: each event becomes a usage record once, in the billing period of its own time: the live subscription's period
- *   that contains it, or else the calendar month.
- * - `counted`: what is new counts against the tenant's allowances (and the user's own, where there are any), if it happened
- *   in the running period. A period that begins ahead of the clock runs all the same: a reset was asked for as of then, or
- *   the clock was set back.
- * - `late`: what happened before the running period counts in the ended one that it belongs to.
- * - `settled`: what was reserved for an event stops being reserved as the event is counted.
+ * - `kept`: each event becomes one ledger row, in the billing period of its own time: the live subscription's period that
+ *   contains it, or else the calendar month.
+ * - `counted`: a new event of the running period counts against the tenant's allowances, and the user's own if there are
+ *   any. A running period may begin in the future: after a reset with a future `as_of`, or when the clock was set back.
+ * - `late`: an event from before the running period counts in the ended period of its time.
+ * - `settled`: an event's reservation is deleted as the event is counted.
  *
- * Rows are inserted in one order, so that two batches do not block each other. Nothing here waits for a row and
- * then checks it again: in a statement that also chooses partitions as it runs, PostgreSQL 18 uses freed memory there, and
- * crashes.
+ * Rows are inserted in one order, so that two batches do not deadlock. Nothing here waits for a row and then checks it
+ * again: in a statement that also chooses partitions at run time, PostgreSQL 18 then uses freed memory and crashes.
  */
-const recordText = (onConflict: OnConflict): string => `
+const insertText = (onConflict: OnConflict): string => `
 with event as materialized (
   select * from ${USAGE.from('e', 7)}),
 allowance as materialized (
@@ -145,11 +142,11 @@ export const USAGE_RECORDS: PartitionedTable = { table: 'usage_records', grain: 
 const LEDGER = { table: USAGE_RECORDS.table, timeColumn: 'occurred_at' };
 
 /**
- * Records usage: the ledger, the allowances, the quota reservations. Idempotent by the events' source and id, of
- * which no two of one call may be the same.
- * @throws what the database throws; then nothing was recorded.
+ * Writes usage to the ledger, the allowances and the quota reservations. Idempotent by the events' source and id. The
+ * events of one call must differ.
+ * @throws the database's error; then nothing is written.
  */
-export async function recordUsage(
+export async function writeUsage(
   database: CrossTenantDatabase,
   usage: readonly Usage[],
   now: Date,
@@ -157,21 +154,21 @@ export async function recordUsage(
   if (usage.length === 0) return;
   const instants = usage.map((event) => new Date(event.at));
   const ordered = inInsertOrder(usage);
-  const record = (): Promise<ReadonlySet<string>> =>
+  const write = (): Promise<ReadonlySet<string>> =>
     insertNew((onConflict) =>
-      database.transaction((transaction) => recordWithin(transaction, ordered, now, onConflict)),
+      database.transaction((transaction) => writeWithin(transaction, ordered, now, onConflict)),
     );
-  // A reset can come due between one look and the next, hardly twice.
+  // An allowance can become due between two attempts, but hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const due = await withPartitions(database, USAGE_RECORDS, instants, record);
+    const due = await withPartitions(database, USAGE_RECORDS, instants, write);
     if (due.size === 0) return;
     for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
   }
-  throw new Error('the allowances stay due');
+  throw new Error('the allowances are still due after three resets');
 }
 
-/** Records, or answers the tenants whose allowances have to be reset before. */
-async function recordWithin(
+/** Writes the usage or, if allowances are due, writes nothing and returns their tenants. */
+async function writeWithin(
   transaction: CrossTenantTransaction,
   usage: readonly Usage[],
   now: Date,
@@ -179,7 +176,7 @@ async function recordWithin(
 ): Promise<ReadonlySet<string>> {
   const tenants = [...new Set(usage.map((event) => event.tenant_id))];
   const types = [...new Set(usage.map((event) => event.usage_type))];
-  // The locks first: what another batch recorded under them is then seen.
+  // Locks first: then this batch sees what another batch wrote under them.
   const [allowances, fresh] = await Promise.all([
     transaction.query<Allowance>(LOCK_ALLOWANCES, [tenants, types]),
     findNew(transaction, LEDGER, usage),
@@ -187,7 +184,7 @@ async function recordWithin(
   const due = allowances.filter((allowance) => Date.parse(allowance.next_reset_at) <= now.getTime());
   if (due.length === 0 && fresh.length > 0) {
     const parameters = [now, ...ALLOWANCES.parameters(allowances), ...USAGE.parameters(fresh)];
-    await transaction.query(recordText(onConflict), parameters);
+    await transaction.query(insertText(onConflict), parameters);
   }
   return new Set(due.map((allowance) => allowance.tenant_id));
 }

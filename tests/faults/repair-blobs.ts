@@ -3,10 +3,10 @@ import { CONTAINERS } from '../../shared/platform/blob/blob-store.ts';
 import { runJob, type FaultStack } from './fault-stack.ts';
 import type { Ledger } from './ledger.ts';
 
-/** The timer leaves younger blobs alone. */
+/** The timer skips younger blobs. */
 const SETTLED_AHEAD_MS = 11 * 60_000;
 
-/** Blobs that the books have and the storage has not, as `tenant container/name`. */
+/** Blobs that are in `ops.blobs` but not in the storage, as `tenant container/name`. */
 async function findLost({ sql, stack }: FaultStack): Promise<string[]> {
   const container = BlobServiceClient.fromConnectionString(stack.blob).getContainerClient(CONTAINERS.records);
   const there = new Set<string>();
@@ -19,10 +19,10 @@ async function findLost({ sql, stack }: FaultStack): Promise<string[]> {
 }
 
 /**
- * Has the timer write again what the storage forgot, and notes it in the ledger.
- * @throws where nothing was forgotten, so that the scenario would show nothing, or something was not written again.
+ * Runs the timer that writes lost blobs again, and adds those blobs to the ledger.
+ * @throws if no blob was lost, since the scenario would then test nothing, or if a blob was not written again.
  */
-export async function mendBlobs(faults: FaultStack, ledger: Ledger): Promise<void> {
+export async function repairBlobs(faults: FaultStack, ledger: Ledger): Promise<void> {
   const lost = await findLost(faults);
   if (lost.length === 0) throw new Error('the blob storage forgot nothing');
   ledger.restoredBlobs.push(...lost);

@@ -56,8 +56,10 @@ export function integer({ min = -99_999_999, max = 99_999_999_999 }: Limits = {}
     const number = typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value;
     if (typeof number !== 'number' || !Number.isSafeInteger(number))
       return refuse(`Invalid integer: ${String(value)}`, 'parameter_invalid_integer');
-    if (number < min) return refuse(`This value must be greater than or equal to ${min}.`, 'parameter_invalid_integer');
-    if (number > max) return refuse(`This value must be less than or equal to ${max}.`, 'parameter_invalid_integer');
+    if (number < min)
+      return refuse(`This value must be greater than or equal to ${min}.`, 'parameter_invalid_integer');
+    if (number > max)
+      return refuse(`This value must be less than or equal to ${max}.`, 'parameter_invalid_integer');
     return number;
   });
 }
@@ -131,7 +133,10 @@ export function timeRange(): z.ZodType<number | { gt?: number; gte?: number; lt?
   return z.unknown().transform((value, context) => {
     const parsed = (typeof value === 'object' ? bounds : exact).safeParse(value);
     if (parsed.success) return parsed.data;
-    for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: value });
+    for (const issue of parsed.error.issues) {
+      const { message, params = {} } = issue.code === 'custom' ? issue : { message: 'Invalid time range: %' };
+      context.addIssue({ code: 'custom', message, path: issue.path, params });
+    }
     return z.NEVER;
   });
 }

@@ -32,7 +32,10 @@ export class StripeError extends Error {
 }
 
 /** 400: the request is at fault. `param` is written as the client sent it, `items[0][price]`. */
-export function invalidRequest(message: string, details: { code?: string; param?: string } = {}): StripeError {
+export function invalidRequest(
+  message: string,
+  details: { code?: string; param?: string } = {},
+): StripeError {
   return new StripeError(400, { type: 'invalid_request_error', message, ...details });
 }
 

@@ -77,7 +77,10 @@ const INCLUDABLE: IncludableFields = {
   price: { tiers: 'stored' },
 };
 
-function ofField<T>(fields: Readonly<Record<string, T | undefined>> | undefined, field: string): T | undefined {
+function ofField<T>(
+  fields: Readonly<Record<string, T | undefined>> | undefined,
+  field: string,
+): T | undefined {
   return fields !== undefined && Object.hasOwn(fields, field) ? fields[field] : undefined;
 }
 

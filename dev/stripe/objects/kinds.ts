@@ -105,7 +105,10 @@ export function isKind(name: string): name is Kind {
   return Object.hasOwn(ID_SHAPES, name);
 }
 
-export function isOfKind<K extends Kind>(object: StripeObject, kind: K): object is ObjectOf<K> & StripeObject {
+export function isOfKind<K extends Kind>(
+  object: StripeObject,
+  kind: K,
+): object is ObjectOf<K> & StripeObject {
   return object.object === kind;
 }
 
@@ -122,10 +125,17 @@ export function isStripeObject(value: unknown): value is StripeObject {
   );
 }
 
+/** An exact number, which is an object in the SDK's types and a string in JSON. */
+export function isDecimal(value: unknown): value is Stripe.Decimal {
+  return value instanceof Stripe.Decimal.zero.constructor;
+}
+
 /** Turns the `*_decimal` strings of parsed JSON into the `Decimal` that the SDK's types say. Metadata is the client's own. */
 export function reviveDecimals(value: unknown, field = ''): unknown {
   if (typeof value === 'string') return field.endsWith('_decimal') ? Stripe.Decimal.from(value) : value;
   if (typeof value !== 'object' || value === null || field === 'metadata') return value;
   if (Array.isArray(value)) return value.map((item) => reviveDecimals(item));
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, reviveDecimals(inner, name)]));
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => [name, reviveDecimals(inner, name)]),
+  );
 }

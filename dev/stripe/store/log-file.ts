@@ -17,8 +17,18 @@ import type { Kind, StripeObject } from '../objects/kinds.ts';
 const FILE_NAME = 'stripe.jsonl';
 
 const changeSchema = z.union([
-  z.tuple([z.literal('put'), z.unknown().transform((value) => reviveDecimals(value)).pipe(z.custom<StripeObject>(isStripeObject))]),
-  z.tuple([z.literal('remove'), z.custom<Kind>((kind) => typeof kind === 'string' && isKind(kind)), z.string()]),
+  z.tuple([
+    z.literal('put'),
+    z
+      .unknown()
+      .transform((value) => reviveDecimals(value))
+      .pipe(z.custom<StripeObject>(isStripeObject)),
+  ]),
+  z.tuple([
+    z.literal('remove'),
+    z.custom<Kind>((kind) => typeof kind === 'string' && isKind(kind)),
+    z.string(),
+  ]),
   z.tuple([z.literal('note'), z.string(), z.string(), z.unknown()]),
 ]);
 const lineSchema = z.array(changeSchema);
@@ -34,7 +44,7 @@ function parseLine(line: string, number: number): Change[] {
 
 /** Writes all of it, also where the system takes it in parts. */
 function writeAll(file: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+  for (let at = 0; at < bytes.length;) at += writeSync(file, bytes, at);
 }
 
 /**

@@ -183,7 +183,7 @@ it('a default price cannot be archived, nor a product with prices deleted', asyn
   await stripe.products.update(product.id, { default_price: price.id });
   await expect(stripe.prices.update(price.id, { active: false })).rejects.toMatchObject({ statusCode: 400 });
   await expect(stripe.products.del(product.id)).rejects.toMatchObject({ statusCode: 400 });
-  await stripe.products.update(product.id, { default_price: '' as never });
+  await stripe.products.update(product.id, { default_price: '' });
   expect(await stripe.prices.update(price.id, { active: false })).toMatchObject({
     active: false,
     unit_amount: 4900,
@@ -280,4 +280,26 @@ it('those who listen hear each new event once, when it can be read', async () =>
   await createPlan();
   await expect(stripe.products.create({ name: '' })).rejects.toThrow();
   expect(heard).toEqual(['product.created true', 'price.created true']);
+});
+
+it('a customer of a test clock lives in its time, and is listed only for it', async () => {
+  const clock: Stripe.TestHelpers.TestClock = {
+    id: 'clock_1',
+    object: 'test_helpers.test_clock',
+    created: 1_700_000_000,
+    deletes_after: 1_800_000_000,
+    frozen_time: 1_600_000_000,
+    livemode: false,
+    name: null,
+    status: 'ready',
+    status_details: {},
+  };
+  test.server.standIn.perform(null, ({ store }) => store.put(clock));
+  const { id, created } = await stripe.customers.create({ test_clock: 'clock_1', expand: ['test_clock'] });
+  expect(created).toBe(1_600_000_000);
+  expect((await stripe.customers.list()).data).toEqual([]);
+  expect((await stripe.customers.list({ test_clock: 'clock_1' })).data.map((one) => one.id)).toEqual([id]);
+  await expect(stripe.customers.create({ test_clock: 'clock_2' })).rejects.toMatchObject({
+    param: 'test_clock',
+  });
 });

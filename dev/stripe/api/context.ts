@@ -23,7 +23,7 @@ interface ContextParts {
   readonly url: string;
   readonly cause: Cause | null;
   /** Seconds since 1970. */
-  now(): number;
+  readonly now: () => number;
 }
 
 function isPlain(value: unknown): value is object {
@@ -34,7 +34,8 @@ function isPlain(value: unknown): value is object {
 export function findPrevious(before: object, after: object): Record<string, unknown> {
   const previous: Record<string, unknown> = {};
   for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const [was, is]: unknown[] = [Reflect.get(before, name), Reflect.get(after, name)];
+    const was: unknown = Reflect.get(before, name);
+    const is: unknown = Reflect.get(after, name);
     if (isDeepStrictEqual(was, is)) continue;
     previous[name] = isPlain(was) && isPlain(is) ? findPrevious(was, is) : (was ?? null);
   }

@@ -24,7 +24,11 @@ interface RouteDeclaration<Shape extends z.ZodRawShape> {
   /** Parameters that Stripe has and the stand-in has not (501), also nested: `recurring[aggregate_usage]`. */
   readonly unsupported?: readonly string[];
   /** Runs in a transaction; its result is the answer. `ids` are those of the path. Errors are thrown as `StripeError`. */
-  run(context: Context, params: z.output<z.ZodObject<Shape, z.core.$strict>>, ...ids: string[]): object;
+  readonly run: (
+    context: Context,
+    params: z.output<z.ZodObject<Shape, z.core.$strict>>,
+    ...ids: string[]
+  ) => object;
 }
 
 const RUN_ARGUMENTS_BEFORE_IDS = 2;

@@ -11,7 +11,7 @@ interface StandInParts {
   readonly store: Store;
   readonly url: string;
   /** Milliseconds since 1970. */
-  now(): number;
+  readonly now: () => number;
 }
 
 type EventsListener = (events: readonly Stripe.EventBase[]) => void;

@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { z } from 'zod';
 import { readParam, writeParam } from './form.ts';
-import { invalidRequest } from './stripe-error.ts';
+import { invalidRequest, notInStandIn } from './stripe-error.ts';
 import type { StripeError } from './stripe-error.ts';
 
 /** Why a value is refused: Stripe's `code`, if it has one, and the text. `%` stands for the parameter's name. */
@@ -147,6 +147,16 @@ export function isInRange(time: number, range: z.output<ReturnType<typeof timeRa
   if (typeof range === 'number') return time === range;
   const { gt = -Infinity, gte = -Infinity, lt = Infinity, lte = Infinity } = range;
   return time > gt && time >= gte && time < lt && time <= lte;
+}
+
+/** A parameter inside of a list that Stripe has and the stand-in has not (501). Elsewhere, a route lists it as `unsupported`. */
+export function unsupported(name: string): z.ZodOptional {
+  return z
+    .unknown()
+    .transform(() => {
+      throw notInStandIn(`the parameter ${name}`, name);
+    })
+    .optional();
 }
 
 function describeIssue(issue: z.core.$ZodIssue, params: unknown): StripeError {

@@ -28,6 +28,8 @@ export interface NewInvoice {
   readonly description?: string | null;
   readonly prorationDate?: number | undefined;
   readonly defaultPaymentMethod?: string | null;
+  /** When it is to be made, if not now: what a preview shows. */
+  readonly at?: number;
 }
 
 /** Discounts in the order in which they are taken off. */
@@ -119,7 +121,7 @@ function customerFields(
 /** The draft as an object, which nobody has stored or heard of. */
 export function makeDraft(context: Context, given: NewInvoice): Stripe.Invoice {
   const { customer, currency, autoAdvance } = given;
-  const now = timeOf(context, customer);
+  const now = given.at ?? timeOf(context, customer);
   const id = context.newId('invoice');
   const plain = [...given.lines, ...(given.items ?? []).map(lineOfInvoiceItem)];
   const lines = discountLines(plain, findTerms(context, given.discounts, now));
@@ -154,11 +156,18 @@ export function makeDraft(context: Context, given: NewInvoice): Stripe.Invoice {
   };
 }
 
-/** Stores a new draft, which takes up its pending invoice items. */
-export function createDraft(context: Context, given: NewInvoice): Stripe.Invoice {
-  const draft = makeDraft(context, given);
-  for (const item of given.items ?? []) context.store.put({ ...item, invoice: draft.id });
+/** Stores a draft, which takes up its pending invoice items. */
+export function storeDraft(
+  context: Context,
+  draft: Stripe.Invoice,
+  items: readonly Stripe.InvoiceItem[],
+): Stripe.Invoice {
+  for (const item of items) context.store.put({ ...item, invoice: draft.id });
   return context.create('invoice.created', draft);
+}
+
+export function createDraft(context: Context, given: NewInvoice): Stripe.Invoice {
+  return storeDraft(context, makeDraft(context, given), given.items ?? []);
 }
 
 /** A draft with other lines or at another time: its sums are computed again. */

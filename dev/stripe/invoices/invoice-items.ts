@@ -69,24 +69,23 @@ export function createInvoiceItem(context: Context, given: NewInvoiceItem): Stri
   });
 }
 
-/**
- * What waits for an invoice, the oldest first: of a subscription, with what belongs to none; or, without a subscription, only what
- * belongs to none.
- */
+interface Waiting {
+  readonly customer: string;
+  readonly currency: string;
+  /** Whose items; those of no subscription only without one, or where they are `withLoose`. */
+  readonly subscription?: string | undefined;
+  readonly withLoose?: boolean;
+}
+
+/** What waits for an invoice, the oldest first. */
 export function listPendingItems(
   context: Context,
-  customer: string,
-  currency: string,
-  subscription?: string,
+  { customer, currency, subscription, withLoose = subscription === undefined }: Waiting,
 ): Stripe.InvoiceItem[] {
   const pending = context.store.list('invoiceitem', (item) => {
     const of = item.parent?.subscription_details?.subscription;
-    return (
-      item.invoice === null &&
-      item.customer === customer &&
-      item.currency === currency &&
-      (of === undefined || of === subscription)
-    );
+    const isWanted = of === undefined ? withLoose : of === subscription;
+    return isWanted && item.invoice === null && item.customer === customer && item.currency === currency;
   });
   return pending.reverse();
 }

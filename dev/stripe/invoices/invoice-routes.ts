@@ -71,7 +71,9 @@ function createInvoice(context: Context, customer: Stripe.Customer, given: Manua
       : context.find('subscription', given.subscription, 'subscription');
   const money = subscription?.currency ?? given.currency ?? customer.currency ?? 'usd';
   const takesItems = subscription !== undefined || given.pending_invoice_items_behavior === 'include';
-  const items = takesItems ? listPendingItems(context, customer.id, money, subscription?.id) : [];
+  const items = takesItems
+    ? listPendingItems(context, { customer: customer.id, currency: money, subscription: subscription?.id })
+    : [];
   if (subscription !== undefined && items.length === 0)
     throw invalidRequest('Nothing to invoice for subscription', {
       code: 'invoice_no_subscription_line_items',

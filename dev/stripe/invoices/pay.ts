@@ -26,17 +26,27 @@ function subscriptionOf(context: Context, invoice: Stripe.Invoice): Stripe.Subsc
   return id === null ? undefined : context.store.get('subscription', id);
 }
 
+/** What a subscription is paid with: its own payment method, else its customer's. */
+export function findSubscriptionMethod(
+  context: Context,
+  { customer, default_payment_method }: Pick<Stripe.Subscription, 'customer' | 'default_payment_method'>,
+): Stripe.PaymentMethod | undefined {
+  const { invoice_settings } = context.find('customer', refId(customer));
+  const id = refId(default_payment_method) ?? refId(invoice_settings.default_payment_method);
+  return id === null ? undefined : context.store.get('payment_method', id);
+}
+
 /** Stripe's order: what the invoice says, what its subscription says, what the customer says. */
 export function findInvoiceMethod(
   context: Context,
   invoice: Stripe.Invoice,
 ): Stripe.PaymentMethod | undefined {
-  const customer = context.find('customer', refId(invoice.customer) ?? '');
-  const id =
-    refId(invoice.default_payment_method) ??
-    refId(subscriptionOf(context, invoice)?.default_payment_method) ??
-    refId(customer.invoice_settings.default_payment_method);
-  return id === null ? undefined : context.store.get('payment_method', id);
+  const own = refId(invoice.default_payment_method);
+  if (own !== null) return context.store.get('payment_method', own);
+  return findSubscriptionMethod(context, {
+    customer: refId(invoice.customer) ?? '',
+    default_payment_method: subscriptionOf(context, invoice)?.default_payment_method ?? null,
+  });
 }
 
 /** When the next attempt is due after one that failed; null after the last one, and where nothing goes by itself. */

@@ -6,9 +6,12 @@ import { paginate, timedPageParams } from '../api/page.ts';
 import { clearable, hash, list, oneOf, text } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
 import { route } from '../api/route.ts';
-import { invalidRequest, noSuchObject } from '../api/stripe-error.ts';
+import { noSuchObject } from '../api/stripe-error.ts';
+import { endAllOf } from '../billing/cancellation.ts';
+import { findCustomer } from '../customers/customer-time.ts';
+import { makeCustomer } from '../customers/new-customer.ts';
 import type { DeletedObject } from '../objects/kinds.ts';
-import { randomLetters } from '../objects/kinds.ts';
+import { attachMethod, findCustomerMethod, findMethod } from '../payments/payment-methods.ts';
 
 const address = hash({
   city: clearable(text()).optional(),
@@ -54,56 +57,24 @@ function makeAddress(given: z.output<typeof address>): Stripe.Address {
   return { city, country, line1, line2, postal_code, state };
 }
 
-/** A new customer that has only the defaults; `given` is the rest. */
-function makeCustomer(context: Context, testClock: string | null): Stripe.Customer {
-  return {
-    id: context.newId('customer'),
-    object: 'customer',
-    address: null,
-    balance: 0,
-    created: context.now(testClock),
-    currency: null,
-    customer_account: null,
-    default_source: null,
-    delinquent: false,
-    description: null,
-    discount: null,
-    email: null,
-    invoice_prefix: randomLetters(8).toUpperCase(),
-    invoice_settings: {
-      custom_fields: null,
-      default_payment_method: null,
-      footer: null,
-      rendering_options: null,
-    },
-    livemode: false,
-    metadata: {},
-    name: null,
-    next_invoice_sequence: 1,
-    phone: null,
-    preferred_locales: [],
-    shipping: null,
-    tax_exempt: 'none',
-    test_clock: testClock,
-  };
-}
-
 type CustomerChange = z.output<z.ZodObject<typeof params>>;
 
-function checkPaymentMethod(context: Context, customer: Stripe.Customer, id: string): void {
-  const param = 'invoice_settings[default_payment_method]';
-  const method = context.find('payment_method', id, param);
-  if (method.customer !== customer.id)
-    throw invalidRequest(`The customer does not have a payment method with the ID ${id}.`, { param });
+/** The id of the payment method that a change names; a test token is attached first. */
+function readDefaultMethod(
+  context: Context,
+  before: Stripe.Customer,
+  given: string | null | undefined,
+): Stripe.Customer.InvoiceSettings['default_payment_method'] {
+  if (given === undefined) return before.invoice_settings.default_payment_method;
+  if (given === null) return null;
+  return findCustomerMethod(context, before.id, given, 'invoice_settings[default_payment_method]').id;
 }
 
 /** What a customer is after a change; what a change leaves out stays. */
 function applyChange(context: Context, before: Stripe.Customer, change: CustomerChange): Stripe.Customer {
   const { invoice_settings: settings = {} } = change;
-  const { default_payment_method = before.invoice_settings.default_payment_method } = settings;
   const { footer = before.invoice_settings.footer } = settings;
-  if (settings.default_payment_method != null)
-    checkPaymentMethod(context, before, settings.default_payment_method);
+  const default_payment_method = readDefaultMethod(context, before, settings.default_payment_method);
   const { description = before.description, email = before.email, name = before.name ?? null } = change;
   return {
     ...before,
@@ -121,6 +92,32 @@ function applyChange(context: Context, before: Stripe.Customer, change: Customer
   };
 }
 
+interface NewCustomer extends CustomerChange {
+  readonly payment_method?: string | undefined;
+  readonly test_clock?: string | undefined;
+}
+
+/** A new customer, with the card that is named; a test token may also be named as the default, and is the same card then. */
+function createCustomer(context: Context, given: NewCustomer): Stripe.Customer {
+  const { payment_method: token, test_clock = null, ...change } = given;
+  const plain = makeCustomer(context, test_clock);
+  if (token === undefined) return context.create('customer.created', applyChange(context, plain, change));
+  const { invoice_settings: settings, ...others } = change;
+  const method = findMethod(context, token);
+  const isDefault = settings?.default_payment_method === token;
+  const { default_payment_method: _default, ...otherSettings } = settings ?? {};
+  const created = applyChange(context, plain, {
+    ...others,
+    invoice_settings: isDefault ? otherSettings : settings,
+  });
+  const customer: Stripe.Customer = isDefault
+    ? { ...created, invoice_settings: { ...created.invoice_settings, default_payment_method: method.id } }
+    : created;
+  context.create('customer.created', customer);
+  attachMethod(context, method, customer.id);
+  return customer;
+}
+
 function retrieveCustomer(context: Context, id: string): Stripe.Customer | DeletedObject<'customer'> {
   if (context.store.isRemoved('customer', id)) return { id, object: 'customer', deleted: true };
   return context.find('customer', id);
@@ -131,10 +128,9 @@ export const customers: Part = {
     route({
       method: 'POST',
       path: '/v1/customers',
-      params: { ...params, test_clock: text().optional() },
-      unsupported: [...unsupported, 'payment_method', 'tax_id_data'],
-      run: (context, { test_clock = null, ...change }) =>
-        context.create('customer.created', applyChange(context, makeCustomer(context, test_clock), change)),
+      params: { ...params, payment_method: text().optional(), test_clock: text().optional() },
+      unsupported: [...unsupported, 'tax_id_data'],
+      run: (context, given) => createCustomer(context, given),
     }),
     route({
       method: 'GET',
@@ -148,7 +144,8 @@ export const customers: Part = {
       params,
       unsupported: [...unsupported, 'default_source'],
       run: (context, change, id) => {
-        const before = context.find('customer', id);
+        context.find('customer', id);
+        const before = findCustomer(context, id);
         return context.change('customer.updated', before, applyChange(context, before, change));
       },
     }),
@@ -167,8 +164,9 @@ export const customers: Part = {
       path: '/v1/customers/{id}',
       params: {},
       run: (context, _params, id): DeletedObject<'customer'> => {
-        const customer = context.store.get('customer', id);
-        if (customer === undefined) throw noSuchObject('customer', id);
+        if (context.store.get('customer', id) === undefined) throw noSuchObject('customer', id);
+        endAllOf(context, findCustomer(context, id));
+        const customer = context.find('customer', id);
         context.store.remove('customer', id);
         context.emit('customer.deleted', customer);
         return { id, object: 'customer', deleted: true };

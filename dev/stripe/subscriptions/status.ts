@@ -64,22 +64,30 @@ export function stopCollection(context: Context, subscription: string): void {
   }
 }
 
+/** Why somebody cancels, in their own words. */
+export interface CancellationDetails {
+  readonly comment?: string | null | undefined;
+  readonly feedback?: Stripe.Subscription.CancellationDetails.Feedback | null | undefined;
+}
+
 export interface Ending {
   readonly at: number;
   readonly status?: 'canceled' | 'incomplete_expired';
   readonly reason?: 'cancellation_requested' | 'payment_failed' | null;
-  readonly details?: Partial<Stripe.Subscription.CancellationDetails> | undefined;
+  readonly details?: CancellationDetails | undefined;
+  /** The invoice of what was still to be billed. */
+  readonly lastInvoice?: string | undefined;
 }
 
-/** Ends a subscription now. What is still to be billed is the caller's. */
+/** Ends a subscription now. */
 export function endSubscription(
   context: Context,
-  subscription: Stripe.Subscription,
-  { at, status = 'canceled', reason = null, details }: Ending,
+  { id }: Stripe.Subscription,
+  { at, status = 'canceled', reason = null, details, lastInvoice }: Ending,
 ): Stripe.Subscription {
-  const known = subscription.cancellation_details;
-  const before = context.find('subscription', subscription.id);
-  const ended = context.change(
+  const before = context.find('subscription', id);
+  const known = before.cancellation_details;
+  return context.change(
     status === 'canceled' ? 'customer.subscription.deleted' : 'customer.subscription.updated',
     before,
     {
@@ -92,11 +100,10 @@ export function endSubscription(
         reason: known?.reason ?? reason,
       },
       ended_at: at,
+      latest_invoice: lastInvoice ?? before.latest_invoice,
       status,
     },
   );
-  stopCollection(context, subscription.id);
-  return ended;
 }
 
 /** All retries have failed: what happens is a setting. */
@@ -107,7 +114,8 @@ export function giveUpSubscription(
   at: number,
 ): void {
   const subscription = findLive(context, invoice);
-  if (subscription === undefined) return;
+  if (subscription === undefined || then === 'past_due') return;
+  stopCollection(context, subscription.id);
   if (then === 'cancel') endSubscription(context, subscription, { at, reason: 'payment_failed' });
-  if (then === 'unpaid') changeSubscription(context, subscription.id, { status: 'unpaid' });
+  else changeSubscription(context, subscription.id, { status: 'unpaid' });
 }

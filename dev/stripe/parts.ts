@@ -18,6 +18,7 @@ import { customers } from './resources/customers.ts';
 import { events } from './resources/events.ts';
 import { prices } from './resources/prices.ts';
 import { products } from './resources/products.ts';
+import { searches } from './resources/searches.ts';
 
 /** All that the stand-in does. What no part declares answers 501. */
 export const PARTS: readonly Part[] = [
@@ -37,6 +38,7 @@ export const PARTS: readonly Part[] = [
   prices,
   products,
   refunds,
+  searches,
   settings,
   setupIntents,
   subscriptionItems,

@@ -32,7 +32,7 @@ beforeAll(async () => {
           }),
           route({
             method: 'POST',
-            path: '/v1/refunds',
+            path: '/v1/quotes',
             params: {},
             run: (context) => {
               context.create('customer.created', {
@@ -172,7 +172,7 @@ it('an error that keeps changes leaves what was put before it; any other leaves 
     code: 'card_declined',
   });
   expect(await test.stripe.customers.retrieve('cus_kept')).toMatchObject({ name: 'First' });
-  expect(await refusal(test.stripe.refunds.create({}))).toMatchObject({
+  expect(await refusal(test.stripe.quotes.create())).toMatchObject({
     statusCode: 500,
     rawType: 'api_error',
   });

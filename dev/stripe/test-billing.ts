@@ -1,4 +1,4 @@
-import type Stripe from 'stripe';
+import Stripe from 'stripe';
 import type { TestStripe } from './test-stripe.ts';
 
 /** 2026-01-31 10:00:00 UTC: a day that February does not have. */
@@ -112,4 +112,54 @@ export function cardForm(card: keyof typeof CARDS): Record<string, string> {
 /** Posts a form as a browser does, and follows nothing. */
 export function postForm(url: string, fields: Record<string, string>): Promise<Response> {
   return fetch(url, { method: 'POST', body: new URLSearchParams(fields), redirect: 'manual' });
+}
+
+const METER = 'mtr_test_calls';
+
+/** A meter, and a price of half a cent for each call. */
+export async function createMetered(test: TestStripe): Promise<Stripe.Price> {
+  test.server.standIn.perform(null, ({ store }) => {
+    store.put({
+      id: METER,
+      object: 'billing.meter',
+      created: START,
+      customer_mapping: { event_payload_key: 'stripe_customer_id', type: 'by_id' },
+      default_aggregation: { formula: 'sum' },
+      display_name: 'Calls',
+      event_name: 'api_calls',
+      event_time_window: null,
+      livemode: false,
+      status: 'active',
+      status_transitions: { deactivated_at: null },
+      updated: START,
+      value_settings: { event_payload_key: 'value' },
+    });
+  });
+  return createMeteredPrice(test, '0.5');
+}
+
+/** Another price of the same meter, in parts of a cent. */
+export async function createMeteredPrice({ stripe }: TestStripe, cents: string): Promise<Stripe.Price> {
+  const product = await stripe.products.create({ name: 'API calls' });
+  return stripe.prices.create({
+    product: product.id,
+    currency: 'eur',
+    unit_amount_decimal: Stripe.Decimal.from(cents),
+    recurring: { interval: 'month', usage_type: 'metered', meter: METER },
+  });
+}
+
+/** Reports a customer's calls at a time. */
+export function reportUsage(test: TestStripe, customer: string, calls: number, timestamp: number): void {
+  test.server.standIn.perform(null, ({ store }) => {
+    store.put({
+      object: 'billing.meter_event',
+      created: timestamp,
+      event_name: 'api_calls',
+      identifier: `${customer}-${timestamp}-${calls}`,
+      livemode: false,
+      payload: { stripe_customer_id: customer, value: String(calls) },
+      timestamp,
+    });
+  });
 }

@@ -149,6 +149,20 @@ export function isInRange(time: number, range: z.output<ReturnType<typeof timeRa
   return time > gt && time >= gte && time < lt && time <= lte;
 }
 
+/** One of the values that the stand-in does. `others` are those that Stripe has beside them (501). */
+export function supportedOf<const T extends string>(
+  name: string,
+  supported: readonly T[],
+  others: readonly string[],
+): z.ZodType<T> {
+  const known = oneOf(...supported, ...others);
+  return known.transform((value) => {
+    const found = supported.find((one) => one === value);
+    if (found === undefined) throw notInStandIn(`${name}=${value}`, name);
+    return found;
+  });
+}
+
 /** A parameter inside of a list that Stripe has and the stand-in has not (501). Elsewhere, a route lists it as `unsupported`. */
 export function unsupported(name: string): z.ZodOptional {
   return z

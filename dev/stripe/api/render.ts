@@ -85,9 +85,12 @@ class Renderer {
       throw cannotExpand([...path, name]);
   }
 
-  #listIncluded(value: object, { kind, by }: Exclude<Includable, 'stored'>): Stripe.ApiList<unknown> {
+  #listIncluded(
+    value: object,
+    { kind, by, keep = () => true }: Exclude<Includable, 'stored'>,
+  ): Stripe.ApiList<unknown> {
     const id: unknown = 'id' in value ? value.id : undefined;
-    const all = this.#store.list(kind, (object) => Reflect.get(object, by) === id);
+    const all = this.#store.list(kind, (object) => Reflect.get(object, by) === id && keep(object));
     return {
       object: 'list',
       data: all.slice(0, INCLUDED_LIST_LENGTH),

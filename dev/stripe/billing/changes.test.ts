@@ -421,6 +421,54 @@ it('a preview of a new subscription costs what its first invoice costs', async (
   expect(renewal).toMatchObject({ total: 34_300, created: END, next_payment_attempt: END + HOUR });
 });
 
+it('expand leads from a subscription to its price, its payment and its customer', async () => {
+  const { id, customer } = await start(0);
+  const expanded = await stripe.subscriptions.retrieve(id, {
+    expand: [
+      'items.data.price.product',
+      'latest_invoice.payments.data.payment.payment_intent',
+      'customer',
+      'test_clock',
+    ],
+  });
+  expect(expanded).toMatchObject({
+    items: { data: [{ price: { product: { name: 'Team' } } }] },
+    latest_invoice: { payments: { data: [{ payment: { payment_intent: { status: 'succeeded' } } }] } },
+    customer: { id: customer },
+    test_clock: { status: 'ready' },
+  });
+  const list = await stripe.invoices.list({
+    customer,
+    expand: ['data.payments', 'data.customer', 'data.discounts'],
+  });
+  expect(list.data[0]).toMatchObject({
+    customer: { id: customer },
+    payments: { data: [{ status: 'paid' }] },
+  });
+  await stripe.subscriptions.cancel(id);
+  const { subscriptions } = (await stripe.customers.retrieve(customer, {
+    expand: ['subscriptions'],
+  })) as Stripe.Customer;
+  expect(subscriptions?.data).toEqual([]);
+});
+
+it('only events of updates say what was there before', async () => {
+  const { id, item } = await start(0);
+  await stripe.subscriptionItems.update(item, { quantity: 2, proration_behavior: 'none' });
+  await stripe.subscriptions.cancel(id);
+  const previous = new Map<string, unknown>();
+  for (const { type, data } of (await stripe.events.list({ limit: 100 })).data)
+    previous.set(type, data.previous_attributes);
+  expect(previous.get('customer.subscription.updated')).toMatchObject({ status: 'incomplete' });
+  for (const type of [
+    'customer.subscription.deleted',
+    'invoice.finalized',
+    'invoice.paid',
+    'payment_intent.succeeded',
+  ])
+    expect([type, previous.get(type)]).toEqual([type, undefined]);
+});
+
 it('what is not done says so', async () => {
   const { id, item } = await start(0);
   const later: Promise<unknown>[] = [
@@ -430,6 +478,8 @@ it('what is not done says so', async () => {
     stripe.subscriptions.update(id, { trial_end: START + DAY }),
     stripe.subscriptions.search({ query: "status:'active'" }),
     stripe.invoices.createPreview({ subscription: id, preview_mode: 'recurring' }),
+    stripe.subscriptions.update(id, { collection_method: 'send_invoice', days_until_due: 3 }),
+    stripe.subscriptions.migrate(id, { billing_mode: { type: 'flexible' } }),
   ];
   for (const request of later)
     await expect(request).rejects.toMatchObject({ statusCode: 501, code: 'not_in_stand_in' });

@@ -27,7 +27,7 @@ interface Announcement {
   readonly key: string;
   readonly of: number;
   readonly secondsBefore: number;
-  tell(context: Context): void;
+  readonly tell: (context: Context) => void;
 }
 
 /** Something that is told some time before it happens, or as soon as that is possible. */

@@ -140,7 +140,7 @@ it('or it stays past due, and settings survive a restart', async () => {
   });
   await advance(test, clock, END + 20 * DAY);
   expect(await stripe.subscriptions.retrieve(id)).toMatchObject({ status: 'past_due' });
-  await expect((await setRule({ after_last_retry: 'wait' })).status).toBe(400);
+  expect((await setRule({ after_last_retry: 'wait' })).status).toBe(400);
 });
 
 it('a retry with a new card recovers the subscription', async () => {

@@ -2,7 +2,7 @@ import type Stripe from 'stripe';
 import type { z } from 'zod';
 import type { Context } from '../api/context.ts';
 import { applyMetadata, metadata } from '../api/metadata.ts';
-import { boolean, clearable, currency, hash, oneOf, text, timestamp } from '../api/params.ts';
+import { boolean, clearable, currency, hash, oneOf, supportedOf, text, timestamp } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
 import { route } from '../api/route.ts';
 import { invalidRequest, notInStandIn } from '../api/stripe-error.ts';
@@ -106,7 +106,7 @@ export const previews: Part = {
         currency: currency().optional(),
         customer: text().optional(),
         discounts: clearable(discountRequests).optional(),
-        preview_mode: oneOf('next', 'recurring').optional(),
+        preview_mode: supportedOf('preview_mode', ['next'], ['recurring']).optional(),
         subscription: text().optional(),
         subscription_details: detailsParam.optional(),
       },
@@ -125,10 +125,8 @@ export const previews: Part = {
         'subscription_details[resume_at]',
         'subscription_details[start_date]',
       ],
-      run: (context, { customer, discounts, preview_mode, subscription, subscription_details = {} }) => {
-        if (preview_mode === 'recurring') throw notInStandIn('preview_mode=recurring', 'preview_mode');
-        return preview(context, { customer, discounts, subscription, details: subscription_details });
-      },
+      run: (context, { customer, discounts, subscription, subscription_details: details = {} }) =>
+        preview(context, { customer, discounts, subscription, details }),
     }),
   ],
 };

@@ -105,7 +105,7 @@ function pause(context: Context, before: Stripe.Subscription, now: number): void
     },
   };
   context.change('customer.subscription.updated', before, paused);
-  context.emit('customer.subscription.paused', paused, before);
+  context.emit('customer.subscription.paused', paused);
 }
 
 /** A trial is over: it goes on and is paid, or what its settings say where there is no card. */

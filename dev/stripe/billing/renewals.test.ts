@@ -247,67 +247,6 @@ it('a test clock takes its customers with it', async () => {
   expect(await stripe.subscriptions.retrieve(id)).toMatchObject({ status: 'canceled' });
 });
 
-it('usage is billed when its period is over, late events too for as long as the draft waits', async () => {
-  const { customer, clock } = await createClocked(test);
-  const meter = makeMeter();
-  const usage = makeUsage(customer.id);
-  test.server.standIn.perform(null, ({ store }) => {
-    store.put(meter);
-  });
-  const product = await stripe.products.create({ name: 'API calls' });
-  const metered = await stripe.prices.create({
-    product: product.id,
-    currency: 'eur',
-    unit_amount_decimal: '0.5' as never,
-    recurring: { interval: 'month', usage_type: 'metered', meter: meter.id },
-  });
-  const made = await stripe.subscriptions.create({
-    customer: customer.id,
-    items: [{ price: plans.team.id }, { price: metered.id }],
-  });
-  const first = await stripe.invoices.retrieve(idIn(made.latest_invoice));
-  expect(first.lines.data).toHaveLength(1);
-  const end = at('2026-02-28T10:00:00Z');
-  usage('100', START + DAY);
-  usage('33', end - 1);
-  usage('1000', end);
-  await advance(test, clock, end + HOUR / 2);
-  const draft = (await stripe.invoices.list({ subscription: made.id, status: 'draft' })).data[0];
-  expect(draft?.lines.data).toMatchObject([
-    {
-      amount: 67,
-      quantity: 133,
-      description: '133 × API calls (at €0.005 / month)',
-      period: { start: START, end },
-    },
-    { amount: 4900 },
-  ]);
-  usage('7', end - 10);
-  await advance(test, clock, end + 2 * HOUR);
-  expect(await stripe.invoices.retrieve(draft?.id ?? '')).toMatchObject({ status: 'paid', total: 4970 });
-});
-
-it('what is only metered has no first invoice', async () => {
-  const { customer } = await createClocked(test);
-  const meter = makeMeter();
-  test.server.standIn.perform(null, ({ store }) => {
-    store.put(meter);
-  });
-  const metered = await stripe.prices.create({
-    product: (await stripe.products.create({ name: 'API calls' })).id,
-    currency: 'eur',
-    unit_amount: 1,
-    recurring: { interval: 'month', usage_type: 'metered', meter: meter.id },
-  });
-  const create = (quantity?: number): Promise<Stripe.Subscription> =>
-    stripe.subscriptions.create({
-      customer: customer.id,
-      items: [{ price: metered.id, ...(quantity === undefined ? {} : { quantity }) }],
-    });
-  await expect(create(1)).rejects.toMatchObject({ statusCode: 400 });
-  expect(await create()).toMatchObject({ status: 'active', latest_invoice: null });
-});
-
 it('a first period may be short, up to an anchor', async () => {
   const { customer } = await createClocked(test);
   const anchor = at('2026-02-10T10:00:00Z');
@@ -347,40 +286,3 @@ it('the same key makes one subscription', async () => {
   expect((await stripe.subscriptions.list({ customer: customer.id })).data).toHaveLength(1);
   expect((await stripe.charges.list({ customer: customer.id })).data).toHaveLength(1);
 });
-
-function makeMeter(): Stripe.Billing.Meter {
-  return {
-    id: 'mtr_test_calls',
-    object: 'billing.meter',
-    created: START,
-    customer_mapping: { event_payload_key: 'stripe_customer_id', type: 'by_id' },
-    default_aggregation: { formula: 'sum' },
-    display_name: 'Calls',
-    event_name: 'api_calls',
-    event_time_window: null,
-    livemode: false,
-    status: 'active',
-    status_transitions: { deactivated_at: null },
-    updated: START,
-    value_settings: { event_payload_key: 'value' },
-  };
-}
-
-function makeUsage(customer: string): (value: string, timestamp: number) => void {
-  let count = 0;
-  return (value, timestamp) => {
-    count += 1;
-    const identifier = `${customer}-${count}`;
-    test.server.standIn.perform(null, ({ store }) => {
-      store.put({
-        object: 'billing.meter_event',
-        created: timestamp,
-        event_name: 'api_calls',
-        identifier,
-        livemode: false,
-        payload: { stripe_customer_id: customer, value },
-        timestamp,
-      });
-    });
-  };
-}

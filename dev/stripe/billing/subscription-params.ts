@@ -9,6 +9,7 @@ import {
   integer,
   list,
   oneOf,
+  supportedOf,
   text,
   timestamp,
   unsupported,
@@ -92,15 +93,17 @@ export const trialSettings = hash({
 });
 
 export const billingMode = hash({
-  flexible: hash({ proration_discounts: oneOf('included').optional() }).optional(),
-  type: oneOf('flexible'),
+  flexible: hash({
+    proration_discounts: supportedOf('proration_discounts', ['included'], ['itemized']).optional(),
+  }).optional(),
+  type: supportedOf('billing_mode[type]', ['flexible'], ['classic']),
 });
 
 /** What both the creation and the change of a subscription take. */
 export const sharedParams = {
   cancel_at: clearable(cancelAt).optional(),
   cancel_at_period_end: boolean().optional(),
-  collection_method: oneOf('charge_automatically').optional(),
+  collection_method: supportedOf('collection_method', ['charge_automatically'], ['send_invoice']).optional(),
   default_payment_method: text().optional(),
   description: clearable(text({ max: 500 })).optional(),
   discounts: clearable(discountRequests).optional(),

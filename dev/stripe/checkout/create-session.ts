@@ -1,5 +1,5 @@
 import type Stripe from 'stripe';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Context } from '../api/context.ts';
 import { applyMetadata, metadata } from '../api/metadata.ts';
 import {
@@ -9,11 +9,12 @@ import {
   integer,
   list,
   oneOf,
+  supportedOf,
   text,
   timestamp,
   unsupported,
 } from '../api/params.ts';
-import { invalidRequest, notInStandIn } from '../api/stripe-error.ts';
+import { invalidRequest } from '../api/stripe-error.ts';
 import { billingMode, trialSettings } from '../billing/subscription-params.ts';
 import { findCustomer, timeOf } from '../customers/customer-time.ts';
 import { randomLetters } from '../objects/kinds.ts';
@@ -42,7 +43,7 @@ const lineItem = hash({
 
 export const sessionParams = {
   allow_promotion_codes: boolean().optional(),
-  billing_address_collection: oneOf('auto').optional(),
+  billing_address_collection: supportedOf('billing_address_collection', ['auto'], ['required']).optional(),
   cancel_url: text().optional(),
   client_reference_id: text({ max: 200 }).optional(),
   currency: currency().optional(),
@@ -53,7 +54,7 @@ export const sessionParams = {
   line_items: list(lineItem).optional(),
   locale: text().optional(),
   metadata: metadata().optional(),
-  mode: oneOf('payment', 'setup', 'subscription'),
+  mode: supportedOf('mode', ['setup', 'subscription'], ['payment']),
   payment_method_collection: oneOf('always', 'if_required').optional(),
   setup_intent_data: hash({ description: text().optional(), metadata: metadata().optional() }).optional(),
   subscription_data: hash({
@@ -67,7 +68,7 @@ export const sessionParams = {
     trial_settings: trialSettings.optional(),
   }).optional(),
   success_url: text(),
-  ui_mode: oneOf('hosted_page').optional(),
+  ui_mode: supportedOf('ui_mode', ['hosted_page'], ['elements', 'embedded_page', 'form']).optional(),
 };
 
 export type SessionParams = z.output<z.ZodObject<typeof sessionParams>>;
@@ -79,7 +80,6 @@ function checkUrl(url: string | undefined, param: string): void {
 }
 
 function checkTogether(given: SessionParams): void {
-  if (given.mode === 'payment') throw notInStandIn('Checkout Sessions of mode payment', 'mode');
   checkUrl(given.success_url, 'success_url');
   checkUrl(given.cancel_url, 'cancel_url');
   const both = (one: string, other: string): Error =>

@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { StripeError, invalidRequest } from '../api/stripe-error.ts';
 import { collect } from '../billing/collect.ts';
 import { beginSubscription } from '../billing/start.ts';
@@ -36,7 +37,7 @@ export function expireSession(context: Context, before: Session): Session {
     throw invalidRequest(
       `Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of ${before.status ?? 'unknown'}.`,
     );
-  return context.change('checkout.session.expired', before, { ...before, status: 'expired', url: null });
+  return record(context, 'checkout.session.expired', { ...before, status: 'expired', url: null });
 }
 
 /** What a person has typed on the page. */
@@ -111,10 +112,10 @@ export function completeSession(context: Context, before: Session, buyer: Buyer)
   if (before.mode === 'setup') {
     if (buyer.card === undefined) throw new Error('a setup without a card');
     completeSetup(context, before, customer, buyer.card);
-    return context.change('checkout.session.completed', before, { ...before, ...done });
+    return record(context, 'checkout.session.completed', { ...before, ...done });
   }
   const { id, latest_invoice } = completeSubscription(context, before, customer, buyer.card);
-  return context.change('checkout.session.completed', before, {
+  return record(context, 'checkout.session.completed', {
     ...before,
     ...done,
     invoice: latest_invoice,

@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { changeCustomer, ownerOf, timeOf } from '../customers/customer-time.ts';
 import { randomLetters } from '../objects/kinds.ts';
@@ -48,16 +49,14 @@ function createPayment(context: Context, invoice: Stripe.Invoice): Stripe.Paymen
   return intent;
 }
 
+const PAYMENT_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  subscription_create: 'Subscription creation',
+  subscription_cycle: 'Subscription update',
+  subscription_update: 'Subscription update',
+};
+
 function describePayment({ billing_reason, number }: Stripe.Invoice): string {
-  switch (billing_reason) {
-    case 'subscription_create':
-      return 'Subscription creation';
-    case 'subscription_update':
-    case 'subscription_cycle':
-      return 'Subscription update';
-    default:
-      return `Payment for Invoice ${number ?? ''}`;
-  }
+  return PAYMENT_DESCRIPTIONS[billing_reason ?? ''] ?? `Payment for Invoice ${number ?? ''}`;
 }
 
 /** A discount that lasts once ends with the first invoice that it takes something off. */
@@ -112,14 +111,12 @@ export function finalizeInvoice(context: Context, before: Stripe.Invoice): Strip
     status_transitions: { ...fresh.status_transitions, finalized_at: now },
   };
   if (open.amount_due === 0) {
-    context.store.put(open);
-    context.emit('invoice.finalized', open, before);
-    return markPaid(context, open, null);
+    return markPaid(context, record(context, 'invoice.finalized', open), null);
   }
   const intent = createPayment(context, open);
   const final: Stripe.Invoice = {
     ...open,
     confirmation_secret: { client_secret: intent.client_secret ?? '', type: 'payment_intent' },
   };
-  return context.change('invoice.finalized', before, final);
+  return record(context, 'invoice.finalized', final);
 }

@@ -40,7 +40,7 @@ function makeLine(given: LineParts): Stripe.InvoiceLineItem {
 }
 
 export function productName(context: Context, price: Stripe.Price): string {
-  return context.store.get('product', refId(price.product) ?? '')?.name ?? 'Product';
+  return context.store.get('product', refId(price.product))?.name ?? 'Product';
 }
 
 /** `at €49.00 / month`. */
@@ -53,7 +53,7 @@ export function describePrice({ currency, recurring, unit_amount_decimal }: Stri
 
 export function pricingOf(price: Stripe.Price): Stripe.InvoiceLineItem.Pricing {
   return {
-    price_details: { price: price.id, product: refId(price.product) ?? '' },
+    price_details: { price: price.id, product: refId(price.product) },
     type: 'price_details',
     unit_amount_decimal: price.unit_amount_decimal,
   };

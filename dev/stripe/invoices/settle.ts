@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { changeCustomer, ownerOf, timeOf } from '../customers/customer-time.ts';
 import { refId } from '../objects/refs.ts';
@@ -90,7 +91,7 @@ export function voidInvoice(context: Context, before: Stripe.Invoice): Stripe.In
   const now = timeOf(context, ownerOf(context, before));
   const intent = findIntent(context, before);
   if (intent !== undefined && intent.status !== 'canceled') cancelIntent(context, intent, 'void_invoice');
-  const after = context.change('invoice.voided', before, {
+  const after = record(context, 'invoice.voided', {
     ...before,
     amount_remaining: 0,
     auto_advance: false,
@@ -109,7 +110,7 @@ export function markUncollectible(context: Context, before: Stripe.Invoice): Str
   if (before.status === 'uncollectible') return before;
   checkOpen(before, 'mark as uncollectible');
   const now = timeOf(context, ownerOf(context, before));
-  const after = context.change('invoice.marked_uncollectible', before, {
+  const after = record(context, 'invoice.marked_uncollectible', {
     ...before,
     auto_advance: false,
     next_payment_attempt: null,

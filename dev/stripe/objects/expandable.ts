@@ -1,4 +1,4 @@
-import type { Kind, ObjectOf } from './kinds.ts';
+import type { Kind, ObjectOf, StripeObject } from './kinds.ts';
 
 type Field<K extends Kind> = Exclude<keyof ObjectOf<K>, symbol | number>;
 
@@ -9,7 +9,8 @@ type Expandable = { readonly [K in Kind]?: { readonly [F in Field<K> | `${Field<
  * A field that an answer holds only when `expand` names it: either `stored` in the object and left out, or made of all
  * objects of a kind whose field `by` is this object's id.
  */
-export type Includable = 'stored' | { readonly kind: Kind; readonly by: string };
+export type Includable =
+  'stored' | { readonly kind: Kind; readonly by: string; readonly keep?: (object: StripeObject) => boolean };
 
 type IncludableFields = { readonly [K in Kind]?: { readonly [F in Field<K>]?: Includable } };
 
@@ -69,10 +70,15 @@ const EXPANDABLE: Expandable = {
   subscription_item: { discounts: 'discount' },
 };
 
+/** Subscriptions that have ended are listed only by their own route. */
+function isLive(object: StripeObject): boolean {
+  return object.object !== 'subscription' || object.ended_at === null;
+}
+
 const INCLUDABLE: IncludableFields = {
   'checkout.session': { line_items: 'stored' },
   charge: { refunds: { kind: 'refund', by: 'charge' } },
-  customer: { subscriptions: { kind: 'subscription', by: 'customer' } },
+  customer: { subscriptions: { kind: 'subscription', by: 'customer', keep: isLive } },
   invoice: { confirmation_secret: 'stored', payments: { kind: 'invoice_payment', by: 'invoice' } },
   price: { tiers: 'stored' },
 };

@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { randomLetters } from '../objects/kinds.ts';
 import { refId } from '../objects/refs.ts';
@@ -97,7 +98,7 @@ function failIntent(
   method: Stripe.PaymentMethod,
   decline: Decline,
 ): Stripe.PaymentIntent {
-  return context.change('payment_intent.payment_failed', intent, {
+  return record(context, 'payment_intent.payment_failed', {
     ...intent,
     last_payment_error: {
       charge: charge.id,
@@ -127,7 +128,7 @@ export function confirmIntent(
     return { intent: failIntent(context, intent, charge, method, decline), charge, decline };
   const customer = refId(intent.customer);
   if (customer !== null && intent.setup_future_usage !== null) attachMethod(context, method, customer);
-  const paid = context.change('payment_intent.succeeded', intent, {
+  const paid = record(context, 'payment_intent.succeeded', {
     ...intent,
     amount_received: intent.amount,
     last_payment_error: null,
@@ -161,7 +162,7 @@ export function cancelIntent(
       `You cannot cancel this PaymentIntent because it has a status of ${intent.status}.`,
       { code: 'payment_intent_unexpected_state' },
     );
-  return context.change('payment_intent.canceled', intent, {
+  return record(context, 'payment_intent.canceled', {
     ...intent,
     canceled_at: context.now(),
     cancellation_reason: reason,

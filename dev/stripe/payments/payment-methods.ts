@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { invalidRequest, noSuchObject } from '../api/stripe-error.ts';
 import { changeCustomer } from '../customers/customer-time.ts';
 import { refId } from '../objects/refs.ts';
@@ -103,9 +104,7 @@ export function attachMethod(
   const { decline, declinesLater = false } = cardOf(method);
   if (decline !== undefined && !declinesLater) throw cardError({ decline });
   const attached = { ...method, customer };
-  context.store.put(attached);
-  context.emit('payment_method.attached', attached);
-  return attached;
+  return record(context, 'payment_method.attached', attached);
 }
 
 /** Takes a payment method from its customer, and from all that would be paid with it. It cannot be used again. */

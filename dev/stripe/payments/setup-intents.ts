@@ -4,6 +4,7 @@ import { applyMetadata, metadata } from '../api/metadata.ts';
 import { paginate, timedPageParams } from '../api/page.ts';
 import { boolean, oneOf, text } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
+import { record } from '../api/record.ts';
 import { route } from '../api/route.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { findCustomer } from '../customers/customer-time.ts';
@@ -66,7 +67,7 @@ export function confirmSetupIntent(
     });
   const { decline, declinesLater = false } = cardOf(method);
   if (decline !== undefined && !declinesLater) {
-    context.change('setup_intent.setup_failed', intent, {
+    record(context, 'setup_intent.setup_failed', {
       ...intent,
       last_setup_error: {
         code: decline.code,
@@ -82,7 +83,7 @@ export function confirmSetupIntent(
   }
   const customer = refId(intent.customer);
   if (customer !== null) attachMethod(context, method, customer);
-  return context.change('setup_intent.succeeded', intent, {
+  return record(context, 'setup_intent.succeeded', {
     ...intent,
     last_setup_error: null,
     payment_method: method.id,
@@ -186,7 +187,7 @@ export const setupIntents: Part = {
           throw invalidRequest(
             `You cannot cancel this SetupIntent because it has a status of ${intent.status}.`,
           );
-        return context.change('setup_intent.canceled', intent, {
+        return record(context, 'setup_intent.canceled', {
           ...intent,
           cancellation_reason,
           status: 'canceled',

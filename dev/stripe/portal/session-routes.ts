@@ -1,8 +1,8 @@
 import type Stripe from 'stripe';
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Context } from '../api/context.ts';
 import { pageParams, paginate } from '../api/page.ts';
-import { boolean, hash, oneOf, text, unsupported } from '../api/params.ts';
+import { boolean, hash, oneOf, supportedOf, text, unsupported } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
 import { route } from '../api/route.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
@@ -28,7 +28,11 @@ const flowData = hash({
   subscription_pause: unsupported('flow_data[subscription_pause]'),
   subscription_update: ofSubscription.optional(),
   subscription_update_confirm: unsupported('flow_data[subscription_update_confirm]'),
-  type: oneOf('payment_method_update', 'subscription_cancel', 'subscription_update'),
+  type: supportedOf(
+    'flow_data[type]',
+    ['payment_method_update', 'subscription_cancel', 'subscription_update'],
+    ['customer_update', 'subscription_pause', 'subscription_update_confirm'],
+  ),
 });
 
 type FlowData = z.output<typeof flowData>;

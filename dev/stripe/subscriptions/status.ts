@@ -1,5 +1,6 @@
 import type Stripe from 'stripe';
 import type { Context } from '../api/context.ts';
+import { record } from '../api/record.ts';
 import { refId } from '../objects/refs.ts';
 
 /** Changes a subscription as the newest state has it, with `customer.subscription.updated`. */
@@ -39,7 +40,7 @@ export function settleSubscription(context: Context, invoice: Stripe.Invoice): v
     const { status_details: _details, ...before } = subscription;
     const resumed = { ...before, status: 'active' };
     context.change('customer.subscription.updated', subscription, resumed);
-    context.emit('customer.subscription.resumed', resumed, subscription);
+    context.emit('customer.subscription.resumed', resumed);
   }
 }
 
@@ -87,23 +88,21 @@ export function endSubscription(
 ): Stripe.Subscription {
   const before = context.find('subscription', id);
   const known = before.cancellation_details;
-  return context.change(
-    status === 'canceled' ? 'customer.subscription.deleted' : 'customer.subscription.updated',
-    before,
-    {
-      ...before,
-      canceled_at: before.canceled_at ?? at,
-      cancellation_details: {
-        comment: details?.comment ?? known?.comment ?? null,
-        feedback: details?.feedback ?? known?.feedback ?? null,
-        feedback_option: known?.feedback_option ?? null,
-        reason: known?.reason ?? reason,
-      },
-      ended_at: at,
-      latest_invoice: lastInvoice ?? before.latest_invoice,
-      status,
+  const ended: Stripe.Subscription = {
+    ...before,
+    canceled_at: before.canceled_at ?? at,
+    cancellation_details: {
+      comment: details?.comment ?? known?.comment ?? null,
+      feedback: details?.feedback ?? known?.feedback ?? null,
+      feedback_option: known?.feedback_option ?? null,
+      reason: known?.reason ?? reason,
     },
-  );
+    ended_at: at,
+    latest_invoice: lastInvoice ?? before.latest_invoice,
+    status,
+  };
+  if (status === 'canceled') return record(context, 'customer.subscription.deleted', ended);
+  return context.change('customer.subscription.updated', before, ended);
 }
 
 /** All retries have failed: what happens is a setting. */

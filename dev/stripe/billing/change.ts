@@ -14,7 +14,6 @@ import {
   haveOneRecurrence,
   isMetered,
   lastPeriodEnd,
-  noteBilledUntil,
   periodOf,
   recurrenceOf,
   unbilledPeriod,
@@ -191,7 +190,6 @@ function restartLines(context: Context, { before, after, now }: Plan): Stripe.In
   const next = after.items.data
     .filter((item) => !isMetered(item))
     .map((item) => licensedLine(context, { subscription: after, item, period: periodOf(item) }));
-  for (const item of after.items.data) if (isMetered(item)) noteBilledUntil(context, item, now);
   return [...used, ...next];
 }
 

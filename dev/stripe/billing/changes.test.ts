@@ -360,30 +360,8 @@ it('a subscription that is canceled now ends now, with a credit where that is as
 });
 
 it('discounts are taken off the invoices, and off the prorations', async () => {
-  const coupon = (id: string, more: Partial<Stripe.Coupon>): void => {
-    test.server.standIn.perform(null, ({ store }) => {
-      store.put({
-        id,
-        object: 'coupon',
-        amount_off: null,
-        created: START,
-        currency: null,
-        duration: 'forever',
-        duration_in_months: null,
-        livemode: false,
-        max_redemptions: null,
-        metadata: {},
-        name: id,
-        percent_off: null,
-        redeem_by: null,
-        times_redeemed: 0,
-        valid: true,
-        ...more,
-      });
-    });
-  };
-  coupon('fifth', { percent_off: 20 });
-  coupon('ten', { amount_off: 1000, currency: 'eur', duration: 'once' });
+  putCoupon('fifth', { percent_off: 20 });
+  putCoupon('ten', { amount_off: 1000, currency: 'eur', duration: 'once' });
   const { id, item, clock } = await start(14, { discounts: [{ coupon: 'fifth' }, { coupon: 'ten' }] });
   const first = (await stripe.invoices.list({ subscription: id })).data[0];
   expect(first).toMatchObject({
@@ -406,6 +384,32 @@ it('discounts are taken off the invoices, and off the prorations', async () => {
   expect((await stripe.invoices.list({ subscription: id })).data[0]).toMatchObject({ total: 9900 * 0.8 });
   await stripe.subscriptions.update(id, { discounts: '' });
   expect(await stripe.invoices.createPreview({ subscription: id })).toMatchObject({ total: 9900 });
+});
+
+it('a discount that lasts once waits for a whole period', async () => {
+  putCoupon('half', { percent_off: 50, duration: 'once' });
+  const { id, item, clock } = await start(14);
+  await stripe.subscriptions.update(id, {
+    discounts: [{ coupon: 'half' }],
+    items: [{ id: item, price: plans.business.id }],
+    proration_behavior: 'always_invoice',
+  });
+  expect((await stripe.invoices.list({ subscription: id })).data[0]).toMatchObject({ total: 4950 - 2450 });
+  await advance(test, clock, END + 2 * HOUR);
+  expect((await stripe.invoices.list({ subscription: id })).data[0]).toMatchObject({ total: 4950 });
+  expect((await stripe.subscriptions.retrieve(id)).discounts).toEqual([]);
+});
+
+it('a renewal takes up what waits for its customer, and a change does not', async () => {
+  const { id, item, customer, clock } = await start(14);
+  await stripe.invoiceItems.create({ customer, amount: 700, currency: 'eur', description: 'Setup' });
+  await stripe.subscriptions.update(id, {
+    items: [{ id: item, price: plans.business.id }],
+    proration_behavior: 'always_invoice',
+  });
+  await advance(test, clock, END + 2 * HOUR);
+  const totals = (await stripe.invoices.list({ subscription: id })).data.map(({ total }) => total);
+  expect(totals).toEqual([9900 + 700, 2500, 4900]);
 });
 
 it('a preview of a new subscription costs what its first invoice costs', async () => {
@@ -484,3 +488,26 @@ it('what is not done says so', async () => {
   for (const request of later)
     await expect(request).rejects.toMatchObject({ statusCode: 501, code: 'not_in_stand_in' });
 });
+
+function putCoupon(id: string, more: Partial<Stripe.Coupon>): void {
+  test.server.standIn.perform(null, ({ store }) => {
+    store.put({
+      id,
+      object: 'coupon',
+      amount_off: null,
+      created: START,
+      currency: null,
+      duration: 'forever',
+      duration_in_months: null,
+      livemode: false,
+      max_redemptions: null,
+      metadata: {},
+      name: id,
+      percent_off: null,
+      redeem_by: null,
+      times_redeemed: 0,
+      valid: true,
+      ...more,
+    });
+  });
+}

@@ -107,6 +107,7 @@ it('usage before a change of its price is billed at the old one, and that after 
     { amount: 500, proration: false, period: { start: START, end: START + 10 * DAY } },
   ]);
   reportUsage(test, customer, 100, START + 11 * DAY);
+  reportUsage(test, customer, 5000, START + 9 * DAY); // too late: that part of the period is closed
   await advance(test, clock, END + 2 * HOUR);
   const { lines, total } = await newest(id);
   expect(lines.data.map(({ amount }) => amount)).toEqual([200, 4900, 500]);

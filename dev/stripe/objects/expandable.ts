@@ -72,6 +72,7 @@ const EXPANDABLE: Expandable = {
 const INCLUDABLE: IncludableFields = {
   'checkout.session': { line_items: 'stored' },
   charge: { refunds: { kind: 'refund', by: 'charge' } },
+  coupon: { applies_to: 'stored' },
   customer: { subscriptions: { kind: 'subscription', by: 'customer' } },
   invoice: { confirmation_secret: 'stored', payments: { kind: 'invoice_payment', by: 'invoice' } },
   price: { tiers: 'stored' },

@@ -96,14 +96,22 @@ async function serveApi(
   const id = `req_${randomLetters(14)}`;
   response.setHeader('Request-Id', id);
   checkKey(request, site.secretKey);
-  response.setHeader('Stripe-Version', chooseVersion(headerOf(request, 'stripe-version')));
+  const version = chooseVersion(headerOf(request, 'stripe-version'));
+  response.setHeader('Stripe-Version', version);
   const idempotencyKey = headerOf(request, 'idempotency-key');
   if (idempotencyKey !== undefined) response.setHeader('Idempotency-Key', idempotencyKey);
   const query = parseForm(url.search.slice(1));
   const body = parseBody(await readBody(request), request.headers['content-type']);
   const { method = 'GET' } = request;
   const params = { ...query, ...body };
-  const answer = await answerRequest(site, { id, method, path: url.pathname, params, idempotencyKey });
+  const answer = await answerRequest(site, {
+    id,
+    method,
+    path: url.pathname,
+    params,
+    idempotencyKey,
+    version,
+  });
   if (answer.isCut === true) {
     request.socket.destroy();
     return;

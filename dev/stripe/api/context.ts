@@ -1,8 +1,9 @@
 import Stripe from 'stripe';
 import { isDeepStrictEqual } from 'node:util';
-import { isDecimal, isStripeObject, newId } from '../objects/kinds.ts';
+import { isStripeObject, newId } from '../objects/kinds.ts';
 import type { Kind, ObjectOf } from '../objects/kinds.ts';
 import type { Store } from '../store/store.ts';
+import { findPrevious } from './find-previous.ts';
 import { noSuchObject } from './stripe-error.ts';
 
 /** The request behind a change; absent where the stand-in acts by itself (a renewal, a retry). */
@@ -24,22 +25,6 @@ interface ContextParts {
   readonly cause: Cause | null;
   /** Seconds since 1970. */
   readonly now: () => number;
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isDecimal(value);
-}
-
-/** What was in place of all that differs; hashes are compared field by field, and what was not there was null. */
-export function findPrevious(before: object, after: object): Record<string, unknown> {
-  const previous: Record<string, unknown> = {};
-  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const was: unknown = Reflect.get(before, name);
-    const is: unknown = Reflect.get(after, name);
-    if (isDeepStrictEqual(was, is)) continue;
-    previous[name] = isPlain(was) && isPlain(is) ? findPrevious(was, is) : (was ?? null);
-  }
-  return previous;
 }
 
 /** What a route has in hand: one transaction on the state, a clock, ids and events. */

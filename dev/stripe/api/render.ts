@@ -146,3 +146,9 @@ export function renderAnswer(
     isPast: false,
   });
 }
+
+/** An object as an event shows it: as it was, and without what only `expand` brings. */
+export function renderPast(store: Store, object: object): unknown {
+  const place = { owner: undefined, way: [], path: [], isPast: true };
+  return new Renderer(store, 0).render(object, [], place);
+}

@@ -1,29 +1,13 @@
 import Stripe from 'stripe';
-import { z } from 'zod';
 import type { Context } from '../api/context.ts';
-import { isOfKind, isStripeObject } from '../objects/kinds.ts';
-import type { NoteKind, Store } from '../store/store.ts';
+import { recallCoupon } from '../store/deleted-coupon.ts';
+import type { Store } from '../store/store.ts';
 import type { Redemption } from './redeem.ts';
-
-/** What a deleted coupon was: those who have it keep their discount, as at Stripe. */
-const DELETED_COUPON: NoteKind<Stripe.Coupon> = {
-  name: 'deleted_coupon',
-  schema: z.custom<Stripe.Coupon>((value) => isStripeObject(value) && isOfKind(value, 'coupon')),
-};
-
-/** Removes a coupon from what can be redeemed. Discounts that were made of it go on. */
-export function deleteCoupon(store: Store, coupon: Stripe.Coupon): void {
-  store.putNote(DELETED_COUPON, coupon.id, coupon);
-  store.remove('coupon', coupon.id);
-}
 
 /** The coupon that a discount is made of, also after the coupon's deletion. */
 export function couponOf(store: Store, { source }: Pick<Stripe.Discount, 'source'>): Stripe.Coupon {
   const { coupon } = source;
-  const found =
-    typeof coupon === 'string'
-      ? (store.get('coupon', coupon) ?? store.getNote(DELETED_COUPON, coupon))
-      : coupon;
+  const found = typeof coupon === 'string' ? recallCoupon(store, coupon) : coupon;
   if (found == null) throw new Error('a discount without its coupon');
   return found;
 }

@@ -8,8 +8,8 @@ import type { Part } from '../api/part.ts';
 import { route } from '../api/route.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { withoutUndefined } from '../api/without-undefined.ts';
-import { deleteCoupon } from '../discounts/discount.ts';
 import type { DeletedObject } from '../objects/kinds.ts';
+import { deleteCoupon } from '../store/deleted-coupon.ts';
 
 const LONGEST_REDEEM_BY_SECONDS = 5 * 366 * 24 * 60 * 60; // as Stripe: five years ahead
 

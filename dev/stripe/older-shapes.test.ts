@@ -168,7 +168,7 @@ const payment = {
 const intent = { id: 'pi_1', object: 'payment_intent', created: JANUARY, latest_charge: 'ch_1' };
 const charge = { id: 'ch_1', object: 'charge', created: JANUARY, payment_intent: 'pi_1' };
 
-function render(version: ApiVersion, object: object, previous?: object): any {
+function render(version: ApiVersion, object: object, previous?: object) {
   const event = {
     id: 'evt_1',
     object: 'event',
@@ -180,7 +180,7 @@ function render(version: ApiVersion, object: object, previous?: object): any {
   const shown = eventInVersion(store, JANUARY, event as unknown as Stripe.EventBase, version);
   return JSON.parse(JSON.stringify(shown));
 }
-const show = (version: ApiVersion, object: object): any => render(version, object).data.object;
+const show = (version: ApiVersion, object: object) => render(version, object).data.object;
 
 it('the event says which version its endpoint has', () => {
   for (const version of [ACACIA, BASIL, CLOVER, DAHLIA, ENDIVE] as const)
@@ -394,8 +394,10 @@ it('what was before a change is told in the shape of the version too', () => {
 });
 
 it('a request in an older version is answered in its shapes; events keep the version that they have', async () => {
-  const ask = async (path: string, version: string): Promise<any> =>
-    await test.stripe.rawRequest('GET', path, undefined, { apiVersion: version } as never);
+  const ask = async (path: string, apiVersion: string) => {
+    const answer = await test.stripe.rawRequest('GET', path, undefined, { apiVersion });
+    return JSON.parse(JSON.stringify(answer));
+  };
   expect(await ask('/v1/promotion_codes', BASIL)).toMatchObject({ data: [{ coupon: { id: 'TEN' } }] });
   expect(await ask('/v1/promotion_codes', CLOVER)).toMatchObject({
     data: [{ promotion: { coupon: 'TEN' } }],

@@ -7,6 +7,7 @@ import { meters } from './resources/meters.ts';
 import { prices } from './resources/prices.ts';
 import { products } from './resources/products.ts';
 import { promotionCodes } from './resources/promotion-codes.ts';
+import { webhookEndpoints } from './resources/webhook-endpoints.ts';
 
 /** All that the stand-in does. What no part declares answers 501. */
 export const PARTS: readonly Part[] = [
@@ -18,4 +19,5 @@ export const PARTS: readonly Part[] = [
   prices,
   products,
   promotionCodes,
+  webhookEndpoints,
 ];

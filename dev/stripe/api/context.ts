@@ -4,6 +4,7 @@ import { isStripeObject, newId } from '../objects/kinds.ts';
 import type { Kind, ObjectOf } from '../objects/kinds.ts';
 import type { Store } from '../store/store.ts';
 import { findPrevious } from './find-previous.ts';
+import { listReceivers } from './receivers.ts';
 import { noSuchObject } from './stripe-error.ts';
 
 /** The request behind a change; absent where the stand-in acts by itself (a renewal, a retry). */
@@ -25,6 +26,8 @@ interface ContextParts {
   readonly cause: Cause | null;
   /** Seconds since 1970. */
   readonly now: () => number;
+  /** Called with each event inside its transaction. */
+  readonly whenEmitting: (event: Stripe.EventBase) => void;
 }
 
 /** What a route has in hand: one transaction on the state, a clock, ids and events. */
@@ -34,13 +37,15 @@ export class Context {
   readonly url: string;
   readonly cause: Cause | null;
   readonly #realNow: () => number;
+  readonly #whenEmitting: (event: Stripe.EventBase) => void;
   readonly #effects: (() => void)[] = [];
 
-  constructor({ store, url, cause, now }: ContextParts) {
+  constructor({ store, url, cause, now, whenEmitting }: ContextParts) {
     this.store = store;
     this.url = url;
     this.cause = cause;
     this.#realNow = now;
+    this.#whenEmitting = whenEmitting;
   }
 
   /** Seconds since 1970: of the test clock, where one is named (`customer.test_clock`), else of this machine. */
@@ -105,7 +110,7 @@ export class Context {
         ...(before === undefined ? {} : { previous_attributes: findPrevious(before, object) }),
       },
       livemode: false,
-      pending_webhooks: this.#countReceivers(type),
+      pending_webhooks: listReceivers(this.store, type).length,
       request: {
         id: this.cause?.requestId ?? null,
         idempotency_key: this.cause?.idempotencyKey ?? null,
@@ -113,18 +118,11 @@ export class Context {
       type,
     };
     this.store.put(event);
+    this.#whenEmitting(event);
   }
 
   #put(object: object): void {
     if (!isStripeObject(object)) throw new Error('the stand-in keeps no such objects');
     this.store.put(object);
-  }
-
-  #countReceivers(type: EventType): number {
-    return this.store.list(
-      'webhook_endpoint',
-      ({ status, enabled_events }) =>
-        status === 'enabled' && enabled_events.some((enabled) => enabled === '*' || enabled === type),
-    ).length;
   }
 }

@@ -22,44 +22,39 @@ function findInvoiceOf(
   return found === undefined ? null : idOf(found.invoice);
 }
 
+function patchCharge(charge: Stripe.Charge, look: Look): Patch {
+  const intent = idOf(charge.payment_intent);
+  const invoice = findInvoiceOf(
+    look,
+    (payment) =>
+      idOf(payment.charge) === charge.id || (intent !== null && idOf(payment.payment_intent) === intent),
+  );
+  return patch(charge, { invoice });
+}
+
+function patchPaymentIntent(intent: Stripe.PaymentIntent, look: Look): Patch {
+  const invoice = findInvoiceOf(look, (payment) => idOf(payment.payment_intent) === intent.id);
+  return patch(intent, { invoice });
+}
+
+function patchPrice(price: Stripe.Price): Patch {
+  const { recurring } = price;
+  return patch(price, { recurring: recurring === null ? null : { ...recurring, aggregate_usage: null } });
+}
+
 /** Basil (2025-03-31): periods moved to the items, invoices got a `parent` and `payments`, lines a `parent` and a `pricing`. */
 export const beforeBasil: Step = (object, look) => {
-  switch (object.object) {
-    case 'subscription':
-      return patchSubscription(object, look);
-    case 'subscription_item':
-      return patch(object, {}, ['current_period_start', 'current_period_end']);
-    case 'invoice':
-      return patchInvoice(object, look);
-    case 'line_item':
-      return patchLine(object, look);
-    case 'invoiceitem':
-      return patchInvoiceItem(object, look);
-    case 'payment_intent': {
-      const { id } = object;
-      return patch(object, {
-        invoice: findInvoiceOf(look, (payment) => idOf(payment.payment_intent) === id),
-      });
-    }
-    case 'charge': {
-      const { id } = object;
-      const intent = idOf(object.payment_intent);
-      const invoice = findInvoiceOf(
-        look,
-        (payment) =>
-          idOf(payment.charge) === id || (intent !== null && idOf(payment.payment_intent) === intent),
-      );
-      return patch(object, { invoice });
-    }
-    case 'checkout.session':
-      return patch(object, { shipping_details: object.collected_information?.shipping_details ?? null });
-    case 'price':
-      return object.recurring === null
-        ? undefined
-        : patch(object, { recurring: { ...object.recurring, aggregate_usage: null } });
-    case 'plan':
-      return patch(object, { aggregate_usage: null });
-    default:
-      return undefined;
-  }
+  if (object.object === 'subscription') return patchSubscription(object, look);
+  if (object.object === 'subscription_item')
+    return patch(object, {}, ['current_period_start', 'current_period_end']);
+  if (object.object === 'invoice') return patchInvoice(object, look);
+  if (object.object === 'line_item') return patchLine(object, look);
+  if (object.object === 'invoiceitem') return patchInvoiceItem(object, look);
+  if (object.object === 'payment_intent') return patchPaymentIntent(object, look);
+  if (object.object === 'charge') return patchCharge(object, look);
+  if (object.object === 'checkout.session')
+    return patch(object, { shipping_details: object.collected_information?.shipping_details ?? null });
+  if (object.object === 'price') return patchPrice(object);
+  if (object.object === 'plan') return patch(object, { aggregate_usage: null });
+  return undefined;
 };

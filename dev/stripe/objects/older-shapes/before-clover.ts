@@ -9,12 +9,9 @@ function lookUpCoupon(coupon: string | Stripe.Coupon | null, look: Look): Stripe
 
 /** Clover (2025-09-30): a discount has a `source`, a promotion code a `promotion`, and their coupons moved into it. */
 export const beforeClover: Step = (object, look) => {
-  switch (object.object) {
-    case 'discount':
-      return patch(object, { coupon: lookUpCoupon(object.source.coupon, look) }, ['source']);
-    case 'promotion_code':
-      return patch(object, { coupon: lookUpCoupon(object.promotion.coupon, look) }, ['promotion']);
-    default:
-      return undefined;
-  }
+  if (object.object === 'discount')
+    return patch(object, { coupon: lookUpCoupon(object.source.coupon, look) }, ['source']);
+  if (object.object === 'promotion_code')
+    return patch(object, { coupon: lookUpCoupon(object.promotion.coupon, look) }, ['promotion']);
+  return undefined;
 };

@@ -17,6 +17,8 @@ type Answer = (received: Received) => number | Promise<number>;
 export interface TestReceiver {
   readonly url: string;
   readonly received: Received[];
+  /** Requests that were no deliveries: where a redirect was followed to. */
+  readonly others: string[];
   /** The status of each answer; 0 never answers. 200 unless set. */
   answer: Answer;
   /** The objects' ids in the order of their arrival. */
@@ -30,6 +32,11 @@ export interface TestReceiver {
 export async function startReceiver(): Promise<TestReceiver> {
   const waiters: { count: number; done: () => void }[] = [];
   const server = createServer((request, response) => {
+    if (request.method !== 'POST') {
+      receiver.others.push(`${request.method ?? ''} ${request.url ?? ''}`);
+      response.end();
+      return;
+    }
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
@@ -49,6 +56,7 @@ export async function startReceiver(): Promise<TestReceiver> {
   const receiver: TestReceiver = {
     url: `http://127.0.0.1:${port}/webhooks`,
     received: [],
+    others: [],
     answer: () => 200,
     ids: () => receiver.received.map(({ event: { data } }) => ('id' in data.object ? data.object.id : '')),
     whenReceived: (count) =>

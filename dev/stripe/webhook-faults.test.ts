@@ -82,6 +82,22 @@ it('a seed shuffles within its window, the same way each time, and another seed 
   expect(await play({ seed: 8, reorder: { window: 6, flush_ms: 10_000 } })).not.toEqual(first);
 });
 
+it('what is shuffled is sent one by one, so that it arrives as it was shuffled', async () => {
+  let open = 0;
+  let most = 0;
+  receiver.answer = async () => {
+    open += 1;
+    most = Math.max(most, open);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    open -= 1;
+    return 200;
+  };
+  await play({ seed: 7, reorder: { window: 6, flush_ms: 10_000 } });
+  expect(most).toBe(1);
+  await play(null);
+  expect(receiver.received).toHaveLength(12);
+});
+
 it('a window that does not fill goes out after a pause', async () => {
   const numbers = await play({ seed: 3, reorder: { window: 100, flush_ms: 50 } }, 5);
   expect(numbers.toSorted()).toEqual([0, 1, 2, 3, 4]);

@@ -177,6 +177,18 @@ it('each endpoint gets the shape of its own version', async () => {
   expect(find('/old')?.id).toBe(find('/new')?.id);
 });
 
+it('an event shows its object as it was, without what only expand brings', async () => {
+  await addEndpoint();
+  await test.stripe.products.create({ id: 'prod_1', name: 'Team' });
+  const coupon = await test.stripe.coupons.create({
+    percent_off: 10,
+    applies_to: { products: ['prod_1'] },
+  });
+  await settle();
+  const told = receiver.received.find(({ event }) => event.type === 'coupon.created');
+  expect(told?.event.data.object).toEqual(JSON.parse(JSON.stringify(coupon)));
+});
+
 it('what is not taken comes again until it is, and is pending as long', async () => {
   await addEndpoint();
   const answers = [500, 302, 200];
@@ -196,6 +208,7 @@ it('what is not taken comes again until it is, and is pending as long', async ()
   await settle();
   expect(receiver.received.map(({ event }) => event.id)).toEqual([id, id, id]);
   expect(receiver.received.map(({ path: to }) => to)).toEqual(['/webhooks', '/webhooks', '/webhooks']);
+  expect(receiver.others).toEqual([]);
   // A timer may be a millisecond early.
   for (const [index, time] of times.slice(1).entries())
     expect(time - (times[index] ?? 0)).toBeGreaterThan(RETRY_MS - 2);

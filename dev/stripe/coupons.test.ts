@@ -9,7 +9,7 @@ import {
   isDiscountOngoing,
   newDiscount,
 } from './discounts/discount.ts';
-import { findRedeemable, redeem } from './discounts/redeem.ts';
+import { findPromotionCode, findRedeemable, redeem } from './discounts/redeem.ts';
 import { startTestStripe } from './test-stripe.ts';
 import type { TestStripe } from './test-stripe.ts';
 
@@ -202,6 +202,19 @@ it('active codes read differently, whatever the case; one for each customer is n
   await createCode({ code: 'MINE', customer: a.id });
   await createCode({ code: 'MINE', customer: b.id });
   await expect(createCode({ code: 'MINE', customer: b.id })).rejects.toMatchObject({ param: 'code' });
+});
+
+it('what a person types leads to an active code, of the customer or of everybody', async () => {
+  const mine = await stripe.customers.create();
+  const all = await createCode({ code: 'FALL20' });
+  const personal = await createCode({ code: 'MINE', customer: mine.id });
+  const find = (typed: string, customer: string | null): string | undefined =>
+    inside((context) => findPromotionCode(context, typed, customer))?.id;
+  expect(find(' fall20 ', null)).toBe(all.id);
+  expect(find('mine', mine.id)).toBe(personal.id);
+  expect(find('MINE', null)).toBeUndefined();
+  await stripe.promotionCodes.update(all.id, { active: false });
+  expect(find('FALL20', null)).toBeUndefined();
 });
 
 it('a code does not outlast its coupon, neither in time nor in uses', async () => {

@@ -98,6 +98,20 @@ function checkPromotionCode(
     throw refuse(`needs an order of at least ${minimum} ${String(money)}`);
 }
 
+/** The promotion code that a person has typed, whatever the case, if it is active and this customer's or everybody's. */
+export function findPromotionCode(
+  context: Context,
+  typed: string,
+  customer: string | null,
+): Stripe.PromotionCode | undefined {
+  const now = context.now(clockOf(context, customer));
+  const fits = (code: Stripe.PromotionCode): boolean =>
+    code.code.toLowerCase() === typed.trim().toLowerCase() &&
+    (code.customer === null || code.customer === customer) &&
+    isPromotionCodeActive(context.store, code, now);
+  return context.store.list('promotion_code', fits)[0];
+}
+
 /**
  * What a wish leads to, if this redeemer may have it now; counts nothing. Throws what Stripe answers: unknown
  * (`resource_missing`), over or used up (`coupon_expired`), not for this customer, order or currency. A customer of a test

@@ -94,6 +94,7 @@ const invoice = (status = 'paid'): object => ({
   id: 'in_1',
   object: 'invoice',
   amount_overpaid: 0,
+  attempted: status === 'paid',
   created: JANUARY,
   discounts: ['di_1'],
   lines: {
@@ -234,7 +235,8 @@ it('before basil an invoice named its subscription, payment, charge, taxes and d
   });
   for (const later of ['parent', 'payments', 'total_taxes', 'amount_overpaid', 'confirmation_secret'])
     expect(before).not.toHaveProperty(later);
-  expect(show(ACACIA, invoice('open')).paid).toBe(false);
+  expect(show(ACACIA, invoice('open'))).toMatchObject({ paid: false, payment_intent: 'pi_1', charge: null });
+  expect(show(ACACIA, invoice('draft'))).toMatchObject({ payment_intent: null, charge: null });
 });
 
 it('before basil an invoice of no subscription had neither, and one paid elsewhere said so', () => {

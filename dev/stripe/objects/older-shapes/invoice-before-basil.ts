@@ -25,16 +25,21 @@ function toTaxAmounts(taxes: readonly Tax[] | null): TaxAmount[] {
   );
 }
 
-/** What pays an invoice: the payment that its client is shown, else the newest. */
+/**
+ * What pays an invoice: the payment that its client is shown, else the newest. An event may tell of a draft, or of an invoice
+ * before its first attempt, which have none, when the payment is long made.
+ */
 function findPayment(
   invoice: Stripe.Invoice,
   look: Look,
 ): { payment_intent: string | null; charge: string | null } {
+  if (invoice.status === 'draft') return { payment_intent: null, charge: null };
   const payments = look.list('invoice_payment', (payment) => idOf(payment.invoice) === invoice.id);
   const { payment } = payments.find(({ is_default }) => is_default) ?? payments[0] ?? {};
   const intentId = idOf(payment?.payment_intent);
   const intent = intentId === null ? undefined : look.get('payment_intent', intentId);
-  return { payment_intent: intentId, charge: idOf(payment?.charge) ?? idOf(intent?.latest_charge) };
+  const charge = idOf(payment?.charge) ?? idOf(intent?.latest_charge);
+  return { payment_intent: intentId, charge: invoice.attempted ? charge : null };
 }
 
 function isPaidOutOfBand(invoice: Stripe.Invoice, look: Look): boolean {

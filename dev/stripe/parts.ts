@@ -14,16 +14,22 @@ import { paymentMethods } from './payments/payment-method-routes.ts';
 import { refunds } from './payments/refunds.ts';
 import { setupIntents } from './payments/setup-intents.ts';
 import { portalSessions } from './portal/session-routes.ts';
+import { coupons } from './resources/coupons.ts';
 import { customers } from './resources/customers.ts';
 import { events } from './resources/events.ts';
+import { meterEvents } from './resources/meter-events.ts';
+import { meters } from './resources/meters.ts';
 import { prices } from './resources/prices.ts';
 import { products } from './resources/products.ts';
+import { promotionCodes } from './resources/promotion-codes.ts';
 import { searches } from './resources/searches.ts';
+import { webhookEndpoints } from './resources/webhook-endpoints.ts';
 
 /** All that the stand-in does. What no part declares answers 501. */
 export const PARTS: readonly Part[] = [
   charges,
   checkoutSessions,
+  coupons,
   customers,
   disputes,
   events,
@@ -31,12 +37,15 @@ export const PARTS: readonly Part[] = [
   invoiceItems,
   invoicePayments,
   invoices,
+  meterEvents,
+  meters,
   paymentIntents,
   paymentMethods,
   portalSessions,
   previews,
   prices,
   products,
+  promotionCodes,
   refunds,
   searches,
   settings,
@@ -44,4 +53,5 @@ export const PARTS: readonly Part[] = [
   subscriptionItems,
   subscriptions,
   testClocks,
+  webhookEndpoints,
 ];

@@ -17,6 +17,8 @@ import { parseBody, readBody } from './http-body.ts';
 import { randomLetters } from './objects/kinds.ts';
 import { PARTS } from './parts.ts';
 import { Store } from './store/store.ts';
+import type { WebhookSettings } from './webhooks/deliverer.ts';
+import { webhookDelivery } from './webhooks/delivery-part.ts';
 
 const HOST = '127.0.0.1'; // a stand-in is for its own machine
 
@@ -29,6 +31,8 @@ export interface StripeOptions {
   readonly secretKey: string;
   /** Milliseconds since 1970; the machine's clock unless said. */
   readonly now?: () => number;
+  /** How events are delivered, and what goes wrong with it. */
+  readonly webhooks?: WebhookSettings;
   /** More than `parts.ts` has, for tests. */
   readonly moreParts?: readonly Part[];
 }
@@ -96,14 +100,22 @@ async function serveApi(
   const id = `req_${randomLetters(14)}`;
   response.setHeader('Request-Id', id);
   checkKey(request, site.secretKey);
-  response.setHeader('Stripe-Version', chooseVersion(headerOf(request, 'stripe-version')));
+  const version = chooseVersion(headerOf(request, 'stripe-version'));
+  response.setHeader('Stripe-Version', version);
   const idempotencyKey = headerOf(request, 'idempotency-key');
   if (idempotencyKey !== undefined) response.setHeader('Idempotency-Key', idempotencyKey);
   const query = parseForm(url.search.slice(1));
   const body = parseBody(await readBody(request), request.headers['content-type']);
   const { method = 'GET' } = request;
   const params = { ...query, ...body };
-  const answer = await answerRequest(site, { id, method, path: url.pathname, params, idempotencyKey });
+  const answer = await answerRequest(site, {
+    id,
+    method,
+    path: url.pathname,
+    params,
+    idempotencyKey,
+    version,
+  });
   if (answer.isCut === true) {
     request.socket.destroy();
     return;
@@ -190,7 +202,8 @@ export async function startStripe(options: StripeOptions): Promise<StripeServer>
   });
   const port = await listen(server, options.port);
   const standIn = new StandIn({ store, url: `http://${HOST}:${port}`, now });
-  const parts = [...PARTS, ...(options.moreParts ?? [])];
+  // Deliveries first: what another part emits as it starts has its receivers, too.
+  const parts = [webhookDelivery(options.webhooks), ...PARTS, ...(options.moreParts ?? [])];
   const running = parts.flatMap((part) => part.start?.(standIn) ?? []);
   const holds = new Holds();
   site = {

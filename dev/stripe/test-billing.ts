@@ -1,4 +1,5 @@
 import Stripe from 'stripe';
+import { takeEvent } from './meters/usage.ts';
 import type { TestStripe } from './test-stripe.ts';
 
 /** 2026-01-31 10:00:00 UTC: a day that February does not have. */
@@ -149,17 +150,18 @@ export async function createMeteredPrice({ stripe }: TestStripe, cents: string):
   });
 }
 
-/** Reports a customer's calls at a time. */
+/** Reports a customer's calls at a time, which may also be one that is still to come. */
 export function reportUsage(test: TestStripe, customer: string, calls: number, timestamp: number): void {
-  test.server.standIn.perform(null, ({ store }) => {
-    store.put({
-      object: 'billing.meter_event',
-      created: timestamp,
-      event_name: 'api_calls',
-      identifier: `${customer}-${timestamp}-${calls}`,
-      livemode: false,
-      payload: { stripe_customer_id: customer, value: String(calls) },
-      timestamp,
-    });
+  const event: Stripe.Billing.MeterEvent = {
+    object: 'billing.meter_event',
+    created: timestamp,
+    event_name: 'api_calls',
+    identifier: `${customer}-${timestamp}-${calls}`,
+    livemode: false,
+    payload: { stripe_customer_id: customer, value: String(calls) },
+    timestamp,
+  };
+  test.server.standIn.perform(null, (context) => {
+    takeEvent(context, event, { meter: METER, customer, value: Stripe.Decimal.from(calls) });
   });
 }

@@ -24,7 +24,7 @@ export interface TestStripe {
 
 /** Starts one for a test file. */
 export async function startTestStripe(
-  options: Partial<Pick<StripeOptions, 'now' | 'moreParts'>> = {},
+  options: Partial<Pick<StripeOptions, 'now' | 'moreParts' | 'webhooks'>> = {},
 ): Promise<TestStripe> {
   const folder = mkdtempSync(path.join(tmpdir(), 'stripe-stand-in-'));
   const start = (): Promise<StripeServer> =>

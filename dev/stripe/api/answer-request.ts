@@ -1,11 +1,13 @@
-import type { Cause } from './context.ts';
+import type { Cause, Context } from './context.ts';
 import type { Holds } from './holds.ts';
 import type { Answer, IdempotencyKeys, KeyedRequest } from './idempotency.ts';
 import { findByPath } from './find-by-path.ts';
+import { answerInVersion } from './in-version.ts';
 import type { Route } from './route.ts';
 import type { Outcome, StandIn } from './stand-in.ts';
 import { notInStandIn } from './stripe-error.ts';
 import type { StripeError } from './stripe-error.ts';
+import type { ApiVersion } from './versions.ts';
 
 /** A request below /v1 or /v2 whose key and version are good. */
 export interface ApiRequest {
@@ -14,6 +16,8 @@ export interface ApiRequest {
   readonly path: string;
   readonly params: Record<string, unknown>;
   readonly idempotencyKey: string | undefined;
+  /** The answer's shape. Parameters are those of the newest version. */
+  readonly version: ApiVersion;
 }
 
 export interface ApiAnswer extends Answer {
@@ -48,16 +52,18 @@ function runOnce(
 ): Answer {
   const found = findByPath(routes, request.method, request.path);
   if (found === undefined) throw notInStandIn(`${request.method} ${request.path}`);
-  const run = found.found.prepare(request.params, found.ids);
+  const answer = found.found.prepare(request.params, found.ids);
   const cause: Cause = {
     requestId: request.id,
     idempotencyKey: request.idempotencyKey ?? null,
     path: request.path,
   };
+  const run = (context: Context): unknown =>
+    answerInVersion(context.store, context.now(), answer(context), request.version);
   return standIn.attempt(cause, run, (outcome) => {
-    const answer = conclude(outcome);
-    if (keyed !== undefined) keys.keep(keyed, request.id, answer);
-    return answer;
+    const answered = conclude(outcome);
+    if (keyed !== undefined) keys.keep(keyed, request.id, answered);
+    return answered;
   });
 }
 

@@ -1,8 +1,10 @@
 import Stripe from 'stripe';
 import { isDeepStrictEqual } from 'node:util';
-import { isDecimal, isStripeObject, newId } from '../objects/kinds.ts';
+import { isStripeObject, newId } from '../objects/kinds.ts';
 import type { Kind, ObjectOf } from '../objects/kinds.ts';
 import type { Store } from '../store/store.ts';
+import { findPrevious } from './find-previous.ts';
+import { listReceivers } from './receivers.ts';
 import { noSuchObject } from './stripe-error.ts';
 
 /** The request behind a change; absent where the stand-in acts by itself (a renewal, a retry). */
@@ -24,22 +26,8 @@ interface ContextParts {
   readonly cause: Cause | null;
   /** Seconds since 1970. */
   readonly now: () => number;
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !isDecimal(value);
-}
-
-/** What was in place of all that differs; hashes are compared field by field, and what was not there was null. */
-export function findPrevious(before: object, after: object): Record<string, unknown> {
-  const previous: Record<string, unknown> = {};
-  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const was: unknown = Reflect.get(before, name);
-    const is: unknown = Reflect.get(after, name);
-    if (isDeepStrictEqual(was, is)) continue;
-    previous[name] = isPlain(was) && isPlain(is) ? findPrevious(was, is) : (was ?? null);
-  }
-  return previous;
+  /** Called with each event inside its transaction. */
+  readonly whenEmitting: (event: Stripe.EventBase) => void;
 }
 
 /** What a route has in hand: one transaction on the state, a clock, ids and events. */
@@ -49,13 +37,15 @@ export class Context {
   readonly url: string;
   readonly cause: Cause | null;
   readonly #realNow: () => number;
+  readonly #whenEmitting: (event: Stripe.EventBase) => void;
   readonly #effects: (() => void)[] = [];
 
-  constructor({ store, url, cause, now }: ContextParts) {
+  constructor({ store, url, cause, now, whenEmitting }: ContextParts) {
     this.store = store;
     this.url = url;
     this.cause = cause;
     this.#realNow = now;
+    this.#whenEmitting = whenEmitting;
   }
 
   /** Seconds since 1970: of the test clock, where one is named (`customer.test_clock`), else of this machine. */
@@ -120,7 +110,7 @@ export class Context {
         ...(before === undefined ? {} : { previous_attributes: findPrevious(before, object) }),
       },
       livemode: false,
-      pending_webhooks: this.#countReceivers(type),
+      pending_webhooks: listReceivers(this.store, type).length,
       request: {
         id: this.cause?.requestId ?? null,
         idempotency_key: this.cause?.idempotencyKey ?? null,
@@ -128,18 +118,11 @@ export class Context {
       type,
     };
     this.store.put(event);
+    this.#whenEmitting(event);
   }
 
   #put(object: object): void {
     if (!isStripeObject(object)) throw new Error('the stand-in keeps no such objects');
     this.store.put(object);
-  }
-
-  #countReceivers(type: EventType): number {
-    return this.store.list(
-      'webhook_endpoint',
-      ({ status, enabled_events }) =>
-        status === 'enabled' && enabled_events.some((enabled) => enabled === '*' || enabled === type),
-    ).length;
   }
 }

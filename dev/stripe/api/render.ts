@@ -4,6 +4,7 @@ import type { Includable } from '../objects/expandable.ts';
 import { isDecimal, isKind } from '../objects/kinds.ts';
 import type { DeletedObject, Kind } from '../objects/kinds.ts';
 import type { Store } from '../store/store.ts';
+import { asItIsNow } from './as-it-is-now.ts';
 import { invalidRequest } from './stripe-error.ts';
 
 // Stripe expands four levels deep.
@@ -20,6 +21,8 @@ interface Place {
   readonly way: readonly string[];
   /** The whole way, for errors. */
   readonly path: readonly string[];
+  /** Inside an event, which tells of an object as it was. */
+  readonly isPast: boolean;
 }
 
 function cannotExpand(path: readonly string[]): Error {
@@ -38,9 +41,12 @@ function kindOf(value: object): Kind | undefined {
 /** Makes answers of objects: ids that `expand` names become objects, and fields that only `expand` brings are left out. */
 class Renderer {
   readonly #store: Store;
+  /** Seconds since 1970. */
+  readonly #now: number;
 
-  constructor(store: Store) {
+  constructor(store: Store, now: number) {
     this.#store = store;
+    this.#now = now;
   }
 
   render(value: unknown, wants: Wants, place: Place): unknown {
@@ -58,30 +64,29 @@ class Renderer {
     const kind = kindOf(value);
     const owner = kind ?? place.owner;
     const way = kind === undefined ? place.way : [];
-    const fields = new Map<string, unknown>(Object.entries(value));
+    const isPast = place.isPast || kind === 'event';
+    const current = isPast ? value : asItIsNow(this.#store, value, this.#now);
+    const fields = new Map<string, unknown>(Object.entries(current));
     const wanted = new Set(wants.flatMap((want) => want.slice(0, 1)));
-    for (const name of wanted) this.#include(value, name, fields, { owner, way, path: place.path });
+    for (const name of wanted) this.#include(value, name, fields, { owner, way, path: place.path, isPast });
     if (kind !== undefined)
       for (const name of includableFields(kind)) if (!wanted.has(name)) fields.delete(name);
     for (const [name, field] of fields) {
       const below = wants.filter(([first]) => first === name).map((want) => want.slice(1));
       fields.set(
         name,
-        this.render(field, below, { owner, way: [...way, name], path: [...place.path, name] }),
+        this.render(field, below, { owner, way: [...way, name], path: [...place.path, name], isPast }),
       );
     }
     return Object.fromEntries(fields);
   }
 
-  #include(value: object, name: string, fields: Map<string, unknown>, { owner, way, path }: Place): void {
+  #include(value: object, name: string, fields: Map<string, unknown>, place: Place): void {
+    const { owner, way, path } = place;
     const included = owner === undefined || way.length > 0 ? undefined : includable(owner, name);
     if (included !== undefined && included !== 'stored')
       fields.set(name, this.#listIncluded(value, included));
-    if (
-      !fields.has(name) &&
-      included !== 'stored' &&
-      !this.#isExpandable({ owner, way: [...way, name], path })
-    )
+    if (!fields.has(name) && included !== 'stored' && !this.#isExpandable({ ...place, way: [...way, name] }))
       throw cannotExpand([...path, name]);
   }
 
@@ -108,7 +113,7 @@ class Renderer {
     if (kind === undefined) throw cannotExpand(place.path);
     const object = this.#store.get(kind, id) ?? this.#deleted(kind, id);
     const below = wants.filter((want) => want.length > 0);
-    return object === undefined ? id : this.render(object, below, { owner: kind, way: [], path: place.path });
+    return object === undefined ? id : this.render(object, below, { ...place, owner: kind, way: [] });
   }
 
   #deleted(kind: Kind, id: string): DeletedObject | undefined {
@@ -127,10 +132,26 @@ class Renderer {
 }
 
 /** The answer of a route, with the ways of `expand` (`data.default_price`) followed. Throws where one leads nowhere. */
-export function renderAnswer(store: Store, answer: object, expand: readonly string[]): unknown {
+export function renderAnswer(
+  store: Store,
+  now: number,
+  answer: object,
+  expand: readonly string[] = [],
+): unknown {
   const wants = expand.map((path) => path.split('.'));
   for (const want of wants)
     if (want.filter((name) => name !== 'data').length > MAX_EXPAND_DEPTH)
       throw invalidRequest('You cannot expand more than 4 levels of a property.', { param: 'expand' });
-  return new Renderer(store).render(answer, wants, { owner: undefined, way: [], path: [] });
+  return new Renderer(store, now).render(answer, wants, {
+    owner: undefined,
+    way: [],
+    path: [],
+    isPast: false,
+  });
+}
+
+/** An object as an event shows it: as it was, and without what only `expand` brings. */
+export function renderPast(store: Store, object: object): unknown {
+  const place = { owner: undefined, way: [], path: [], isPast: true };
+  return new Renderer(store, 0).render(object, [], place);
 }

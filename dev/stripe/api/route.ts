@@ -60,7 +60,7 @@ export function route<const Shape extends z.ZodRawShape>({
       refuseUnsupported(others, unsupported);
       const params = parseParams(schema, others);
       const expand = expandParam === undefined ? [] : parseParams(expandSchema, expandParam);
-      return (context) => renderAnswer(context.store, run(context, params, ...ids), expand);
+      return (context) => renderAnswer(context.store, context.now(), run(context, params, ...ids), expand);
     },
   };
 }

@@ -27,6 +27,7 @@ export class StandIn {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly #listeners: EventsListener[] = [];
+  readonly #emitListeners: ((event: Stripe.EventBase) => void)[] = [];
   readonly #resetListeners: (() => void)[] = [];
 
   constructor({ store, url, now }: StandInParts) {
@@ -38,6 +39,11 @@ export class StandIn {
   /** Calls back with the new events of each transaction, once they are on disk, in the order in which they were emitted. */
   onEvents(listener: EventsListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** Calls back with each new event inside its transaction: what is put then is kept or undone with the event. */
+  whenEmitting(listener: (event: Stripe.EventBase) => void): void {
+    this.#emitListeners.push(listener);
   }
 
   /** Calls back when everything is forgotten, so that a part forgets what it holds in memory. */
@@ -78,7 +84,10 @@ export class StandIn {
 
   #makeContext(cause: Cause | null): Context {
     const now = (): number => Math.floor(this.now() / 1000);
-    return new Context({ store: this.store, url: this.url, cause, now });
+    const whenEmitting = (event: Stripe.EventBase): void => {
+      for (const listener of this.#emitListeners) listener(event);
+    };
+    return new Context({ store: this.store, url: this.url, cause, now, whenEmitting });
   }
 
   #announce(context: Context, created: readonly { object: string }[]): void {

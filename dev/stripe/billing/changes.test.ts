@@ -71,6 +71,8 @@ it('an upgrade that is invoiced at once costs what its preview said, to the cent
   const { id, item, clock } = await start(10);
   const proration_date = START + 10 * DAY;
   const change = { items: [{ id: item, price: plans.business.id }], proration_date };
+  const events = watchEvents(test);
+  await events();
   const preview = await stripe.invoices.createPreview({
     subscription: id,
     subscription_details: { ...change, proration_behavior: 'always_invoice' },
@@ -95,10 +97,10 @@ it('an upgrade that is invoiced at once costs what its preview said, to the cent
     },
   });
   // A preview leaves nothing behind.
+  expect(await events()).toEqual([]);
   expect((await stripe.invoices.list({ subscription: id })).data).toHaveLength(1);
   expect(itemOf(await stripe.subscriptions.retrieve(id)).price.id).toBe(plans.team.id);
   await advance(test, clock, proration_date + 50);
-  const events = watchEvents(test);
   await events();
   const changed = await stripe.subscriptions.update(id, {
     ...change,

@@ -11,14 +11,14 @@ import { confirmIntent, createIntent } from '../payments/payment-intents.ts';
 import { attachMethod, createCardMethod } from '../payments/payment-methods.ts';
 import type { CardDetails } from '../payments/payment-methods.ts';
 import { confirmSetupIntent } from '../payments/setup-intents.ts';
-import { findPromotionCode, findRedeemable } from '../seams/coupons-and-meters.ts';
+import { findPromotionCode, findRedeemable } from '../discounts/redeem.ts';
 import { findAmounts } from './amounts.ts';
 import { getOrder, putOrder, toStartRequest } from './order.ts';
 import type { Order } from './order.ts';
 
 type Session = Stripe.Checkout.Session;
 
-export function orderOf(context: Context, { id }: Session): Order {
+function orderOf(context: Context, { id }: Session): Order {
   const order = getOrder(context, id);
   if (order === undefined) throw new Error(`the session ${id} has no order`);
   return order;
@@ -155,19 +155,12 @@ function withDiscounts(context: Context, before: Session, discounts: Order['disc
 export function applyPromotionCode(context: Context, before: Session, typed: string): Session {
   checkOpen(before);
   if (before.allow_promotion_codes !== true) throw invalidRequest('This session takes no promotion codes.');
-  const code = findPromotionCode(context, typed);
-  const unknown = new StripeError(400, { type: 'invalid_request_error', message: 'This code is invalid.' });
-  if (code === undefined) throw unknown;
-  findRedeemable(
-    context,
-    { promotion_code: code.id },
-    {
-      customer: refId(before.customer),
-      currency: before.currency ?? '',
-      amount: before.amount_subtotal ?? 0,
-      at: context.now(),
-    },
-  );
+  const customer = refId(before.customer);
+  const code = findPromotionCode(context, typed, customer);
+  if (code === undefined)
+    throw new StripeError(400, { type: 'invalid_request_error', message: 'This code is invalid.' });
+  const [currency, amount] = [before.currency ?? '', before.amount_subtotal ?? 0];
+  findRedeemable(context, { promotion_code: code.id }, { customer, currency, amount });
   return withDiscounts(context, before, [{ promotion_code: code.id }]);
 }
 

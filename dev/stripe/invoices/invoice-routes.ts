@@ -50,7 +50,7 @@ function findInvoice(context: Context, id: string): Stripe.Invoice {
   return invoice;
 }
 
-export function subscriptionIdOf(invoice: Stripe.Invoice): string | null {
+function subscriptionIdOf(invoice: Stripe.Invoice): string | null {
   return refId(invoice.parent?.subscription_details?.subscription);
 }
 

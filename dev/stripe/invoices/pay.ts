@@ -142,7 +142,7 @@ export const NO_METHOD_MESSAGE =
   'This customer has no attached payment source or default payment method. Please consider adding a default payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority.';
 
 /** Throws what an attempt that has failed answers to who asked for it. What has happened stays, where a card was charged. */
-export function throwFailure(context: Context, { failure, charge, invoice }: Attempt): void {
+function throwFailure(context: Context, { failure, charge, invoice }: Attempt): void {
   if (failure === undefined) return;
   if (failure === 'no_method') throw invalidRequest(NO_METHOD_MESSAGE, { code: 'resource_missing' });
   const intent = findIntent(context, invoice);

@@ -53,7 +53,7 @@ function findInvoiceOf(context: Context, intent: Stripe.PaymentIntent): Stripe.I
 }
 
 /** Confirms an intent as its client would; its invoice, if it has one, follows. Throws 402 where the card is declined. */
-export function confirmByClient(
+function confirmByClient(
   context: Context,
   intent: Stripe.PaymentIntent,
   methodId: string | null,

@@ -8,7 +8,7 @@ import { cancelIntent } from '../payments/payment-intents.ts';
 import { settleSubscription } from '../subscriptions/status.ts';
 
 /** The link to the intent that pays an invoice, if it needs one. */
-export function findPayment(context: Context, invoice: Stripe.Invoice): Stripe.InvoicePayment | undefined {
+function findPayment(context: Context, invoice: Stripe.Invoice): Stripe.InvoicePayment | undefined {
   return context.store.list(
     'invoice_payment',
     (payment) => payment.invoice === invoice.id && payment.is_default,

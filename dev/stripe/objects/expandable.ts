@@ -78,6 +78,7 @@ function isLive(object: StripeObject): boolean {
 const INCLUDABLE: IncludableFields = {
   'checkout.session': { line_items: 'stored' },
   charge: { refunds: { kind: 'refund', by: 'charge' } },
+  coupon: { applies_to: 'stored' },
   customer: { subscriptions: { kind: 'subscription', by: 'customer', keep: isLive } },
   invoice: { confirmation_secret: 'stored', payments: { kind: 'invoice_payment', by: 'invoice' } },
   price: { tiers: 'stored' },

@@ -141,7 +141,7 @@ export function confirmIntent(
 }
 
 /** As `confirmIntent`, where a decline is the request's answer: 402, which keeps the failed charge. */
-export function confirmOrThrow(
+function confirmOrThrow(
   context: Context,
   intent: Stripe.PaymentIntent,
   method: Stripe.PaymentMethod,

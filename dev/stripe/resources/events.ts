@@ -1,6 +1,7 @@
 import { paginate, timedPageParams } from '../api/page.ts';
 import { boolean, list, text } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
+import { fitsType } from '../api/receivers.ts';
 import { route } from '../api/route.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 
@@ -8,11 +9,6 @@ import { invalidRequest } from '../api/stripe-error.ts';
 const LISTED_SECONDS = 30 * 24 * 60 * 60;
 
 const MAX_TYPES = 20;
-
-/** `invoice.*` stands for all that begin so. */
-function fits(type: string, wanted: string): boolean {
-  return wanted.endsWith('*') ? type.startsWith(wanted.slice(0, -1)) : type === wanted;
-}
 
 export const events: Part = {
   routes: [
@@ -38,7 +34,7 @@ export const events: Part = {
           const isDelivered = event.pending_webhooks === 0;
           return (
             event.created >= since &&
-            (wanted?.some((one) => fits(event.type, one)) ?? true) &&
+            (wanted?.some((one) => fitsType(event.type, one)) ?? true) &&
             (delivery_success === undefined || delivery_success === isDelivered)
           );
         });

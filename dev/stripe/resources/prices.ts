@@ -50,7 +50,8 @@ function makeRecurring(context: Context, given: ReturnType<typeof recurringParam
     });
   if (usage_type === 'licensed' && meter !== null)
     throw invalidRequest('Only metered prices have a meter.', { param: 'recurring[meter]' });
-  if (meter !== null) context.find('billing.meter', meter, 'recurring[meter]');
+  if (meter !== null && context.find('billing.meter', meter, 'recurring[meter]').status !== 'active')
+    throw invalidRequest(`The meter ${meter} is inactive.`, { param: 'recurring[meter]' });
   return { interval: given.interval, interval_count, meter, trial_period_days, usage_type };
 }
 

@@ -5,7 +5,7 @@ import { invalidRequest, notInStandIn } from './stripe-error.ts';
 export type ApiVersion = Stripe.WebhookEndpointCreateParams.ApiVersion;
 
 /** The versions whose shapes the stand-in knows. It keeps its objects in that of the last. */
-export const API_VERSIONS = [
+const API_VERSIONS = [
   '2024-09-30.acacia',
   '2024-10-28.acacia',
   '2024-11-20.acacia',

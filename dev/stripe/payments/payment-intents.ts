@@ -4,7 +4,6 @@ import { record } from '../api/record.ts';
 import { invalidRequest } from '../api/stripe-error.ts';
 import { randomLetters } from '../objects/kinds.ts';
 import { refId } from '../objects/refs.ts';
-import { cardError } from './card-error.ts';
 import { createCharge } from './charges.ts';
 import { openDispute } from './disputes.ts';
 import { attachMethod, cardOf } from './payment-methods.ts';
@@ -138,18 +137,6 @@ export function confirmIntent(
   });
   if (isDisputed) openDispute(context, charge, { reason: 'fraudulent' });
   return { intent: paid, charge, decline };
-}
-
-/** As `confirmIntent`, where a decline is the request's answer: 402, which keeps the failed charge. */
-function confirmOrThrow(
-  context: Context,
-  intent: Stripe.PaymentIntent,
-  method: Stripe.PaymentMethod,
-): Confirmation {
-  const confirmation = confirmIntent(context, intent, method);
-  const { decline, charge } = confirmation;
-  if (decline !== undefined) throw cardError({ decline, charge: charge.id, intent: confirmation.intent });
-  return confirmation;
 }
 
 export function cancelIntent(

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { recordsExpire } from '../functions/timer/records-expire.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -309,7 +309,14 @@ describe('a run', () => {
       app.admin.core`select deleted_at from ops.blobs where blob_name like ${`%${made?.recordId ?? ''}%`}`;
     await expire(92);
     expect(await blobs()).toMatchObject([{ deleted_at: null }]);
-    const trail = await app.admin.core`select from audit_logs where resource_id = ${made?.recordId ?? ''}`;
-    expect(trail.length).toBeGreaterThan(0);
+    // The entry comes through the bus, so a moment later.
+    await vi.waitFor(
+      async () => {
+        const trail = await app.admin
+          .core`select from audit_logs where resource_id = ${made?.recordId ?? ''}`;
+        expect(trail.length).toBeGreaterThan(0);
+      },
+      { timeout: 10_000, interval: 100 },
+    );
   });
 });

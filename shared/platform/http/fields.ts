@@ -44,5 +44,14 @@ export const problemDocument = z.object({
   detail: z.string().optional(),
   instance: z.string(),
   trace_id: z.string(),
+  usage_type: z
+    .string()
+    .optional()
+    .describe('Of `QUOTA_EXCEEDED`: the type of usage whose allowance is spent.'),
+  resets_at: z.string().optional().describe('Of `QUOTA_EXCEEDED`: when the allowance is reset.'),
+  'violated-policies': z
+    .array(z.string())
+    .optional()
+    .describe('Of `RATE_LIMITED`: the names of the windows that are used up.'),
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
 });

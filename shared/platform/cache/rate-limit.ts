@@ -38,7 +38,7 @@ const WINDOW_MS = { hour: HOUR_MS, day: DAY_MS } as const;
 const LOAN_SHARE_OF_LIMIT = 1 / 100;
 const LOAN_SHARE_OF_REST = 1 / 20;
 const LOANS_MAX = 20_000;
-/** After a Redis that did not answer: no request waits for it once for each of its windows, one after the other. */
+/** How long Redis is not asked after it did not answer. A request asks for several windows in turn, and must wait only once. */
 const SILENT_MS = 250;
 
 interface Loan {

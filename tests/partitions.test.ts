@@ -4,6 +4,9 @@ import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { listRecords } from '../shared/domains/records/list-records.ts';
 import { recordsQuery } from '../shared/domains/records/schemas.ts';
 import { textOf } from '../shared/platform/call/reply.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
+import { RECORD_COLUMNS } from '../shared/domains/records/record-columns.ts';
+import { findRecordRow } from '../shared/domains/records/read-record.ts';
 import type { Call } from '../shared/platform/call/call.ts';
 import { openPool } from '../shared/platform/db/pool.ts';
 import { openDatabases } from './harness/databases.ts';
@@ -276,6 +279,35 @@ async function listByModel(model: string): Promise<{ found: number; indexes: str
   const page = JSON.parse(textOf(reply) ?? '') as { items: unknown[] };
   return { found: page.items.length, indexes };
 }
+
+/** The names of a plan's indexes. */
+function allIndexesOf(node: PlanNode): string[] {
+  const own = node['Index Name'] === undefined ? [] : [node['Index Name']];
+  return [...own, ...(node.Plans ?? []).flatMap(allIndexesOf)];
+}
+
+describe('a kept plan', () => {
+  it('reads a record by its primary key, also if it was made while the partitions were empty', async () => {
+    const sql = openPool({ url: databases.core.app, max: 1, applicationName: 'test', prepare: false });
+    let read: string | undefined;
+    const call = {
+      now: new Date(),
+      tenant: {
+        statement: (text: string) => {
+          read ??= text;
+          return Promise.resolve([{}]);
+        },
+      },
+    } as unknown as Call;
+    await findRecordRow(call, newId(call.now), RECORD_COLUMNS);
+    const scope = `with scope as materialized (select set_config('app.current_tenant_id', $1, true) as tenant_id)`;
+    const [plan] = await sql.unsafe(`explain (generic_plan, format json) ${scope} ${read ?? ''}`).simple();
+    await sql.end();
+    const indexes = allIndexesOf(plan?.['QUERY PLAN'][0].Plan);
+    expect(indexes).toHaveLength(2);
+    for (const index of indexes) expect(index).toMatch(/_pkey$/);
+  });
+});
 
 describe('a new index of a partitioned table', () => {
   it('is built in one filled partition after the other until it is complete', async () => {

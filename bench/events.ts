@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
-import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { packEvents } from '../shared/platform/bus/pack-events.ts';
 import { openBatch } from '../shared/platform/consume/consume.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';

@@ -1,4 +1,4 @@
-import { freeTierQuota } from '../shared/domains/billing/quota-reservation.ts';
+import { freeTierQuota } from '../shared/domains/billing/metering/quota-reservation.ts';
 import { ApiKeyAuthenticator } from '../shared/domains/identity/api-key-authenticator.ts';
 import { retentionDays } from '../shared/domains/retention/retention-days.ts';
 import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';

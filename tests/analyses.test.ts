@@ -292,7 +292,7 @@ describe('a response less sure than the cutoff', () => {
     const at = await record({ ...request, response: { ...response, confidence: 0.6 } });
     expect((await get(`analyses/${at}`)).body.template_fallback_used).toBe(false);
     await app.admin.core`
-      insert into tenants (tenant_id, name, plan_id) values ('strict', 'Strict', 'professional')`;
+      insert into tenants (tenant_id, name, plan_id, has_quota) values ('strict', 'Strict', 'professional', false)`;
     await app.admin.core`
       insert into tenant_configs (tenant_id, config_data)
       values ('strict', ${app.admin.core.json({ confidence_cutoff: 0.95 })})`;

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findExistingAnalyses } from '../shared/domains/analysis/find-existing.ts';
-import { releaseAbandoned } from '../shared/domains/billing/abandoned-reservations.ts';
-import { liveSql, openBilling, planExists } from '../shared/domains/billing/subscriptions.ts';
+import { releaseAbandoned } from '../shared/domains/billing/metering/abandoned-reservations.ts';
+import { findActivePlan } from '../shared/domains/billing/plans/plan.ts';
+import { liveSql } from '../shared/domains/billing/subscriptions/live-states.ts';
+import { openBilling } from '../shared/domains/billing/subscriptions/open-billing.ts';
 import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
 import { recordMapping } from '../shared/domains/mapping/record-mapping.ts';
@@ -23,8 +25,11 @@ describe('a new tenant’s plan', () => {
   const subscriptions = (tenant: string) =>
     app.admin
       .billing`select plan_id, status from user_subscriptions where tenant_id = ${tenant} order by created_at`;
-  const give = (tenant: string, plan: string, days = 0) =>
-    openBilling(billing, { tenant_id: tenant, plan_id: plan }, new Date(NOW.getTime() + days * DAY_MS));
+  const give = async (tenant: string, planId: string, days = 0) => {
+    const plan = await findActivePlan(billing, planId);
+    if (plan === undefined) throw new Error(`no plan ${planId}`);
+    return openBilling(billing, { tenant_id: tenant, plan }, new Date(NOW.getTime() + days * DAY_MS));
+  };
 
   it('is only free allowances if it is free', async () => {
     await give('t-free', 'free');
@@ -50,12 +55,10 @@ describe('a new tenant’s plan', () => {
   });
 
   it('must be active', async () => {
-    expect(await Promise.all(['starter', 'no-such-plan'].map((plan) => planExists(billing, plan)))).toEqual([
-      true,
-      false,
-    ]);
+    expect((await findActivePlan(billing, 'starter'))?.plan_type).toBe('paid');
+    expect(await findActivePlan(billing, 'no-such-plan')).toBeUndefined();
     await app.admin.billing`update billing_plans set is_active = false where plan_id = 'white_glove_basic'`;
-    expect(await planExists(billing, 'white_glove_basic')).toBe(false);
+    expect(await findActivePlan(billing, 'white_glove_basic')).toBeUndefined();
   });
 });
 

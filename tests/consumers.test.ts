@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, describe, expect, it } from 'vitest';
 import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
-import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
-import { resetDueAllowances } from '../shared/domains/billing/free-tier.ts';
+import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
+import { resetDueAllowances } from '../shared/domains/billing/metering/free-tier.ts';
 import { openBatch } from '../shared/platform/consume/consume.ts';
 import { AUDIT_RECORDED, EVENT_SOURCE, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { receivedMessages } from '../shared/platform/consume/received-message.ts';
@@ -286,7 +286,7 @@ describe('a batch', () => {
     await consumeUsage([one]);
     expect(await ledger(type)).toHaveLength(0);
     await app.admin
-      .core`insert into tenants (tenant_id, name, plan_id) values ('newcomer', 'New', 'starter')`;
+      .core`insert into tenants (tenant_id, name, plan_id, has_quota) values ('newcomer', 'New', 'starter', false)`;
     await consumeUsage([one]);
     expect(await ledger(type)).toHaveLength(1);
     await app.admin.core`update tenants set status = 'erased' where tenant_id = 'newcomer'`;

@@ -7,7 +7,7 @@ import { buildFixtureApp, startFixture } from '../dev/host/fixture-app.ts';
 import { archiveRecords } from '../functions/queue/archive-records.ts';
 import { auditEvents } from '../functions/queue/audit-events.ts';
 import { usageEvents } from '../functions/queue/usage-events.ts';
-import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { MessageTooLarge } from '../shared/platform/bus/bus-sender.ts';
 import {
   ARCHIVE_REQUESTED,
@@ -117,7 +117,7 @@ describe('a batch of another producer', () => {
     const read = await app.request('GET', `${QUARANTINE}/${item?.id ?? ''}`, { key: operator });
     expect(read.body.body).toBe(JSON.stringify(bad));
     await app.admin
-      .core`insert into tenants (tenant_id, name, plan_id) values ('nobody-yet', 'Late', 'starter')`;
+      .core`insert into tenants (tenant_id, name, plan_id, has_quota) values ('nobody-yet', 'Late', 'starter', false)`;
     expect((await replay(item?.id ?? '')).status).toBe(202);
     expect(await written('mended_alone', 1)).toHaveLength(1);
     expect(await ledger('beside_bad')).toHaveLength(3);

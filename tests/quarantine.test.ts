@@ -107,7 +107,7 @@ describe('a replay', () => {
     const item = await putAside('reason=UNKNOWN_TENANT', 'usage-events', usage('as_it_was', tenant));
     expect(item['tenant_id']).toBe(tenant);
     await app.admin
-      .core`insert into tenants (tenant_id, name, plan_id) values (${tenant}, 'Later', 'starter')`;
+      .core`insert into tenants (tenant_id, name, plan_id, has_quota) values (${tenant}, 'Later', 'starter', false)`;
     const answer = await ask('POST', `/${item.id}/replay`, {});
     expect([answer.status, answer.body.queue]).toEqual([202, 'usage-events']);
     await until(

@@ -124,7 +124,7 @@ describe('a key’s allowance', () => {
   it('is capped for all keys of the tenant together, on any number of instances', async () => {
     const tenant = 'capped';
     await app.admin
-      .core`insert into tenants (tenant_id, name, plan_id) values (${tenant}, 'Capped', 'starter')`;
+      .core`insert into tenants (tenant_id, name, plan_id, has_quota) values (${tenant}, 'Capped', 'starter', false)`;
     await app.admin.core`insert into tenant_configs (tenant_id, config_data)
       values (${tenant}, ${app.admin.core.json({ rate_limit_per_hour: 8 })})`;
     const [one, two] = [await keyWith(1000, 5000, tenant), await keyWith(1000, 5000, tenant)];

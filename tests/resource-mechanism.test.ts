@@ -303,8 +303,8 @@ describe('an operator’s routes to the rows of a tenant', () => {
   it('are closed to tenants, and lead to no tenant that is unknown or erased', async () => {
     const closed = await call('GET', within('/api/v1/voyages'), undefined, { key: acme.owner });
     expect([closed.status, closed.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
-    await app.admin.core`insert into tenants (tenant_id, name, plan_id, status)
-      values ('gone', 'Gone', 'free', 'erased'), ('late', 'Late', 'free', 'suspended')`;
+    await app.admin.core`insert into tenants (tenant_id, name, plan_id, has_quota, status)
+      values ('gone', 'Gone', 'free', true, 'erased'), ('late', 'Late', 'free', true, 'suspended')`;
     for (const tenant of ['gone', 'nobody']) {
       const answer = await call('GET', within('/api/v1/voyages', tenant), undefined, { key: operator });
       expect([answer.status, answer.body.detail]).toEqual([404, 'There is no such tenant.']);

@@ -60,7 +60,7 @@ describe('a sealed source', () => {
   it('opens with the data key that it names, if its tenant has several', async () => {
     const tenantId = 'two-keys';
     await app.admin
-      .core`insert into tenants (tenant_id, name, plan_id) values (${tenantId}, 'Two', 'professional')`;
+      .core`insert into tenants (tenant_id, name, plan_id, has_quota) values (${tenantId}, 'Two', 'professional', false)`;
     const useNewKey = async (): Promise<string> => {
       const keyId = await app.services.crossTenant.core.transaction((transaction) =>
         app.services.dataKeys.create(transaction, tenantId),

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { usageConsumer } from '../shared/domains/billing/consume-usage.ts';
+import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
 import { USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { openBatch } from '../shared/platform/consume/consume.ts';
@@ -35,7 +35,7 @@ async function start(options: TestAppOptions): Promise<TestApp> {
 
 async function addTenant(app: TestApp, tenantId: string): Promise<string> {
   await app.admin
-    .core`insert into tenants (tenant_id, name, plan_id) values (${tenantId}, ${tenantId}, 'professional')`;
+    .core`insert into tenants (tenant_id, name, plan_id, has_quota) values (${tenantId}, ${tenantId}, 'professional', false)`;
   return app.makeKey(tenantId, PERMISSIONS);
 }
 

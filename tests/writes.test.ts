@@ -11,7 +11,7 @@ import { leftoversSweep } from '../shared/domains/operations/sweep-leftovers.ts'
 import { findExistingAnalyses } from '../shared/domains/analysis/find-existing.ts';
 import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
-import { releaseAbandoned } from '../shared/domains/billing/abandoned-reservations.ts';
+import { releaseAbandoned } from '../shared/domains/billing/metering/abandoned-reservations.ts';
 import { defineHotWrite, singleReply, type HotWrite } from '../shared/platform/writes/hot-write.ts';
 import { newEntry } from '../shared/platform/writes/outbox.ts';
 import { outboxRelay } from '../shared/platform/writes/outbox-relay.ts';

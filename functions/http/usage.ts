@@ -1,5 +1,5 @@
-import { readUsage } from '../../shared/domains/billing/read-usage.ts';
-import { usageReport } from '../../shared/domains/billing/schemas.ts';
+import { readUsage } from '../../shared/domains/billing/metering/read-usage.ts';
+import { usageReport } from '../../shared/domains/billing/metering/schemas.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 
 export const usageEndpoints = [

@@ -227,8 +227,8 @@ async function seedTenants(
   services: Services,
   makeKey: TestApp['makeKey'],
 ): Promise<TestApp['keys']> {
-  await admin.core`insert into tenants (tenant_id, name, plan_id) values
-    ('platform', 'Platform', 'enterprise'), ('acme', 'Acme', 'professional'), ('globex', 'Globex', 'free')`;
+  await admin.core`insert into tenants (tenant_id, name, plan_id, has_quota) values
+    ('platform', 'Platform', 'enterprise', false), ('acme', 'Acme', 'professional', false), ('globex', 'Globex', 'free', true)`;
   const tenant = async (tenantId: string): Promise<TenantKeys> => {
     const dataKeyId = await services.crossTenant.core.transaction((transaction) =>
       services.dataKeys.create(transaction, tenantId),

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { findExistingAnalyses } from '../../shared/domains/analysis/find-existing.ts';
-import { releaseAbandoned } from '../../shared/domains/billing/abandoned-reservations.ts';
-import { resetDueAllowances } from '../../shared/domains/billing/free-tier.ts';
+import { releaseAbandoned } from '../../shared/domains/billing/metering/abandoned-reservations.ts';
+import { resetDueAllowances } from '../../shared/domains/billing/metering/free-tier.ts';
 import { findExistingMappings } from '../../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../../shared/domains/orchestration/find-existing.ts';
 import { addDays, HOUR_MS } from '../../shared/platform/time/clock.ts';

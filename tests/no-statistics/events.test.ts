@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Sql, TransactionSql } from 'postgres';
 import { rollUpUsage } from '../../shared/domains/analytics/roll-up-usage.ts';
 import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
-import { writeUsage } from '../../shared/domains/billing/write-usage.ts';
+import { writeUsage } from '../../shared/domains/billing/metering/write-usage.ts';
 import type { TenantEvent } from '../../shared/platform/consume/event-consumer.ts';
 import { quarantineMessages } from '../../shared/platform/consume/quarantine.ts';
 import type { AuditData } from '../../shared/platform/bus/events.ts';

@@ -1,5 +1,5 @@
 import { AUDIT_LOGS } from '../audit/consume-audit.ts';
-import { USAGE_RECORDS } from '../billing/write-usage.ts';
+import { USAGE_RECORDS } from '../billing/metering/write-usage.ts';
 import { STORAGE_RECORDS } from '../records/record-columns.ts';
 import { makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';

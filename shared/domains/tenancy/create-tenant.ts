@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import { PERMISSION_SETS } from '../../platform/auth/permissions.ts';
-import { openBilling, planExists } from '../billing/subscriptions.ts';
+import { findActivePlan, hasHardLimit } from '../billing/plans/plan.ts';
+import { openBilling } from '../billing/subscriptions/open-billing.ts';
 import { when } from '../../platform/db/keyset.ts';
 import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
@@ -87,12 +88,13 @@ export async function addTenant(
   wanted: TenantToAdd,
   now: Date,
 ): Promise<Tenant> {
-  if (!(await planExists(services.crossTenant.billing, wanted.plan_id)))
+  const plan = await findActivePlan(services.crossTenant.billing, wanted.plan_id);
+  if (plan === undefined)
     throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
   const [added] = await transaction.query<Tenant>(
-    `insert into tenants (tenant_id, name, plan_id, created_at, updated_at) values ($1, $2, $3, $4, $4)
+    `insert into tenants (tenant_id, name, plan_id, has_quota, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)
      on conflict (tenant_id) do nothing returning ${COLUMNS}`,
-    [wanted.tenant_id, wanted.name, wanted.plan_id, now],
+    [wanted.tenant_id, wanted.name, plan.plan_id, hasHardLimit(plan), now],
   );
   if (added === undefined) throw new Problem('CONFLICT', { detail: 'The tenant already exists.' });
   const dataKeyId = await services.dataKeys.create(transaction, wanted.tenant_id);
@@ -104,7 +106,7 @@ export async function addTenant(
     `insert into tenant_configs (tenant_id, azure_region, created_at, updated_at) values ($1, $2, $3, $3)`,
     [wanted.tenant_id, services.settings.AZURE_REGION, now],
   );
-  await openBilling(services.crossTenant.billing, wanted, now);
+  await openBilling(services.crossTenant.billing, { tenant_id: wanted.tenant_id, plan }, now);
   return added;
 }
 

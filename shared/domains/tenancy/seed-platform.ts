@@ -4,7 +4,7 @@ import type { CrossTenantTransaction } from '../../platform/db/tenant-database.t
 /** Seeds the platform's own tenant, which owns operators' keys and the defaults. An existing one is not changed. */
 export async function seedPlatformTenant(transaction: CrossTenantTransaction): Promise<void> {
   await transaction.query(
-    `insert into tenants (tenant_id, name, plan_id) values ($1, 'Platform', 'enterprise') on conflict do nothing`,
+    `insert into tenants (tenant_id, name, plan_id, has_quota) values ($1, 'Platform', 'enterprise', false) on conflict do nothing`,
     [PLATFORM_TENANT],
   );
 }

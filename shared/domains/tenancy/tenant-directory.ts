@@ -12,6 +12,11 @@ const contextSchema = z.object({
   tenantId: z.string(),
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
   planId: z.string(),
+  hasQuota: z.boolean(),
+  billing: z.object({
+    standing: z.enum(['good', 'grace', 'read_only']),
+    graceEndsAt: z.coerce.date().nullable(),
+  }),
   dataKeyId: z.string().nullable(),
   config: storedTenantConfig.or(unreadableConfig),
 });
@@ -59,7 +64,9 @@ export class CachedTenantDirectory implements TenantDirectory {
 
   async #load(tenantId: string): Promise<TenantContext | null> {
     const [row] = await this.#database.query(
-      `select t.tenant_id as "tenantId", t.status, t.plan_id as "planId", t.data_key_id as "dataKeyId",
+      `select t.tenant_id as "tenantId", t.status, t.plan_id as "planId", t.has_quota as "hasQuota",
+              json_build_object('standing', t.billing_standing, 'graceEndsAt', t.billing_grace_ends_at) as billing,
+              t.data_key_id as "dataKeyId",
               coalesce(c.config_data, '{}') as config,
               ${this.#retentionDays.sql('t.tenant_id')} as "retentionDays"
          from tenants t left join tenant_configs c on c.tenant_id = t.tenant_id

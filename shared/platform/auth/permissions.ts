@@ -19,6 +19,8 @@ export const PERMISSIONS = [
   'lineage:read',
   'audit:read',
   'usage:read',
+  'billing:read',
+  'billing:manage',
   'api_keys:manage',
   'platform:operate',
 ] as const;
@@ -48,7 +50,8 @@ const WRITES: readonly Permission[] = [
 
 /**
  * The usual sets of permissions. `reader`: reads everything except sources. `writer`: a service that also writes evidence.
- * `owner`: everything that a tenant may do, including the review of what a service wrote. `operator`: a key of the platform.
+ * `owner`: everything that a tenant may do, including the review of what a service wrote. `billing_admin`: the subscription, what it
+ * costs and what is used of it. `operator`: a key of the platform.
  */
 export const PERMISSION_SETS = {
   reader: READS,
@@ -60,8 +63,11 @@ export const PERMISSION_SETS = {
     'records:read_source',
     'tenant_config:write',
     'retention:write',
+    'billing:read',
+    'billing:manage',
     'api_keys:manage',
   ],
+  billing_admin: ['usage:read', 'billing:read', 'billing:manage'],
   operator: [
     ...READS,
     ...WRITES,

@@ -11,11 +11,24 @@ export interface TenantConfig {
   readonly retention_days: number | null;
 }
 
+/**
+ * What a tenant may do after a failed payment. `grace`: everything, until `graceEndsAt`. `read_only`: reads, and the billing
+ * routes. The billing domain decides.
+ */
+export interface BillingStanding {
+  readonly standing: 'good' | 'grace' | 'read_only';
+  /** Null unless the standing is `grace`. */
+  readonly graceEndsAt: Date | null;
+}
+
 /** What every request and every event needs to know about its tenant. */
 export interface TenantContext {
   readonly tenantId: string;
   readonly status: TenantStatus;
   readonly planId: string;
+  /** Whether a limit of the plan refuses what is beyond it. Writes then reserve their usage. */
+  readonly hasQuota: boolean;
+  readonly billing: BillingStanding;
   readonly dataKeyId: string | null;
   readonly config: TenantConfig;
   /**

@@ -8,6 +8,8 @@ export const EVENT_SOURCE = '/comply-ai/backend';
 export const USAGE_RECORDED = 'com.comply-ai.usage.recorded.v1';
 export const AUDIT_RECORDED = 'com.comply-ai.audit.recorded.v1';
 export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
+export const STRIPE_EVENT_RECEIVED = 'com.comply-ai.stripe.event-received.v1';
+export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
 /** The name of a user, service or object. It is often a UUID, which is then in lower case. */
@@ -47,6 +49,14 @@ export type AuditData = z.output<typeof auditData>;
 /** A record to be written to its blob. */
 export const archiveData = z.object({ tenant_id: tenantId, record_id: uuid });
 export type ArchiveData = z.output<typeof archiveData>;
+
+/** An event of Stripe that is stored, and not yet processed. Only its id: the row has the rest. */
+export const stripeEventData = z.object({ stripe_event_id: text(255) });
+export type StripeEventData = z.output<typeof stripeEventData>;
+
+/** Something that other domains know of a tenant's billing has changed. They read what it is now. */
+export const billingChangedData = z.object({ tenant_id: tenantId });
+export type BillingChangedData = z.output<typeof billingChangedData>;
 
 /**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
@@ -98,6 +108,10 @@ export function queueOf(type: string): string | undefined {
       return 'audit-events';
     case ARCHIVE_REQUESTED:
       return 'archive-records';
+    case STRIPE_EVENT_RECEIVED:
+      return 'stripe-events';
+    case BILLING_CHANGED:
+      return 'billing-changes';
     default:
       return undefined;
   }

@@ -42,4 +42,5 @@ export const QUEUES: readonly QueueDefinition[] = [
   defineQueue('audit-events'),
   defineQueue('archive-records'),
   defineQueue('stripe-events'),
+  defineQueue('billing-changes'),
 ];

@@ -105,6 +105,28 @@ export const publicUrl = urlSetting('https://api.example.com', ['http', 'https']
   return undefined;
 }).transform((text) => text.replace(/\/+$/, ''));
 
+/** A scheme, a host and perhaps a port: `https://app.example.com`. `http://` only on this machine. */
+export const origin = urlSetting('https://app.example.com', ['http', 'https'], (url) => {
+  if (url.protocol === 'http:' && !isLoopback(url)) return 'must begin with https://';
+  return url.pathname === '/' && url.search === '' && url.hash === '' && url.username === ''
+    ? undefined
+    : 'must be a scheme and a host, without a path';
+}).transform((text) => new URL(text).origin);
+
+/** A comma-separated list. An unset one is empty. */
+export function commaList<T extends string>(item: z.ZodType<T>): z.ZodType<readonly T[], string | undefined> {
+  return z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== ''),
+    )
+    .pipe(z.array(item as z.ZodType<T, string>));
+}
+
 /** The parts of `Name=value;Name=value`; undefined if a part has another form. */
 function connectionStringParts(text: string): ReadonlyMap<string, string> | undefined {
   const parts = text

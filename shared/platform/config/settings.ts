@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import {
   blobConnection,
+  commaList,
   hostName,
   httpsUrl,
   isLoopback,
+  origin,
   postgresUrl,
   publicUrl,
   redisUrl,
@@ -47,6 +49,16 @@ export const settingsSchema = z
     KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
     KEY_ENCRYPTION_KEYS: keyVersions.optional(),
+    /** Without it, the routes that need Stripe answer 503, and everything else works. */
+    STRIPE_SECRET_KEY: z.string().min(1).optional(),
+    /** Where Stripe's API is. The default is Stripe's own address; another one is for development. */
+    STRIPE_API_URL: publicUrl.optional(),
+    /** The signing secrets of the webhook endpoint, comma-separated: while one is being rolled, both. */
+    STRIPE_WEBHOOK_SECRETS: commaList(z.string().regex(/^whsec_\S+$/, 'must begin with whsec_')),
+    /** The origins to which checkout and portal may send a person back, comma-separated. */
+    BILLING_RETURN_ORIGINS: commaList(origin),
+    /** How long everything works after a failed payment. Then the tenant may only read, until it has paid. */
+    BILLING_GRACE_DAYS: z.coerce.number().int().min(0).max(365).default(14),
     AZURE_REGION: z.string().default('eastus'),
     AZURE_RESOURCE_GROUP: z.string().default('comply-ai-rg'),
     AZURE_SUBSCRIPTION_ID: z.string().optional(),

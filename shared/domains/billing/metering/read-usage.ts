@@ -1,9 +1,9 @@
-import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
-import type { Call } from '../../platform/call/call.ts';
-import { ok, type Reply } from '../../platform/call/reply.ts';
+import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
+import type { Call } from '../../../platform/call/call.ts';
+import { ok, type Reply } from '../../../platform/call/reply.ts';
 import { hasQuota } from './quota-reservation.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
-import { liveSql } from './subscriptions.ts';
+import { liveSql } from '../subscriptions/live-states.ts';
 import { calendarMonth } from './periods.ts';
 import type { UsageReport } from './schemas.ts';
 

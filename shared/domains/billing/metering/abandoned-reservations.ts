@@ -1,10 +1,10 @@
-import { refKey, type FindExisting, type RequestRef } from '../../platform/db/find-existing.ts';
-import { inBatch } from '../../platform/db/batch-transaction.ts';
-import { recordset } from '../../platform/db/recordset.ts';
-import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import type { CallServices, CrossTenantDatabases } from '../../platform/call/call.ts';
-import { DAY_MS, MINUTE_MS } from '../../platform/time/clock.ts';
-import { findUnpublished } from '../../platform/writes/outbox.ts';
+import { refKey, type FindExisting, type RequestRef } from '../../../platform/db/find-existing.ts';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
+import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
+import type { CallServices, CrossTenantDatabases } from '../../../platform/call/call.ts';
+import { DAY_MS, MINUTE_MS } from '../../../platform/time/clock.ts';
+import { findUnpublished } from '../../../platform/writes/outbox.ts';
 
 /** No request runs as long as this: the host ends a function after 10 minutes, the load balancer answers after 230 s. */
 const YOUNG_MS = 15 * MINUTE_MS;

@@ -1,11 +1,10 @@
-import { rollUpUsage } from '../analytics/roll-up-usage.ts';
-import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
-import { eventRowId } from '../../platform/bus/event-row-id.ts';
-import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../../platform/bus/events.ts';
-import { firstOfEach } from '../../platform/consume/same-event.ts';
-import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import { rollUpUsage } from '../../analytics/roll-up-usage.ts';
+import type { EventConsumer, TenantEvent } from '../../../platform/consume/event-consumer.ts';
+import { eventRowId } from '../../../platform/bus/event-row-id.ts';
+import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../../../platform/bus/events.ts';
+import { firstOfEach } from '../../../platform/consume/same-event.ts';
+import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { ensureAllowances } from './free-tier.ts';
-import { isFreePlan } from './plans.ts';
 import { writeUsage } from './write-usage.ts';
 
 /** A year's invoice and a month to dispute it. Older usage is not billed. */
@@ -60,7 +59,7 @@ async function makeAllowances(
     made.set(billing, known);
   }
   for (const { tenant } of events) {
-    if (known.has(tenant.tenantId) || !isFreePlan(tenant.planId)) continue;
+    if (known.has(tenant.tenantId) || !tenant.hasQuota) continue;
     await ensureAllowances(billing, tenant.tenantId, now);
     known.add(tenant.tenantId);
   }

@@ -1,5 +1,5 @@
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
-import { recordset, type RecordsetRow } from '../../platform/db/recordset.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { recordset, type RecordsetRow } from '../../../platform/db/recordset.ts';
 import { periodsSince, type ResetPeriod } from './periods.ts';
 
 /** Makes a tenant's missing free allowances from the free plan's limits. Their anchor is the day on which they are made. */

@@ -4,12 +4,12 @@ import {
   insertNew,
   type EventIdentity,
   type OnConflict,
-} from '../../platform/consume/same-event.ts';
-import { withPartitions, type PartitionedTable } from '../../platform/db/partitions.ts';
-import { recordset } from '../../platform/db/recordset.ts';
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+} from '../../../platform/consume/same-event.ts';
+import { withPartitions, type PartitionedTable } from '../../../platform/db/partitions.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { resetDueAllowances } from './free-tier.ts';
-import { liveSql } from './subscriptions.ts';
+import { liveSql } from '../subscriptions/live-states.ts';
 
 /** One row of the usage ledger. */
 export interface Usage extends EventIdentity {

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { recordset } from '../../platform/db/recordset.ts';
-import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
-import type { Call } from '../../platform/call/call.ts';
-import type { Quota, QuotaRequest } from '../../platform/call/call.ts';
-import { Problem } from '../../platform/call/problem.ts';
-import { errorFields, log } from '../../platform/log/log.ts';
+import { recordset } from '../../../platform/db/recordset.ts';
+import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
+import type { Call } from '../../../platform/call/call.ts';
+import type { Quota, QuotaRequest } from '../../../platform/call/call.ts';
+import { Problem } from '../../../platform/call/problem.ts';
+import { errorFields, log } from '../../../platform/log/log.ts';
 import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
-import { isFreePlan } from './plans.ts';
 
 interface Allowance {
   readonly [column: string]: unknown;
@@ -17,9 +16,9 @@ interface Allowance {
   readonly next_reset_at: string;
 }
 
-/** Whether the tenant's usage is limited by the free allowance. */
+/** Whether a limit of the tenant's plan refuses what is beyond it. */
 export function hasQuota(call: Call): boolean {
-  return isFreePlan(call.context.planId);
+  return call.context.hasQuota;
 }
 
 /** Storage is not reserved: its bytes are known only after archiving. A spent storage allowance refuses every write. */

@@ -1,5 +1,5 @@
-import type { FindExisting } from '../../platform/db/find-existing.ts';
-import type { Job } from '../../platform/jobs/job.ts';
+import type { FindExisting } from '../../../platform/db/find-existing.ts';
+import type { Job } from '../../../platform/jobs/job.ts';
 import { releaseAbandoned } from './abandoned-reservations.ts';
 import { resetDueAllowances } from './free-tier.ts';
 

@@ -6,10 +6,9 @@ import {
   optionalText,
   settingsObject,
   textId,
-} from '../../platform/resources/field-schemas.ts';
-import { declareResource, type Resource } from '../../platform/resources/resource.ts';
-
-const PLAN_TYPES = ['free', 'trial', 'paid', 'enterprise'] as const;
+} from '../../../platform/resources/field-schemas.ts';
+import { declareResource, type Resource } from '../../../platform/resources/resource.ts';
+import { PLAN_TYPES } from './plan.ts';
 
 const minorUnits = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).default(0);
 

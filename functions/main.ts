@@ -13,6 +13,7 @@ import { mappingsEndpoints } from './http/mappings.ts';
 import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
+import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
@@ -31,6 +32,7 @@ import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
+import { usageReportTimer } from './timer/usage-report.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
@@ -41,6 +43,7 @@ const timers = [
   outboxRelayTimer,
   partitionsMakeTimer,
   recordsExpireTimer,
+  usageReportTimer,
 ];
 const consumers = [archiveRecords, auditEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
@@ -59,6 +62,7 @@ const endpoints: readonly Endpoint[] = [
   ...modelsEndpoints,
   ...orchestrationsEndpoints,
   ...platformJobRunEndpoints(timers),
+  ...platformMeterWindowsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...recordsEndpoints,

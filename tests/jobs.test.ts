@@ -30,6 +30,7 @@ describe('the jobs', () => {
       'outbox-relay',
       'partitions-make',
       'records-expire',
+      'usage-report',
     ]);
     const made = body.items.find((item: { job: string }) => item.job === 'partitions-make');
     expect(made).toMatchObject({ running: false, last_run: { status: 'completed' } });

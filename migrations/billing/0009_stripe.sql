@@ -238,13 +238,14 @@ create unique index stripe_mismatches_open on ops.stripe_mismatches (kind, objec
 create index stripe_mismatches_page on ops.stripe_mismatches (found_at desc, mismatch_id desc);
 
 -- A tenant's use of every limit of its plan in the running period, not only of free ones. mode: how the limit binds; `none`: the
--- plan no longer has it, and it is only counted. plan_id: whose limit it is; null: not a plan's. anchor_at: where periods are
+-- plan no longer has it, and it is only counted. plan_id: whose limit it is; null: nobody's, made by hand. anchor_at: where periods are
 -- counted from, when it is not the midnight of anchor_date. reported: what windows have of the use beyond the limit.
 alter table free_tier_usage
   add column mode text not null default 'hard' check (mode in ('hard', 'soft', 'metered', 'none')),
-  add column plan_id text,
+  add column plan_id text default 'free', -- every row so far is of that plan
   add column anchor_at timestamptz,
   add column reported numeric(20, 9) not null default 0 check (reported >= 0);
+alter table free_tier_usage alter column plan_id drop default;
 create index free_tier_usage_metered on free_tier_usage (tenant_id, usage_type) where mode = 'metered';
 alter table ops.free_tier_periods
   add column mode text not null default 'hard' check (mode in ('hard', 'soft', 'metered', 'none')),

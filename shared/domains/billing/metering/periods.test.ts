@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { boundaryAfter, calendarMonth, periodsSince, type ResetPeriod } from './periods.ts';
+import type { ResetPeriod } from '../plans/plan.ts';
+import { boundaryAfter, calendarMonth, periodsSince } from './periods.ts';
 
 const day = (date: string): Date => new Date(`${date}T00:00:00Z`);
 const dayOf = (instant: Date): string => instant.toISOString().slice(0, 10);

@@ -1,6 +1,4 @@
-/** How often an allowance is reset. */
-export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
-export type ResetPeriod = (typeof RESET_PERIODS)[number];
+import type { ResetPeriod } from '../plans/plan.ts';
 
 /** A span of time, without its end. */
 export interface Period {

@@ -19,12 +19,41 @@ export const limitPolicy = z.strictObject({
     ),
 });
 
+/** How often an allowance is reset. */
+export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
+export type ResetPeriod = (typeof RESET_PERIODS)[number];
+
+/** An allowance beside what a month includes. It is hard. */
+const planAllowance = z.strictObject({
+  usage_type: z.string().min(1).max(100),
+  reset_period: z.enum(RESET_PERIODS),
+  limit: z.number().min(0).max(1e10),
+  per: z
+    .enum(['tenant', 'user'])
+    .default('tenant')
+    .describe('`user`: each user that a usage event names has one. Writes of the API name no user: theirs bind tenants.'),
+});
+
+/** A plan's further allowances (`billing_plans.allowances`). A tenant's monthly one is a limit of the plan. */
+export const planAllowances = z
+  .array(planAllowance)
+  .max(50)
+  .refine(
+    (all) => all.every(({ per, reset_period }) => per === 'user' || reset_period !== 'monthly'),
+    'a tenant’s monthly allowance is one of `limits`',
+  )
+  .refine(
+    (all) => new Set(all.map((one) => JSON.stringify([one.usage_type, one.reset_period, one.per]))).size === all.length,
+    'has two of one usage type, period and holder',
+  );
+
 /** The limits of a plan, as its row has them. */
-const planLimits = z.object({
+export const planLimits = z.object({
   plan_id: z.string(),
   plan_type: z.enum(PLAN_TYPES),
   limits: z.record(z.string(), z.number()),
   limit_policies: z.record(z.string(), limitPolicy),
+  allowances: z.array(planAllowance),
 });
 export type PlanLimits = z.output<typeof planLimits>;
 
@@ -37,10 +66,16 @@ export function limitMode(
   return policy?.mode ?? (plan.plan_type === 'free' ? 'hard' : 'soft');
 }
 
-/** Whether a limit of the plan refuses what is beyond it. */
+/** Whether a limit of the plan refuses what is beyond it. A user's allowance refuses no write: writes name no user. */
 export function hasHardLimit(plan: PlanLimits): boolean {
-  return Object.keys(plan.limits).some((usageType) => limitMode(plan, usageType) === 'hard');
+  return (
+    Object.keys(plan.limits).some((usageType) => limitMode(plan, usageType) === 'hard') ||
+    plan.allowances.some(({ per }) => per === 'tenant')
+  );
 }
+
+/** The columns of a {@link PlanLimits}. */
+export const PLAN_LIMITS_COLUMNS = 'plan_id, plan_type, limits, limit_policies, allowances';
 
 /** The limits of an active plan; undefined if there is no such plan. */
 export async function findActivePlan(
@@ -48,7 +83,7 @@ export async function findActivePlan(
   planId: string,
 ): Promise<PlanLimits | undefined> {
   const [plan] = await billing.query(
-    `select plan_id, plan_type, limits, limit_policies from billing_plans where plan_id = $1 and is_active`,
+    `select ${PLAN_LIMITS_COLUMNS} from billing_plans where plan_id = $1 and is_active`,
     [planId],
   );
   return plan === undefined ? undefined : planLimits.parse(plan);

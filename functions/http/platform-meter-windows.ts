@@ -1,4 +1,7 @@
-import { meterWindow, meterWindowsQuery } from '../../shared/domains/billing/metering/meter-window-schemas.ts';
+import {
+  meterWindow,
+  meterWindowsQuery,
+} from '../../shared/domains/billing/metering/meter-window-schemas.ts';
 import { listMeterWindows } from '../../shared/domains/billing/metering/read-meter-windows.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';

@@ -90,7 +90,12 @@ export async function adjustAllowances(transaction: Queries, tenantId: string, n
   // What was used under the old limits is charged by them.
   if (changed.some(({ from, cut }) => from.mode === 'metered' && !cut))
     await openWindowsOf(transaction, tenantId, now);
-  await endPeriods(transaction, tenantId, changed.flatMap(({ from, to, cut }) => (cut ? [{ from, to }] : [])), now);
+  await endPeriods(
+    transaction,
+    tenantId,
+    changed.flatMap(({ from, to, cut }) => (cut ? [{ from, to }] : [])),
+    now,
+  );
   await transaction.query(
     `update free_tier_usage f
         set usage_limit = c.usage_limit, mode = c.mode, plan_id = c.plan_id, anchor_at = c.anchor_at,
@@ -173,7 +178,13 @@ async function tellReached(transaction: Queries, tenantId: string, now: Date): P
   );
   const entries = await raiseThresholds(
     transaction,
-    rows.map((row) => ({ ...row, user_id: '', before: 0, after: Number(row.current_usage), limit: Number(row.usage_limit) })),
+    rows.map((row) => ({
+      ...row,
+      user_id: '',
+      before: 0,
+      after: Number(row.current_usage),
+      limit: Number(row.usage_limit),
+    })),
     now,
   );
   await addToOutbox(transaction, entries);

@@ -1,6 +1,11 @@
 import type { PlanLimits, ResetPeriod } from '../plans/plan.ts';
 import { anchorOf, periodAround, usagePeriod } from './periods.ts';
-import { allowanceKey, type AllowanceMode, type MeteredSubscription, type PlanAllowance } from './plan-of-tenant.ts';
+import {
+  allowanceKey,
+  type AllowanceMode,
+  type MeteredSubscription,
+  type PlanAllowance,
+} from './plan-of-tenant.ts';
 
 /** A tenant's allowance, as its row has it. Numbers are text, so that they are not rounded; times are RFC 3339. */
 export interface StoredAllowance {
@@ -39,7 +44,8 @@ export function placeOf(
   subscription: MeteredSubscription | undefined,
   now: Date,
 ): Pick<StoredAllowance, 'anchor_at' | 'last_reset_at' | 'next_reset_at'> {
-  const anchor = subscription === undefined ? `${now.toISOString().slice(0, 10)}T00:00:00.000Z` : anchorOf(subscription);
+  const anchor =
+    subscription === undefined ? `${now.toISOString().slice(0, 10)}T00:00:00.000Z` : anchorOf(subscription);
   const { start, end } =
     subscription !== undefined && resetPeriod === 'monthly'
       ? usagePeriod(subscription, now)

@@ -2,7 +2,13 @@ import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.t
 import { recordset, type RecordsetRow } from '../../../platform/db/recordset.ts';
 import { planLimits, PLAN_LIMITS_COLUMNS, type ResetPeriod } from '../plans/plan.ts';
 import { periodsSince } from './periods.ts';
-import { allowanceKey, allowancesOf, type AllowanceMode, type PlanAllowance, type Queries } from './plan-of-tenant.ts';
+import {
+  allowanceKey,
+  allowancesOf,
+  type AllowanceMode,
+  type PlanAllowance,
+  type Queries,
+} from './plan-of-tenant.ts';
 
 /** Allowances reset in one transaction. It locks their rows, and requests that reserve wait for it. */
 const BATCH = 500;
@@ -84,11 +90,7 @@ export async function resetTenant(transaction: Queries, tenantId: string, now: D
   while ((await resetBatch(transaction, now, tenantId)) === BATCH);
 }
 
-async function resetBatch(
-  transaction: Queries,
-  now: Date,
-  tenantId: string | undefined,
-): Promise<number> {
+async function resetBatch(transaction: Queries, now: Date, tenantId: string | undefined): Promise<number> {
   // The timer skips locked rows; a request waits for them, since it needs them.
   // The timer reads in the order of the due time: any other order would read all allowances. It never waits, so its lock
   // order cannot cause a deadlock.
@@ -156,10 +158,22 @@ function changeOf(
   const key = { tenant_id, user_id, usage_type, reset_period };
   const anchor = row.anchor_at ?? row.anchor_date;
   const { missed, running } = periodsSince(anchor, reset_period, new Date(row.next_reset_at), now);
-  const used = { period_start: row.last_reset_at, period_end: row.next_reset_at, used: row.current_usage, reported };
-  const unused = missed.map(({ start, end }) => ({ period_start: start, period_end: end, used: 0, reported: 0 }));
+  const used = {
+    period_start: row.last_reset_at,
+    period_end: row.next_reset_at,
+    used: row.current_usage,
+    reported,
+  };
+  const unused = missed.map(({ start, end }) => ({
+    period_start: start,
+    period_end: end,
+    used: 0,
+    reported: 0,
+  }));
   const plan = plan_id === null ? undefined : plans.get(plan_id);
-  const given = plan?.get(allowanceKey({ usage_type, reset_period, per: user_id === '' ? 'tenant' : 'user' }));
+  const given = plan?.get(
+    allowanceKey({ usage_type, reset_period, per: user_id === '' ? 'tenant' : 'user' }),
+  );
   const none = plan === undefined ? mode : 'none';
   return {
     ended: [used, ...unused].map((period) => ({ ...key, ...period, usage_limit, mode, plan_id })),

@@ -83,10 +83,7 @@ export async function openWindows(
     const { tenant_id, usage_type }: Place = place;
     const rows: Unreported[] = await inBatch(database, async (transaction) => {
       const found = await transaction.query<Unreported>(
-        RUNNING(
-          '(r.tenant_id, r.usage_type) > ($1, $2)',
-          `order by r.tenant_id, r.usage_type limit ${PAGE}`,
-        ),
+        RUNNING('(r.tenant_id, r.usage_type) > ($1, $2)', `order by r.tenant_id, r.usage_type limit ${PAGE}`),
         [tenant_id, usage_type],
       );
       await keep(transaction, found, 'running', now);
@@ -118,10 +115,9 @@ async function openEnded(database: CrossTenantDatabase, now: Date, goOn: () => b
 
 /** The same for one tenant's running periods, in the transaction of a change of its plan. */
 export async function openWindowsOf(transaction: Queries, tenantId: string, now: Date): Promise<void> {
-  const rows = await transaction.query<Unreported>(
-    RUNNING('r.tenant_id = $1', 'order by r.usage_type'),
-    [tenantId],
-  );
+  const rows = await transaction.query<Unreported>(RUNNING('r.tenant_id = $1', 'order by r.usage_type'), [
+    tenantId,
+  ]);
   await keep(transaction, rows, 'running', now);
 }
 

@@ -39,8 +39,7 @@ function monthsAround(anchor: Date, step: number, instant: Date): Period {
 export function periodAround(anchor: string, period: ResetPeriod, instant: Date): Period {
   const from = new Date(anchor);
   const stepsOf = (length: number): Period => {
-    const start =
-      from.getTime() + Math.floor((instant.getTime() - from.getTime()) / length) * length;
+    const start = from.getTime() + Math.floor((instant.getTime() - from.getTime()) / length) * length;
     return { start: new Date(start), end: new Date(start + length) };
   };
   switch (period) {

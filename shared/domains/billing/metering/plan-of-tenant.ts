@@ -76,21 +76,17 @@ export interface PlanAllowance {
 
 /** All limits and allowances of a plan. */
 export function allowancesOf(plan: PlanLimits): PlanAllowance[] {
-  const limits = Object.entries(plan.limits).map(
-    ([usage_type, limit]): PlanAllowance => ({
-      usage_type,
-      reset_period: 'monthly',
-      per: 'tenant',
-      limit,
-      mode: limitMode(plan, usage_type),
-    }),
-  );
+  const limits = Object.entries(plan.limits).map(([usage_type, limit]): PlanAllowance => ({
+    usage_type,
+    reset_period: 'monthly',
+    per: 'tenant',
+    limit,
+    mode: limitMode(plan, usage_type),
+  }));
   return [...limits, ...plan.allowances.map((allowance) => ({ ...allowance, mode: 'hard' as const }))];
 }
 
 /** What tells the allowances of one plan apart. */
-export function allowanceKey(
-  allowance: Pick<PlanAllowance, 'usage_type' | 'reset_period' | 'per'>,
-): string {
+export function allowanceKey(allowance: Pick<PlanAllowance, 'usage_type' | 'reset_period' | 'per'>): string {
   return `${allowance.per} ${allowance.reset_period} ${allowance.usage_type}`;
 }

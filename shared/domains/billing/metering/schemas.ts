@@ -16,7 +16,9 @@ export const usageReport = z.object({
       mode: z
         .enum(['hard', 'soft', 'metered'])
         .nullable()
-        .describe('Beyond the limit: `hard` refuses, `soft` allows, `metered` charges. Null: there is no limit.'),
+        .describe(
+          'Beyond the limit: `hard` refuses, `soft` allows, `metered` charges. Null: there is no limit.',
+        ),
       over_limit: z.number().describe('What was used beyond the limit.'),
       overage_unit_price: z
         .string()

@@ -190,7 +190,10 @@ function beginAttempt(database: CrossTenantDatabase, window: PendingWindow, at: 
 function closeWindow(
   database: CrossTenantDatabase,
   { tenant_id, window_id }: PendingWindow,
-  { status, error }: { readonly status: 'pending' | 'sent' | 'refused' | 'unknown'; readonly error: string | null },
+  {
+    status,
+    error,
+  }: { readonly status: 'pending' | 'sent' | 'refused' | 'unknown'; readonly error: string | null },
   now: Date,
 ): Promise<unknown> {
   return database.query(

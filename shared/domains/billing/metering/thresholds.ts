@@ -1,8 +1,4 @@
-import {
-  newEvent,
-  USAGE_THRESHOLD_REACHED,
-  type UsageThresholdData,
-} from '../../../platform/bus/events.ts';
+import { newEvent, USAGE_THRESHOLD_REACHED, type UsageThresholdData } from '../../../platform/bus/events.ts';
 import type { OutboxEntry } from '../../../platform/call/call.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import { newEntry } from '../../../platform/writes/outbox.ts';

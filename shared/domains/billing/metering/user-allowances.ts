@@ -1,7 +1,12 @@
 import { recordset } from '../../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { placeOf } from './allowance-changes.ts';
-import { allowancesOf, planOfTenant, type MeteredSubscription, type PlanAllowance } from './plan-of-tenant.ts';
+import {
+  allowancesOf,
+  planOfTenant,
+  type MeteredSubscription,
+  type PlanAllowance,
+} from './plan-of-tenant.ts';
 
 /** What each user of a tenant has, and the users whose rows this process knows to exist. */
 export interface MadeAllowances {

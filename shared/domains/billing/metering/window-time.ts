@@ -23,7 +23,11 @@ export function reportedAt({ period_start, period_end }: OfPeriod, now: Date): D
 }
 
 /** Why Stripe is not told of a window at all; undefined if it is. */
-export function refusalOf(window: OfPeriod, isLive: boolean, now: Date): 'too_old' | 'subscription_ended' | undefined {
+export function refusalOf(
+  window: OfPeriod,
+  isLive: boolean,
+  now: Date,
+): 'too_old' | 'subscription_ended' | undefined {
   const end = Date.parse(window.period_end);
   if (now.getTime() > end + STRIPE_PAST_MS) return 'too_old';
   return !isLive && now.getTime() >= end + INVOICE_OPEN_MS ? 'subscription_ended' : undefined;

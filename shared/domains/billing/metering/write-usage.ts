@@ -241,7 +241,10 @@ function inPeriods(events: readonly Usage[], subscriptions: ReadonlyMap<string, 
 /** The subscription that an event belongs to: not one that began later. */
 function ownSubscription(subscription: MeteredSubscription | undefined, at: Date): string | null {
   if (subscription === undefined) return null;
-  const started = Math.min(Date.parse(subscription.started_at), Date.parse(subscription.current_period_start));
+  const started = Math.min(
+    Date.parse(subscription.started_at),
+    Date.parse(subscription.current_period_start),
+  );
   return at.getTime() < started ? null : subscription.subscription_id;
 }
 

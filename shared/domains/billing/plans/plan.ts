@@ -31,7 +31,9 @@ const planAllowance = z.strictObject({
   per: z
     .enum(['tenant', 'user'])
     .default('tenant')
-    .describe('`user`: each user that a usage event names has one. Writes of the API name no user: theirs bind tenants.'),
+    .describe(
+      '`user`: each user that a usage event names has one. Writes of the API name no user: theirs bind tenants.',
+    ),
 });
 
 /** A plan's further allowances (`billing_plans.allowances`). A tenant's monthly one is a limit of the plan. */
@@ -43,7 +45,9 @@ export const planAllowances = z
     'a tenant’s monthly allowance is one of `limits`',
   )
   .refine(
-    (all) => new Set(all.map((one) => JSON.stringify([one.usage_type, one.reset_period, one.per]))).size === all.length,
+    (all) =>
+      new Set(all.map((one) => JSON.stringify([one.usage_type, one.reset_period, one.per]))).size ===
+      all.length,
     'has two of one usage type, period and holder',
   );
 

@@ -26,8 +26,8 @@ export async function addPlan({ admin }: TestApp, plan: TestPlan): Promise<strin
     plan_id: `plan-${plans}`,
     plan_name: `Plan ${plans}`,
     plan_type: plan.plan_type ?? 'paid',
-    limits: admin.billing.json((plan.limits ?? {}) as never),
-    limit_policies: admin.billing.json((plan.limit_policies ?? {}) as never),
+    limits: admin.billing.json(plan.limits ?? {}),
+    limit_policies: admin.billing.json(plan.limit_policies ?? {}),
     allowances: admin.billing.json((plan.allowances ?? []) as never),
     stripe_meters: admin.billing.json((plan.stripe_meters ?? {}) as never),
   };
@@ -138,7 +138,7 @@ export function intercepted(
     ...of(database),
     transaction: (run: (transaction: Queries) => Promise<unknown>) =>
       database.transaction(async (transaction) => {
-        const value = await run(of(transaction as never));
+        const value = await run(of(transaction));
         await before('commit');
         return value;
       }),

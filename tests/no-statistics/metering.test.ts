@@ -7,6 +7,9 @@ import { measuring } from '../harness/measured-database.ts';
 import { expectReads, fill } from './fill.ts';
 import { BATCH, now } from './tables.ts';
 
+// Not measured: a report looks at the running period of each metered limit, by design. An index that knows which of them have use to
+// report would have to change with every batch of usage.
+
 const app = await startTestApp({ silent: ['timer', 'serviceBus', 'http'] });
 const { billing } = app.services.crossTenant;
 const always = (): boolean => true;
@@ -19,7 +22,7 @@ beforeAll(async () => {
   await app.admin.billing`
     insert into ops.stripe_customers (tenant_id, stripe_customer_id)
     select 'metered-' || n, 'cus_' || n from generate_series(1, 100000) n`;
-  await fill(app.admin, ['metered_usage', 'metered_periods', 'meter_windows']);
+  await fill(app.admin, ['metered_periods', 'meter_windows']);
 }, 300_000);
 
 describe('metered use is reported', () => {
@@ -37,7 +40,6 @@ describe('metered use is reported', () => {
   });
 
   it('of ended periods that have use beyond what was reported', async () => {
-    await app.admin.billing`update free_tier_usage set mode = 'soft' where mode = 'metered'`;
     const { database, measured } = measuring(billing);
     expect(await openWindows(database, now, always)).toBe(BATCH);
     expectReads(measured, { rows: BATCH, pages: 14 });

@@ -281,22 +281,7 @@ export const FILLED = {
       usage_limit: '1000',
     },
   },
-  /** Only the batch's rows have use that no window has. */
-  metered_usage: {
-    database: 'billing',
-    table: 'free_tier_usage',
-    columns: {
-      tenant_id: `'metered-' || n`,
-      usage_type: `'type-' || n`,
-      mode: `'metered'`,
-      plan_id: `'metered'`,
-      current_usage: `case when ${IS_BATCH} then 105 else 10 end`,
-      usage_limit: '100',
-      anchor_date: 'current_date',
-      last_reset_at: `at - interval '1 month'`,
-      next_reset_at: `at + interval '1 month'`,
-    },
-  },
+  /** Only the batch's have use that no window has. */
   metered_periods: {
     database: 'billing',
     table: 'ops.free_tier_periods',
@@ -320,8 +305,8 @@ export const FILLED = {
       tenant_id: `'metered-' || n`,
       window_id: KEY,
       usage_type: `'type-' || n`,
-      period_start: `at - interval '2 months'`,
-      period_end: `at - interval '1 month'`,
+      period_start: `at - interval '10 days'`,
+      period_end: `at + interval '20 days'`,
       amount: '1',
       status: `case when ${IS_BATCH} then 'pending' else 'sent' end`,
       event_name: `'calls'`,

@@ -87,16 +87,19 @@ async function sendOne(
   outcome: Sent,
   now: Date,
 ): Promise<void> {
-  const close = (status: 'sent' | 'refused' | 'unknown', error: string | null = null): Promise<unknown> => {
+  const close = async (
+    status: 'sent' | 'refused' | 'unknown',
+    error: string | null = null,
+  ): Promise<void> => {
     outcome[status] += 1;
-    return closeWindow(database, window, { status, error }, now);
+    await closeWindow(database, window, { status, error }, now);
   };
   try {
     const state = await stateAtStripe(database, stripe, window, now);
-    if (state === 'unknown') return void (await close('unknown', 'not_to_be_found_out'));
-    if (state === 'counted') return void (await close('sent'));
+    if (state === 'unknown') return await close('unknown', 'not_to_be_found_out');
+    if (state === 'counted') return await close('sent');
     const refusal = refusalOf(window, window.is_live, now);
-    if (refusal !== undefined && state === 'new') return void (await close('refused', refusal));
+    if (refusal !== undefined && state === 'new') return await close('refused', refusal);
     const at = state === 'repeat' ? repeatedAt(window, now) : reportedAt(window, now);
     await beginAttempt(database, window, at);
     await stripe.billing.meterEvents.create({

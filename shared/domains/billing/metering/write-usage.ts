@@ -88,7 +88,7 @@ interface Allowance {
  * - `late`: an event from before the running period counts in the ended period of its time.
  * - `settled`: an event's reservation is deleted as the event is counted.
  *
- * Rows are inserted in one order, so that two batches do not deadlock. Nothing here waits for a row and then checks it
+ * Rows are inserted in one order, so that two batches, or a batch and the report to Stripe, do not deadlock. Nothing here waits for a row and then checks it
  * again: in a statement that also chooses partitions at run time, PostgreSQL 18 then uses freed memory and crashes.
  */
 const insertText = (onConflict: OnConflict): string => `
@@ -144,6 +144,7 @@ adjusted as (
     from late l join ended e using (tenant_id, user_id, usage_type, reset_period)
    where l.occurred_at >= e.period_start and l.occurred_at < e.period_end
    group by l.tenant_id, l.user_id, l.usage_type, l.reset_period, e.period_start, e.period_end
+   order by l.tenant_id, l.usage_type, e.period_start
   on conflict (tenant_id, user_id, usage_type, reset_period, period_start)
     do update set used = least(p.used + excluded.used, ${COUNTER_MAX}))
 select tenant_id, user_id, usage_type, reset_period, current_usage::float8 as after from changed`;

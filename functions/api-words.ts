@@ -47,6 +47,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'What the tenant has used of its plan in the current period. On the free plan it also shows what is left and when the next period starts.',
   },
   {
+    name: 'billing',
+    description:
+      'What is sold, the tenant’s subscription, and what it pays. Prices are decimals beside their currency. Stripe takes the payments.',
+  },
+  {
     name: 'async-orchestrations',
     description:
       'The state of asynchronous orchestrations, by the `job_id` that `POST /orchestrations` answers. A pending or running one can be cancelled.',

@@ -49,7 +49,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'billing',
     description:
-      'What is sold, the tenant’s subscription, and what it pays. Prices are decimals beside their currency. Stripe takes the payments.',
+      'What is sold, the tenant’s subscription from checkout to cancellation, and its invoices and payments. Prices are decimals beside their currency, and a suspended tenant can still pay.',
   },
   {
     name: 'async-orchestrations',

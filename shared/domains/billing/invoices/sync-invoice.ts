@@ -2,14 +2,7 @@ import type Stripe from 'stripe';
 import { json, type CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import type { Mismatch } from '../stripe/mismatches.ts';
 import { stripeRowId } from '../stripe/row-id.ts';
-import {
-  discountOf,
-  instantOf,
-  lineOf,
-  paymentOf,
-  subscriptionOf,
-  taxOf,
-} from '../stripe/stripe-shapes.ts';
+import { discountOf, instantOf, lineOf, paymentOf, subscriptionOf, taxOf } from '../stripe/stripe-shapes.ts';
 import { upsertMirror } from '../stripe/upsert-mirror.ts';
 
 const STATUSES = ['draft', 'open', 'paid', 'void', 'uncollectible'];

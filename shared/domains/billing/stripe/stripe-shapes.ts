@@ -66,7 +66,11 @@ export interface PriceShape {
 
 /** The price of a subscription's item, or of an invoice's line: `price`, the older `plan`, or `pricing` (basil, only ids). */
 export function priceOf(item: unknown): PriceShape | undefined {
-  for (const price of [field(item, 'price'), field(item, 'plan'), field(item, 'pricing', 'price_details', 'price')]) {
+  for (const price of [
+    field(item, 'price'),
+    field(item, 'plan'),
+    field(item, 'pricing', 'price_details', 'price'),
+  ]) {
     const id = idOf(price);
     if (id === undefined) continue;
     return {

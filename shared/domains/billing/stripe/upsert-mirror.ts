@@ -27,13 +27,7 @@ export async function upsertMirror(
            (${fromNew}, excluded.synced_at, excluded.updated_at, m.version + 1)
        where (${names.map((name) => `m.${name}`).join(', ')}) is distinct from (${fromNew})
      returning 1`,
-    [
-      ...Object.values(key),
-      createdAt,
-      now,
-      now,
-      ...Object.values(columns).map((value) => value ?? null),
-    ],
+    [...Object.values(key), createdAt, now, now, ...Object.values(columns).map((value) => value ?? null)],
   );
   return rows.length > 0;
 }

@@ -1,10 +1,18 @@
 import type Stripe from 'stripe';
 import { z } from 'zod';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { settleUse } from '../promotions/redemption.ts';
 import { openMismatch, resolveKind, type Mismatch } from '../stripe/mismatches.ts';
 import { stripeRowId } from '../stripe/row-id.ts';
 import { upsertMirror } from '../stripe/upsert-mirror.ts';
-import { cancelAt, discountsOf, instantOf, metadataOf, periodEnd, periodStart } from '../stripe/stripe-shapes.ts';
+import {
+  cancelAt,
+  discountsOf,
+  instantOf,
+  metadataOf,
+  periodEnd,
+  periodStart,
+} from '../stripe/stripe-shapes.ts';
 import { isLive, knownState, liveSql } from './live-states.ts';
 import { decideLive, type Candidate, type Decision } from './one-live.ts';
 import { findSubscribedPlan } from './plan-of-subscription.ts';
@@ -153,6 +161,11 @@ function pastDueSince(
   return knownState(status) === undefined ? before : undefined;
 }
 
+/** Whether a subscription has begun: its first payment is made, or it is in its trial. */
+function hasBegun(status: string): boolean {
+  return status !== 'incomplete' && status !== 'incomplete_expired' && knownState(status) !== undefined;
+}
+
 /** The promotional code that a subscription was made with: its checkout says it, else its discount at Stripe. */
 async function findCode(
   transaction: CrossTenantTransaction,
@@ -215,6 +228,10 @@ export async function syncSubscription(
     },
     now,
   );
+  // Its checkout settles it too, where its event arrives.
+  const { promotional_code: code } = columns.values;
+  if (isUpserted && code !== undefined && hasBegun(subscription.status))
+    await settleUse(transaction, { tenantId, code, subscriptionId }, now);
   const rest = others.filter(({ subscriptionId: id }) => !ending.has(id));
   const revived = await writeStates(transaction, tenantId, { candidates: rest, states }, now);
   await listSeconds(transaction, tenantId, others, { seconds, now });

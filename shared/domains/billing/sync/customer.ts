@@ -14,9 +14,7 @@ export function syncCustomer(work: Work, id: string): Promise<Step> {
   const ref = { type: 'customer', id };
   const { stripe, now } = work;
   return locked(work, ref, async (transaction) => {
-    const customer = await orMissing(
-      stripe.customers.retrieve(id, { expand: ['subscriptions'] }, CALL),
-    );
+    const customer = await orMissing(stripe.customers.retrieve(id, { expand: ['subscriptions'] }, CALL));
     if (customer === undefined || customer.deleted === true) return endCustomer(work, transaction, id);
     const methods = await stripe.customers
       .listPaymentMethods(id, { limit: 100 }, CALL)
@@ -55,9 +53,7 @@ async function endCustomer(work: Work, transaction: CrossTenantTransaction, id: 
   return {
     outcome: 'gone',
     tenantId,
-    mismatches: [
-      { kind: 'customer_deleted', objectType: 'customer', objectId: id, tenantId, details: {} },
-    ],
+    mismatches: [{ kind: 'customer_deleted', objectType: 'customer', objectId: id, tenantId, details: {} }],
     next: live.map((row) => ({ type: 'subscription', id: row.id })),
   };
 }
@@ -68,8 +64,5 @@ export async function findMethodsCustomer(
   id: string,
 ): Promise<string | undefined> {
   const method = await orMissing(stripe.paymentMethods.retrieve(id, {}, CALL));
-  return (
-    customerOf(method) ??
-    (await findFormerCustomer(services.crossTenant.billing, id))
-  );
+  return customerOf(method) ?? (await findFormerCustomer(services.crossTenant.billing, id));
 }

@@ -10,9 +10,7 @@ export function syncPaymentRow(work: Work, id: string): Promise<Step> {
   const ref = { type: 'payment_intent', id };
   const { stripe, now } = work;
   return locked(work, ref, async (transaction) => {
-    const intent = await orMissing(
-      stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] }, CALL),
-    );
+    const intent = await orMissing(stripe.paymentIntents.retrieve(id, { expand: ['latest_charge'] }, CALL));
     if (intent === undefined) return { outcome: 'gone' };
     const { latest_charge: latest } = intent;
     const charge = latest === null || typeof latest === 'string' ? undefined : latest;

@@ -13,9 +13,7 @@ export function syncSubscriptionRow(work: Work, id: string): Promise<Step> {
   const ref = { type: 'subscription', id };
   const { stripe, now } = work;
   return locked(work, ref, async (transaction) => {
-    const subscription = await orMissing(
-      stripe.subscriptions.retrieve(id, { expand: ['discounts'] }, CALL),
-    );
+    const subscription = await orMissing(stripe.subscriptions.retrieve(id, { expand: ['discounts'] }, CALL));
     if (subscription === undefined) return end(work, transaction, id);
     const unpaidSince = await findUnpaidSince(work, subscription);
     const owner = await findOwner(work, transaction, ref, subscription);

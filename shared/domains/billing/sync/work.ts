@@ -28,9 +28,9 @@ export interface Step {
   readonly tenantId?: string | undefined;
   readonly mismatches?: readonly Mismatch[];
   /** What to publish after the commit; the rows are in the outbox. */
-  readonly entries?: readonly OutboxEntry[];
+  readonly entries?: readonly OutboxEntry[] | undefined;
   /** Objects to be synced after the commit, each under its own lock. */
-  readonly next?: readonly StripeRef[];
+  readonly next?: readonly StripeRef[] | undefined;
 }
 
 /** What the sync of one object has in hand. */

@@ -7,11 +7,12 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
 import { DAY_MS } from '../../../platform/time/clock.ts';
 import { isStripeUnavailable } from '../stripe/client.ts';
-import { openMismatch, resolveMismatches, MISMATCH_KINDS } from '../stripe/mismatches.ts';
+import { openMismatch } from '../stripe/mismatches.ts';
 import { liveSql } from '../subscriptions/live-states.ts';
-import type { StripeRef } from '../sync/sync-object.ts';
+import { syncObject } from '../sync/sync-object.ts';
+import type { StripeRef } from '../sync/work.ts';
+import { OBJECTS_AT_ONCE } from './process-events.ts';
 import { PHASES, type ReconcilePosition } from './reconcile-position.ts';
-import { syncInTurn, syncsAtOnce } from './sync-gate.ts';
 
 /** How often all objects are compared. Events are the usual way; this finds what no event told. */
 const EVERY_MS = DAY_MS;
@@ -39,7 +40,7 @@ interface ObjectPage {
 
 /**
  * Compares the rows of live subscriptions and open invoices with Stripe, and looks for those that Stripe has and we do not. What
- * differs is mended and listed as a mismatch of the kind `mended`, until the next pass finds no difference. Saves each page's end.
+ * differs is mended and listed as a mismatch of the kind `mended`, until another sync of the object finds no difference. Saves each page's end.
  * @throws what Stripe's SDK and the database throw.
  */
 export async function compareObjects(
@@ -159,11 +160,11 @@ async function readUnknown(
 
 /** @throws Stripe's error, if it did not answer for several objects: then the page is compared again. */
 async function comparePage(run: JobRun, refs: readonly StripeRef[]): Promise<void> {
-  const { services, progress } = run;
+  const { progress } = run;
   const underway = await findUnderway(run, refs);
   const compared = refs.filter(({ id }) => !underway.has(id));
   const unanswered: unknown[] = [];
-  const results = await inParallel(compared, syncsAtOnce(services.settings), async (ref) => {
+  const results = await inParallel(compared, OBJECTS_AT_ONCE, async (ref) => {
     if (unanswered.length >= UNANSWERED_MAX) return 'skipped';
     try {
       return await compareOne(run, ref);
@@ -194,18 +195,13 @@ async function findUnderway({ services }: JobRun, refs: readonly StripeRef[]): P
   return new Set(rows.map(({ object_id: id }) => id));
 }
 
-const OTHER_KINDS = MISMATCH_KINDS.filter((kind) => kind !== 'mended');
-
 async function compareOne({ services, now }: JobRun, ref: StripeRef): Promise<'equal' | 'mended'> {
-  const { outcome, tenantId } = await syncInTurn(services, ref, now);
-  const { billing } = services.crossTenant;
-  if (outcome !== 'written' && outcome !== 'gone') {
-    await resolveMismatches(billing, ref.id, { except: OTHER_KINDS, now });
-    return 'equal';
-  }
+  const { outcome, tenantId } = await syncObject(services, ref, now);
+  // Then a difference of an earlier pass is resolved: each sync resolves what it does not find.
+  if (outcome !== 'written' && outcome !== 'gone') return 'equal';
   const details = { outcome, found_by: 'reconcile' };
   await openMismatch(
-    billing,
+    services.crossTenant.billing,
     { kind: 'mended', objectType: ref.type, objectId: ref.id, tenantId, details },
     now,
   );

@@ -1,4 +1,5 @@
-import { isSyncedType, type StripeRef } from '../sync/sync-object.ts';
+import { isSyncedType } from '../sync/sync-object.ts';
+import type { StripeRef } from '../sync/work.ts';
 
 /**
  * Which events are processed, and the type of the object that each is about. A name that ends in a dot stands for all types

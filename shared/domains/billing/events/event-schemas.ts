@@ -80,7 +80,7 @@ export const mismatchItem = z.object({
   kind: z
     .enum(MISMATCH_KINDS)
     .describe(
-      '`mended`: a row that no event had told of, and that is right again. It stays open until the next comparison, a day later.',
+      '`mended`: a row that no event had told of, and that is right again. It stays open until the object is looked at again, at the latest a day later.',
     ),
   object_type: z.string(),
   object_id: z.string(),

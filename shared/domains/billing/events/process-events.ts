@@ -4,15 +4,18 @@ import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.t
 import { errorFields, log } from '../../../platform/log/log.ts';
 import { HOUR_MS } from '../../../platform/time/clock.ts';
 import { isStripeUnavailable, stripeErrorOf } from '../stripe/client.ts';
-import type { StripeRef, SyncResult, SyncServices } from '../sync/sync-object.ts';
+import { syncObject, type SyncResult } from '../sync/sync-object.ts';
+import type { StripeRef, SyncServices } from '../sync/work.ts';
 import { objectOf, type EventSubject } from './event-objects.ts';
-import { syncInTurn, syncsAtOnce } from './sync-gate.ts';
 
 /**
  * After so many objects that Stripe did not answer for, the rest of the batch waits too: each would take as long to fail. Not
  * after the first, so that one object that Stripe cannot give delays no others.
  */
 const UNAVAILABLE_MAX = 3;
+
+/** As many as a process syncs at once: with more, they would only wait for each other. */
+export const OBJECTS_AT_ONCE = 3;
 
 /** The wait before the first repetition. It doubles each time. */
 const BACKOFF_FIRST_MS = 10_000;
@@ -72,7 +75,7 @@ export async function processEvents(
   );
   const sum: Processed = { processed: 0, ignored: 0, mismatch: 0, failed: 0, put_back: 0, unexpected: [] };
   let unavailable = 0;
-  await inParallel(groupsOf(waiting), syncsAtOnce(services.settings), async ({ ref, events }) => {
+  await inParallel(groupsOf(waiting), OBJECTS_AT_ONCE, async ({ ref, events }) => {
     try {
       const canTry = unavailable < UNAVAILABLE_MAX && goOn();
       const outcome: Outcome = canTry ? await outcomeOf(services, ref, now) : { status: 'later' };
@@ -110,7 +113,7 @@ function groupsOf(events: readonly WaitingEvent[]): Group[] {
 async function outcomeOf(services: SyncServices, ref: StripeRef | undefined, now: Date): Promise<Outcome> {
   if (ref === undefined) return { status: 'ignored' };
   try {
-    const { outcome, tenantId } = await syncInTurn(services, ref, now);
+    const { outcome, tenantId } = await syncObject(services, ref, now);
     return { status: statusOf(outcome), tenantId };
   } catch (error) {
     const fromStripe = stripeErrorOf(error);

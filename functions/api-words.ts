@@ -65,7 +65,11 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'platform',
     description:
-      'For operators: tenants, the timers’ jobs and their runs, and messages in quarantine. It needs the permission `platform:operate`.',
+      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, and the events of Stripe. It needs the permission `platform:operate`.',
+  },
+  {
+    name: 'webhooks',
+    description: 'What other services send here. Each request is signed by its sender and needs no key.',
   },
   {
     name: 'health',

@@ -13,6 +13,23 @@ alter table billing_plans
 create unique index billing_plans_price on billing_plans (stripe_price_id) where stripe_price_id is not null;
 create unique index billing_plans_price_yearly on billing_plans (stripe_price_id_yearly) where stripe_price_id_yearly is not null;
 
+-- Every price that was ever made at Stripe for a plan. Stripe's prices are replaced, never edited, and a subscription keeps the one
+-- that it began with: its plan is found by an older price too. overage: what one unit beyond a metered limit costs.
+create table ops.plan_prices (
+  stripe_price_id     text primary key,
+  plan_id             text not null references billing_plans,
+  kind                text not null check (kind in ('base', 'overage')),
+  billing_cycle       text not null check (billing_cycle in ('monthly', 'yearly')),
+  usage_type          text,
+  currency            text not null check (currency ~ '^[A-Z]{3}$'),
+  unit_amount_decimal text not null,
+  is_current          boolean not null,
+  created_at          timestamptz not null,
+  updated_at          timestamptz not null,
+  check ((kind = 'overage') = (usage_type is not null))
+);
+create index plan_prices_plan on ops.plan_prices (plan_id);
+
 -- Who a Stripe customer is. The row is made, and locked, before the customer is: a tenant has one, whatever races.
 create table ops.stripe_customers (
   tenant_id          text primary key,
@@ -75,6 +92,7 @@ create table billing_invoices (
 );
 call ops.isolate_tenant('billing_invoices');
 create index billing_invoices_page on billing_invoices (tenant_id, created_at desc, invoice_id desc);
+create index billing_invoices_open on billing_invoices (tenant_id, invoice_id) where status = 'open';
 
 create table billing_payments (
   tenant_id                text not null,
@@ -133,7 +151,7 @@ create index payment_methods_page on payment_methods (tenant_id, created_at desc
 
 -- discount_value: percent for `percentage`, minor units of the currency for `fixed_amount`, days for `free_trial`.
 create table promotional_codes (
-  code                     text primary key check (code ~ '^[A-Z0-9_-]{3,50}$'),
+  code                     text primary key check (code ~ '^[A-Z0-9-]{3,50}$'),
   description              text,
   discount_type            text not null check (discount_type in ('percentage', 'fixed_amount', 'free_trial')),
   discount_value           bigint not null check (discount_value > 0),
@@ -269,10 +287,13 @@ create table ops.usage_thresholds (
 );
 call ops.isolate_tenant('ops.usage_thresholds');
 
-grant select on billing_invoices, billing_payments, payment_methods, promotional_codes, promotional_code_usage to comply_app;
+grant select on billing_invoices, billing_payments, payment_methods, promotional_codes to comply_app;
+-- A checkout reserves a use in its own transaction: it counts, and changes nothing else of a code.
+grant update (current_uses, updated_at) on promotional_codes to comply_app;
+grant select, insert, update, delete on promotional_code_usage to comply_app;
 grant select, insert, update on ops.stripe_customers, ops.checkout_sessions to comply_app;
 grant select on ops.usage_thresholds to comply_app;
-grant select, insert, update on billing_invoices, billing_payments, payment_methods, promotional_codes to comply_jobs;
+grant select, insert, update on billing_invoices, billing_payments, payment_methods, promotional_codes, ops.plan_prices to comply_jobs;
 grant select, insert, update, delete on promotional_code_usage, ops.checkout_sessions, stripe_events to comply_jobs;
 grant select, insert, update on ops.stripe_customers, ops.stripe_mismatches, ops.meter_windows to comply_jobs;
 grant select, insert, delete on ops.usage_thresholds to comply_jobs;

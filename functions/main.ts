@@ -24,11 +24,13 @@ import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
+import { billingChanges } from './queue/billing-changes.ts';
 import { usageEvents } from './queue/usage-events.ts';
 import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
+import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
 import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
@@ -39,13 +41,14 @@ import { recordsExpireTimer } from './timer/records-expire.ts';
 const timers = [
   blobsTierTimer,
   blobsVerifyTimer,
+  dunningAdvanceTimer,
   freeTierResetTimer,
   leftoversSweepTimer,
   outboxRelayTimer,
   partitionsMakeTimer,
   recordsExpireTimer,
 ];
-const consumers = [archiveRecords, auditEvents, usageEvents];
+const consumers = [archiveRecords, auditEvents, billingChanges, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,

@@ -20,7 +20,7 @@ export const limitPolicy = z.strictObject({
 });
 
 /** The limits of a plan, as its row has them. */
-const planLimits = z.object({
+export const planLimits = z.object({
   plan_id: z.string(),
   plan_type: z.enum(PLAN_TYPES),
   limits: z.record(z.string(), z.number()),

@@ -47,6 +47,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'What the tenant has used of its plan in the current period. On the free plan it also shows what is left and when the next period starts.',
   },
   {
+    name: 'billing',
+    description:
+      'The subscription: what it is, what it costs, how it is bought, changed and cancelled, and its invoices and payments. A suspended tenant can still pay.',
+  },
+  {
     name: 'async-orchestrations',
     description:
       'The state of asynchronous orchestrations, by the `job_id` that `POST /orchestrations` answers. A pending or running one can be cancelled.',

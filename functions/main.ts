@@ -7,6 +7,9 @@ import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
+import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
+import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
@@ -62,6 +65,9 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...billingSubscriptionEndpoints,
+  ...billingCheckoutEndpoints,
+  ...billingInvoicesEndpoints,
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,

@@ -10,6 +10,7 @@ import { auditLogsEndpoints } from './http/audit-logs.ts';
 import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
 import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
+import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
@@ -68,6 +69,7 @@ const endpoints: readonly Endpoint[] = [
   ...billingSubscriptionEndpoints,
   ...billingCheckoutEndpoints,
   ...billingInvoicesEndpoints,
+  ...billingPlansEndpoints(processServices),
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,

@@ -48,7 +48,8 @@ const ROUTES = [
     ['taxonomy-labels', 'id', 'DELETE'],
     ['compliance-mappings', 'id', 'DELETE'],
     ['model-versions', 'id', 'DELETE'],
-    ['billing-plans', 'plan_id', 'DELETE'],
+    ['platform/billing/plans', 'plan_id', 'DELETE'],
+    ['platform/billing/promotional-codes', 'code', 'DELETE'],
     ['data-retention-policies', 'policy_id', 'DELETE'],
   ].flatMap(([name, id]) => [
     `POST /api/v1/${name}`,
@@ -67,6 +68,8 @@ const ROUTES = [
   'GET /api/v1/audit-logs',
   'GET /api/v1/audit-logs/{id}',
   'GET /api/v1/usage',
+  'GET /api/v1/billing/plans',
+  'POST /api/v1/billing/promotional-codes/validate',
   'GET /api/v1/usage-metrics',
   'GET /api/v1/usage-metrics/{id}',
   'POST /api/v1/performance-metrics',
@@ -94,6 +97,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
+  'billing',
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
@@ -103,7 +107,14 @@ const GROUPS = [
   'documentation',
 ];
 
-const PUBLIC = ['docs-read', 'docs-script-read', 'health-live', 'health-ready', 'openapi-read'];
+const PUBLIC = [
+  'billing-plans-list',
+  'docs-read',
+  'docs-script-read',
+  'health-live',
+  'health-ready',
+  'openapi-read',
+];
 
 describe('the API’s description', () => {
   it('is valid OpenAPI 3.1', async () => {

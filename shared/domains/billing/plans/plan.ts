@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 
 export const PLAN_TYPES = ['free', 'trial', 'paid', 'enterprise'] as const;
+export type PlanType = (typeof PLAN_TYPES)[number];
 
 /** How a limit binds: `hard` refuses what is beyond it, `soft` warns, `metered` charges for it. */
 export const LIMIT_MODES = ['hard', 'soft', 'metered'] as const;
@@ -19,37 +20,24 @@ export const limitPolicy = z.strictObject({
     ),
 });
 
+export type LimitPolicy = z.output<typeof limitPolicy>;
+
 /** How often an allowance is reset. */
 export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
 export type ResetPeriod = (typeof RESET_PERIODS)[number];
 
-/** An allowance beside what a month includes. It is hard. */
-const planAllowance = z.strictObject({
+/** An allowance beside what a month includes. It is hard. A tenant's monthly one is a limit of the plan. */
+export const planAllowance = z.strictObject({
   usage_type: z.string().min(1).max(100),
   reset_period: z.enum(RESET_PERIODS),
-  limit: z.number().min(0).max(1e10),
   per: z
     .enum(['tenant', 'user'])
     .default('tenant')
     .describe(
-      '`user`: each user that a usage event names has one. Writes of the API name no user: theirs bind tenants.',
+      '`user`: for each user that a usage event names. It refuses no write of the API: those name no user.',
     ),
+  limit: z.number().min(0).max(1e10),
 });
-
-/** A plan's further allowances (`billing_plans.allowances`). A tenant's monthly one is a limit of the plan. */
-export const planAllowances = z
-  .array(planAllowance)
-  .max(50)
-  .refine(
-    (all) => all.every(({ per, reset_period }) => per === 'user' || reset_period !== 'monthly'),
-    'a tenant’s monthly allowance is one of `limits`',
-  )
-  .refine(
-    (all) =>
-      new Set(all.map((one) => JSON.stringify([one.usage_type, one.reset_period, one.per]))).size ===
-      all.length,
-    'has two of one usage type, period and holder',
-  );
 
 /** The limits of a plan, as its row has them. */
 export const planLimits = z.object({

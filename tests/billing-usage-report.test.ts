@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { openWindows } from '../shared/domains/billing/metering/open-windows.ts';
 import { sendWindows } from '../shared/domains/billing/metering/send-windows.ts';
 import { usageReportJob } from '../shared/domains/billing/metering/usage-report-job.ts';
+import { syncObject } from '../shared/domains/billing/sync/sync-object.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { addDays, HOUR_MS, MINUTE_MS } from '../shared/platform/time/clock.ts';
 import type { CrossTenantDatabase } from '../shared/platform/db/tenant-database.ts';
@@ -371,6 +372,50 @@ describe('a change of plan', () => {
     await report();
     // 150 in the ended period, 105 in the new one, each with 100 included.
     expect(await countedBy(customer)).toBe(55);
+  });
+});
+
+describe('a subscription that Stripe tells of', () => {
+  it('brings the plan’s limits and its periods with it, and takes them along when it is gone', async () => {
+    const product = await stripe.stripe.products.create({ name: 'Small' });
+    const price = await stripe.stripe.prices.create({
+      product: product.id,
+      currency: 'usd',
+      unit_amount: 100,
+      recurring: { interval: 'month' },
+    });
+    const small = await addPlan(app, { limits: { api_calls: 7, [TYPE]: 3 } });
+    await app.admin.billing`update billing_plans set stripe_price_id = ${price.id} where plan_id = ${small}`;
+    const tenant = 'synced';
+    await addTenant(app, tenant, 'free');
+    const card = 'pm_card_visa';
+    const customer = await stripe.stripe.customers.create({
+      metadata: { tenant_id: tenant },
+      payment_method: card,
+      invoice_settings: { default_payment_method: card },
+    });
+    await app.admin.billing`
+      insert into ops.stripe_customers (tenant_id, stripe_customer_id) values (${tenant}, ${customer.id})`;
+    const { id, items } = await stripe.stripe.subscriptions.create({
+      customer: customer.id,
+      items: [{ price: price.id }],
+    });
+    await syncObject(app.services, { type: 'subscription', id }, new Date());
+    const [item] = items.data;
+    const period = {
+      last_reset_at: new Date((item?.current_period_start ?? 0) * 1000),
+      next_reset_at: new Date((item?.current_period_end ?? 0) * 1000),
+    };
+    expect(await allowanceOf(app, tenant, 'api_calls')).toMatchObject({ limit: 7, mode: 'soft', ...period });
+    expect(await allowanceOf(app, tenant, TYPE)).toMatchObject({ limit: 3, mode: 'soft', ...period });
+    await stripe.stripe.subscriptions.cancel(id);
+    await syncObject(app.services, { type: 'subscription', id }, new Date());
+    expect(await allowanceOf(app, tenant, 'api_calls')).toMatchObject({
+      limit: 1000,
+      mode: 'hard',
+      ...period,
+    });
+    expect(await allowanceOf(app, tenant, TYPE)).toMatchObject({ mode: 'none' });
   });
 });
 

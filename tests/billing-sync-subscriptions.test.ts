@@ -1,11 +1,12 @@
 import type Stripe from 'stripe';
 import { afterAll, describe, expect, it } from 'vitest';
-import { DAY, START, advance, createMetered, type Plans } from '../dev/stripe/test-billing.ts';
+import { DAY, START, advance, createMetered, idIn, type Plans } from '../dev/stripe/test-billing.ts';
 import type { StripeObject } from '../dev/stripe/objects/kinds.ts';
 import { openServices } from '../functions/services.ts';
 import { isStripeUnavailable } from '../shared/domains/billing/stripe/client.ts';
 import { syncObject, type SyncResult } from '../shared/domains/billing/sync/sync-object.ts';
 import { until } from './harness/app.ts';
+import type { SyncServices } from '../shared/domains/billing/sync/work.ts';
 import { startBillingApp } from './harness/billing-app.ts';
 import { makeCustomer, makeTenant, sellPlans } from './harness/stripe-payers.ts';
 
@@ -18,7 +19,7 @@ const other = openServices(app.settings);
 afterAll(() => other.close());
 
 const NOW = new Date('2026-03-01T12:00:00Z');
-const sync = (id: string, services = app.services): Promise<SyncResult> =>
+const sync = (id: string, services: SyncServices = app.services): Promise<SyncResult> =>
   syncObject(services, { type: 'subscription', id }, NOW);
 
 const rowsOf = (tenant: string) => billing`
@@ -118,7 +119,7 @@ describe('a subscription', () => {
     const publisher = { publish: (entry: unknown) => void published.push(entry) };
     const results = await Promise.all(
       Array.from({ length: 8 }, (_, n) =>
-        sync(id, { ...(n % 2 === 0 ? app.services : other), publisher } as typeof other),
+        sync(id, { ...(n % 2 === 0 ? app.services : other), publisher }),
       ),
     );
     expect(results.filter(({ outcome }) => outcome === 'written')).toHaveLength(1);
@@ -261,7 +262,7 @@ describe('whose it is', () => {
     const { id, latest_invoice: invoice } = await subscribe(customer.id);
     await Promise.all([
       sync(id),
-      syncObject(other, { type: 'invoice', id: String(invoice) }, NOW),
+      syncObject(other, { type: 'invoice', id: idIn(invoice) }, NOW),
       syncObject(app.services, { type: 'customer', id: customer.id }, NOW),
     ]);
     expect(await rowsOf(tenant)).toHaveLength(1);
@@ -403,7 +404,7 @@ describe('a missing payment', () => {
     expect(await rowsOf(tenant)).toMatchObject([{ past_due_since: since }]);
     const good = await stripe.stripe.paymentMethods.attach('pm_card_visa', { customer });
     const { latest_invoice: invoice } = await stripe.stripe.subscriptions.retrieve(id);
-    await stripe.stripe.invoices.pay(String(invoice), { payment_method: good.id });
+    await stripe.stripe.invoices.pay(idIn(invoice), { payment_method: good.id });
     await sync(id);
     expect(await rowsOf(tenant)).toMatchObject([{ status: 'active', past_due_since: null }]);
   });

@@ -118,9 +118,7 @@ describe('a subscription', () => {
     const published: unknown[] = [];
     const publisher = { publish: (entry: unknown) => void published.push(entry) };
     const results = await Promise.all(
-      Array.from({ length: 8 }, (_, n) =>
-        sync(id, { ...(n % 2 === 0 ? app.services : other), publisher }),
-      ),
+      Array.from({ length: 8 }, (_, n) => sync(id, { ...(n % 2 === 0 ? app.services : other), publisher })),
     );
     expect(results.filter(({ outcome }) => outcome === 'written')).toHaveLength(1);
     expect(await rowsOf(tenant)).toMatchObject([{ status: 'active', version: 1 }]);

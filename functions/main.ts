@@ -7,6 +7,10 @@ import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
+import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
+import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
+import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
@@ -23,12 +27,14 @@ import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
+import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
 import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
+import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
 import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
@@ -41,6 +47,7 @@ import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
 const timers = [
   blobsTierTimer,
   blobsVerifyTimer,
+  dunningAdvanceTimer,
   freeTierResetTimer,
   leftoversSweepTimer,
   outboxRelayTimer,
@@ -49,7 +56,7 @@ const timers = [
   stripeEventsExpireTimer,
   stripeReconcileTimer,
 ];
-const consumers = [archiveRecords, auditEvents, stripeEvents, usageEvents];
+const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
@@ -59,6 +66,10 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...billingSubscriptionEndpoints,
+  ...billingCheckoutEndpoints,
+  ...billingInvoicesEndpoints,
+  ...billingPlansEndpoints(processServices),
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,

@@ -25,6 +25,7 @@ describe('the jobs', () => {
     expect(names).toEqual([
       'blobs-tier',
       'blobs-verify',
+      'dunning-advance',
       'free-tier-reset',
       'leftovers-sweep',
       'outbox-relay',

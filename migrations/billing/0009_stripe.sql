@@ -13,6 +13,19 @@ alter table billing_plans
 create unique index billing_plans_price on billing_plans (stripe_price_id) where stripe_price_id is not null;
 create unique index billing_plans_price_yearly on billing_plans (stripe_price_id_yearly) where stripe_price_id_yearly is not null;
 
+-- What is beyond a paid plan's limit works on and is warned of. Calls and detector runs, which come in numbers, are charged instead:
+-- $0.50 and $1.00 a thousand with starter, the half with professional. enterprise and white glove have no limits.
+update billing_plans set limit_policies = '{
+    "api_calls": {"mode": "metered", "overage_unit_amount_decimal": "0.05"},
+    "detector_runs": {"mode": "metered", "overage_unit_amount_decimal": "0.1"},
+    "analysis_runs": {"mode": "soft"}, "storage_gb": {"mode": "soft"}}'
+ where plan_id = 'starter';
+update billing_plans set limit_policies = '{
+    "api_calls": {"mode": "metered", "overage_unit_amount_decimal": "0.025"},
+    "detector_runs": {"mode": "metered", "overage_unit_amount_decimal": "0.05"},
+    "analysis_runs": {"mode": "soft"}, "storage_gb": {"mode": "soft"}}'
+ where plan_id = 'professional';
+
 -- Every price that was ever made at Stripe for a plan. Stripe's prices are replaced, never edited, and a subscription keeps the one
 -- that it began with: its plan is found by an older price too. overage: what one unit beyond a metered limit costs.
 create table ops.plan_prices (
@@ -24,16 +37,22 @@ create table ops.plan_prices (
   currency            text not null check (currency ~ '^[A-Z]{3}$'),
   unit_amount_decimal text not null,
   is_current          boolean not null,
+  archived_at         timestamptz,
   created_at          timestamptz not null,
   updated_at          timestamptz not null,
   check ((kind = 'overage') = (usage_type is not null))
 );
 create index plan_prices_plan on ops.plan_prices (plan_id);
 
--- Who a Stripe customer is. The row is made, and locked, before the customer is: a tenant has one, whatever races.
+-- Who a Stripe customer is. The row is made before the customer is: a tenant has one, whatever races. The attempts say when a customer
+-- may have been made whose id was lost: Stripe forgets an Idempotency-Key after a day, and is then asked first. change_number:
+-- the next change of the subscription, the name that Stripe knows it by; two changes at once have the same.
 create table ops.stripe_customers (
   tenant_id          text primary key,
   stripe_customer_id text unique,
+  first_attempt_at   timestamptz,
+  last_attempt_at    timestamptz,
+  change_number      integer not null default 0,
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now()
 );
@@ -160,7 +179,7 @@ create table promotional_codes (
   duration_in_months       integer check (duration_in_months > 0),
   max_uses                 integer check (max_uses > 0),
   current_uses             integer not null default 0 check (current_uses >= 0),
-  valid_from               timestamptz not null default now(),
+  valid_from               timestamptz,
   valid_until              timestamptz,
   applicable_plans         text[] not null default '{}',
   stripe_coupon_id         text,
@@ -198,7 +217,8 @@ create table promotional_code_usage (
 call ops.isolate_tenant('promotional_code_usage');
 create index promotional_code_usage_reserved on promotional_code_usage (reserved_at) where status = 'reserved';
 
--- Checkouts under way: what the same request again is answered with, and whose they are.
+-- Checkouts under way: what the same request again is answered with, and whose they are. wish: a hash of all that was asked for. One is
+-- open a tenant: who has two pages open could pay twice.
 create table ops.checkout_sessions (
   tenant_id           text not null,
   checkout_id         uuid not null,
@@ -206,12 +226,14 @@ create table ops.checkout_sessions (
   plan_id             text not null,
   billing_cycle       text not null,
   promotional_code    text,
+  wish                bytea,
   status              text not null default 'open' check (status in ('open', 'complete', 'expired')),
   created_at          timestamptz not null,
   expires_at          timestamptz,
   primary key (tenant_id, checkout_id)
 );
 call ops.isolate_tenant('ops.checkout_sessions');
+create unique index checkout_sessions_one_open on ops.checkout_sessions (tenant_id) where status = 'open';
 create unique index checkout_sessions_stripe on ops.checkout_sessions (stripe_session_id) where stripe_session_id is not null;
 
 -- Every event that Stripe sent, or that the reconcile timer found, once.

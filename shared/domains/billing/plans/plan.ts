@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 
 export const PLAN_TYPES = ['free', 'trial', 'paid', 'enterprise'] as const;
+export type PlanType = (typeof PLAN_TYPES)[number];
 
 /** How a limit binds: `hard` refuses what is beyond it, `soft` warns, `metered` charges for it. */
 export const LIMIT_MODES = ['hard', 'soft', 'metered'] as const;
@@ -19,8 +20,20 @@ export const limitPolicy = z.strictObject({
     ),
 });
 
+export type LimitPolicy = z.output<typeof limitPolicy>;
+
+export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
+
+/** A free allowance beside the monthly ones of `limits`, for the whole tenant or for each of its users. */
+export const planAllowance = z.strictObject({
+  usage_type: z.string().min(1).max(100),
+  reset_period: z.enum(RESET_PERIODS),
+  per: z.enum(['tenant', 'user']).default('tenant'),
+  limit: z.number().min(0).max(1e10),
+});
+
 /** The limits of a plan, as its row has them. */
-const planLimits = z.object({
+export const planLimits = z.object({
   plan_id: z.string(),
   plan_type: z.enum(PLAN_TYPES),
   limits: z.record(z.string(), z.number()),

@@ -246,10 +246,14 @@ describe('a difference that no event told of', () => {
   });
 
   it('does not stop the comparison at an object that Stripe cannot give', async () => {
-    await billing`update user_subscriptions set stripe_subscription_id = ' ' where tenant_id = 'acme'`;
+    const acme = await subscriptionOf('acme');
+    await billing`update user_subscriptions set stripe_status = 'x' where tenant_id in ('acme', 'globex')`;
+    proxy.broken = `subscriptions/${String(acme?.['stripe_subscription_id'])}`;
     const run = await compareNow(DAY_MS);
-    expect(run).toMatchObject({ status: 'completed' });
+    proxy.broken = undefined;
+    expect(run).toMatchObject({ status: 'completed', details: { objects_skipped: 1, objects_mended: 1 } });
     expect((await position())?.comparing).toBeUndefined();
+    expect(await subscriptionOf('globex')).toMatchObject({ stripe_status: 'active' });
   });
 
   it('is looked for again from the same page if Stripe goes away meanwhile', async () => {

@@ -102,6 +102,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
+  'billing',
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
@@ -112,6 +113,7 @@ const GROUPS = [
 ];
 
 const PUBLIC = [
+  'billing-plans-list',
   'docs-read',
   'docs-script-read',
   'health-live',

@@ -49,7 +49,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'billing',
     description:
-      'The subscription: what it is, what it costs, how it is bought, changed and cancelled, and its invoices and payments. A suspended tenant can still pay.',
+      'What is sold, the tenant’s subscription, and what it pays. Prices are decimals beside their currency. Stripe takes the payments. A suspended tenant can still pay.',
   },
   {
     name: 'async-orchestrations',

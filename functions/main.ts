@@ -9,6 +9,7 @@ import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
 import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
 import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
+import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
@@ -58,6 +59,7 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...billingPlansEndpoints(processServices),
   ...billingSubscriptionEndpoints,
   ...billingCheckoutEndpoints,
   ...billingInvoicesEndpoints,

@@ -48,7 +48,8 @@ const ROUTES = [
     ['taxonomy-labels', 'id', 'DELETE'],
     ['compliance-mappings', 'id', 'DELETE'],
     ['model-versions', 'id', 'DELETE'],
-    ['billing-plans', 'plan_id', 'DELETE'],
+    ['platform/billing/plans', 'plan_id', 'DELETE'],
+    ['platform/billing/promotional-codes', 'code', 'DELETE'],
     ['data-retention-policies', 'policy_id', 'DELETE'],
   ].flatMap(([name, id]) => [
     `POST /api/v1/${name}`,
@@ -67,6 +68,8 @@ const ROUTES = [
   'GET /api/v1/audit-logs',
   'GET /api/v1/audit-logs/{id}',
   'GET /api/v1/usage',
+  'GET /api/v1/billing/plans',
+  'POST /api/v1/billing/promotional-codes/validate',
   'GET /api/v1/usage-metrics',
   'GET /api/v1/usage-metrics/{id}',
   'POST /api/v1/performance-metrics',

@@ -13,6 +13,19 @@ alter table billing_plans
 create unique index billing_plans_price on billing_plans (stripe_price_id) where stripe_price_id is not null;
 create unique index billing_plans_price_yearly on billing_plans (stripe_price_id_yearly) where stripe_price_id_yearly is not null;
 
+-- What is beyond a paid plan's limit works on and is warned of. Calls and detector runs, which come in numbers, are charged instead:
+-- $0.50 and $1.00 a thousand with starter, the half with professional. enterprise and white glove have no limits.
+update billing_plans set limit_policies = '{
+    "api_calls": {"mode": "metered", "overage_unit_amount_decimal": "0.05"},
+    "detector_runs": {"mode": "metered", "overage_unit_amount_decimal": "0.1"},
+    "analysis_runs": {"mode": "soft"}, "storage_gb": {"mode": "soft"}}'
+ where plan_id = 'starter';
+update billing_plans set limit_policies = '{
+    "api_calls": {"mode": "metered", "overage_unit_amount_decimal": "0.025"},
+    "detector_runs": {"mode": "metered", "overage_unit_amount_decimal": "0.05"},
+    "analysis_runs": {"mode": "soft"}, "storage_gb": {"mode": "soft"}}'
+ where plan_id = 'professional';
+
 -- Every price that was ever made at Stripe for a plan. Stripe's prices are replaced, never edited, and a subscription keeps the one
 -- that it began with: its plan is found by an older price too. overage: what one unit beyond a metered limit costs.
 create table ops.plan_prices (
@@ -24,6 +37,7 @@ create table ops.plan_prices (
   currency            text not null check (currency ~ '^[A-Z]{3}$'),
   unit_amount_decimal text not null,
   is_current          boolean not null,
+  archived_at         timestamptz,
   created_at          timestamptz not null,
   updated_at          timestamptz not null,
   check ((kind = 'overage') = (usage_type is not null))
@@ -164,7 +178,7 @@ create table promotional_codes (
   duration_in_months       integer check (duration_in_months > 0),
   max_uses                 integer check (max_uses > 0),
   current_uses             integer not null default 0 check (current_uses >= 0),
-  valid_from               timestamptz not null default now(),
+  valid_from               timestamptz,
   valid_until              timestamptz,
   applicable_plans         text[] not null default '{}',
   stripe_coupon_id         text,

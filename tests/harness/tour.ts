@@ -81,6 +81,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   });
   await tourResources(declaredResources, rows, (key) => send.bind(undefined, key), operator);
   await tourModelsAndHolds(rows, owner, operator);
+  await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
@@ -250,6 +251,14 @@ async function tourKeysAndSettings(send: Send): Promise<void> {
   const match = { 'if-match': settings.body.etag };
   await send('tenant-config-replace', 200, 'PUT', 'v1/tenant-config', replaced, match);
   await send('usage-read', 200, 'GET', 'v1/usage');
+}
+
+async function tourPlans(visitor: Send, owner: Send): Promise<void> {
+  const plans = await visitor('billing-plans-list', 200, 'GET', 'v1/billing/plans');
+  const seen = { 'if-none-match': plans.headers.get('etag') ?? '' };
+  await visitor('billing-plans-list', 304, 'GET', 'v1/billing/plans', undefined, seen);
+  const code = { code: 'no-such-code', plan_id: 'starter' };
+  await owner('promotional-codes-validate', 200, 'POST', 'v1/billing/promotional-codes/validate', code);
 }
 
 async function tourTrail(app: TestApp, send: Send): Promise<void> {

@@ -174,6 +174,10 @@ const OTHERS: readonly Route[] = [
   self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
   self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
   self('usage-read', 'GET', 'usage', 'usage:read'),
+  self('promotional-codes-validate', 'POST', 'billing/promotional-codes/validate', 'billing:read', {
+    code: 'SPRING',
+    plan_id: 'starter',
+  }),
   self('platform-tenants-create', 'POST', 'platform/tenants', 'platform:operate', {}),
   self('platform-tenants-list', 'GET', 'platform/tenants', 'platform:operate'),
   self('platform-tenants-read', 'GET', 'platform/tenants/globex', 'platform:operate'),
@@ -184,6 +188,7 @@ const OTHERS: readonly Route[] = [
   self('platform-jobs-list', 'GET', 'platform/jobs', 'platform:operate'),
   self('platform-job-runs-list', 'GET', 'platform/jobs/outbox-relay/runs', 'platform:operate'),
   self('platform-job-runs-create', 'POST', 'platform/jobs/outbox-relay/runs', 'platform:operate', {}),
+  open('billing-plans-list', 'v1/billing/plans'),
   open('health-live', 'health/live'),
   open('health-ready', 'health/ready'),
   open('openapi-read', 'openapi.json'),

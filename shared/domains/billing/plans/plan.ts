@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 
 export const PLAN_TYPES = ['free', 'trial', 'paid', 'enterprise'] as const;
+export type PlanType = (typeof PLAN_TYPES)[number];
 
 /** How a limit binds: `hard` refuses what is beyond it, `soft` warns, `metered` charges for it. */
 export const LIMIT_MODES = ['hard', 'soft', 'metered'] as const;
@@ -17,6 +18,18 @@ export const limitPolicy = z.strictObject({
     .describe(
       'The price of one unit beyond the limit, in minor units of the plan’s currency. Only for `metered`.',
     ),
+});
+
+export type LimitPolicy = z.output<typeof limitPolicy>;
+
+export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
+
+/** A free allowance beside the monthly ones of `limits`, for the whole tenant or for each of its users. */
+export const planAllowance = z.strictObject({
+  usage_type: z.string().min(1).max(100),
+  reset_period: z.enum(RESET_PERIODS),
+  per: z.enum(['tenant', 'user']).default('tenant'),
+  limit: z.number().min(0).max(1e10),
 });
 
 /** The limits of a plan, as its row has them. */

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 
 export const DISCOUNT_TYPES = ['percentage', 'fixed_amount', 'free_trial'] as const;
+export type DiscountType = (typeof DISCOUNT_TYPES)[number];
 export const DURATIONS = ['once', 'repeating', 'forever'] as const;
+export type Duration = (typeof DURATIONS)[number];
 
 /** A code as people type it. Stripe's promotion codes take the same characters. */
 const TYPED_CODE = /^[A-Za-z0-9-]{3,50}$/;
@@ -26,12 +28,12 @@ export const promotionRow = z.object({
   duration_in_months: z.number().nullable(),
   max_uses: z.number().nullable(),
   current_uses: z.number(),
-  valid_from: z.date(),
-  valid_until: z.date().nullable(),
+  valid_from: z.coerce.date(),
+  valid_until: z.coerce.date().nullable(),
   applicable_plans: z.array(z.string()),
   stripe_coupon_id: z.string().nullable(),
   stripe_promotion_code_id: z.string().nullable(),
-  synced_at: z.date().nullable(),
+  synced_at: z.coerce.date().nullable(),
   is_active: z.boolean(),
   version: z.number(),
 });
@@ -59,11 +61,12 @@ export interface PromotedPlan {
   readonly currency: string;
 }
 
-/** A tenant's use of a code. */
-export interface Use {
-  readonly status: 'reserved' | 'used';
-  readonly checkout_session_id: string | null;
-}
+/** A tenant's use of a code, as its row has it. */
+export const useRow = z.object({
+  status: z.enum(['reserved', 'used']),
+  checkout_session_id: z.string().nullable(),
+});
+export type Use = z.output<typeof useRow>;
 
 /**
  * Why a tenant cannot use a code for a plan; undefined if it can. A use that the tenant has reserved already is counted: it is not

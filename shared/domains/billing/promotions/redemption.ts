@@ -1,10 +1,10 @@
-import { z } from 'zod';
 import type { CrossTenantDatabase, TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import {
   codeOf,
   PROMOTION_COLUMNS,
   promotionRow,
   refusalOf,
+  useRow,
   type PromotedPlan,
   type Promotion,
   type Refusal,
@@ -168,11 +168,6 @@ async function count(transaction: Queries, code: string, change: 1 | -1, now: Da
     [code, change, now],
   );
 }
-
-const useRow = z.object({
-  status: z.enum(['reserved', 'used']),
-  checkout_session_id: z.string().nullable(),
-});
 
 async function findUse(transaction: Queries, tenantId: string, code: string): Promise<Use | undefined> {
   const [row] = await transaction.query(

@@ -61,14 +61,16 @@ export function stripeInBackground(settings: StripeSettings): Promise<Stripe> {
 }
 
 /**
- * Runs a person's request that needs Stripe. All calls of Stripe together have less than two seconds, and none is repeated.
+ * Runs a person's request that needs Stripe. All calls of Stripe together have less than two seconds, unless `withinMs` says
+ * otherwise, and none is repeated.
  * @throws Problem 503 with `Retry-After` if Stripe does not answer, refuses us, or is not configured; what `run` throws.
  */
 export async function withStripe<T>(
   settings: StripeSettings,
   run: (stripe: Stripe) => Promise<T>,
+  withinMs = PERSON_MS,
 ): Promise<T> {
-  const deadline = AbortSignal.timeout(PERSON_MS);
+  const deadline = AbortSignal.timeout(withinMs);
   const fetcher: typeof fetch = (input, init) =>
     fetch(input, {
       ...init,
@@ -78,7 +80,7 @@ export async function withStripe<T>(
           : AbortSignal.any([deadline, init.signal]),
     });
   try {
-    return await run(await connect(settings, { timeout: PERSON_MS, maxNetworkRetries: 0 }, fetcher));
+    return await run(await connect(settings, { timeout: withinMs, maxNetworkRetries: 0 }, fetcher));
   } catch (error) {
     if (!isStripeUnavailable(error)) throw error;
     log.warn('stripe-unavailable', errorFields(error));

@@ -24,7 +24,7 @@ export const soldPlan = z.object({
   stripe_price_id: z.string().nullable(),
   stripe_price_id_yearly: z.string().nullable(),
   stripe_meters: planMeters,
-  synced_at: z.coerce.date().nullable(),
+  synced_at: z.date().nullable(),
   version: z.number(),
 });
 export type SoldPlan = z.output<typeof soldPlan>;

@@ -49,7 +49,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'billing',
     description:
-      'What is sold, the tenant’s subscription, and what it pays. Prices are decimals beside their currency. Stripe takes the payments. A suspended tenant can still pay.',
+      'What is sold, the tenant’s subscription from checkout to cancellation, and its invoices and payments. Prices are decimals beside their currency, and a suspended tenant can still pay.',
   },
   {
     name: 'async-orchestrations',
@@ -70,7 +70,11 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'platform',
     description:
-      'For operators: tenants, the timers’ jobs and their runs, and messages in quarantine. It needs the permission `platform:operate`.',
+      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, and the events of Stripe. It needs the permission `platform:operate`.',
+  },
+  {
+    name: 'webhooks',
+    description: 'What other services send here. Each request is signed by its sender and needs no key.',
   },
   {
     name: 'health',

@@ -84,6 +84,13 @@ async function trail(key: string): Promise<{ action: string; [member: string]: u
     .toReversed();
 }
 
+/** Something to wait for until the test opens it. */
+function makeGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open: () => open() };
+}
+
 const runDunning = (asOf: Date) =>
   app.request('POST', '/api/v1/platform/jobs/dunning-advance/runs', {
     key: operator,
@@ -250,8 +257,8 @@ describe('the event billing.changed', () => {
   it('cannot leave an older answer where two are consumed at once', async () => {
     const { id } = await addTenant('professional');
     await subscribe(id, { status: 'past_due', since: days(-20) });
-    const gate = Promise.withResolvers<undefined>();
-    const hasRead = Promise.withResolvers<undefined>();
+    const gate = makeGate();
+    const hasRead = makeGate();
     const { crossTenant } = app.services;
     const slow = {
       ...app.services,
@@ -260,15 +267,15 @@ describe('the event billing.changed', () => {
         billing: {
           query: async (text: string, parameters: never) => {
             const rows = await crossTenant.billing.query(text, parameters);
-            hasRead.resolve(undefined);
-            await gate.promise;
+            hasRead.open();
+            await gate.opened;
             return rows;
           },
         },
       },
     } as unknown as ConsumeServices;
     const first = refreshBilling(slow, [id], 'service:test', new Date());
-    await hasRead.promise;
+    await hasRead.opened;
     await subscribe(id, { status: 'active' });
     let isDone = false;
     const second = refreshBilling(app.services, [id], 'service:test', new Date()).then(() => (isDone = true));
@@ -280,7 +287,7 @@ describe('the event billing.changed', () => {
         ).length > 0,
       Boolean,
     );
-    gate.resolve(undefined);
+    gate.open();
     await Promise.all([first, second]);
     expect((await rowOf(id))?.['billing_standing']).toBe('good');
   });

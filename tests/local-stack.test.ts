@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import Stripe from 'stripe';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { waitForExit } from '../dev/processes/managed-process.ts';
 import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
@@ -56,6 +57,16 @@ async function answers(baseUrl: string): Promise<boolean> {
   return response?.status === 200;
 }
 
+/** The official SDK, which speaks to the stack's stand-in. */
+function connectStripe({ stripe: { url, secret_key: key } }: StackFile): Stripe {
+  return new Stripe(key, { host: '127.0.0.1', port: Number(new URL(url).port), protocol: 'http' });
+}
+
+function killChild(of: StackFile, main: string): void {
+  const pid = findDescendants(of.pid).find((child) => readCommandLine(child)?.includes(main));
+  process.kill(pid ?? 0, 'SIGKILL');
+}
+
 async function untilGone(pids: number[]): Promise<void> {
   const left = (): number[] => pids.filter((pid) => readProcessIdentity(pid) !== undefined);
   await untilHolds(
@@ -97,8 +108,13 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(second.output()).toContain(`already running here (process ${first.pid})`);
     expect(await answers(first.base_url)).toBe(true);
 
-    const host = findDescendants(first.pid).find((pid) => readCommandLine(pid)?.includes('dev/host/main.ts'));
-    process.kill(host ?? 0, 'SIGKILL');
+    const stripe = connectStripe(first);
+    const customer = await stripe.customers.create({ name: 'Globex' });
+    killChild(first, 'dev/stripe/main.ts');
+    await untilHolds(started.output, () => started.output().includes('Stripe stand-in is back'));
+    expect(await stripe.customers.retrieve(customer.id)).toMatchObject({ name: 'Globex' });
+
+    killChild(first, 'dev/host/main.ts');
     await untilHolds(started.output, () => started.output().includes('functions host is back'));
     expect(await answers(first.base_url)).toBe(true);
 
@@ -112,6 +128,10 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const next = await untilReady(again, folder);
     expect({ ...next, pid: 0 }).toEqual({ ...first, pid: 0 });
     expect(await answers(next.base_url)).toBe(true);
+    // One endpoint at Stripe, however often the stack starts, and it leads to the app.
+    expect((await stripe.webhookEndpoints.list()).data).toMatchObject([
+      { url: `${next.base_url}/api/v1/webhooks/stripe`, api_version: '2026-10-28.endive', status: 'enabled' },
+    ]);
 
     const rest = [next.pid, ...findDescendants(next.pid)];
     again.child.kill('SIGTERM');
@@ -140,6 +160,26 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await waitForExit(interrupted.child);
     await untilGone(everything);
     expect(existsSync(stackFile)).toBe(false);
+  });
+
+  test('bills through an account at Stripe itself where a test key is given, and says how its webhooks come', async () => {
+    const { child, output } = startWith({ STRIPE_SECRET_KEY: 'sk_test_somebodys' });
+    await untilHolds(output, () => /Ready: /.test(output()) || child.exitCode !== null);
+    expect(output()).toMatch(/stripe listen --forward-to 127\.0\.0\.1:\d+\/api\/v1\/webhooks\/stripe/);
+    expect(output()).not.toContain('stand-in)');
+    const children = findDescendants(child.pid ?? 0).map((pid) => readCommandLine(pid) ?? '');
+    expect(children.filter((line) => line.includes('dev/stripe'))).toEqual([]);
+    const file = readFileSync(stackFile, 'utf8');
+    expect(JSON.parse(file)).toMatchObject({ stripe: null });
+    expect(file).not.toContain('sk_test_somebodys');
+    child.kill('SIGINT');
+    await waitForExit(child);
+
+    const live = startWith({ STRIPE_SECRET_KEY: 'sk_live_somebodys' });
+    await waitForExit(live.child);
+    expect(live.child.exitCode).toBe(1);
+    expect(live.output()).toContain('is a live key');
+    expect(live.output()).not.toContain('sk_live_somebodys');
   });
 
   test('says what is lost without Redis, and how to install it', async () => {

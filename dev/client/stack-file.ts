@@ -8,6 +8,7 @@ const stackFile = z.object({
   base_url: z.url(),
   tenants: z.record(z.string(), keys),
   operator: z.string(),
+  stripe: z.object({ url: z.url(), secret_key: z.string(), webhook_secret: z.string() }).nullable(),
 });
 
 /** What a client needs to know of the running stack. */

@@ -28,7 +28,15 @@ export interface HostChildOptions {
 
 /** Our environment without the app's settings: a developer's exported ones must not change this stack. */
 function withoutSettings(settings: AppSettings): NodeJS.ProcessEnv {
-  const stale = [...Object.keys(settings), 'REDIS_URL', 'KEY_VAULT_URL', 'REDIS_KEY_PREFIX'];
+  const stale = [
+    ...Object.keys(settings),
+    'REDIS_URL',
+    'KEY_VAULT_URL',
+    'REDIS_KEY_PREFIX',
+    'STRIPE_SECRET_KEY',
+    'STRIPE_API_URL',
+    'STRIPE_WEBHOOK_SECRETS',
+  ];
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !stale.includes(name)));
 }
 

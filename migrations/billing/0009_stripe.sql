@@ -111,6 +111,7 @@ create table billing_invoices (
 );
 call ops.isolate_tenant('billing_invoices');
 create index billing_invoices_page on billing_invoices (tenant_id, created_at desc, invoice_id desc);
+create index billing_invoices_open on billing_invoices (tenant_id, invoice_id) where status = 'open';
 
 create table billing_payments (
   tenant_id                text not null,

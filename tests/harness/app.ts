@@ -117,6 +117,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     REDIS_KEY_PREFIX: redis?.keyPrefix ?? '',
     API_KEY_PEPPER: randomBytes(32).toString('hex'),
     KEY_ENCRYPTION_KEYS: JSON.stringify({ '1': randomBytes(32).toString('base64') }),
+    STRIPE_WEBHOOK_SECRETS: `whsec_${randomBytes(16).toString('hex')}`,
     ...options.settings,
   };
   const settings = readSettings(environment);

@@ -84,8 +84,10 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
       return { statuses: [404], code: 'NOT_FOUND' };
     case 'global':
       return target === 'platform' ? { statuses: allowed } : { statuses: [404], code: 'NOT_FOUND' };
-    case 'create':
     case 'self':
+      // Without a next invoice, because the subscription was cancelled.
+      return { statuses: route.path === 'billing/upcoming-invoice' ? [200, 404] : allowed };
+    case 'create':
     case 'public':
     case 'list':
     case 'shared-list':

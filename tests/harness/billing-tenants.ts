@@ -154,7 +154,9 @@ export async function hold({ stripe }: BillingApp, path: string, point: 'before'
   const { id } = (await made.json()) as { id: string };
   return {
     reached: stripe.ask('GET', `/_stand-in/holds/${id}`),
-    release: async (how) => void (await stripe.ask('POST', `/_stand-in/holds/${id}/release`, { how })),
+    release: async (how) => {
+      await stripe.ask('POST', `/_stand-in/holds/${id}/release`, { how });
+    },
   };
 }
 

@@ -12,7 +12,7 @@ export interface BillingScene {
 }
 
 /** What plans cost at Stripe in these tests, in cents. */
-export const PRICES = {
+const PRICES = {
   starter: { monthly: 2900, yearly: 29_000 },
   professional: { monthly: 9900, yearly: 99_000 },
 } as const;

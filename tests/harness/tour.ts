@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
+import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
@@ -14,6 +15,8 @@ import { declaredResources } from '../../functions/declared-resources.ts';
 import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
+import { RETURN_ORIGIN } from './billing-app.ts';
+import { checkoutOf, payCheckout, sellPlans } from './billing-tenants.ts';
 
 /** One request of the tour and its answer. */
 export interface Stop {
@@ -83,6 +86,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   });
   await tourResources(declaredResources, rows, (key) => send.bind(undefined, key), operator);
   await tourModelsAndHolds(rows, owner, operator);
+  await tourBilling(app, owner);
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
@@ -254,6 +258,35 @@ async function tourKeysAndSettings(send: Send): Promise<void> {
   const match = { 'if-match': settings.body.etag };
   await send('tenant-config-replace', 200, 'PUT', 'v1/tenant-config', replaced, match);
   await send('usage-read', 200, 'GET', 'v1/usage');
+}
+
+/** The routes of acme's subscription, from the checkout on. The app must have a Stripe: see `startBillingApp`. */
+async function tourBilling(app: TestApp, send: Send): Promise<void> {
+  const scene = { app, stripe: { stripe: await stripeInBackground(app.settings) } };
+  await sellPlans(scene);
+  const opened = await send(
+    'billing-checkout-sessions-create',
+    201,
+    'POST',
+    'v1/billing/checkout-sessions',
+    checkoutOf('starter'),
+  );
+  await payCheckout(scene, { id: 'acme' }, opened.body.url);
+  const home = { return_url: `${RETURN_ORIGIN}/account` };
+  await send('billing-portal-sessions-create', 201, 'POST', 'v1/billing/portal-sessions', home);
+  const path = 'v1/billing/subscription';
+  await send('billing-subscription-read', 200, 'GET', path);
+  const wanted = { plan_id: 'professional', billing_cycle: 'monthly' };
+  await send('billing-subscription-change-preview', 200, 'POST', `${path}/change/preview`, wanted);
+  await send('billing-subscription-change', 200, 'POST', `${path}/change`, wanted);
+  await send('billing-subscription-cancel', 200, 'POST', `${path}/cancel`, { at: 'period_end' });
+  await send('billing-subscription-resume', 200, 'POST', `${path}/resume`);
+  await send('billing-upcoming-invoice-read', 200, 'GET', 'v1/billing/upcoming-invoice');
+  const invoices = await send('billing-invoices-list', 200, 'GET', 'v1/billing/invoices');
+  const invoice = `v1/billing/invoices/${invoices.body.items[0].invoice_id}`;
+  await send('billing-invoices-read', 200, 'GET', invoice);
+  await send('billing-payments-list', 200, 'GET', 'v1/billing/payments');
+  await send('billing-payment-methods-list', 200, 'GET', 'v1/billing/payment-methods');
 }
 
 async function tourPlans(visitor: Send, owner: Send): Promise<void> {

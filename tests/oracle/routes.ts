@@ -8,6 +8,7 @@ import {
   type Verb,
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { RETURN_ORIGIN } from '../harness/billing-app.ts';
 import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 
 /**
@@ -120,6 +121,7 @@ const ORCHESTRATION = {
 };
 const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
 const ANALYSIS = { period: PERIOD, metrics: {} };
+const PLAN = { plan_id: 'professional', billing_cycle: 'monthly' };
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
 /** The routes beyond those of declared resources, with their permissions. */
@@ -187,6 +189,32 @@ const OTHERS: readonly Route[] = [
     code: 'SPRING',
     plan_id: 'starter',
   }),
+  self('billing-subscription-read', 'GET', 'billing/subscription', 'billing:read'),
+  self('billing-subscription-cancel', 'POST', 'billing/subscription/cancel', 'billing:manage', {
+    at: 'period_end',
+  }),
+  self('billing-subscription-resume', 'POST', 'billing/subscription/resume', 'billing:manage'),
+  self('billing-subscription-change', 'POST', 'billing/subscription/change', 'billing:manage', PLAN),
+  self(
+    'billing-subscription-change-preview',
+    'POST',
+    'billing/subscription/change/preview',
+    'billing:read',
+    PLAN,
+  ),
+  self('billing-checkout-sessions-create', 'POST', 'billing/checkout-sessions', 'billing:manage', {
+    ...PLAN,
+    success_url: RETURN_ORIGIN,
+    cancel_url: RETURN_ORIGIN,
+  }),
+  self('billing-portal-sessions-create', 'POST', 'billing/portal-sessions', 'billing:manage', {
+    return_url: RETURN_ORIGIN,
+  }),
+  self('billing-upcoming-invoice-read', 'GET', 'billing/upcoming-invoice', 'billing:read'),
+  list('billing-invoices-list', 'billing/invoices', 'billing:read'),
+  read('billing-invoices-read', 'billing/invoices', 'billing:read'),
+  list('billing-payments-list', 'billing/payments', 'billing:read'),
+  list('billing-payment-methods-list', 'billing/payment-methods', 'billing:read'),
   self('platform-tenants-create', 'POST', 'platform/tenants', 'platform:operate', {}),
   self('platform-tenants-list', 'GET', 'platform/tenants', 'platform:operate'),
   self('platform-tenants-read', 'GET', 'platform/tenants/globex', 'platform:operate'),

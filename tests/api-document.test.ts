@@ -97,6 +97,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
+  'billing',
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
@@ -106,7 +107,14 @@ const GROUPS = [
   'documentation',
 ];
 
-const PUBLIC = ['docs-read', 'docs-script-read', 'health-live', 'health-ready', 'openapi-read'];
+const PUBLIC = [
+  'billing-plans-list',
+  'docs-read',
+  'docs-script-read',
+  'health-live',
+  'health-ready',
+  'openapi-read',
+];
 
 describe('the API’s description', () => {
   it('is valid OpenAPI 3.1', async () => {

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import {
   listPlans,
   publicPlans,
@@ -18,6 +19,8 @@ export const billingPlansEndpoints = (services: () => PlanListServices) => [
     path: 'v1/billing/plans',
     tag: 'billing',
     summary: 'List the plans that are sold, with prices and limits',
+    // Without parameters, but it needs the database: the description says that the answer can be 503.
+    query: z.object({}),
     responses: {
       200: { description: 'All active plans, the cheapest first.', schema: publicPlans, headers: ['ETag'] },
       304: { description: 'If-None-Match names these plans.', headers: ['ETag'] },

@@ -181,7 +181,7 @@ create table promotional_codes (
   current_uses             integer not null default 0 check (current_uses >= 0),
   valid_from               timestamptz,
   valid_until              timestamptz,
-  applicable_plans         text[] not null default '{}',
+  applicable_plans         jsonb not null default '[]',
   stripe_coupon_id         text,
   stripe_promotion_code_id text,
   synced_at                timestamptz,

@@ -7,16 +7,13 @@ import { limitPolicy, PLAN_TYPES } from './plan.ts';
 export const BILLING_CYCLES = ['monthly', 'yearly'] as const;
 export type BillingCycle = (typeof BILLING_CYCLES)[number];
 
-/** The driver returns `bigint` as text. */
-const minorUnits = z.coerce.number().int();
-
 /** A plan with everything that Stripe has to know of it. */
 export const soldPlan = z.object({
   plan_id: z.string(),
   plan_name: z.string(),
   plan_type: z.enum(PLAN_TYPES),
-  price_monthly: minorUnits,
-  price_yearly: minorUnits,
+  price_monthly: z.number(),
+  price_yearly: z.number(),
   currency: z.string(),
   limit_policies: z.record(z.string(), limitPolicy),
   is_active: z.boolean(),
@@ -24,7 +21,7 @@ export const soldPlan = z.object({
   stripe_price_id: z.string().nullable(),
   stripe_price_id_yearly: z.string().nullable(),
   stripe_meters: planMeters,
-  synced_at: z.date().nullable(),
+  synced_at: z.string().nullable(),
   version: z.number(),
 });
 export type SoldPlan = z.output<typeof soldPlan>;

@@ -14,26 +14,24 @@ export function codeOf(typed: string): string | undefined {
   return TYPED_CODE.test(trimmed) ? trimmed.toUpperCase() : undefined;
 }
 
-/** The driver returns `bigint` as text. */
-const whole = z.coerce.number().int();
-
 /** A promotional code, as its row has it. */
 export const promotionRow = z.object({
   code: z.string(),
   discount_type: z.enum(DISCOUNT_TYPES),
   /** Percent, minor units of the currency, or days. */
-  discount_value: whole,
+  discount_value: z.number(),
   currency: z.string().nullable(),
   duration: z.enum(DURATIONS),
   duration_in_months: z.number().nullable(),
   max_uses: z.number().nullable(),
   current_uses: z.number(),
-  valid_from: z.date(),
-  valid_until: z.date().nullable(),
+  /** RFC 3339, as the driver returns times. */
+  valid_from: z.string().nullable(),
+  valid_until: z.string().nullable(),
   applicable_plans: z.array(z.string()),
   stripe_coupon_id: z.string().nullable(),
   stripe_promotion_code_id: z.string().nullable(),
-  synced_at: z.date().nullable(),
+  synced_at: z.string().nullable(),
   is_active: z.boolean(),
   version: z.number(),
 });
@@ -81,8 +79,9 @@ export function refusalOf(
   if (promotion === undefined) return 'unknown';
   if (!promotion.is_active) return 'inactive';
   if (use?.status === 'used') return 'already_used';
-  if (promotion.valid_from > now) return 'not_yet_valid';
-  if (promotion.valid_until !== null && promotion.valid_until <= now) return 'expired';
+  const { valid_from: from, valid_until: until } = promotion;
+  if (from !== null && Date.parse(from) > now.getTime()) return 'not_yet_valid';
+  if (until !== null && Date.parse(until) <= now.getTime()) return 'expired';
   if (!isFor(promotion, plan)) return 'not_for_this_plan';
   const { max_uses: max, current_uses: used } = promotion;
   return max !== null && used >= max && use === undefined ? 'used_up' : undefined;

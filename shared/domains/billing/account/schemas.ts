@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { instant } from '../../../platform/http/fields.ts';
 import { LIMIT_MODES } from '../plans/plan.ts';
-import { billingCycle, planId } from '../plans/sold-plan.ts';
+import { billingCycle, planId } from '../plans/plan-offer.ts';
 
 /** What will happen next to a subscription. */
 export const NEXT_EVENTS = ['renews', 'cancels', 'trial_ends', 'payment_retry', 'read_only', 'none'] as const;

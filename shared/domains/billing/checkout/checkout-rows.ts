@@ -3,13 +3,13 @@ import { fingerprintOf } from '../../../platform/call/idempotency-key.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
-import type { SoldPlan } from '../plans/sold-plan.ts';
+import type { PlanOffer } from '../plans/plan-offer.ts';
 import type { Promotion, Refusal } from '../promotions/promotion.ts';
 import { releaseUse, reserveUse } from '../promotions/redemption.ts';
 
 /** What a tenant wants to buy, and where the page leads. */
 export interface Wish {
-  readonly plan: SoldPlan;
+  readonly plan: PlanOffer;
   readonly promotionalCode: string | undefined;
   /** The plan's trial, for a tenant that has not had one. */
   readonly trialDays: number;

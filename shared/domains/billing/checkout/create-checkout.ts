@@ -4,7 +4,7 @@ import type { Reply } from '../../../platform/call/reply.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
 import { findEarlierAnswer } from '../../../platform/writes/idempotency.ts';
 import { performWrite } from '../../../platform/writes/perform-write.ts';
-import { findSoldPlan } from '../plans/sold-plan.ts';
+import { findPlanOffer } from '../plans/plan-offer.ts';
 import { codeOf } from '../promotions/promotion.ts';
 import { askStripe } from '../stripe/ask-stripe.ts';
 import { findOwnSubscription, hadSubscription } from '../subscriptions/own-subscription.ts';
@@ -71,7 +71,7 @@ async function readWish(
   urls: Record<'success_url' | 'cancel_url', string>,
 ): Promise<Wish> {
   return call.databases.billing.transaction(async (transaction) => {
-    const plan = await findSoldPlan(transaction, body);
+    const plan = await findPlanOffer(transaction, body);
     const live = await findOwnSubscription(transaction);
     if (live !== undefined && live.stripe_subscription_id !== null)
       throw new Problem('CONFLICT', {

@@ -1,5 +1,6 @@
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { JobRun } from '../../../platform/jobs/job.ts';
+import { systemClock } from '../../../platform/time/clock.ts';
 import { processEvents } from './process-events.ts';
 import { OVERDUE_MS } from './store-events.ts';
 
@@ -27,7 +28,7 @@ async function takeDue({ services, now }: JobRun): Promise<string[]> {
 
 /**
  * Processes the events that are due: those that were put back, and those whose message was lost. Returns false if the time ended
- * or Stripe did not answer.
+ * or Stripe did not answer. `as_of` decides only what is due: what Stripe says is of this moment.
  */
 export async function processDue(run: JobRun, goOn: () => boolean): Promise<boolean> {
   const { details } = run.progress;
@@ -36,7 +37,7 @@ export async function processDue(run: JobRun, goOn: () => boolean): Promise<bool
   let isAway = false;
   while (!isDone && !isAway && goOn()) {
     const ids = await takeDue(run);
-    const { put_back: putBack, unexpected } = await processEvents(run.services, ids, run.now, goOn);
+    const { put_back: putBack, unexpected } = await processEvents(run.services, ids, systemClock.now(), goOn);
     sum.due += ids.length;
     sum.put_back += putBack;
     sum.unexpected += unexpected.length;

@@ -236,7 +236,7 @@ async function payDebt(scene: Scene): Promise<void> {
   explain(`An analysis is stored again: 201. Billing-Standing: ${standing}.`);
 }
 
-async function lookBack(scene: Scene): Promise<void> {
+async function lookBack(scene: Scene, since: Date): Promise<void> {
   heading('What is left of it');
   explain('Invoices:');
   for (const invoice of itemsOf(await invoices(scene))) explain(`  ${describeInvoice(invoice)}`);
@@ -248,12 +248,12 @@ async function lookBack(scene: Scene): Promise<void> {
       `  ${String(status).padEnd(9)} ${String(amount)} ${String(currency)}  ${String(card_brand)} …${String(card_last_four)}${failure}`,
     );
   }
-  const audit = await eventually(
-    () => read(scene, '/audit-logs?limit=100'),
-    (page) => itemsOf(page)[0]?.['action'] !== undefined && hasRestored(page),
-  );
+  const audit = await eventually(() => read(scene, '/audit-logs?limit=100'), hasRestored);
   explain('Audit entries:');
-  const told = itemsOf(audit).filter(({ action }) => /^billing\.|^tenant\.plan/.test(String(action)));
+  const told = itemsOf(audit).filter(
+    ({ action, created_at: at }) =>
+      /^billing\.|^tenant\.plan/.test(String(action)) && new Date(String(at)) >= since,
+  );
   for (const { created_at, action, actor } of told.toReversed())
     explain(`  ${String(created_at)}  ${String(action).padEnd(26)} ${String(actor)}`);
 }
@@ -273,12 +273,13 @@ export async function showBilling(stack: StackFacts): Promise<void> {
     `The tenant ${TENANT} on ${stack.base_url}, and a stand-in for Stripe on ${stack.stripe?.url ?? ''}.`,
   );
   await endEarlierRun(scene);
+  const since = new Date();
   await spendAllowance(scene);
   const clock = await checkOut(scene);
   await passAMonth(scene, clock);
   const ends = await failToPay(scene, clock);
   await endGrace(scene, ends);
   await payDebt(scene);
-  await lookBack(scene);
+  await lookBack(scene, since);
   explain(`Done. To try more: ${stack.base_url}/api/docs`);
 }

@@ -1,21 +1,35 @@
+import { parseArgs } from 'node:util';
 import { readStackFile } from '../client/stack-file.ts';
 import { showBilling } from './billing.ts';
 import { showDay } from './day.ts';
 
-const USAGE = `usage: npm run demo [-- billing]
+const USAGE = `usage: npm run demo [-- [billing] [--folder DIR]]
 
-Shows the running stack: a day of the tenant acme or, with "billing", how globex becomes a paying tenant.`;
+Shows the running stack: a day of the tenant acme or, with "billing", how globex becomes a paying tenant.
+--folder: that of \`npm start -- --folder\`.`;
 
 const DEMOS = { day: showDay, billing: showBilling };
 
-async function main([name = 'day', ...rest]: readonly string[]): Promise<void> {
-  const demo = Object.entries(DEMOS).find(([known]) => known === name)?.[1];
-  if (demo === undefined || rest.length > 0) {
+function readArguments(args: readonly string[]) {
+  try {
+    const options = { folder: { type: 'string' } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const [name = 'day', ...rest] = positionals;
+    const demo = Object.entries(DEMOS).find(([known]) => known === name)?.[1];
+    return demo === undefined || rest.length > 0 ? undefined : { demo, folder: values.folder };
+  } catch {
+    return undefined;
+  }
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const asked = readArguments(args);
+  if (asked === undefined) {
     console.error(USAGE);
     process.exitCode = 2;
     return;
   }
-  await demo(readStackFile());
+  await asked.demo(readStackFile(asked.folder));
 }
 
 try {

@@ -68,6 +68,7 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
   const allowed = { GET: [200], POST: [200, 201, 207, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
     route.method
   ];
+  if (route.subject === 'signed') return { statuses: [400], code: 'INVALID_REQUEST' };
   if (route.needs === null) return { statuses: [200] };
   if (!principal.permissions.includes(route.needs)) return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
   if (names === 'query' || names === 'header') return { statuses: [403], code: 'TENANT_MISMATCH' };
@@ -119,7 +120,7 @@ function pathOf(one: Try): string {
 async function send(one: Try): Promise<TestAnswer> {
   const { principal, route, names } = one;
   const path = pathOf(one);
-  if (route.needs === null) return app.request(route.method, `/api/${path}`);
+  if (route.needs === null) return app.request(route.method, `/api/${path}`, { body: route.body });
   const tenant = names === 'itself' ? principal.owner : otherOf(principal.owner);
   const query =
     names === 'query' || names === 'itself' ? `${path.includes('?') ? '&' : '?'}tenant_id=${tenant}` : '';

@@ -81,6 +81,11 @@ const ROUTES = [
   'DELETE /api/v1/api-keys/{key_id}',
   'POST /api/v1/platform/tenants',
   'GET /api/v1/platform/tenants',
+  'POST /api/v1/webhooks/stripe',
+  'GET /api/v1/platform/billing/events',
+  'GET /api/v1/platform/billing/events/{event_id}',
+  'POST /api/v1/platform/billing/events/{event_id}/replay',
+  'GET /api/v1/platform/billing/mismatches',
   'GET /api/v1/platform/quarantine',
   'POST /api/v1/platform/quarantine/{id}/replay',
   'GET /api/v1/platform/jobs',
@@ -114,6 +119,7 @@ const PUBLIC = [
   'health-live',
   'health-ready',
   'openapi-read',
+  'stripe-webhook',
 ];
 
 describe('the API’s description', () => {

@@ -92,7 +92,8 @@ describe('a webhook that never came', () => {
   });
 
   it('is found by the next run if Stripe is away: the watermark stays', async () => {
-    const [{ created = 0 } = {}] = (await stripe.stripe.events.list({ limit: 1 })).data;
+    const [newest] = (await stripe.stripe.events.list({ limit: 1 })).data;
+    const created = newest?.created ?? 0;
     await stand({ events_until: created, compared_at: new Date().toISOString() });
     const before = await position();
     const invoice = await stripe.stripe.invoices.create({ customer: customers.globex.id });
@@ -109,8 +110,9 @@ describe('a webhook that never came', () => {
   });
 
   it('is found wherever a run dies among many pages', async () => {
+    // Their events are stored, and nothing more: this is about the pages.
     const made = await Promise.all(
-      Array.from({ length: 230 }, (_none, n) => stripe.stripe.customers.create({ name: `n${n}` })),
+      Array.from({ length: 230 }, (_none, n) => stripe.stripe.products.create({ name: `n${n}` })),
     );
     const ids = made.map(({ id }) => id);
     const start = { events_until: Math.floor(Date.now() / 1000) - 60 };
@@ -246,10 +248,14 @@ describe('a difference that no event told of', () => {
   });
 
   it('does not stop the comparison at an object that Stripe cannot give', async () => {
-    await billing`update user_subscriptions set stripe_subscription_id = ' ' where tenant_id = 'acme'`;
+    const acme = await subscriptionOf('acme');
+    await billing`update user_subscriptions set stripe_status = 'x' where tenant_id in ('acme', 'globex')`;
+    proxy.broken = `subscriptions/${String(acme?.['stripe_subscription_id'])}`;
     const run = await compareNow(DAY_MS);
-    expect(run).toMatchObject({ status: 'completed' });
+    proxy.broken = undefined;
+    expect(run).toMatchObject({ status: 'completed', details: { objects_skipped: 1, objects_mended: 1 } });
     expect((await position())?.comparing).toBeUndefined();
+    expect(await subscriptionOf('globex')).toMatchObject({ stripe_status: 'active' });
   });
 
   it('is looked for again from the same page if Stripe goes away meanwhile', async () => {

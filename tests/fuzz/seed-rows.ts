@@ -146,6 +146,10 @@ async function seedPlatform(app: TestApp, pool: Pools[Tenant]): Promise<void> {
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
     addRow(pool, 'platform/quarantine', [id]);
+    const event = `evt_fuzz_${n}`;
+    await app.admin.billing`insert into stripe_events (event_id, type, created, status, received_at)
+      values (${event}, 'price.updated', now(), 'ignored', now())`;
+    addRow(pool, 'platform/billing/events', [event]);
   }
   for (const tenant of ['acme', 'globex']) addRow(pool, 'platform/tenants', [tenant]);
 }

@@ -39,6 +39,8 @@ export interface TestApp {
   readonly baseUrl: string;
   readonly keys: { readonly acme: TenantKeys; readonly globex: TenantKeys; readonly operator: string };
   readonly settings: Settings;
+  /** The environment that they were read from, for a command that the test starts. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The app's services, opened by the test's process, to call domain functions. */
   readonly services: Services;
   /** Connections of the superuser, whom row security does not bind. */
@@ -153,6 +155,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     baseUrl,
     keys,
     settings,
+    environment,
     services,
     admin,
     databases,

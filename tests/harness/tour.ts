@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
@@ -10,6 +11,7 @@ import {
   type Verb,
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 
@@ -85,6 +87,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
+  await tourStripeEvents(app, send.bind(undefined, ''), operator);
   return stops;
 }
 
@@ -295,3 +298,25 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     reason: 'a tour',
   });
 }
+
+async function tourStripeEvents(app: TestApp, stripe: Send, operator: Send): Promise<void> {
+  const [secret = ''] = app.settings.STRIPE_WEBHOOK_SECRETS;
+  const event = stripeEvent('price.updated', { id: 'price_tour', object: 'price' });
+  await stripe('stripe-webhook', 200, 'POST', 'v1/webhooks/stripe', event, {
+    'stripe-signature': signatureOf(JSON.stringify(event), secret),
+  });
+  const path = 'v1/platform/billing/events';
+  await operator('platform-billing-events-list', 200, 'GET', path);
+  await operator('platform-billing-events-read', 200, 'GET', `${path}/${event.id}`);
+  await operator('platform-billing-events-replay', 202, 'POST', `${path}/${event.id}/replay`);
+  await openMismatch(app.services.crossTenant.billing, SEEN_MISMATCH, new Date());
+  await operator('platform-billing-mismatches-list', 200, 'GET', 'v1/platform/billing/mismatches');
+}
+
+const SEEN_MISMATCH = {
+  kind: 'unknown_customer',
+  objectType: 'invoice',
+  objectId: 'in_tour',
+  tenantId: undefined,
+  details: { customer: 'cus_tour' },
+} as const;

@@ -13,10 +13,19 @@ import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 /**
  * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
  * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
- * `self`: a row that each tenant has once. `public`: the same for everybody.
+ * `self`: a row that each tenant has once. `public`: the same for everybody. `signed`: for whoever has the secret, and so for none.
  */
 export type Subject =
-  'row' | 'shared' | 'global' | 'list' | 'shared-list' | 'global-list' | 'create' | 'self' | 'public';
+  | 'row'
+  | 'shared'
+  | 'global'
+  | 'list'
+  | 'shared-list'
+  | 'global-list'
+  | 'create'
+  | 'self'
+  | 'public'
+  | 'signed';
 
 /** One route's access rules, written independently of the tested code. */
 export interface Route {
@@ -189,6 +198,11 @@ const OTHERS: readonly Route[] = [
   self('platform-job-runs-list', 'GET', 'platform/jobs/outbox-relay/runs', 'platform:operate'),
   self('platform-job-runs-create', 'POST', 'platform/jobs/outbox-relay/runs', 'platform:operate', {}),
   open('billing-plans-list', 'v1/billing/plans'),
+  self('platform-billing-events-list', 'GET', 'platform/billing/events', 'platform:operate'),
+  self('platform-billing-events-read', 'GET', 'platform/billing/events/evt_1', 'platform:operate'),
+  self('platform-billing-events-replay', 'POST', 'platform/billing/events/evt_1/replay', 'platform:operate'),
+  self('platform-billing-mismatches-list', 'GET', 'platform/billing/mismatches', 'platform:operate'),
+  { ...open('stripe-webhook', 'v1/webhooks/stripe'), method: 'POST', subject: 'signed', body: {} },
   open('health-live', 'health/live'),
   open('health-ready', 'health/ready'),
   open('openapi-read', 'openapi.json'),

@@ -188,9 +188,11 @@ function count(details: Record<string, unknown>, name: string): void {
 /** The objects with an event that waits. They differ because it waits, and it mends them. */
 async function findUnderway({ services }: JobRun, refs: readonly StripeRef[]): Promise<ReadonlySet<string>> {
   if (refs.length === 0) return new Set();
-  const rows = await services.crossTenant.billing.query<{ object_id: string }>(
-    `select object_id from stripe_events where status = 'received' and object_id = any($1::text[])`,
-    [refs.map(({ id }) => id)],
+  const rows = await inBatch(services.crossTenant.billing, (transaction) =>
+    transaction.query<{ object_id: string }>(
+      `select object_id from stripe_events where status = 'received' and object_id = any($1::text[])`,
+      [refs.map(({ id }) => id)],
+    ),
   );
   return new Set(rows.map(({ object_id: id }) => id));
 }

@@ -18,7 +18,6 @@ async function takeDue({ services, now }: JobRun): Promise<string[]> {
         where event_id = any(array(
                 select event_id from stripe_events where status = 'received' and next_attempt_at <= $1
                  order by next_attempt_at limit ${BATCH} for update skip locked))
-          and status = 'received'
        returning event_id`,
       [now, new Date(now.getTime() + OVERDUE_MS)],
     ),

@@ -33,6 +33,7 @@ describe('the jobs', () => {
       'records-expire',
       'stripe-events-expire',
       'stripe-reconcile',
+      'usage-report',
     ]);
     const made = body.items.find((item: { job: string }) => item.job === 'partitions-make');
     expect(made).toMatchObject({ running: false, last_run: { status: 'completed' } });

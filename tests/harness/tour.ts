@@ -324,6 +324,7 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
   }
+  await send('platform-meter-windows-list', 200, 'GET', 'v1/platform/billing/meter-windows');
   await send('platform-quarantine-list', 200, 'GET', 'v1/platform/quarantine');
   await send('platform-quarantine-read', 200, 'GET', `v1/platform/quarantine/${replayed}`);
   await send('platform-quarantine-replay', 202, 'POST', `v1/platform/quarantine/${replayed}/replay`, {});

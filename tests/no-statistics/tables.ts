@@ -313,6 +313,38 @@ export const FILLED = {
       created_at: 'at',
     },
   },
+  /** Only the batch's have use that no window has. */
+  metered_periods: {
+    database: 'billing',
+    table: 'ops.free_tier_periods',
+    columns: {
+      tenant_id: `'metered-' || n`,
+      user_id: `''`,
+      usage_type: `'type-' || n`,
+      reset_period: `'monthly'`,
+      mode: `'metered'`,
+      plan_id: `'metered'`,
+      period_start: `at - interval '2 months'`,
+      period_end: `at - interval '10 days'`,
+      used: `case when ${IS_BATCH} then 105 else 10 end`,
+      usage_limit: '100',
+    },
+  },
+  meter_windows: {
+    database: 'billing',
+    table: 'ops.meter_windows',
+    columns: {
+      tenant_id: `'metered-' || n`,
+      window_id: KEY,
+      usage_type: `'type-' || n`,
+      period_start: `at - interval '10 days'`,
+      period_end: `at + interval '20 days'`,
+      amount: '1',
+      status: `case when ${IS_BATCH} then 'pending' else 'sent' end`,
+      event_name: `'calls'`,
+      created_at: `at - interval '1 day'`,
+    },
+  },
   usage_records: {
     database: 'billing',
     table: 'usage_records',

@@ -218,6 +218,7 @@ const OTHERS: readonly Route[] = [
   self('platform-tenants-create', 'POST', 'platform/tenants', 'platform:operate', {}),
   self('platform-tenants-list', 'GET', 'platform/tenants', 'platform:operate'),
   self('platform-tenants-read', 'GET', 'platform/tenants/globex', 'platform:operate'),
+  self('platform-meter-windows-list', 'GET', 'platform/billing/meter-windows', 'platform:operate'),
   self('platform-quarantine-list', 'GET', 'platform/quarantine', 'platform:operate'),
   self('platform-quarantine-read', 'GET', `platform/quarantine/${NO_ID}`, 'platform:operate'),
   self('platform-quarantine-replay', 'POST', `platform/quarantine/${NO_ID}/replay`, 'platform:operate'),

@@ -259,6 +259,7 @@ create table stripe_events (
 );
 create index stripe_events_page on stripe_events (received_at desc, event_id desc);
 create index stripe_events_due on stripe_events (next_attempt_at) where status = 'received';
+create index stripe_events_waiting on stripe_events (object_id) where status = 'received';
 create index stripe_events_payloads on stripe_events (received_at) where payload is not null;
 
 -- Where Stripe and this database differ: an object of no known tenant, a price of no plan, a state that this build does not know,

@@ -281,6 +281,38 @@ export const FILLED = {
       usage_limit: '1000',
     },
   },
+  /** The batch's are due, and the oldest; the others wait longer. */
+  stripe_events: {
+    database: 'billing',
+    table: 'stripe_events',
+    columns: {
+      event_id: `'evt_' || n`,
+      type: `'price.updated'`,
+      created: 'at',
+      payload: `'{}'`,
+      next_attempt_at: `at + case when ${IS_BATCH} then interval '-1 minute' else interval '1 day' end`,
+      received_at: `at - case when ${IS_BATCH} then interval '91 days' else interval '1 day' end`,
+    },
+  },
+  /** Only the batch's are open. */
+  billing_invoices: {
+    database: 'billing',
+    table: 'billing_invoices',
+    columns: {
+      tenant_id: TENANT,
+      invoice_id: ID,
+      status: `case when ${IS_BATCH} then 'open' else 'paid' end`,
+      currency: `'USD'`,
+      subtotal: '1',
+      total: '1',
+      amount_due: '1',
+      amount_paid: '0',
+      amount_remaining: '1',
+      stripe_invoice_id: `'in_' || n`,
+      synced_at: 'at',
+      created_at: 'at',
+    },
+  },
   /** Only the batch's have use that no window has. */
   metered_periods: {
     database: 'billing',

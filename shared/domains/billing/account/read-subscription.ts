@@ -5,7 +5,7 @@ import type { TenantTransaction } from '../../../platform/db/tenant-database.ts'
 import { readUsage } from '../metering/read-usage.ts';
 import type { UsageReport } from '../metering/schemas.ts';
 import { toDecimal } from '../money.ts';
-import { limitMode, limitPolicy, PLAN_TYPES } from '../plans/plan.ts';
+import { PLAN_TYPES } from '../plans/plan.ts';
 import { findOwnSubscription, type OwnSubscription } from '../subscriptions/own-subscription.ts';
 import { nextStep } from './next-step.ts';
 import type { SubscriptionView } from './schemas.ts';
@@ -17,7 +17,6 @@ const planRow = z.object({
   price_monthly: z.number(),
   price_yearly: z.number(),
   currency: z.string(),
-  limit_policies: z.record(z.string(), limitPolicy),
 });
 type PlanRow = z.output<typeof planRow>;
 
@@ -66,15 +65,7 @@ export async function viewSubscription(call: Call): Promise<SubscriptionView> {
       grace_ends_at: graceEndsAt?.toISOString() ?? null,
       past_due_since: own?.past_due_since ?? null,
     },
-    limits: usage.items.map((item) => ({
-      usage_type: item.usage_type,
-      mode: limitMode(plan, item.usage_type),
-      used: item.used,
-      limit: item.limit,
-      remaining: item.remaining,
-      period_start: item.period_start,
-      resets_at: item.resets_at,
-    })),
+    limits: usage.items,
   };
 }
 

@@ -22,7 +22,7 @@ export const limitPolicy = z.strictObject({
 
 export type LimitPolicy = z.output<typeof limitPolicy>;
 
-export const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
+const RESET_PERIODS = ['daily', 'weekly', 'monthly', 'yearly'] as const;
 
 /** A free allowance beside the monthly ones of `limits`, for the whole tenant or for each of its users. */
 export const planAllowance = z.strictObject({

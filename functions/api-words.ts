@@ -73,10 +73,6 @@ export const API_TAGS: readonly DescribedTag[] = [
       'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, and the events of Stripe. It needs the permission `platform:operate`.',
   },
   {
-    name: 'webhooks',
-    description: 'What other services send here. Each request is signed by its sender and needs no key.',
-  },
-  {
     name: 'health',
     description:
       'Whether the process runs, and whether it can serve requests. Load balancers call it without a key.',

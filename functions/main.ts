@@ -18,6 +18,7 @@ import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
+import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
@@ -42,6 +43,7 @@ import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
+import { usageReportTimer } from './timer/usage-report.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
@@ -55,6 +57,7 @@ const timers = [
   recordsExpireTimer,
   stripeEventsExpireTimer,
   stripeReconcileTimer,
+  usageReportTimer,
 ];
 const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
@@ -78,6 +81,7 @@ const endpoints: readonly Endpoint[] = [
   ...orchestrationsEndpoints,
   ...platformBillingEventsEndpoints,
   ...platformJobRunEndpoints(timers),
+  ...platformMeterWindowsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...recordsEndpoints,

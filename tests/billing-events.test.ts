@@ -216,7 +216,7 @@ describe('a batch of events', () => {
       ...app.services,
       tenants: { ...app.services.tenants, find: () => Promise.reject(bug), forget: () => undefined },
     };
-    const sum = await processEvents(services as never, ids, new Date(), always);
+    const sum = await processEvents(services, ids, new Date(), always);
     expect(sum).toMatchObject({ processed: 1, unexpected: [bug] });
     expect(await rowOf(strange.id)).toMatchObject({ status: 'received', attempts: 0 });
     // Its message may be dead-lettered. The timer finds it all the same.

@@ -329,6 +329,20 @@ describe('the event billing.changed', () => {
   });
 });
 
+describe('dunning-advance', () => {
+  it('gives back uses of promotional codes whose checkout came to nothing', async () => {
+    await billing`insert into promotional_codes (code, discount_type, discount_value, max_uses, current_uses)
+      values ('LEFT', 'percentage', 10, 3, 1)`;
+    await billing`insert into promotional_code_usage (tenant_id, code, status, checkout_session_id, reserved_at)
+      values ('acme', 'LEFT', 'reserved', ${randomUUID()}, ${days(-3)})`;
+    const { body } = await runDunning(new Date());
+    expect(body).toMatchObject({ status: 'completed', details: { uses_released: 1 } });
+    expect(await billing`select current_uses from promotional_codes where code = 'LEFT'`).toMatchObject([
+      { current_uses: 0 },
+    ]);
+  });
+});
+
 describe('a paid plan', () => {
   const others = [app.services, openServices(app.settings)] as const;
   afterAll(() => others[1].close());

@@ -31,6 +31,9 @@ describe('the jobs', () => {
       'outbox-relay',
       'partitions-make',
       'records-expire',
+      'stripe-events-expire',
+      'stripe-reconcile',
+      'usage-report',
     ]);
     const made = body.items.find((item: { job: string }) => item.job === 'partitions-make');
     expect(made).toMatchObject({ running: false, last_run: { status: 'completed' } });

@@ -1,11 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import Stripe from 'stripe';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { waitForExit } from '../dev/processes/managed-process.ts';
+import { findTypeScriptNode } from '../dev/processes/node-command.ts';
 import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
 import { askForPart } from './harness/ask.ts';
 import {
@@ -65,6 +67,13 @@ function connectStripe({ stripe: { url, secret_key: key } }: StackFile): Stripe 
 function killChild(of: StackFile, main: string): void {
   const pid = findDescendants(of.pid).find((child) => readCommandLine(child)?.includes(main));
   process.kill(pid ?? 0, 'SIGKILL');
+}
+
+/** Runs `npm run demo -- …args`, and returns what it printed. Rejects if it fails. */
+async function runDemo(...args: string[]): Promise<string> {
+  const main = path.join(import.meta.dirname, '..', 'dev', 'demo', 'demo.ts');
+  const { stdout } = await promisify(execFile)(findTypeScriptNode(), [main, ...args]);
+  return stdout;
 }
 
 async function untilGone(pids: number[]): Promise<void> {
@@ -160,6 +169,30 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await waitForExit(interrupted.child);
     await untilGone(everything);
     expect(existsSync(stackFile)).toBe(false);
+  });
+
+  test('shows in `npm run demo -- billing` how a tenant pays, cannot pay, and pays again, also a second time', async () => {
+    const started = start();
+    await untilServing((await untilReady(started, folder)).base_url);
+    for (const run of ['first', 'second']) {
+      const said = await runDemo('billing', '--folder', folder);
+      expect(said).toContain('the next one is refused: 402');
+      expect(said).toMatch(/Billing-Standing: past_due; grace-ends="[^"]+"\n/);
+      expect(said).toContain('Billing-Standing: read_only\n');
+      expect(said).toContain('Billing-Standing: no header any more.');
+      expect(said).toMatch(/failed +29\.00 USD/);
+      const actions = [...said.matchAll(/Z {2}((?:billing|tenant)\.\w+)/g)].map(([, action]) => action);
+      expect(actions.filter((action) => action?.startsWith('billing.portal') === false)).toEqual([
+        'billing.checkout_opened',
+        'tenant.plan_changed',
+        'billing.grace_began',
+        'billing.read_only_began',
+        'billing.restored',
+      ]);
+      expect(said.includes('of an earlier run is cancelled')).toBe(run === 'second');
+    }
+    started.child.kill('SIGINT');
+    await waitForExit(started.child);
   });
 
   test('bills through an account at Stripe itself where a test key is given, and says how its webhooks come', async () => {

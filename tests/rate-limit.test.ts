@@ -8,7 +8,8 @@ import { RateLimiter, type RateLimits } from '../shared/platform/cache/rate-limi
 import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from '../shared/domains/identity/schemas.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { freeze } from './faults/freeze.ts';
-import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { until, type TestAnswer } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour } from './harness/tour.ts';
 
 // This file's own Redis, because tests stop it.
@@ -18,7 +19,7 @@ const redis = await startRedis({
   logFile: path.join(tmpdir(), `rate-limit-redis-${process.pid}.log`),
 });
 if (redis === null) throw new Error('these tests need a Redis: install redis-server');
-const app = await startTestApp({ settings: { REDIS_URL: redis.url } });
+const { app } = await startBillingApp({ settings: { REDIS_URL: redis.url }, webhooks: false });
 afterAll(() => redis.stop());
 
 const keyWith = (hour: number, day = 1_000_000, tenant = 'acme'): Promise<string> =>

@@ -22,6 +22,12 @@ const OPEN_TO_SUSPENDED = new Set([
   'data-retention-policies-replace',
   'data-retention-policies-deactivate',
   'tenant-config-replace',
+  'billing-checkout-sessions-create',
+  'billing-portal-sessions-create',
+  'billing-subscription-cancel',
+  'billing-subscription-resume',
+  'billing-subscription-change',
+  'billing-subscription-change-preview',
 ]);
 
 const ANY_ID = '00000000-0000-7000-8000-000000000000';

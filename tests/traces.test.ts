@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { startTestApp, until } from './harness/app.ts';
+import { until } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour, type Stop } from './harness/tour.ts';
 
-const app = await startTestApp();
+const { app } = await startBillingApp({ webhooks: false });
 
 /** Reads of possible tenant content. They are audited like a write, and not metered, like all reads. */
 const SOURCE_READS = new Set(['records-read-source', 'platform-quarantine-read']);

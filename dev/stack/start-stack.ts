@@ -6,6 +6,7 @@ import { countFunctions } from '../host/list-functions.ts';
 import { makeAppSettings, returnOrigins } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';
+import { carryPlans } from './carry-plans.ts';
 import { takeLocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
 import { findNextFreePort } from '../processes/free-port.ts';
@@ -222,6 +223,13 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   const { settings: own, secrets, webhook } = await settleSettings(start, parts, opened);
   const known = { ...own, ...account, ...options.settings };
   const keys = await progress.step('seed', () => seedOnce(folder, secrets, known));
+  options.signal?.throwIfAborted();
+  if (parts.stripe !== null)
+    await progress.step(
+      'plans at Stripe',
+      () => carryPlans(known),
+      (count) => `${count} carried`,
+    );
   options.signal?.throwIfAborted();
   const port = await findNextFreePort(options.port ?? FIRST_HOST_PORT);
   const settings = { ...returnOrigins(port), ...known };

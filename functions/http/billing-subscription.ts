@@ -14,6 +14,7 @@ import {
   upcomingInvoice,
 } from '../../shared/domains/billing/account/schemas.ts';
 import { readUpcomingInvoice } from '../../shared/domains/billing/account/upcoming-invoice.ts';
+import { z } from 'zod';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 
 const common = { tag: 'billing', openToSuspended: true } as const;
@@ -81,6 +82,8 @@ export const billingSubscriptionEndpoints = [
     name: 'billing-upcoming-invoice-read',
     method: 'GET',
     path: 'v1/billing/upcoming-invoice',
+    // Without parameters, but there may be no such invoice: the description says that the answer can be 404.
+    params: z.object({}),
     summary: 'Read the next invoice, as far as it is known now',
     permission: 'billing:read',
     responses: { 200: { description: 'The invoice that is to come.', schema: upcomingInvoice } },

@@ -14,7 +14,7 @@ export const stripeWebhookEndpoints = (services: () => WebhookServices) => [
     name: 'stripe-webhook',
     method: 'POST',
     path: 'v1/webhooks/stripe',
-    tag: 'webhooks',
+    tag: 'billing',
     summary: 'Take an event from Stripe',
     description:
       'Needs no key: `Stripe-Signature` says who sent it. The event is stored and processed later. A repeated event changes nothing.',

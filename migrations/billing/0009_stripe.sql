@@ -259,6 +259,7 @@ create table stripe_events (
 );
 create index stripe_events_page on stripe_events (received_at desc, event_id desc);
 create index stripe_events_due on stripe_events (next_attempt_at) where status = 'received';
+create index stripe_events_waiting on stripe_events (object_id) where status = 'received';
 create index stripe_events_payloads on stripe_events (received_at) where payload is not null;
 
 -- Where Stripe and this database differ: an object of no known tenant, a price of no plan, a state that this build does not know,
@@ -277,16 +278,35 @@ create table ops.stripe_mismatches (
 create unique index stripe_mismatches_open on ops.stripe_mismatches (kind, object_id) where resolved_at is null;
 create index stripe_mismatches_page on ops.stripe_mismatches (found_at desc, mismatch_id desc);
 
+-- A tenant's use of every limit of its plan in the running period, not only of free ones. mode: how the limit binds; `none`: the
+-- plan no longer has it, and it is only counted. plan_id: whose limit it is; null: nobody's, made by hand. anchor_at: where periods are
+-- counted from, when it is not the midnight of anchor_date. reported: what windows have of the use beyond the limit.
+alter table free_tier_usage
+  add column mode text not null default 'hard' check (mode in ('hard', 'soft', 'metered', 'none')),
+  add column plan_id text default 'free', -- every row so far is of that plan
+  add column anchor_at timestamptz,
+  add column reported numeric(20, 9) not null default 0 check (reported >= 0);
+alter table free_tier_usage alter column plan_id drop default;
+create index free_tier_usage_metered on free_tier_usage (tenant_id, usage_type) where mode = 'metered';
+alter table ops.free_tier_periods
+  add column mode text not null default 'hard' check (mode in ('hard', 'soft', 'metered', 'none')),
+  add column plan_id text,
+  add column reported numeric(20, 9) not null default 0 check (reported >= 0);
+create index free_tier_periods_unreported on ops.free_tier_periods (tenant_id, usage_type, period_start)
+  where mode = 'metered' and used >= usage_limit + reported + 1;
+
 -- What was reported to Stripe's meters: of a billing period, each window the part of the billable use that no earlier one has.
+-- reported_at: the time that Stripe was told. unknown: it was sent, and whether Stripe has it could not be found out.
 create table ops.meter_windows (
   tenant_id    text not null,
   window_id    uuid not null,
   usage_type   text not null,
   period_start timestamptz not null,
   period_end   timestamptz not null,
-  amount       numeric(20, 9) not null check (amount > 0),
-  status       text not null default 'pending' check (status in ('pending', 'sent', 'refused')),
+  amount       bigint not null check (amount > 0),
+  status       text not null default 'pending' check (status in ('pending', 'sent', 'refused', 'unknown')),
   event_name   text not null,
+  meter_id     text,
   reported_at  timestamptz,
   sent_at      timestamptz,
   attempts     integer not null default 0,
@@ -295,17 +315,21 @@ create table ops.meter_windows (
   primary key (tenant_id, window_id)
 );
 call ops.isolate_tenant('ops.meter_windows');
-create index meter_windows_period on ops.meter_windows (tenant_id, usage_type, period_start);
-create index meter_windows_unsent on ops.meter_windows (created_at) where status <> 'sent';
+create index meter_windows_reported on ops.meter_windows (tenant_id, event_name, reported_at);
+create index meter_windows_page on ops.meter_windows (created_at desc, window_id desc);
+create index meter_windows_pending on ops.meter_windows (created_at, window_id) where status = 'pending';
+create index meter_windows_failed on ops.meter_windows (created_at desc, window_id desc) where status in ('refused', 'unknown');
 
--- A threshold of a limit is told once a period.
+-- A threshold of a limit is told once a period. user_id '' is the whole tenant.
 create table ops.usage_thresholds (
   tenant_id    text not null,
+  user_id      text not null default '',
   usage_type   text not null,
+  reset_period text not null,
   period_start timestamptz not null,
   threshold    smallint not null,
   reached_at   timestamptz not null,
-  primary key (tenant_id, usage_type, period_start, threshold)
+  primary key (tenant_id, user_id, usage_type, reset_period, period_start, threshold)
 );
 call ops.isolate_tenant('ops.usage_thresholds');
 

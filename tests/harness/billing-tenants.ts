@@ -5,8 +5,14 @@ import { PERMISSION_SETS } from '../../shared/platform/auth/permissions.ts';
 import type { TestAnswer, TestApp } from './app.ts';
 import { RETURN_ORIGIN, type BillingApp } from './billing-app.ts';
 
+/** An app, and Stripe as the official SDK reaches it. */
+export interface BillingScene {
+  readonly app: TestApp;
+  readonly stripe: { readonly stripe: Stripe };
+}
+
 /** What plans cost at Stripe in these tests, in cents. */
-export const PRICES = {
+const PRICES = {
   starter: { monthly: 2900, yearly: 29_000 },
   professional: { monthly: 9900, yearly: 99_000 },
 } as const;
@@ -45,7 +51,7 @@ export async function addTenant(app: TestApp, id: string): Promise<BillingTenant
 export type SoldPrices = Record<keyof typeof PRICES, Record<'monthly' | 'yearly', string>>;
 
 /** Gives the plans their prices at Stripe. */
-export async function sellPlans({ app, stripe: { stripe } }: BillingApp): Promise<SoldPrices> {
+export async function sellPlans({ app, stripe: { stripe } }: BillingScene): Promise<SoldPrices> {
   const price = async (product: string, cents: number, interval: 'month' | 'year'): Promise<string> => {
     const made = await stripe.prices.create({
       product,
@@ -81,7 +87,10 @@ export function checkoutOf(plan: string, more: object = {}): object {
 }
 
 /** The tenant's customer at Stripe. */
-export async function customerOf({ app }: BillingApp, tenant: BillingTenant): Promise<string> {
+export async function customerOf(
+  { app }: Pick<BillingScene, 'app'>,
+  tenant: Pick<BillingTenant, 'id'>,
+): Promise<string> {
   const [row] = await app.admin
     .billing`select stripe_customer_id from ops.stripe_customers where tenant_id = ${tenant.id}`;
   return String(row?.['stripe_customer_id']);
@@ -89,8 +98,8 @@ export async function customerOf({ app }: BillingApp, tenant: BillingTenant): Pr
 
 /** Pays on the page of a checkout, and takes in what that leads to. */
 export async function payCheckout(
-  billing: BillingApp,
-  tenant: BillingTenant,
+  billing: BillingScene,
+  tenant: Pick<BillingTenant, 'id'>,
   url: string,
   card: Parameters<typeof cardForm>[0] = 'pays',
 ): Promise<Stripe.Subscription> {
@@ -100,7 +109,10 @@ export async function payCheckout(
 }
 
 /** Makes the rows of a tenant's newest subscription, and of its invoices, what Stripe says. */
-export async function takeIn(billing: BillingApp, tenant: BillingTenant): Promise<Stripe.Subscription> {
+export async function takeIn(
+  billing: BillingScene,
+  tenant: Pick<BillingTenant, 'id'>,
+): Promise<Stripe.Subscription> {
   const { stripe } = billing.stripe;
   const customer = await customerOf(billing, tenant);
   const { services } = billing.app;
@@ -119,7 +131,7 @@ export async function takeIn(billing: BillingApp, tenant: BillingTenant): Promis
 
 /** A tenant that pays for a plan. */
 export async function subscribe(
-  billing: BillingApp,
+  billing: BillingScene,
   tenant: BillingTenant,
   plan = 'starter',
   more: object = {},
@@ -142,12 +154,17 @@ export async function hold({ stripe }: BillingApp, path: string, point: 'before'
   const { id } = (await made.json()) as { id: string };
   return {
     reached: stripe.ask('GET', `/_stand-in/holds/${id}`),
-    release: async (how) => void (await stripe.ask('POST', `/_stand-in/holds/${id}/release`, { how })),
+    release: async (how) => {
+      await stripe.ask('POST', `/_stand-in/holds/${id}/release`, { how });
+    },
   };
 }
 
 /** The actions in a tenant's trail that begin with `billing.`, as they wait in the outbox or have arrived. */
-export async function billingActions({ app }: BillingApp, tenant: BillingTenant): Promise<string[]> {
+export async function billingActions(
+  { app }: Pick<BillingScene, 'app'>,
+  tenant: BillingTenant,
+): Promise<string[]> {
   const rows = await app.admin.core`select action from audit_logs
     where tenant_id = ${tenant.id} and action like 'billing.%' order by created_at, id`;
   return rows.map((row) => String(row['action']));

@@ -10,6 +10,8 @@ export interface StripeProxy {
   /** Where requests are passed on to. */
   target: string;
   mode: ProxyMode;
+  /** Requests whose path contains it are answered with 500. */
+  broken: string | undefined;
   /** `GET /v1/subscriptions/sub_…`, without queries, in the order in which they came. */
   readonly requests: string[];
 }
@@ -19,14 +21,16 @@ export async function startStripeProxy(): Promise<StripeProxy> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     requests.push(`${request.method ?? ''} ${(request.url ?? '').replace(/\?.*$/, '')}`);
-    if (proxy.mode === 'pass') pass(proxy.target, request, response);
+    if (proxy.broken !== undefined && request.url?.includes(proxy.broken) === true) refuse(500, response);
+    else if (proxy.mode === 'pass') pass(proxy.target, request, response);
     else if (proxy.mode === 'refuse') request.socket.destroy();
     else refuse(proxy.mode, response);
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = address !== null && typeof address === 'object' ? address.port : 0;
-  const proxy: StripeProxy = { url: `http://127.0.0.1:${port}`, target: '', mode: 'pass', requests };
+  const url = `http://127.0.0.1:${port}`;
+  const proxy: StripeProxy = { url, target: '', mode: 'pass', broken: undefined, requests };
   afterAll(() => {
     server.close();
     server.closeAllConnections();

@@ -3,7 +3,7 @@ import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { Reply } from '../../../platform/call/reply.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
-import { findSoldPlan } from '../plans/sold-plan.ts';
+import { findPlanOffer } from '../plans/plan-offer.ts';
 import { isKeyTaken, onceAtStripe } from '../stripe/ask-stripe.ts';
 import { isStripeUnavailable, stripeErrorOf } from '../stripe/client.ts';
 import { changeAtStripe } from './at-stripe.ts';
@@ -26,7 +26,7 @@ const SKEW_SECONDS = 60;
  */
 export async function changeSubscription(call: Call, body: Change): Promise<Reply<200, SubscriptionView>> {
   const { plan, number } = await call.databases.billing.transaction(async (transaction) => ({
-    plan: await findSoldPlan(transaction, body),
+    plan: await findPlanOffer(transaction, body),
     number: await readChangeNumber(transaction),
   }));
   return changeAtStripe(call, {

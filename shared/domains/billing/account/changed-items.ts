@@ -1,6 +1,6 @@
 import type Stripe from 'stripe';
 import { Problem } from '../../../platform/call/problem.ts';
-import type { SoldPlan } from '../plans/sold-plan.ts';
+import type { PlanOffer } from '../plans/plan-offer.ts';
 
 /** A change of a subscription's items, for a change and for its preview. */
 export interface ChangedItem {
@@ -22,7 +22,7 @@ const isMetered = ({ price }: Stripe.SubscriptionItem): boolean => price.recurri
  * What has to change of a subscription's items for a plan: the price of the plan itself, and the prices of metered use.
  * @throws Problem 409 in a state in which Stripe changes nothing, or which somebody has to pay first.
  */
-export function changedItems(subscription: Stripe.Subscription, plan: SoldPlan): ItemChange {
+export function changedItems(subscription: Stripe.Subscription, plan: PlanOffer): ItemChange {
   const { status } = subscription;
   if (status !== 'active' && status !== 'trialing' && status !== 'past_due')
     throw new Problem('CONFLICT', {

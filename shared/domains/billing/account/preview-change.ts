@@ -3,7 +3,7 @@ import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import { ok, type Reply } from '../../../platform/call/reply.ts';
 import { toDecimal } from '../money.ts';
-import { findSoldPlan } from '../plans/sold-plan.ts';
+import { findPlanOffer } from '../plans/plan-offer.ts';
 import { askStripe } from '../stripe/ask-stripe.ts';
 import { isStripeMissing } from '../stripe/client.ts';
 import { lineOf } from '../stripe/stripe-shapes.ts';
@@ -29,7 +29,7 @@ export async function previewChange(
   body: ChangePreviewRequest,
 ): Promise<Reply<200, ChangePreview>> {
   const { plan, own } = await call.databases.billing.transaction(async (transaction) => ({
-    plan: await findSoldPlan(transaction, body),
+    plan: await findPlanOffer(transaction, body),
     own: await requireStripeSubscription(transaction),
   }));
   const billed = await askStripe(call.services.settings, async (stripe) => {

@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import { instant } from '../../../platform/http/fields.ts';
 import { LIMIT_MODES } from '../plans/plan.ts';
-import { billingCycle, planId } from '../plans/sold-plan.ts';
+import { billingCycle, planId } from '../plans/plan-offer.ts';
 
 /** What will happen next to a subscription. */
-export const NEXT_EVENTS = ['renews', 'cancels', 'trial_ends', 'payment_retry', 'read_only', 'none'] as const;
+const NEXT_EVENTS = ['renews', 'cancels', 'trial_ends', 'payment_retry', 'read_only', 'none'] as const;
 
-export const amountText = z.string().describe('A decimal number of the currency’s major unit: `29.00`.');
-export const currencyText = z.string().describe('ISO 4217, in capitals.');
+const amountText = z.string().describe('A decimal number of the currency’s major unit: `29.00`.');
+const currencyText = z.string().describe('ISO 4217, in capitals.');
 
 /** `GET /billing/subscription`. */
 export const subscriptionView = z.object({

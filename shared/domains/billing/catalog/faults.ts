@@ -38,6 +38,8 @@ export function faultsOfPlan(body: PlanBody): Fault[] {
     const key = JSON.stringify([usage_type, reset_period, per]);
     if (seen.has(key)) faults.push({ pointer: `/allowances/${n}`, detail: 'is there twice' });
     seen.add(key);
+    if (per === 'tenant' && reset_period === 'monthly')
+      faults.push({ pointer: `/allowances/${n}`, detail: 'a tenant’s monthly allowance is one of `limits`' });
   }
   return faults;
 }

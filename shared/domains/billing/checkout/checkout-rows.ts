@@ -3,13 +3,13 @@ import { fingerprintOf } from '../../../platform/call/idempotency-key.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
-import type { SoldPlan } from '../plans/sold-plan.ts';
+import type { PlanOffer } from '../plans/plan-offer.ts';
 import type { Promotion, Refusal } from '../promotions/promotion.ts';
 import { releaseUse, reserveUse } from '../promotions/redemption.ts';
 
 /** What a tenant wants to buy, and where the page leads. */
 export interface Wish {
-  readonly plan: SoldPlan;
+  readonly plan: PlanOffer;
   readonly promotionalCode: string | undefined;
   /** The plan's trial, for a tenant that has not had one. */
   readonly trialDays: number;
@@ -47,7 +47,7 @@ export function openCheckout(call: Call, wish: Wish): Promise<OpenCheckout> {
   const hash = fingerprintOf(wish);
   return call.databases.billing.transaction(async (transaction) => {
     const row = (await insertRow(call, transaction, wish, hash)) ?? (await findOpenRow(transaction));
-    if (row === undefined) throw tryAgain();
+    if (row === undefined) throw new Overtaken();
     const isSame = row.wish !== null && hash.equals(row.wish);
     return {
       checkoutId: row.checkout_id,
@@ -149,9 +149,11 @@ export async function keepSession(
 }
 
 /** The refusal of a checkout that another one of the same tenant has overtaken. */
-export function tryAgain(): Problem {
-  return new Problem('CONFLICT', {
-    detail: 'Another checkout of this tenant was begun at the same time. Send this one again.',
-    headers: { 'retry-after': '1' },
-  });
+export class Overtaken extends Problem {
+  constructor() {
+    super('CONFLICT', {
+      detail: 'Another checkout of this tenant was begun at the same time. Send this one again.',
+      headers: { 'retry-after': '1' },
+    });
+  }
 }

@@ -4,11 +4,11 @@ import type { Reply } from '../../../platform/call/reply.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
 import { findEarlierAnswer } from '../../../platform/writes/idempotency.ts';
 import { performWrite } from '../../../platform/writes/perform-write.ts';
-import { findSoldPlan } from '../plans/sold-plan.ts';
+import { findPlanOffer } from '../plans/plan-offer.ts';
 import { codeOf } from '../promotions/promotion.ts';
 import { askStripe } from '../stripe/ask-stripe.ts';
 import { findOwnSubscription, hadSubscription } from '../subscriptions/own-subscription.ts';
-import { keepSession, tryAgain, type Wish } from './checkout-rows.ts';
+import { keepSession, Overtaken, type Wish } from './checkout-rows.ts';
 import { checkReturnUrls } from './return-urls.ts';
 import type { Checkout, NewCheckout } from './schemas.ts';
 import { endSession, findOrMakeSession } from './stripe-session.ts';
@@ -31,13 +31,11 @@ export async function createCheckout(call: Call, body: NewCheckout): Promise<Rep
   );
   const { url } = session;
   if (url === null) throw new Error('a checkout session without a page');
-  let isOvertaken = false;
   try {
     return await performWrite(
       call,
       async (transaction) => {
-        isOvertaken = !(await keepSession(transaction, checkoutId, session));
-        if (isOvertaken) throw tryAgain();
+        if (!(await keepSession(transaction, checkoutId, session))) throw new Overtaken();
         const answer: Checkout = {
           checkout_id: checkoutId,
           url,
@@ -60,7 +58,7 @@ export async function createCheckout(call: Call, body: NewCheckout): Promise<Rep
       { database: 'billing', beyondQuota: true },
     );
   } catch (error) {
-    if (isOvertaken) await discard(call, session.id);
+    if (error instanceof Overtaken) await discard(call, session.id);
     throw error;
   }
 }
@@ -71,7 +69,7 @@ async function readWish(
   urls: Record<'success_url' | 'cancel_url', string>,
 ): Promise<Wish> {
   return call.databases.billing.transaction(async (transaction) => {
-    const plan = await findSoldPlan(transaction, body);
+    const plan = await findPlanOffer(transaction, body);
     const live = await findOwnSubscription(transaction);
     if (live !== undefined && live.stripe_subscription_id !== null)
       throw new Problem('CONFLICT', {

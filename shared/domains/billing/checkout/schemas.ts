@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { billingCycle, planId } from '../plans/sold-plan.ts';
+import { billingCycle, planId } from '../plans/plan-offer.ts';
 
 /** The longest address that Stripe takes. */
 const URL_MAX = 2_000;

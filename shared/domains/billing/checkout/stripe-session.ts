@@ -7,7 +7,7 @@ import { isKeyTaken, onceAtStripe } from '../stripe/ask-stripe.ts';
 import { isStripeUnavailable, stripeErrorOf } from '../stripe/client.ts';
 import { ensureCustomer } from '../subscriptions/stripe-customer.ts';
 import { syncObject } from '../sync/sync-object.ts';
-import { closeCheckout, openCheckout, tryAgain, type OpenCheckout, type Wish } from './checkout-rows.ts';
+import { closeCheckout, openCheckout, Overtaken, type OpenCheckout, type Wish } from './checkout-rows.ts';
 
 /** A session that a person can pay at, and our row of it. */
 export interface PayableSession {
@@ -32,7 +32,7 @@ export async function findOrMakeSession(call: Call, stripe: Stripe, wish: Wish):
     if (session !== undefined) return { checkoutId: open.checkoutId, session };
     await closeCheckout(call, open.checkoutId);
   }
-  throw tryAgain();
+  throw new Overtaken();
 }
 
 /** The session of the open checkout; undefined if the checkout has to be closed. */

@@ -5,7 +5,7 @@ import { faultOf } from '../../../platform/db/errors.ts';
 import type { JobRun } from '../../../platform/jobs/job.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
-import { DAY_MS } from '../../../platform/time/clock.ts';
+import { DAY_MS, systemClock } from '../../../platform/time/clock.ts';
 import { isStripeUnavailable } from '../stripe/client.ts';
 import { openMismatch } from '../stripe/mismatches.ts';
 import { liveSql } from '../subscriptions/live-states.ts';
@@ -188,14 +188,18 @@ function count(details: Record<string, unknown>, name: string): void {
 /** The objects with an event that waits. They differ because it waits, and it mends them. */
 async function findUnderway({ services }: JobRun, refs: readonly StripeRef[]): Promise<ReadonlySet<string>> {
   if (refs.length === 0) return new Set();
-  const rows = await services.crossTenant.billing.query<{ object_id: string }>(
-    `select object_id from stripe_events where status = 'received' and object_id = any($1::text[])`,
-    [refs.map(({ id }) => id)],
+  const rows = await inBatch(services.crossTenant.billing, (transaction) =>
+    transaction.query<{ object_id: string }>(
+      `select object_id from stripe_events where status = 'received' and object_id = any($1::text[])`,
+      [refs.map(({ id }) => id)],
+    ),
   );
   return new Set(rows.map(({ object_id: id }) => id));
 }
 
-async function compareOne({ services, now }: JobRun, ref: StripeRef): Promise<'equal' | 'mended'> {
+async function compareOne({ services }: JobRun, ref: StripeRef): Promise<'equal' | 'mended'> {
+  // Whatever moment the run works as of: what Stripe says is of this moment.
+  const now = systemClock.now();
   const { outcome, tenantId } = await syncObject(services, ref, now);
   // Then a difference of an earlier pass is resolved: each sync resolves what it does not find.
   if (outcome !== 'written' && outcome !== 'gone') return 'equal';

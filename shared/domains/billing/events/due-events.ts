@@ -1,5 +1,6 @@
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { JobRun } from '../../../platform/jobs/job.ts';
+import { systemClock } from '../../../platform/time/clock.ts';
 import { processEvents } from './process-events.ts';
 import { OVERDUE_MS } from './store-events.ts';
 
@@ -17,7 +18,6 @@ async function takeDue({ services, now }: JobRun): Promise<string[]> {
         where event_id = any(array(
                 select event_id from stripe_events where status = 'received' and next_attempt_at <= $1
                  order by next_attempt_at limit ${BATCH} for update skip locked))
-          and status = 'received'
        returning event_id`,
       [now, new Date(now.getTime() + OVERDUE_MS)],
     ),
@@ -27,7 +27,7 @@ async function takeDue({ services, now }: JobRun): Promise<string[]> {
 
 /**
  * Processes the events that are due: those that were put back, and those whose message was lost. Returns false if the time ended
- * or Stripe did not answer.
+ * or Stripe did not answer. `as_of` decides only what is due: what Stripe says is of this moment.
  */
 export async function processDue(run: JobRun, goOn: () => boolean): Promise<boolean> {
   const { details } = run.progress;
@@ -36,7 +36,7 @@ export async function processDue(run: JobRun, goOn: () => boolean): Promise<bool
   let isAway = false;
   while (!isDone && !isAway && goOn()) {
     const ids = await takeDue(run);
-    const { put_back: putBack, unexpected } = await processEvents(run.services, ids, run.now, goOn);
+    const { put_back: putBack, unexpected } = await processEvents(run.services, ids, systemClock.now(), goOn);
     sum.due += ids.length;
     sum.put_back += putBack;
     sum.unexpected += unexpected.length;

@@ -1,6 +1,6 @@
 import type Stripe from 'stripe';
 import type { JobRun } from '../../../platform/jobs/job.ts';
-import { DAY_MS, MINUTE_MS } from '../../../platform/time/clock.ts';
+import { DAY_MS, MINUTE_MS, systemClock } from '../../../platform/time/clock.ts';
 import type { ReconcilePosition } from './reconcile-position.ts';
 import { storeMissing } from './store-events.ts';
 import { isNoEvent, readEventValue, type GivenEvent } from './stripe-event.ts';
@@ -67,7 +67,8 @@ async function storePage(run: JobRun, events: readonly Stripe.Event[]): Promise<
   const given = events
     .map((event) => readEventValue(event, JSON.stringify(event)))
     .filter((event): event is GivenEvent => !isNoEvent(event));
-  const found = { by: 'reconcile', now: run.now } as const;
+  // They come now, whatever moment the run works as of. Their messages would be refused if they were of another day.
+  const found = { by: 'reconcile', now: systemClock.now() } as const;
   const missing = await storeMissing(run.services, given, found);
   const { details } = run.progress;
   run.progress.examined += events.length;

@@ -35,6 +35,7 @@ interface WaitingEvent extends EventSubject {
   readonly [column: string]: unknown;
   readonly event_id: string;
   readonly attempts: number;
+  readonly status: string;
 }
 
 /** How many events had which outcome. */
@@ -68,11 +69,12 @@ export async function processEvents(
   goOn: () => boolean,
 ): Promise<Processed> {
   const { billing } = services.crossTenant;
-  const waiting = await billing.query<WaitingEvent>(
-    `select event_id, type, object_type, object_id, attempts from stripe_events
-      where event_id = any($1::text[]) and status = 'received'`,
+  const found = await billing.query<WaitingEvent>(
+    `select event_id, type, object_type, object_id, attempts, status from stripe_events
+      where event_id = any($1::text[])`,
     [[...eventIds]],
   );
+  const waiting = found.filter(({ status }) => status === 'received');
   const sum: Processed = { processed: 0, ignored: 0, mismatch: 0, failed: 0, put_back: 0, unexpected: [] };
   let unavailable = 0;
   await inParallel(groupsOf(waiting), OBJECTS_AT_ONCE, async ({ ref, events }) => {
@@ -141,6 +143,12 @@ function statusOf(outcome: SyncResult['outcome']): 'processed' | 'ignored' | 'mi
   }
 }
 
+/**
+ * Not the condition of the index of waiting events: without statistics, the planner would read all of that index instead of a few
+ * rows by their keys.
+ */
+const IS_WAITING = `coalesce(status, '') = 'received'`;
+
 /** Writes the outcome of events. An outcome that another process wrote meanwhile stays. */
 async function mark(
   billing: CrossTenantDatabase,
@@ -155,7 +163,7 @@ async function mark(
     `update stripe_events
         set status = $2, error = $3, tenant_id = coalesce($4, tenant_id), processed_at = $5, next_attempt_at = $6,
             attempts = attempts + $7::int, updated_at = $8
-      where event_id = any($1::text[]) and status = 'received'`,
+      where event_id = any($1::text[]) and ${IS_WAITING}`,
     [
       events.map((event) => event.event_id),
       isWaiting ? 'received' : outcome.status,

@@ -53,7 +53,11 @@ export async function syncPaymentMethods(
     if (createdAt === undefined) continue;
     const key = { tenant_id: tenantId, payment_method_id: stripeRowId(method.id, createdAt) };
     const columns = { ...columnsOf(method), is_default: method.id === defaultId };
-    const isNew = await upsertMirror(transaction, { table: 'payment_methods', key, createdAt, columns }, now);
+    const isNew = await upsertMirror(
+      transaction,
+      { insert: 'insert into payment_methods as m', key, createdAt, columns },
+      now,
+    );
     isWritten ||= isNew;
   }
   return isWritten;

@@ -74,7 +74,7 @@ export async function syncInvoice(
   const isWritten = await upsertMirror(
     transaction,
     {
-      table: 'billing_invoices',
+      insert: 'insert into billing_invoices as m',
       key: { tenant_id: tenantId, invoice_id: rowId },
       createdAt,
       columns: {

@@ -91,7 +91,7 @@ export async function syncPayment(
   const isWritten = await upsertMirror(
     transaction,
     {
-      table: 'billing_payments',
+      insert: 'insert into billing_payments as m',
       key: { tenant_id: tenantId, payment_id: stripeRowId(intent.id, createdAt) },
       createdAt,
       columns: {

@@ -2,7 +2,8 @@ import type { CrossTenantTransaction, Parameter } from '../../../platform/db/ten
 
 /** A row that mirrors an object of Stripe, by its columns. */
 export interface MirrorRow {
-  readonly table: 'user_subscriptions' | 'billing_invoices' | 'billing_payments' | 'payment_methods';
+  /** `insert into <table> as m`: the table's owner writes its name. */
+  readonly insert: `insert into ${string} as m`;
   /** The columns of the primary key. */
   readonly key: Readonly<Record<string, Parameter>>;
   readonly createdAt: Date;
@@ -13,7 +14,7 @@ export interface MirrorRow {
 /** Writes a row. Returns false, and writes nothing, where it is so already: a repeated event leaves no trace. */
 export async function upsertMirror(
   transaction: Pick<CrossTenantTransaction, 'query'>,
-  { table, key, createdAt, columns }: MirrorRow,
+  { insert, key, createdAt, columns }: MirrorRow,
   now: Date,
 ): Promise<boolean> {
   const keys = Object.keys(key);
@@ -21,7 +22,7 @@ export async function upsertMirror(
   const every = [...keys, 'created_at', 'synced_at', 'updated_at', ...names];
   const fromNew = names.map((name) => `excluded.${name}`).join(', ');
   const rows = await transaction.query(
-    `insert into ${table} as m (${every.join(', ')}) values (${every.map((_, n) => `$${n + 1}`).join(', ')})
+    `${insert} (${every.join(', ')}) values (${every.map((_, n) => `$${n + 1}`).join(', ')})
      on conflict (${keys.join(', ')}) do update
        set (${names.join(', ')}, synced_at, updated_at, version) =
            (${fromNew}, excluded.synced_at, excluded.updated_at, m.version + 1)

@@ -85,7 +85,7 @@ export async function tenantBilling(
             case when s.status is not null then json_build_object('status', s.status, 'past_due_since', s.past_due_since,
               'stripe_subscription_id', s.stripe_subscription_id) end as subscription,
             json_build_object('plan_id', p.plan_id, 'plan_type', p.plan_type, 'limits', p.limits,
-              'limit_policies', p.limit_policies) as plan
+              'limit_policies', p.limit_policies, 'allowances', p.allowances) as plan
        from unnest($1::text[]) w (tenant_id)
        left join user_subscriptions s on s.tenant_id = w.tenant_id and ${liveSql('s')}
        join billing_plans p on p.plan_id = case when s.status is null or s.status = 'incomplete' then $2 else s.plan_id end`,

@@ -17,7 +17,7 @@ interface Attempts {
 }
 
 /** The tenant's customer at Stripe; undefined if it has none yet. */
-export async function findCustomer(call: Call): Promise<string | undefined> {
+async function findCustomer(call: Call): Promise<string | undefined> {
   const [row] = await call.databases.billing.statement<{ stripe_customer_id: string }>(
     `select c.* from scope, lateral (select stripe_customer_id from ops.stripe_customers
        where tenant_id = scope.tenant_id and stripe_customer_id is not null offset 0) c`,

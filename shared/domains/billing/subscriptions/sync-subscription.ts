@@ -221,7 +221,7 @@ export async function syncSubscription(
   const isUpserted = await upsertMirror(
     transaction,
     {
-      table: 'user_subscriptions',
+      insert: 'insert into user_subscriptions as m',
       key: { tenant_id: tenantId, subscription_id: subscriptionId },
       createdAt,
       columns: { ...columns.values, stripe_subscription_id: stripeId, status },

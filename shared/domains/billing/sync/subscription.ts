@@ -1,6 +1,7 @@
 import type Stripe from 'stripe';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { addToOutbox } from '../../../platform/writes/outbox.ts';
+import { adjustAllowances } from '../metering/adjust-allowances.ts';
 import { isDefaultMethod } from '../invoices/payment-methods.ts';
 import { idOf, instantOf } from '../stripe/stripe-shapes.ts';
 import { billingChanged } from '../subscriptions/billing-changed.ts';
@@ -24,12 +25,16 @@ export function syncSubscriptionRow(work: Work, id: string): Promise<Step> {
       { tenantId, customerId, subscription, unpaidSince },
       now,
     );
+    const entries = await tell(work, transaction, tenantId, sync.changesBilling);
+    const next = await findDefaultCard(transaction, { tenantId, customerId, subscription });
+    // Last: batches of the tenant's usage wait for it until the commit.
+    if (sync.isWritten) await adjustAllowances(transaction, tenantId, now);
     return {
       outcome: sync.isWritten ? 'written' : 'unchanged',
       tenantId,
       mismatches: sync.mismatches,
-      entries: await tell(work, transaction, tenantId, sync.changesBilling),
-      next: await findDefaultCard(transaction, { tenantId, customerId, subscription }),
+      entries,
+      next,
     };
   });
 }
@@ -38,7 +43,9 @@ async function end(work: Work, transaction: CrossTenantTransaction, id: string):
   const ended = await endMissingSubscription(transaction, id, work.now);
   if (ended === undefined) return { outcome: 'gone' };
   const { tenantId, changesBilling } = ended;
-  return { outcome: 'gone', tenantId, entries: await tell(work, transaction, tenantId, changesBilling) };
+  const entries = await tell(work, transaction, tenantId, changesBilling);
+  await adjustAllowances(transaction, tenantId, work.now);
+  return { outcome: 'gone', tenantId, entries };
 }
 
 async function tell(

@@ -20,11 +20,20 @@ export interface SyncResult {
   readonly mismatches: readonly MismatchKind[];
 }
 
+const turns = new WeakMap<SyncServices['settings'], LimitedTurns>();
+
 /**
- * How many objects one process syncs at a time. Each holds a connection of the cross-tenant pool while Stripe is asked; the pool
- * has six, and half of them must stay for what else the consumers, timers and credentials ask of billing.
+ * How many objects one process syncs at a time: half of the cross-tenant pool. Each holds a connection of it while Stripe is asked,
+ * and the other half stays for what the consumers and timers ask of billing meanwhile.
  */
-const turns = new LimitedTurns(3);
+function turnsOf(settings: SyncServices['settings']): LimitedTurns {
+  let found = turns.get(settings);
+  if (found === undefined) {
+    found = new LimitedTurns(Math.max(1, Math.floor(settings.DATABASE_CROSS_TENANT_POOL_MAX / 2)));
+    turns.set(settings, found);
+  }
+  return found;
+}
 
 const SYNCS: Readonly<Record<string, (work: Work, ref: StripeRef) => Promise<Step>>> = {
   customer: (work, { id }) => syncCustomer(work, id),
@@ -54,7 +63,7 @@ export function isSyncedType(type: string): boolean {
 export async function syncObject(services: SyncServices, ref: StripeRef, now: Date): Promise<SyncResult> {
   if (!isSyncedType(ref.type)) return { outcome: 'ignored', tenantId: undefined, mismatches: [] };
   const work: Work = { services, stripe: await stripeInBackground(services.settings), now };
-  return turns.run(() => syncWithNext(work, ref));
+  return turnsOf(services.settings).run(() => syncWithNext(work, ref));
 }
 
 async function syncWithNext(work: Work, ref: StripeRef): Promise<SyncResult> {

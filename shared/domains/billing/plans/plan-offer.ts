@@ -3,9 +3,9 @@ import { Problem } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { planMeters } from './meters.ts';
 import { PLAN_TYPES } from './plan.ts';
+import { BILLING_CYCLES, type BillingCycle } from './stripe-plan.ts';
 
-export const billingCycle = z.enum(['monthly', 'yearly']);
-export type BillingCycle = z.output<typeof billingCycle>;
+export const billingCycle = z.enum(BILLING_CYCLES);
 
 /** A plan's id in a request. */
 export const planId = z.string().min(1).max(100);
@@ -25,7 +25,7 @@ const planRow = z.object({
 });
 
 /** A plan as it is sold in one billing cycle. */
-export interface SoldPlan {
+export interface PlanOffer {
   readonly planId: string;
   readonly planName: string;
   readonly billingCycle: BillingCycle;
@@ -43,10 +43,10 @@ export interface SoldPlan {
  * The plan that a tenant wants to buy.
  * @throws Problem 400 for a plan that does not exist or is free, 409 for one that is not sold (any more, or not in this cycle).
  */
-export async function findSoldPlan(
+export async function findPlanOffer(
   transaction: Pick<TenantTransaction, 'query'>,
   wanted: { readonly plan_id: string; readonly billing_cycle: BillingCycle },
-): Promise<SoldPlan> {
+): Promise<PlanOffer> {
   const [row] = await transaction.query(
     `select ${Object.keys(planRow.shape).join(', ')} from billing_plans where plan_id = $1`,
     [wanted.plan_id],

@@ -5,19 +5,18 @@ import type { TenantTransaction } from '../../../platform/db/tenant-database.ts'
 import { readUsage } from '../metering/read-usage.ts';
 import type { UsageReport } from '../metering/schemas.ts';
 import { toDecimal } from '../money.ts';
-import { limitMode, limitPolicy, PLAN_TYPES } from '../plans/plan.ts';
+import { hasHardLimit, planLimits } from '../plans/plan.ts';
 import { findOwnSubscription, type OwnSubscription } from '../subscriptions/own-subscription.ts';
+import { FREE_PLAN } from '../subscriptions/standing.ts';
 import { nextStep } from './next-step.ts';
 import type { SubscriptionView } from './schemas.ts';
 
 const planRow = z.object({
-  plan_id: z.string(),
+  ...planLimits.shape,
   plan_name: z.string(),
-  plan_type: z.enum(PLAN_TYPES),
   price_monthly: z.number(),
   price_yearly: z.number(),
   currency: z.string(),
-  limit_policies: z.record(z.string(), limitPolicy),
 });
 type PlanRow = z.output<typeof planRow>;
 
@@ -37,7 +36,7 @@ export async function viewSubscription(call: Call): Promise<SubscriptionView> {
   const { own, plan, retryAt } = await call.databases.billing.transaction((transaction) =>
     readFacts(call, transaction),
   );
-  const usage = await usageOf(call);
+  const usage = await usageOf(call, plan);
   const price = own?.billing_cycle === 'yearly' ? plan.price_yearly : plan.price_monthly;
   const isPaid = own !== undefined && own.stripe_subscription_id !== null;
   const { standing, graceEndsAt } = call.context.billing;
@@ -66,28 +65,22 @@ export async function viewSubscription(call: Call): Promise<SubscriptionView> {
       grace_ends_at: graceEndsAt?.toISOString() ?? null,
       past_due_since: own?.past_due_since ?? null,
     },
-    limits: usage.items.map((item) => ({
-      usage_type: item.usage_type,
-      mode: limitMode(plan, item.usage_type),
-      used: item.used,
-      limit: item.limit,
-      remaining: item.remaining,
-      period_start: item.period_start,
-      resets_at: item.resets_at,
-    })),
+    limits: usage.items,
   };
 }
 
-async function usageOf(call: Call): Promise<UsageReport> {
-  const { body } = await readUsage(call);
+/** The use of the plan that is shown: the call's context may be some seconds older than a change of it. */
+async function usageOf(call: Call, plan: PlanRow): Promise<UsageReport> {
+  const context = { ...call.context, planId: plan.plan_id, hasQuota: hasHardLimit(plan) };
+  const { body } = await readUsage({ ...call, context });
   if (body instanceof Written) throw new Error('usage is not read as text');
   return body;
 }
 
-/** A subscription whose first payment is open gives no plan yet: the tenant's context says which plan works. */
+/** Without a subscription, and while its first payment is open, the plan is the free one. */
 async function readFacts(call: Call, transaction: TenantTransaction): Promise<Facts> {
   const own = await findOwnSubscription(transaction);
-  const planId = own === undefined || own.status === 'incomplete' ? call.context.planId : own.plan_id;
+  const planId = own === undefined || own.status === 'incomplete' ? FREE_PLAN : own.plan_id;
   const [plan] = await transaction.query(
     `select ${Object.keys(planRow.shape).join(', ')} from billing_plans where plan_id = $1`,
     [planId],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { instant } from '../../../platform/http/fields.ts';
-import { LIMIT_MODES } from '../plans/plan.ts';
+import { usageReport } from '../metering/schemas.ts';
 import { billingCycle, planId } from '../plans/plan-offer.ts';
 
 /** What will happen next to a subscription. */
@@ -42,17 +42,7 @@ export const subscriptionView = z.object({
     grace_ends_at: z.string().nullable(),
     past_due_since: z.string().nullable(),
   }),
-  limits: z.array(
-    z.object({
-      usage_type: z.string(),
-      mode: z.enum(LIMIT_MODES),
-      used: z.number(),
-      limit: z.number().nullable().describe('Null: the plan has no limit for it.'),
-      remaining: z.number().nullable(),
-      period_start: z.string(),
-      resets_at: z.string(),
-    }),
-  ),
+  limits: usageReport.shape.items.describe('As `GET /usage` shows them.'),
 });
 export type SubscriptionView = z.output<typeof subscriptionView>;
 

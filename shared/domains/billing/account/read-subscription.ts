@@ -5,15 +5,15 @@ import type { TenantTransaction } from '../../../platform/db/tenant-database.ts'
 import { readUsage } from '../metering/read-usage.ts';
 import type { UsageReport } from '../metering/schemas.ts';
 import { toDecimal } from '../money.ts';
-import { PLAN_TYPES } from '../plans/plan.ts';
+import { hasHardLimit, planLimits } from '../plans/plan.ts';
 import { findOwnSubscription, type OwnSubscription } from '../subscriptions/own-subscription.ts';
+import { FREE_PLAN } from '../subscriptions/standing.ts';
 import { nextStep } from './next-step.ts';
 import type { SubscriptionView } from './schemas.ts';
 
 const planRow = z.object({
-  plan_id: z.string(),
+  ...planLimits.shape,
   plan_name: z.string(),
-  plan_type: z.enum(PLAN_TYPES),
   price_monthly: z.number(),
   price_yearly: z.number(),
   currency: z.string(),
@@ -36,7 +36,7 @@ export async function viewSubscription(call: Call): Promise<SubscriptionView> {
   const { own, plan, retryAt } = await call.databases.billing.transaction((transaction) =>
     readFacts(call, transaction),
   );
-  const usage = await usageOf(call);
+  const usage = await usageOf(call, plan);
   const price = own?.billing_cycle === 'yearly' ? plan.price_yearly : plan.price_monthly;
   const isPaid = own !== undefined && own.stripe_subscription_id !== null;
   const { standing, graceEndsAt } = call.context.billing;
@@ -69,16 +69,18 @@ export async function viewSubscription(call: Call): Promise<SubscriptionView> {
   };
 }
 
-async function usageOf(call: Call): Promise<UsageReport> {
-  const { body } = await readUsage(call);
+/** The use of the plan that is shown: the call's context may be some seconds older than a change of it. */
+async function usageOf(call: Call, plan: PlanRow): Promise<UsageReport> {
+  const context = { ...call.context, planId: plan.plan_id, hasQuota: hasHardLimit(plan) };
+  const { body } = await readUsage({ ...call, context });
   if (body instanceof Written) throw new Error('usage is not read as text');
   return body;
 }
 
-/** A subscription whose first payment is open gives no plan yet: the tenant's context says which plan works. */
+/** Without a subscription, and while its first payment is open, the plan is the free one. */
 async function readFacts(call: Call, transaction: TenantTransaction): Promise<Facts> {
   const own = await findOwnSubscription(transaction);
-  const planId = own === undefined || own.status === 'incomplete' ? call.context.planId : own.plan_id;
+  const planId = own === undefined || own.status === 'incomplete' ? FREE_PLAN : own.plan_id;
   const [plan] = await transaction.query(
     `select ${Object.keys(planRow.shape).join(', ')} from billing_plans where plan_id = $1`,
     [planId],

@@ -42,7 +42,7 @@ export const subscriptionView = z.object({
     grace_ends_at: z.string().nullable(),
     past_due_since: z.string().nullable(),
   }),
-  limits: usageReport.shape.items,
+  limits: usageReport.shape.items.describe('As `GET /usage` shows them.'),
 });
 export type SubscriptionView = z.output<typeof subscriptionView>;
 

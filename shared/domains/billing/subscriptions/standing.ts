@@ -7,7 +7,7 @@ import { hasHardLimit, planLimits } from '../plans/plan.ts';
 import { liveSql } from './live-states.ts';
 
 /** The plan of a tenant that has bought none. Every deployment has it. */
-const FREE_PLAN = 'free';
+export const FREE_PLAN = 'free';
 
 /** What the standing of a tenant depends on. */
 export interface StandingFacts {

@@ -20,7 +20,7 @@ const AT_ONCE = 8;
 
 const { app } = await startBillingApp({ webhooks: false });
 // Access does not depend on the plan, and a spent allowance would hide faults.
-await app.admin.core`update tenants set plan_id = 'professional'`;
+await app.admin.core`update tenants set plan_id = 'professional', has_quota = false`;
 const world = await makeWorld(app);
 const api = await readApiDocument(app);
 /** Makes the rows that bodies refer to, with each tenant's owner key. */

@@ -240,7 +240,7 @@ describe('carrying a plan', () => {
   /** A plan that nothing has carried yet. */
   async function insertPlan(usage: string): Promise<string> {
     const id = nextId();
-    const { json } = app.admin.billing;
+    const json = (value: object) => app.admin.billing.json(value as never);
     await app.admin
       .billing`insert into billing_plans (plan_id, plan_name, plan_type, price_monthly, limits, limit_policies)
       values (${id}, 'Inserted', 'paid', 4900, ${json({ [usage]: 1 })},
@@ -343,7 +343,7 @@ function runCarry(): Promise<{ status: number; out: string; err: string }> {
 describe('GET /billing/plans', () => {
   const list = (headers = {}): Promise<TestAnswer> =>
     app.request('GET', '/api/v1/billing/plans', { headers });
-  const find = async (id: string): Promise<TestAnswer['body'] | undefined> =>
+  const find = async (id: string): Promise<TestAnswer['body']> =>
     (await list()).body.items.find((plan: { plan_id: string }) => plan.plan_id === id);
 
   it('shows anyone the plans that are sold, with decimals and how limits bind, and no id of Stripe', async () => {

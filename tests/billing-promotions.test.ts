@@ -279,8 +279,8 @@ describe('POST /billing/promotional-codes/validate', () => {
       [200, false, 'not_for_this_plan'],
     ]);
     const [used, , unknown] = answers;
-    expect(Object.keys(used?.body)).toEqual(Object.keys(unknown?.body));
-    expect(used?.body.discount).toBeNull();
+    expect(Object.keys(used.body)).toEqual(Object.keys(unknown.body));
+    expect(used.body.discount).toBeNull();
   });
 
   it('needs billing:read, and refuses what is no code', async () => {

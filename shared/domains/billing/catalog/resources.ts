@@ -29,7 +29,7 @@ const syncedAt = z
 const stampChange = () => ({ synced_at: null });
 
 /** The plans that are sold. A plan is deactivated, never deleted: subscriptions refer to it. */
-export const billingPlans = declareResource({
+const billingPlans = declareResource({
   name: 'platform-billing-plans',
   path: 'platform/billing/plans',
   one: 'billing plan',
@@ -83,7 +83,7 @@ export const billingPlans = declareResource({
 });
 
 /** Codes that people type at checkout. A code is deactivated, never deleted: its uses refer to it. */
-export const promotionalCodes = declareResource({
+const promotionalCodes = declareResource({
   name: 'platform-promotional-codes',
   path: 'platform/billing/promotional-codes',
   one: 'promotional code',

@@ -96,10 +96,12 @@ async function sendOne(
   };
   try {
     const state = await stateAtStripe(database, stripe, window, now);
-    if (state === 'unknown') return await close('unknown', 'not_to_be_found_out');
-    if (state === 'counted') return await close('sent');
-    const refusal = refusalOf(window, window.is_live, now);
-    if (refusal !== undefined && state === 'new') return await close('refused', refusal);
+    const refusal = state === 'new' ? refusalOf(window, window.is_live, now) : undefined;
+    if (state === 'unknown' || state === 'counted' || refusal !== undefined) {
+      if (state === 'counted') await close('sent');
+      else await close(state === 'unknown' ? state : 'refused', refusal ?? 'not_to_be_found_out');
+      return;
+    }
     const at = state === 'repeat' ? repeatedAt(window, now) : reportedAt(window, now);
     await beginAttempt(database, window, at);
     await stripe.billing.meterEvents.create({

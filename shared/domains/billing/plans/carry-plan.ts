@@ -42,7 +42,7 @@ export async function carryPlan(
 type Queries = Pick<CrossTenantTransaction, 'query'>;
 
 /** A plan with its prices and its ids at Stripe; undefined if there is no such plan. Also an inactive one. */
-export async function findSoldPlan(queries: Queries, planId: string): Promise<SoldPlan | undefined> {
+async function findSoldPlan(queries: Queries, planId: string): Promise<SoldPlan | undefined> {
   const [row] = await queries.query(
     `select ${Object.keys(soldPlan.shape).join(', ')} from billing_plans where plan_id = $1`,
     [planId],

@@ -12,7 +12,7 @@ type Queries = Pick<CrossTenantTransaction, 'query'>;
 const ATTEMPTS = 3;
 
 /** A promotional code by its stored spelling; undefined if there is none. */
-export async function findPromotion(queries: Queries, code: string): Promise<Promotion | undefined> {
+async function findPromotion(queries: Queries, code: string): Promise<Promotion | undefined> {
   const [row] = await queries.query(`select ${PROMOTION_COLUMNS} from promotional_codes where code = $1`, [
     code,
   ]);

@@ -70,15 +70,16 @@ export async function withStripe<T>(
   run: (stripe: Stripe) => Promise<T>,
   withinMs = PERSON_MS,
 ): Promise<T> {
-  const deadline = AbortSignal.timeout(withinMs);
-  const fetcher: typeof fetch = (input, init) =>
-    fetch(input, {
+  // The time begins with the first call: the SDK's own load, once a process, is none of Stripe's time.
+  let deadline: AbortSignal | undefined;
+  const fetcher: typeof fetch = (input, init) => {
+    deadline ??= AbortSignal.timeout(withinMs);
+    const signal = init?.signal ?? undefined;
+    return fetch(input, {
       ...init,
-      signal:
-        init?.signal === undefined || init.signal === null
-          ? deadline
-          : AbortSignal.any([deadline, init.signal]),
+      signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
     });
+  };
   try {
     return await run(await connect(settings, { timeout: withinMs, maxNetworkRetries: 0 }, fetcher));
   } catch (error) {

@@ -4,7 +4,7 @@ import { canonicalJson } from '../../../platform/json/canonical-json.ts';
 import { planMeters } from './meters.ts';
 import { limitPolicy, PLAN_TYPES } from './plan.ts';
 
-const BILLING_CYCLES = ['monthly', 'yearly'] as const;
+export const BILLING_CYCLES = ['monthly', 'yearly'] as const;
 export type BillingCycle = (typeof BILLING_CYCLES)[number];
 
 /** A plan with everything that Stripe has to know of it. */

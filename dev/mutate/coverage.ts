@@ -20,7 +20,7 @@ export class CoverageCache {
   /** `listed`: the repository's files. */
   constructor(root: string, listed: readonly string[]) {
     const hash = createHash('sha256').update(process.version);
-    for (const file of listed.filter((file) => !isTest(file) && !IGNORED.test(file)))
+    for (const file of listed.filter((file) => !isTest(file) && !IGNORED.test(file)).sort())
       if (existsSync(path.join(root, file)))
         hash.update(`\0${file}\0`).update(readFileSync(path.join(root, file)));
     const all = path.join(root, '.local/mutate');

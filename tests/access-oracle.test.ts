@@ -209,6 +209,7 @@ describe(`with the seed ${SEED}, ${PRINCIPALS} random principals of two tenants`
       if (status === 200 && one.route.path.endsWith('/source')) counts.sources += 1;
       const wrong = [
         ...(foretold.statuses.includes(status) ? [] : [`${status}, not ${foretold.statuses.join(' or ')}`]),
+        ...(status >= 400 && typeof body.detail !== 'string' ? [`${status} without a reason`] : []),
         ...(foretold.code === undefined || body.code === foretold.code
           ? []
           : [`${body.code}, not ${foretold.code}`]),

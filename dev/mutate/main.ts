@@ -2,7 +2,8 @@
  * `npm run mutate [-- NAME…] [--sample N] [--seed N] [--workers N] [--tests REGEX]`
  * Mutation testing: changes one place of the code at a time and runs the tests that cover it. Prints, for each folder, the
  * share of mutants that the tests notice, and the mutants that survived. `--sample`: the number of mutants per folder, chosen
- * by the seed; 0 means all. `--tests`: only test files whose path matches. `--verbose`: also prints which test noticed a mutant.
+ * by the seed; 0 means all. `--tests`: only test files whose path matches. `--files`: how many test files run for a mutant, the
+ * likeliest ones; 0 means all, until one fails. `--verbose`: prints each mutant at once, with the test that noticed it.
  */
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -15,8 +16,8 @@ import { listFiles, makeSandbox, sourcesOf, type Mutant } from './sandbox.ts';
 import { TestRunner, type CoveringFile } from './test-runner.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-/** Test files to run for a mutant, at most. If none of them fails, the mutant survived. */
-const FILES_MAX = 12;
+/** The likeliest test files of a mutant, which run before all others. */
+const LIKELY_FILES = 12;
 
 const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -47,14 +48,11 @@ function describe({ file, line, mutator, replacement }: Mutant): string {
 }
 
 /**
- * The test files to run for a mutant, the fastest first. Nearly every test calls some code, for example the authenticator. So
- * half of them are those that cover the most of the mutant's file, which are likely its own tests; the others are the fastest.
+ * The test files to run for a mutant, the likeliest first. Nearly every test calls some code, for example the authenticator. So
+ * half of the likely ones are those that cover the most of the mutant's file, which may be its own tests; the others are the
+ * fastest. All others follow: what is only called while a module loads seems to be covered by every test.
  */
-function filesFor(
-  mutant: Mutant,
-  mutants: readonly Mutant[],
-  covering: readonly CoveringFile[],
-): { files: string[]; left: number } {
+function filesFor(mutant: Mutant, mutants: readonly Mutant[], covering: readonly CoveringFile[]): string[] {
   const beside = mutants.filter(({ file }) => file === mutant.file);
   const bySpeed = covering
     .filter(({ covered }) => covered.has(mutant.id))
@@ -63,10 +61,10 @@ function filesFor(
     bySpeed.map((file) => [file, beside.filter(({ id }) => file.covered.has(id)).length] as const),
   );
   const byShare = bySpeed.toSorted((left, right) => (share.get(right) ?? 0) - (share.get(left) ?? 0));
-  const chosen = new Set(byShare.slice(0, FILES_MAX / 2));
-  for (const file of bySpeed) if (chosen.size < FILES_MAX) chosen.add(file);
-  const files = bySpeed.filter((file) => chosen.has(file)).map(({ file }) => file);
-  return { files, left: bySpeed.length - files.length };
+  const chosen = new Set(byShare.slice(0, LIKELY_FILES / 2));
+  for (const file of bySpeed) if (chosen.size < LIKELY_FILES) chosen.add(file);
+  const isLikely = (file: CoveringFile): boolean => chosen.has(file);
+  return [...bySpeed.filter(isLikely), ...byShare.filter((file) => !isLikely(file))].map(({ file }) => file);
 }
 
 async function tryMutants(
@@ -75,25 +73,27 @@ async function tryMutants(
   mutants: readonly Mutant[],
   covering: readonly CoveringFile[],
   runner: TestRunner,
-  onKilled: (line: string) => void,
+  filesMax: number,
+  onTried: (line: string) => void,
 ): Promise<boolean> {
   const survived: string[] = [];
   for (const mutant of tried) {
-    const { files, left } = filesFor(mutant, mutants, covering);
-    if (files.length === 0) {
-      survived.push(`${describe(mutant)} (no test covers it)`);
-      continue;
-    }
-    const killer = await runner.killerOf(mutant.id, files);
-    if (killer === undefined)
-      survived.push(`${describe(mutant)} (${files.length} test files, ${left} left out)`);
-    else onKilled(`  noticed: ${describe(mutant)} (${path.basename(killer)})`);
+    const covered = filesFor(mutant, mutants, covering);
+    const files = covered.slice(0, filesMax === 0 ? covered.length : filesMax);
+    const killer = files.length === 0 ? undefined : await runner.killerOf(mutant.id, files);
+    const told =
+      killer === undefined
+        ? `${files.length} of ${covered.length} covering test files ran`
+        : path.basename(killer);
+    const line = `  ${killer === undefined ? 'survived' : 'noticed'}: ${describe(mutant)} (${told})`;
+    if (killer === undefined) survived.push(line);
+    onTried(line);
   }
   const score = tried.length === 0 ? 100 : (100 * (tried.length - survived.length)) / tried.length;
   print(
     `${name}: ${score.toFixed(0)} % of ${tried.length} mutants noticed${score < SCORE_MIN ? `, under ${SCORE_MIN}` : ''}`,
   );
-  for (const line of survived) print(`  survived: ${line}`);
+  for (const line of survived) print(line);
   return score >= SCORE_MIN;
 }
 
@@ -104,6 +104,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
     tests: { type: 'string', default: '' },
+    files: { type: 'string', default: '0' },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -132,8 +133,9 @@ try {
     for (const name of names) {
       const own = mutants.filter(({ file }) => (MUTATED[name] ?? []).some((at) => file.startsWith(`${at}/`)));
       const sample = draw(own, Number(values.sample), random(Number(values.seed)));
-      const onKilled = values.verbose ? print : (): void => undefined;
-      if (!(await tryMutants(name, sample, mutants, covering, runner, onKilled))) isEnough = false;
+      const onTried = values.verbose ? print : (): void => undefined;
+      const filesMax = Number(values.files);
+      if (!(await tryMutants(name, sample, mutants, covering, runner, filesMax, onTried))) isEnough = false;
     }
     process.exitCode = isEnough ? 0 : 1;
   } finally {

@@ -8,7 +8,7 @@ const keptFile = z.object({ covered: z.array(z.string()), milliseconds: z.number
 const isTest = (file: string): boolean => file.endsWith('.test.ts');
 /** Files that no test's coverage depends on. */
 const IGNORED =
-  /\.md$|^(bench|docs|dev\/lint|\.ci)\/|^(dev\/mutate\/main\.ts|knip\.json|eslint\.config\.js)$/;
+  /\.md$|^(bench|docs|dev\/lint|\.ci)\/|^(dev\/mutate\/(main|coverage|test-runner)\.ts|knip\.json|eslint\.config\.js)$/;
 
 /**
  * What each test file covers. The result is kept per test file as long as the code stays the same, so a second run starts at

@@ -18,8 +18,11 @@ export interface CoveringFile {
 
 const coverageFile = z.object({ file: z.string(), covered: z.array(z.string()) });
 
-/** Files that one set of servers serves, at most. Each needs an account of its own, of which the servers have 400. */
-const FILES_PER_START = 300;
+/**
+ * After so many files the servers are renewed. Each file needs an account of its own. The servers have 400 of them, and one run
+ * needs at most one for each of the repository's test files.
+ */
+const FILES_PER_START = 250;
 
 /** Keeps the order in which the files are given. Vitest would start with the slowest. */
 class GivenOrder extends BaseSequencer {
@@ -99,9 +102,8 @@ export class TestRunner {
   }
 
   async #run(files: readonly string[], bails: boolean): Promise<Run> {
-    if (bails !== this.#bails || this.#files + files.length > FILES_PER_START) await this.close();
+    if (bails !== this.#bails || this.#files > FILES_PER_START) await this.close();
     const vitest = await this.#open(bails);
-    this.#files += files.length;
     const specifications = await vitest.globTestSpecifications([...files]);
     const wanted = files.flatMap((file) => specifications.filter(({ moduleId }) => moduleId === file));
     // Not Vitest's own list: it also has the results of earlier runs.
@@ -128,7 +130,12 @@ export class TestRunner {
       watch: false,
       bail: bails ? 1 : 0,
       silent: true,
-      reporters: [{ onTestModuleEnd: (module) => void this.#ended.push(module) }],
+      reporters: [
+        {
+          onTestModuleQueued: () => void (this.#files += 1),
+          onTestModuleEnd: (module) => void this.#ended.push(module),
+        },
+      ],
       sequence: { sequencer: GivenOrder },
     });
     // Of the options above, these would reach only projects that do not have their own.

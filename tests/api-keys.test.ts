@@ -132,6 +132,17 @@ describe('rotating a key', () => {
     expect([rotated.body.replaces.expires_at, rotated.body.expires_at]).toEqual([expires_at, null]);
   });
 
+  it('ends the old key after the wanted overlap, of at most thirty days', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'] });
+    const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
+    const rotate = (overlap_seconds: number): Promise<TestAnswer> =>
+      app.request('POST', path, { key: acme.owner, body: { overlap_seconds } });
+    for (const wrong of [-1, 0.5, 30 * 86_400 + 1]) expect((await rotate(wrong)).status).toBe(400);
+    const rotated = await rotate(30 * 86_400);
+    const overlap = Date.parse(rotated.body.replaces.expires_at) - Date.parse(rotated.body.created_at);
+    expect(overlap).toBe(30 * 86_400_000);
+  });
+
   it('ends the old key at once without an overlap', async () => {
     const made = await make(acme.owner, { permissions: ['config:read'] });
     expect(await works(made.body.api_key)).toBe(200);

@@ -195,6 +195,20 @@ describe('free-tier-reset', () => {
 });
 
 describe('partitions-make', () => {
+  it('builds a new index in all partitions in one run', async () => {
+    await app.admin.core.unsafe(
+      'set role comply_owner; create index storage_records_test on only storage_records (tenant_id, detector); reset role',
+    );
+    const run = await start('partitions-make');
+    const [partitions] = await app.admin.core`
+      select count(*)::int as n from pg_inherits where inhparent = 'storage_records'::regclass`;
+    expect(partitions?.['n']).toBeGreaterThan(1);
+    expect(run.body).toMatchObject({ status: 'completed', details: { indexes_built: partitions?.['n'] } });
+    const [index] = await app.admin.core`
+      select indisvalid as valid from pg_index where indexrelid = 'storage_records_test'::regclass`;
+    expect(index?.['valid']).toBe(true);
+  });
+
   it('makes future partitions, and keeps existing ones', async () => {
     const children = async (parent: string) =>
       (

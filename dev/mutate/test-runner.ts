@@ -46,6 +46,7 @@ export class TestRunner {
   #bails = false;
   #files = 0;
   #ended: TestModule[] = [];
+  #failedFiles: string[] = [];
 
   /** `sandbox`: the copy with the mutants. `workers`: how many test files run at the same time. */
   constructor(sandbox: string, workers: number) {
@@ -108,10 +109,15 @@ export class TestRunner {
     const wanted = files.flatMap((file) => specifications.filter(({ moduleId }) => moduleId === file));
     // Not Vitest's own list: it also has the results of earlier runs.
     this.#ended = [];
+    this.#failedFiles = [];
     const { unhandledErrors } = await vitest.runTestSpecifications(wanted);
     const failed = this.#ended.find((module) => !module.ok());
     const crash = unhandledErrors.length > 0 ? 'a process that ended by itself' : undefined;
-    return { ended: this.#ended, failure: failed?.moduleId ?? crash };
+    // A run that ends with its first failed test may stop that test's file before the file has reported its own end.
+    const failure = this.#failedFiles[0] ?? failed?.moduleId ?? crash;
+    if (failure === undefined && this.#ended.length < wanted.length)
+      throw new Error(`${wanted.length - this.#ended.length} test files did not end`);
+    return { ended: this.#ended, failure };
   }
 
   /** `bails`: a run ends with its first failed test. */
@@ -134,6 +140,9 @@ export class TestRunner {
         {
           onTestModuleQueued: () => void (this.#files += 1),
           onTestModuleEnd: (module) => void this.#ended.push(module),
+          onTestCaseResult: (test) => {
+            if (test.result().state === 'failed') this.#failedFiles.push(test.module.moduleId);
+          },
         },
       ],
       sequence: { sequencer: GivenOrder },

@@ -26,8 +26,6 @@ export interface HostChildOptions {
   stateDir: string;
   port: number;
   settings: AppSettings;
-  /** Arguments of Node itself. Default: {@link NODE_ARGUMENTS}. */
-  nodeArgs?: readonly string[];
   /** Lists the functions and logs every invocation. */
   verbose?: boolean;
   logFile: string;
@@ -47,7 +45,7 @@ export function startHostChild(options: HostChildOptions): Promise<ManagedProces
   return startNodeChild({
     name: 'functions host',
     main: fileURLToPath(new URL('../host/main.ts', import.meta.url)),
-    nodeArgs: options.nodeArgs ?? NODE_ARGUMENTS,
+    nodeArgs: NODE_ARGUMENTS,
     args: ['--app', appDir, '--port', String(port), '--state', stateDir, verbose ? '--verbose' : '--brief'],
     env: { ...withoutSettings(settings), ...settings },
     ready: readySchema,

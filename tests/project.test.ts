@@ -8,6 +8,7 @@ import { figureRows, quotedRows, resultsSchema } from '../bench/quote-figures.ts
 import { declaredResources } from '../functions/declared-resources.ts';
 import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
 import { QUEUES } from '../shared/platform/bus/queues.ts';
+import { NODE_ARGUMENTS } from '../dev/stack/start-host-child.ts';
 import { readSettings, SettingsError, settingsSchema } from '../shared/platform/config/settings.ts';
 import { askForPart } from './harness/ask.ts';
 
@@ -160,6 +161,14 @@ describe('the documented figures', () => {
         ratios.length,
         ratios.length,
       ]);
+  });
+});
+
+describe('docs/operations.md', () => {
+  it("gives Node the arguments of the development host, in the name of Azure's setting", () => {
+    expect(read('docs/operations.md')).toContain(
+      `\`languageWorkers__node__arguments\` = \`${NODE_ARGUMENTS.join(' ')}\``,
+    );
   });
 });
 

@@ -95,7 +95,7 @@ export interface UsageGiven {
 }
 
 /** A usage event as a message has it. */
-export function usageEvent({
+function usageEvent({
   tenant,
   type,
   amount = 1,

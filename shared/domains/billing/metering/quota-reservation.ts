@@ -18,7 +18,7 @@ interface Allowance {
 }
 
 /** Whether a limit of the tenant's plan refuses what is beyond it. */
-export function hasQuota(call: Call): boolean {
+function hasQuota(call: Call): boolean {
   return call.context.hasQuota;
 }
 

@@ -4,7 +4,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../platform/time/clock.ts';
 const INVOICE_OPEN_MS = 55 * MINUTE_MS;
 
 /** Stripe takes no meter event that is older than 35 days. Use of an earlier time is not charged. An hour is for clocks and ways. */
-export const STRIPE_PAST_MS = 35 * DAY_MS - HOUR_MS;
+const STRIPE_PAST_MS = 35 * DAY_MS - HOUR_MS;
 
 interface OfPeriod {
   readonly period_start: string;

@@ -4,7 +4,7 @@ import { findProgram } from '../processes/find-program.ts';
 /** What `npm start` says when there is no Redis: what it costs, and how to have one. */
 export const NO_REDIS =
   'none found. Everything works, but nothing is cached, and rate limits start from zero with every start.\n' +
-  '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: node dev/packages/install.ts redis-server';
+  '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: npx node dev/packages/install.ts redis-server';
 
 /** Absolute path of the Redis server on the PATH: `redis-server`, else `valkey-server`. */
 export function findRedisServer(): string | undefined {

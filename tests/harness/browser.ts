@@ -44,7 +44,7 @@ export async function openBrowser(): Promise<Browser> {
   const executablePath = findChromium();
   if (executablePath === undefined)
     throw new Error(
-      'this test needs a Chromium, and there is none: run `node dev/packages/install.ts chromium`',
+      'this test needs a Chromium, and there is none: run `npx node dev/packages/install.ts chromium`',
     );
   const { dir } = await askForPart('app');
   const profile = mkdtempSync(path.join(dir, 'browser-'));

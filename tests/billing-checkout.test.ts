@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { cardForm, postForm } from '../dev/stripe/test-billing.ts';
+import { closeCheckout } from '../shared/domains/billing/checkout/checkout-rows.ts';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
 import { until, type TestAnswer } from './harness/app.ts';
 import { RETURN_ORIGIN, startBillingApp } from './harness/billing-app.ts';
@@ -15,6 +16,7 @@ import {
   takeIn,
   type BillingTenant,
 } from './harness/billing-tenants.ts';
+import { makeCall } from './harness/own-call.ts';
 
 const billing = await startBillingApp({ webhooks: false });
 const { app } = billing;
@@ -180,6 +182,18 @@ describe('checkouts of one tenant', () => {
     expect(last.status).toBe(201);
     given.add(last.body.url);
     expect(await payable()).toEqual([last.body.url]);
+  });
+
+  it('for another wish do not give up a page that was given out meanwhile', async () => {
+    const tenant = await addTenant(app, 'meanwhile');
+    const { body } = await open(tenant, checkoutOf('starter'));
+    const call = await makeCall(app.services, { tenant: tenant.id, route: 'test' });
+    // What another request saw, before the page was known.
+    await closeCheckout(call, { checkoutId: body.checkout_id, stripeSessionId: null });
+    expect((await open(tenant, checkoutOf('starter'))).body.checkout_id).toBe(body.checkout_id);
+    const [session] = await sessionsOf(tenant);
+    await closeCheckout(call, { checkoutId: body.checkout_id, stripeSessionId: session?.id ?? '' });
+    expect((await open(tenant, checkoutOf('starter'))).body.checkout_id).not.toBe(body.checkout_id);
   });
 
   it('get the open page again for the same wish, and a new one for another', async () => {

@@ -121,14 +121,21 @@ async function reserveCode(
     : new Problem('CONFLICT', { detail });
 }
 
-/** Ends a checkout that leads to no subscription, and gives back the use of its code. Safe to repeat. */
-export async function closeCheckout(call: Call, checkoutId: string): Promise<void> {
+/**
+ * Ends a checkout that leads to no subscription, and gives back the use of its code. Only if its session is still the one that the
+ * caller has seen, or still unknown: another request may have given out its page since. Safe to repeat.
+ */
+export async function closeCheckout(
+  call: Call,
+  { checkoutId, stripeSessionId }: Pick<OpenCheckout, 'checkoutId' | 'stripeSessionId'>,
+): Promise<void> {
   await call.databases.billing.transaction(async (transaction) => {
     const { tenantId } = transaction;
     const closed = await transaction.query(
       `update ops.checkout_sessions set status = 'expired'
-        where tenant_id = $1 and checkout_id = $2 and status = 'open' returning checkout_id`,
-      [tenantId, checkoutId],
+        where tenant_id = $1 and checkout_id = $2 and status = 'open' and stripe_session_id is not distinct from $3
+        returning checkout_id`,
+      [tenantId, checkoutId, stripeSessionId],
     );
     if (closed.length > 0) await releaseUse(transaction, { tenantId, checkoutId }, call.now);
   });

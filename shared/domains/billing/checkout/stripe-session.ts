@@ -16,7 +16,7 @@ export interface PayableSession {
 }
 
 /** A row that ends makes place for another; more in a row than this means that others come in between. */
-const ROUNDS = 3;
+const ROUNDS = 4;
 /** Stripe forgets a key after a day. A session older than that has expired, and its page was never given to anyone. */
 const ROW_KEPT_MS = 23 * 60 * 60_000;
 
@@ -30,7 +30,7 @@ export async function findOrMakeSession(call: Call, stripe: Stripe, wish: Wish):
     const open = await openCheckout(call, wish);
     const session = await continueCheckout(call, stripe, open, { wish, customer });
     if (session !== undefined) return { checkoutId: open.checkoutId, session };
-    await closeCheckout(call, open.checkoutId);
+    await closeCheckout(call, open);
   }
   throw new Overtaken();
 }
@@ -82,7 +82,8 @@ async function makeSession(
     if (isKeyTaken(error)) return undefined;
     const status = stripeErrorOf(error)?.statusCode ?? 0;
     // Stripe repeats its answer under the key, a 5xx as well. Only without an answer can the same key succeed.
-    if (!isStripeUnavailable(error) || status >= 500) await closeCheckout(call, checkoutId);
+    if (!isStripeUnavailable(error) || status >= 500)
+      await closeCheckout(call, { checkoutId, stripeSessionId: null });
     throw error;
   }
 }

@@ -70,7 +70,6 @@ export async function withStripe<T>(
   run: (stripe: Stripe) => Promise<T>,
   withinMs = PERSON_MS,
 ): Promise<T> {
-  // The time begins with the first call: the SDK's own load, once a process, is none of Stripe's time.
   let deadline: AbortSignal | undefined;
   const fetcher: typeof fetch = (input, init) => {
     deadline ??= AbortSignal.timeout(withinMs);
@@ -81,7 +80,10 @@ export async function withStripe<T>(
     });
   };
   try {
-    return await run(await connect(settings, { timeout: withinMs, maxNetworkRetries: 0 }, fetcher));
+    const stripe = await connect(settings, { timeout: withinMs, maxNetworkRetries: 0 }, fetcher);
+    // Only now: the load of the SDK, once a process, is none of Stripe's time.
+    deadline = AbortSignal.timeout(withinMs);
+    return await run(stripe);
   } catch (error) {
     if (!isStripeUnavailable(error)) throw error;
     log.warn('stripe-unavailable', errorFields(error));

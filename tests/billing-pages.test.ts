@@ -150,7 +150,7 @@ describe('in the browser', () => {
 
       // By the keyboard alone: the field that is wrong has the focus, and says why.
       expect((await readFocus(visitor)).slice(0, 2)).toEqual(['card_number', 'Your card was declined.']);
-      for (const text of [CARDS.visa, '12/34', '123', 'Hank Scorpio']) {
+      for (const text of [CARDS.visa, '1234', '123', 'Hank Scorpio']) {
         await visitor.page.keyboard.type(text);
         await visitor.page.keyboard.press('Tab');
       }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -101,6 +102,20 @@ describe('a key’s allowance', () => {
       open = open.filter((_, n) => verdicts[n]?.allowed === true);
     }
     expect(granted).toBe(limits.hour);
+  });
+
+  it('counts an instance’s first request in Redis, also beside another command of the same turn', async () => {
+    const cache = new Cache(redis.url, `first-request-${randomUUID()}:`);
+    onTestFinished(() => cache.close());
+    const client = await cache.client();
+    const other = client?.get('absent');
+    const limits = { hour: 10, day: 100, tenantHour: null };
+    const verdict = await new RateLimiter(cache).take('acme', 'first', limits);
+    expect([await other, verdict.allowed]).toEqual([null, true]);
+    const elsewhere = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
+    onTestFinished(() => elsewhere.close());
+    const keys = await (await elsewhere.client())?.keys('*');
+    expect(keys?.filter((key) => key.includes('first-request-'))).not.toEqual([]);
   });
 
   it('belongs to one key: another key of the tenant has its own', async () => {

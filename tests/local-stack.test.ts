@@ -225,6 +225,6 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const [said = ''] = /Redis .*\n.*/.exec(output()) ?? [];
     expect(said).toContain('none found. Everything works, but nothing is cached');
     expect(said).toContain('rate limits start from zero with every start');
-    expect(said).toContain('node dev/redis/install.ts');
+    expect(said).toContain('node dev/packages/install.ts redis-server');
   });
 });

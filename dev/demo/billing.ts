@@ -168,11 +168,13 @@ const describeInvoice = ({ invoice_number, status, billing_reason, total, curren
 
 async function passAMonth(scene: Scene, clock: Stripe.TestHelpers.TestClock): Promise<void> {
   heading('A month passes on the test clock');
-  const before = itemsOf(await invoices(scene)).filter(({ status }) => status === 'paid').length;
+  const renewal = (page: Json): Json | undefined =>
+    itemsOf(page).find(({ billing_reason }) => billing_reason === 'subscription_cycle');
+  const before = renewal(await invoices(scene))?.['invoice_number'];
   await passPeriod(scene, clock);
   const page = await eventually(
     () => invoices(scene),
-    (value) => itemsOf(value).filter(({ status }) => status === 'paid').length > before,
+    (value) => renewal(value)?.['status'] === 'paid' && renewal(value)?.['invoice_number'] !== before,
     EFFECT_S,
   );
   for (const invoice of itemsOf(page)) explain(describeInvoice(invoice));
@@ -238,10 +240,20 @@ async function payDebt(scene: Scene): Promise<void> {
 
 async function lookBack(scene: Scene, since: Date): Promise<void> {
   heading('What is left of it');
+  const settled = await eventually(
+    () => invoices(scene),
+    (page) => itemsOf(page).every(({ status }) => status !== 'open'),
+    EFFECT_S,
+  );
   explain('Invoices:');
-  for (const invoice of itemsOf(await invoices(scene))) explain(`  ${describeInvoice(invoice)}`);
+  for (const invoice of itemsOf(settled)) explain(`  ${describeInvoice(invoice)}`);
   explain('Payments:');
-  for (const payment of itemsOf(await read(scene, '/billing/payments?limit=5'))) {
+  const payments = await eventually(
+    () => read(scene, '/billing/payments?limit=5'),
+    (page) => itemsOf(page)[0]?.['status'] === 'succeeded',
+    EFFECT_S,
+  );
+  for (const payment of itemsOf(payments)) {
     const { status, amount, currency, card_brand, card_last_four } = payment;
     const failure = typeof payment['failure_code'] === 'string' ? `  ${payment['failure_code']}` : '';
     explain(

@@ -95,14 +95,7 @@ export interface UsageGiven {
 }
 
 /** A usage event as a message has it. */
-function usageEvent({
-  tenant,
-  type,
-  amount = 1,
-  user,
-  time = new Date(),
-  id = randomUUID(),
-}: UsageGiven) {
+function usageEvent({ tenant, type, amount = 1, user, time = new Date(), id = randomUUID() }: UsageGiven) {
   return {
     specversion: '1.0',
     id,

@@ -342,6 +342,20 @@ describe('payment methods', () => {
     expect(rows.filter((row) => row['is_default'] === true)).toMatchObject([{ card_brand: 'amex' }]);
     expect(rows).toHaveLength(2);
   });
+
+  it('once no subscription pays with its own one, the customer’s is the default again', async () => {
+    const { tenant, customer } = await makePayer();
+    const own = await stripe.stripe.paymentMethods.attach('pm_card_amex', { customer });
+    const defaults = async () =>
+      (await methodsOf(tenant)).filter((row) => row['is_default'] === true).map((row) => row['card_brand']);
+    const { id } = await subscribe(customer, { default_payment_method: own.id });
+    await sync('subscription', id);
+    expect(await defaults()).toEqual(['amex']);
+    await stripe.stripe.subscriptions.cancel(id);
+    await sync('subscription', id);
+    expect(await defaults()).toEqual(['visa']);
+    expect(await sync('subscription', id)).toMatchObject({ outcome: 'unchanged' });
+  });
 });
 
 describe('a customer', () => {

@@ -63,17 +63,17 @@ export async function syncPaymentMethods(
   return isWritten;
 }
 
-/** Whether a method is the one that pays, as far as the rows know. */
+/** Whether a method is the one that pays, as far as the rows know; without a method, whether none is. */
 export async function isDefaultMethod(
   transaction: CrossTenantTransaction,
   tenantId: string,
-  stripeId: string,
+  stripeId: string | undefined,
 ): Promise<boolean> {
-  const rows = await transaction.query(
-    `select from payment_methods where tenant_id = $1 and stripe_payment_method_id = $2 and is_default`,
-    [tenantId, stripeId],
+  const [row] = await transaction.query<{ id: string }>(
+    `select stripe_payment_method_id as id from payment_methods where tenant_id = $1 and is_default`,
+    [tenantId],
   );
-  return rows.length > 0;
+  return row?.id === stripeId;
 }
 
 /** The customer of a method that is no longer attached, by its row. */

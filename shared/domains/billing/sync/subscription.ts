@@ -14,7 +14,9 @@ export function syncSubscriptionRow(work: Work, id: string): Promise<Step> {
   const ref = { type: 'subscription', id };
   const { stripe, now } = work;
   return locked(work, ref, async (transaction) => {
-    const subscription = await orMissing(stripe.subscriptions.retrieve(id, { expand: ['discounts'] }, CALL));
+    const subscription = await orMissing(
+      stripe.subscriptions.retrieve(id, { expand: ['discounts', 'customer'] }, CALL),
+    );
     if (subscription === undefined) return end(work, transaction, id);
     const unpaidSince = await findUnpaidSince(work, subscription);
     const owner = await findOwner(work, transaction, ref, subscription);
@@ -77,8 +79,8 @@ async function findUnpaidSince(
 }
 
 /**
- * A subscription may have a card of its own, which then is the one that pays. No event of the customer tells so: its cards are
- * synced too if that is not their default yet.
+ * A subscription may have a card of its own, which pays until the subscription ends. No event of the customer tells so: its cards
+ * are synced too if the one that pays is not their default yet.
  */
 async function findDefaultCard(
   transaction: CrossTenantTransaction,
@@ -88,8 +90,10 @@ async function findDefaultCard(
     subscription,
   }: { readonly tenantId: string; readonly customerId: string; readonly subscription: Stripe.Subscription },
 ): Promise<Step['next']> {
-  const method = idOf(subscription.default_payment_method);
-  if (method === undefined || subscription.ended_at !== null) return [];
+  const { customer } = subscription;
+  if (typeof customer === 'string' || customer.deleted === true) return [];
+  const own = subscription.ended_at === null ? idOf(subscription.default_payment_method) : undefined;
+  const method = own ?? idOf(customer.invoice_settings.default_payment_method);
   const isDefault = await isDefaultMethod(transaction, tenantId, method);
   return isDefault ? [] : [{ type: 'customer', id: customerId }];
 }

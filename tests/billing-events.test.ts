@@ -150,6 +150,26 @@ describe('while Stripe is away', () => {
   });
 });
 
+describe('while another process holds the lock of an object', () => {
+  it('its event waits no longer than it may, and comes again by itself', { timeout: 90_000 }, async () => {
+    const event = subscriptionEvent();
+    const refusals = (): number =>
+      app.logLines.filter((line) => line.includes('stripe-object-not-synced') && line.includes('55P03'))
+        .length;
+    await billing.begin(async (transaction) => {
+      await transaction`select pg_advisory_xact_lock(hashtextextended(${`stripe:${globexs.id}`}, 0))`;
+      expect((await sendWebhook(app, event)).status).toBe(200);
+      await until(
+        () => Promise.resolve(refusals()),
+        (count) => count > 0,
+        30,
+      );
+    });
+    expect(await settled(event.id)).toMatchObject({ status: 'processed', tenant_id: 'globex', error: null });
+    expect(app.broker.queueCounts()['stripe-events']?.deadLettered).toBe(0);
+  });
+});
+
 /** Stores events as a process that dies before it publishes them. */
 async function storeQuietly(events: readonly object[]): Promise<string[]> {
   const services = { crossTenant: app.services.crossTenant, publisher: { publish: () => undefined } };

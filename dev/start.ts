@@ -7,7 +7,8 @@ import type { Stack } from './stack/start-stack.ts';
 
 const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet | --verbose] [--setting NAME=VALUE]… [--folder DIR] [--app DIR]
 
-Runs the whole backend on this machine until Ctrl-C. Data stays in .local/.
+Runs the whole backend on this machine until Ctrl-C. Data stays in .local/. With STRIPE_SECRET_KEY=sk_test_… in the environment (or by
+--setting), billing uses that account at Stripe instead of a stand-in.
   --port N   first port tried for the HTTP API (default: PORT, else 7071); the next free one is taken
   --fresh    delete .local/ first
   --quiet    print only errors; logs are in .local/logs/

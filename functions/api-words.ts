@@ -47,6 +47,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'What the tenant has used of its plan in the current period. On the free plan it also shows what is left and when the next period starts.',
   },
   {
+    name: 'billing',
+    description:
+      'What is sold, the tenant’s subscription from checkout to cancellation, and its invoices and payments. Prices are decimals beside their currency, and a suspended tenant can still pay.',
+  },
+  {
     name: 'async-orchestrations',
     description:
       'The state of asynchronous orchestrations, by the `job_id` that `POST /orchestrations` answers. A pending or running one can be cancelled.',
@@ -65,7 +70,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'platform',
     description:
-      'For operators: tenants, the timers’ jobs and their runs, and messages in quarantine. It needs the permission `platform:operate`.',
+      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, and the events of Stripe. It needs the permission `platform:operate`.',
   },
   {
     name: 'health',
@@ -112,6 +117,7 @@ curl -s "$API/usage" -H "Authorization: Bearer $KEY"
 - **Lists** are read page by page: follow \`Link: <…>; rel="next"\` as long as it is present.
 - **Writes** can be repeated safely: send an \`Idempotency-Key\` with a POST, and the same request gets its first answer again for 24 hours.
 - **Limits**: in every answer, \`RateLimit\` shows what is left of the key's hour and day. With 429, \`Retry-After\` says how long to wait.
+- **Billing**: after a failed payment, every answer has \`Billing-Standing: past_due; grace-ends="…"\`, and everything works until then. After that it is \`read_only\`: writes are 402 \`PAYMENT_REQUIRED\` until the tenant has paid, reads and the billing routes work.
 - **Bodies** are JSON, uncompressed or with \`Content-Encoding: gzip\`. Unknown fields and query parameters are refused.
 - **HEAD** works wherever GET does.
 `.trim();

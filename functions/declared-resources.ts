@@ -1,6 +1,6 @@
 import { analysisResources } from '../shared/domains/analysis/resources.ts';
 import { analyticsResources } from '../shared/domains/analytics/resources.ts';
-import { billingResources } from '../shared/domains/billing/plans/resources.ts';
+import { billingResources } from '../shared/domains/billing/catalog/resources.ts';
 import { mappingResources } from '../shared/domains/mapping/resources.ts';
 import { orchestrationResources } from '../shared/domains/orchestration/resources.ts';
 import { retentionResources } from '../shared/domains/retention/resources.ts';

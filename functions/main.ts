@@ -7,42 +7,59 @@ import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
+import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
+import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
+import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
 import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
+import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
+import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
+import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
+import { billingChanges } from './queue/billing-changes.ts';
+import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
 import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
+import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
 import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
+import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
+import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
+import { usageReportTimer } from './timer/usage-report.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
   blobsTierTimer,
   blobsVerifyTimer,
+  dunningAdvanceTimer,
   freeTierResetTimer,
   leftoversSweepTimer,
   outboxRelayTimer,
   partitionsMakeTimer,
   recordsExpireTimer,
+  stripeEventsExpireTimer,
+  stripeReconcileTimer,
+  usageReportTimer,
 ];
-const consumers = [archiveRecords, auditEvents, usageEvents];
+const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
@@ -52,17 +69,24 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...billingSubscriptionEndpoints,
+  ...billingCheckoutEndpoints,
+  ...billingInvoicesEndpoints,
+  ...billingPlansEndpoints(processServices),
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,
   ...mappingsEndpoints,
   ...modelsEndpoints,
   ...orchestrationsEndpoints,
+  ...platformBillingEventsEndpoints,
   ...platformJobRunEndpoints(timers),
+  ...platformMeterWindowsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
+  ...stripeWebhookEndpoints(processServices),
   ...tenantConfigEndpoints,
   ...usageEndpoints,
   ...resourceEndpoints(declaredResources),

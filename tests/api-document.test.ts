@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { declaredResources } from '../functions/declared-resources.ts';
 import { PERMISSIONS } from '../shared/platform/auth/permissions.ts';
 import { readApiDocument } from './harness/api-document.ts';
-import { startTestApp } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour } from './harness/tour.ts';
 
-const app = await startTestApp();
+const { app } = await startBillingApp({ webhooks: false });
 const { document, operations, findFaults } = await readApiDocument(app);
 
 /** The routes of the contract, with their methods. */
@@ -48,7 +48,8 @@ const ROUTES = [
     ['taxonomy-labels', 'id', 'DELETE'],
     ['compliance-mappings', 'id', 'DELETE'],
     ['model-versions', 'id', 'DELETE'],
-    ['billing-plans', 'plan_id', 'DELETE'],
+    ['platform/billing/plans', 'plan_id', 'DELETE'],
+    ['platform/billing/promotional-codes', 'code', 'DELETE'],
     ['data-retention-policies', 'policy_id', 'DELETE'],
   ].flatMap(([name, id]) => [
     `POST /api/v1/${name}`,
@@ -67,6 +68,20 @@ const ROUTES = [
   'GET /api/v1/audit-logs',
   'GET /api/v1/audit-logs/{id}',
   'GET /api/v1/usage',
+  'GET /api/v1/billing/plans',
+  'GET /api/v1/billing/subscription',
+  'POST /api/v1/billing/checkout-sessions',
+  'POST /api/v1/billing/portal-sessions',
+  'POST /api/v1/billing/subscription/cancel',
+  'POST /api/v1/billing/subscription/resume',
+  'POST /api/v1/billing/subscription/change',
+  'POST /api/v1/billing/subscription/change/preview',
+  'GET /api/v1/billing/invoices',
+  'GET /api/v1/billing/invoices/{invoice_id}',
+  'GET /api/v1/billing/payments',
+  'GET /api/v1/billing/payment-methods',
+  'GET /api/v1/billing/upcoming-invoice',
+  'POST /api/v1/billing/promotional-codes/validate',
   'GET /api/v1/usage-metrics',
   'GET /api/v1/usage-metrics/{id}',
   'POST /api/v1/performance-metrics',
@@ -78,6 +93,11 @@ const ROUTES = [
   'DELETE /api/v1/api-keys/{key_id}',
   'POST /api/v1/platform/tenants',
   'GET /api/v1/platform/tenants',
+  'POST /api/v1/webhooks/stripe',
+  'GET /api/v1/platform/billing/events',
+  'GET /api/v1/platform/billing/events/{event_id}',
+  'POST /api/v1/platform/billing/events/{event_id}/replay',
+  'GET /api/v1/platform/billing/mismatches',
   'GET /api/v1/platform/quarantine',
   'POST /api/v1/platform/quarantine/{id}/replay',
   'GET /api/v1/platform/jobs',
@@ -94,6 +114,7 @@ const GROUPS = [
   'lineage',
   'audit',
   'usage',
+  'billing',
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
@@ -103,7 +124,15 @@ const GROUPS = [
   'documentation',
 ];
 
-const PUBLIC = ['docs-read', 'docs-script-read', 'health-live', 'health-ready', 'openapi-read'];
+const PUBLIC = [
+  'billing-plans-list',
+  'docs-read',
+  'docs-script-read',
+  'health-live',
+  'health-ready',
+  'openapi-read',
+  'stripe-webhook',
+];
 
 describe('the API’s description', () => {
   it('is valid OpenAPI 3.1', async () => {

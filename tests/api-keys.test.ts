@@ -75,6 +75,35 @@ describe('making a key', () => {
   });
 });
 
+describe('the last use of a key', () => {
+  const lastUsed = async (key: string): Promise<unknown> => {
+    const [row] = await app.admin.core`select last_used_at from api_keys where key_id = ${keyIdOf(key)}`;
+    return row?.['last_used_at'];
+  };
+
+  it('is written with its first use, and at most once in a minute', async () => {
+    const [key, other] = [
+      await app.makeKey('acme', ['config:read']),
+      await app.makeKey('acme', ['config:read']),
+    ];
+    expect(await works(key)).toBe(200);
+    const first = await until(
+      () => lastUsed(key),
+      (at) => at !== null,
+    );
+    expect(Math.abs(Date.now() - Number(first))).toBeLessThan(60_000);
+    await app.admin.core`update api_keys set last_used_at = null where key_id = ${keyIdOf(key)}`;
+    for (let n = 0; n < 3; n++) expect(await works(key)).toBe(200);
+    // What was sent before it is written by then.
+    expect(await works(other)).toBe(200);
+    await until(
+      () => lastUsed(other),
+      (at) => at !== null,
+    );
+    expect(await lastUsed(key)).toBeNull();
+  });
+});
+
 describe('rotating a key', () => {
   it('makes a successor while the old key stays valid, and works once', async () => {
     const made = await make(acme.owner, { permissions: ['config:read'], rate_limit_per_hour: 77 });
@@ -93,6 +122,25 @@ describe('rotating a key', () => {
     expect([await works(made.body.api_key), await works(rotated.body.api_key)]).toEqual([200, 200]);
     const again = await app.request('POST', path, { key: acme.owner });
     expect([again.status, again.body.code]).toEqual([409, 'CONFLICT']);
+  });
+
+  it('does not let the old key outlive its own expiry', async () => {
+    const expires_at = new Date(Date.now() + 3_600_000).toISOString();
+    const made = await make(acme.owner, { permissions: ['config:read'], expires_at });
+    const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
+    const rotated = await app.request('POST', path, { key: acme.owner, body: { expires_at: null } });
+    expect([rotated.body.replaces.expires_at, rotated.body.expires_at]).toEqual([expires_at, null]);
+  });
+
+  it('ends the old key after the wanted overlap, of at most thirty days', async () => {
+    const made = await make(acme.owner, { permissions: ['config:read'] });
+    const path = `/api/v1/api-keys/${made.body.key_id}/rotate`;
+    const rotate = (overlap_seconds: number): Promise<TestAnswer> =>
+      app.request('POST', path, { key: acme.owner, body: { overlap_seconds } });
+    for (const wrong of [-1, 0.5, 30 * 86_400 + 1]) expect((await rotate(wrong)).status).toBe(400);
+    const rotated = await rotate(30 * 86_400);
+    const overlap = Date.parse(rotated.body.replaces.expires_at) - Date.parse(rotated.body.created_at);
+    expect(overlap).toBe(30 * 86_400_000);
   });
 
   it('ends the old key at once without an overlap', async () => {

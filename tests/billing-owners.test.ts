@@ -6,7 +6,7 @@ import { findExistingAnalyses } from '../shared/domains/analysis/find-existing.t
 import { releaseAbandoned } from '../shared/domains/billing/metering/abandoned-reservations.ts';
 import { findActivePlan } from '../shared/domains/billing/plans/plan.ts';
 import { liveSql } from '../shared/domains/billing/subscriptions/live-states.ts';
-import { openBilling } from '../shared/domains/billing/subscriptions/open-billing.ts';
+import { openBilling } from '../shared/domains/billing/open-billing.ts';
 import { findExistingMappings } from '../shared/domains/mapping/find-existing.ts';
 import { findExistingOrchestrations } from '../shared/domains/orchestration/find-existing.ts';
 import { recordMapping } from '../shared/domains/mapping/record-mapping.ts';

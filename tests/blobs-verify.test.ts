@@ -230,6 +230,16 @@ describe('a run that compares blobs', () => {
     expect(run.examined).toBeGreaterThan(400);
   });
 
+  it('without time, as after its lock was lost, compares nothing', async () => {
+    await make();
+    const timeless = {
+      ...blobsVerify,
+      run: (run: JobRun) => blobsVerify.run({ ...run, timeLeftMs: () => 0 }),
+    };
+    expect(await verify(11, app.services.blobs, timeless)).toMatchObject({ status: 'partial', examined: 0 });
+    expect((await verify()).examined).toBeGreaterThan(0);
+  });
+
   it('that fails in its walk over all blobs continues before the failed batch', async () => {
     const { name, bytes } = await make();
     expect((await verify()).details).toEqual({});

@@ -6,15 +6,20 @@ import { z } from 'zod';
 import { buildFixtureApp, startFixture } from '../dev/host/fixture-app.ts';
 import { archiveRecords } from '../functions/queue/archive-records.ts';
 import { auditEvents } from '../functions/queue/audit-events.ts';
+import { billingChanges } from '../functions/queue/billing-changes.ts';
+import { stripeEvents } from '../functions/queue/stripe-events.ts';
 import { usageEvents } from '../functions/queue/usage-events.ts';
 import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { MessageTooLarge } from '../shared/platform/bus/bus-sender.ts';
 import {
   ARCHIVE_REQUESTED,
   AUDIT_RECORDED,
+  BILLING_CHANGED,
   newEvent,
   queueOf,
+  STRIPE_EVENT_RECEIVED,
   USAGE_RECORDED,
+  USAGE_THRESHOLD_REACHED,
 } from '../shared/platform/bus/events.ts';
 import { EVENT_BATCH, packEvents } from '../shared/platform/bus/pack-events.ts';
 import { QUEUES, type QueueDefinition } from '../shared/platform/bus/queues.ts';
@@ -292,12 +297,19 @@ describe('a queue of several event types', () => {
   });
 
   it('is declared for every published type: each goes to a queue with a consumer for it', () => {
-    const taken = [archiveRecords, auditEvents, usageEvents].flatMap(({ queue, types }) =>
-      types.map((type) => [type, queue]),
+    const taken = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents].flatMap(
+      ({ queue, types }) => types.map((type) => [type, queue]),
     );
     expect(taken.map(([type = '']) => [type, queueOf(type)])).toEqual(taken);
     expect(taken.map(([type]) => type).sort()).toEqual(
-      [ARCHIVE_REQUESTED, AUDIT_RECORDED, USAGE_RECORDED].sort(),
+      [
+        ARCHIVE_REQUESTED,
+        AUDIT_RECORDED,
+        BILLING_CHANGED,
+        STRIPE_EVENT_RECEIVED,
+        USAGE_RECORDED,
+        USAGE_THRESHOLD_REACHED,
+      ].sort(),
     );
   });
 

@@ -12,7 +12,8 @@ import {
 } from './fuzz/requests.ts';
 import { addRow, seedRows } from './fuzz/seed-rows.ts';
 import { readApiDocument } from './harness/api-document.ts';
-import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { until, type TestAnswer } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 
 /** `FUZZ_SEED=… npx vitest run tests/fuzz.test.ts` repeats a run; FUZZ_REQUESTS and FUZZ_SECONDS make it longer. */
 const SEED = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
@@ -22,7 +23,7 @@ const TIME_MS = Number(process.env['FUZZ_SECONDS'] ?? 35) * 1000;
 /** Requests at once. */
 const AT_ONCE = 6;
 
-const app = await startTestApp();
+const { app } = await startBillingApp({ webhooks: false });
 const api = await readApiDocument(app);
 const keys: Record<Tenant, string> = {
   acme: app.keys.acme.owner,

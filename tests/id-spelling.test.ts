@@ -7,12 +7,13 @@ import {
   USAGE_RECORDED,
 } from '../shared/platform/bus/events.ts';
 import { readApiDocument } from './harness/api-document.ts';
-import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { until, type TestAnswer } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour } from './harness/tour.ts';
 
 // Two spellings of a UUID are the same id on every route and in every event.
 
-const app = await startTestApp();
+const { app } = await startBillingApp({ webhooks: false });
 const { acme } = app.keys;
 const { operations } = await readApiDocument(app);
 

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runJob, type Job } from '../shared/platform/jobs/job.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -22,15 +24,8 @@ describe('the jobs', () => {
     expect((await start('partitions-make')).status).toBe(200);
     const { body } = await app.request('GET', '/api/v1/platform/jobs', { key: operator });
     const names = body.items.map((item: { job: string }) => item.job).sort();
-    expect(names).toEqual([
-      'blobs-tier',
-      'blobs-verify',
-      'free-tier-reset',
-      'leftovers-sweep',
-      'outbox-relay',
-      'partitions-make',
-      'records-expire',
-    ]);
+    const files = readdirSync(path.join(import.meta.dirname, '../functions/timer'));
+    expect(names).toEqual(files.map((file) => path.basename(file, '.ts')).sort());
     const made = body.items.find((item: { job: string }) => item.job === 'partitions-make');
     expect(made).toMatchObject({ running: false, last_run: { status: 'completed' } });
     expect(made.last_run.triggered_by).toMatch(/^key:/);
@@ -200,6 +195,20 @@ describe('free-tier-reset', () => {
 });
 
 describe('partitions-make', () => {
+  it('builds a new index in all partitions in one run', async () => {
+    await app.admin.core.unsafe(
+      'set role comply_owner; create index storage_records_test on only storage_records (tenant_id, detector); reset role',
+    );
+    const run = await start('partitions-make');
+    const [partitions] = await app.admin.core`
+      select count(*)::int as n from pg_inherits where inhparent = 'storage_records'::regclass`;
+    expect(partitions?.['n']).toBeGreaterThan(1);
+    expect(run.body).toMatchObject({ status: 'completed', details: { indexes_built: partitions?.['n'] } });
+    const [index] = await app.admin.core`
+      select indisvalid as valid from pg_index where indexrelid = 'storage_records_test'::regclass`;
+    expect(index?.['valid']).toBe(true);
+  });
+
   it('makes future partitions, and keeps existing ones', async () => {
     const children = async (parent: string) =>
       (

@@ -1,10 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import Stripe from 'stripe';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { waitForExit } from '../dev/processes/managed-process.ts';
+import { findTypeScriptNode } from '../dev/processes/node-command.ts';
 import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
 import { askForPart } from './harness/ask.ts';
 import {
@@ -56,6 +59,23 @@ async function answers(baseUrl: string): Promise<boolean> {
   return response?.status === 200;
 }
 
+/** The official SDK, which speaks to the stack's stand-in. */
+function connectStripe({ stripe: { url, secret_key: key } }: StackFile): Stripe {
+  return new Stripe(key, { host: '127.0.0.1', port: Number(new URL(url).port), protocol: 'http' });
+}
+
+function killChild(of: StackFile, main: string): void {
+  const pid = findDescendants(of.pid).find((child) => readCommandLine(child)?.includes(main));
+  process.kill(pid ?? 0, 'SIGKILL');
+}
+
+/** Runs `npm run demo -- …args`, and returns what it printed. Rejects if it fails. */
+async function runDemo(...args: string[]): Promise<string> {
+  const main = path.join(import.meta.dirname, '..', 'dev', 'demo', 'demo.ts');
+  const { stdout } = await promisify(execFile)(findTypeScriptNode(), [main, ...args]);
+  return stdout;
+}
+
 async function untilGone(pids: number[]): Promise<void> {
   const left = (): number[] => pids.filter((pid) => readProcessIdentity(pid) !== undefined);
   await untilHolds(
@@ -97,8 +117,13 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(second.output()).toContain(`already running here (process ${first.pid})`);
     expect(await answers(first.base_url)).toBe(true);
 
-    const host = findDescendants(first.pid).find((pid) => readCommandLine(pid)?.includes('dev/host/main.ts'));
-    process.kill(host ?? 0, 'SIGKILL');
+    const stripe = connectStripe(first);
+    const customer = await stripe.customers.create({ name: 'Globex' });
+    killChild(first, 'dev/stripe/main.ts');
+    await untilHolds(started.output, () => started.output().includes('Stripe stand-in is back'));
+    expect(await stripe.customers.retrieve(customer.id)).toMatchObject({ name: 'Globex' });
+
+    killChild(first, 'dev/host/main.ts');
     await untilHolds(started.output, () => started.output().includes('functions host is back'));
     expect(await answers(first.base_url)).toBe(true);
 
@@ -112,6 +137,10 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const next = await untilReady(again, folder);
     expect({ ...next, pid: 0 }).toEqual({ ...first, pid: 0 });
     expect(await answers(next.base_url)).toBe(true);
+    // One endpoint at Stripe, however often the stack starts, and it leads to the app.
+    expect((await stripe.webhookEndpoints.list()).data).toMatchObject([
+      { url: `${next.base_url}/api/v1/webhooks/stripe`, api_version: '2026-10-28.endive', status: 'enabled' },
+    ]);
 
     const rest = [next.pid, ...findDescendants(next.pid)];
     again.child.kill('SIGTERM');
@@ -142,6 +171,50 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(existsSync(stackFile)).toBe(false);
   });
 
+  test('shows in `npm run demo -- billing` how a tenant pays, cannot pay, and pays again, also a second time', async () => {
+    const started = start();
+    await untilServing((await untilReady(started, folder)).base_url);
+    for (const run of ['first', 'second']) {
+      const said = await runDemo('billing', '--folder', folder);
+      expect(said).toContain('the next one is refused: 402');
+      expect(said).toMatch(/Billing-Standing: past_due; grace-ends="[^"]+"\n/);
+      expect(said).toContain('Billing-Standing: read_only\n');
+      expect(said).toContain('Billing-Standing: no header any more.');
+      expect(said).toMatch(/failed +29\.00 USD/);
+      const actions = [...said.matchAll(/Z {2}((?:billing|tenant)\.\w+)/g)].map(([, action]) => action);
+      expect(actions.filter((action) => action?.startsWith('billing.portal') === false)).toEqual([
+        'billing.checkout_opened',
+        'tenant.plan_changed',
+        'billing.grace_began',
+        'billing.read_only_began',
+        'billing.restored',
+      ]);
+      expect(said.includes('of an earlier run is cancelled')).toBe(run === 'second');
+    }
+    started.child.kill('SIGINT');
+    await waitForExit(started.child);
+  });
+
+  test('bills through an account at Stripe itself where a test key is given, and says how its webhooks come', async () => {
+    const { child, output } = startWith({ STRIPE_SECRET_KEY: 'sk_test_somebodys' });
+    await untilHolds(output, () => /Ready: /.test(output()) || child.exitCode !== null);
+    expect(output()).toMatch(/stripe listen --forward-to 127\.0\.0\.1:\d+\/api\/v1\/webhooks\/stripe/);
+    expect(output()).not.toContain('stand-in)');
+    const children = findDescendants(child.pid ?? 0).map((pid) => readCommandLine(pid) ?? '');
+    expect(children.filter((line) => line.includes('dev/stripe'))).toEqual([]);
+    const file = readFileSync(stackFile, 'utf8');
+    expect(JSON.parse(file)).toMatchObject({ stripe: null });
+    expect(file).not.toContain('sk_test_somebodys');
+    child.kill('SIGINT');
+    await waitForExit(child);
+
+    const live = startWith({ STRIPE_SECRET_KEY: 'sk_live_somebodys' });
+    await waitForExit(live.child);
+    expect(live.child.exitCode).toBe(1);
+    expect(live.output()).toContain('is a live key');
+    expect(live.output()).not.toContain('sk_live_somebodys');
+  });
+
   test('says what is lost without Redis, and how to install it', async () => {
     // An empty folder on the PATH, and no server elsewhere.
     const empty = mkdtempSync(path.join(folder, 'path-'));
@@ -152,6 +225,6 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const [said = ''] = /Redis .*\n.*/.exec(output()) ?? [];
     expect(said).toContain('none found. Everything works, but nothing is cached');
     expect(said).toContain('rate limits start from zero with every start');
-    expect(said).toContain('node dev/redis/install.ts');
+    expect(said).toContain('node dev/packages/install.ts redis-server');
   });
 });

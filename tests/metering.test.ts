@@ -275,3 +275,49 @@ describe('a usage type with the name of a member of every object', () => {
     }
   });
 });
+
+describe('a free tenant’s write beyond its allowance', () => {
+  const HOUR_MS = 3_600_000;
+  const reset = new Date(Math.floor(Date.now() / 1000) * 1000 + 2 * HOUR_MS);
+  const spend = (type: string) => app.admin.billing`
+    update free_tier_usage set current_usage = usage_limit, next_reset_at = ${reset}
+     where tenant_id = 'globex' and usage_type = ${type} and reset_period = 'monthly'`;
+  const restore = (type: string) => app.admin.billing`
+    update free_tier_usage set current_usage = 0, reserved = 0, next_reset_at = ${new Date(Date.now() + 20 * DAY_MS)}
+     where tenant_id = 'globex' and usage_type = ${type} and reset_period = 'monthly'`;
+  /** Adds a second allowance of one call to the monthly one. */
+  const addAllowance = (period: string) => app.admin.billing`
+    insert into free_tier_usage (tenant_id, usage_type, reset_period, usage_limit, anchor_date, last_reset_at, next_reset_at)
+    values ('globex', 'api_calls', ${period}, 1, current_date, now() - interval '1 hour', ${reset})`;
+
+  it.each(['api_calls', 'storage_gb'])(
+    'is refused with the spent type, its reset, and the seconds until then: %s',
+    async (type) => {
+      await usage(globex.reader);
+      await restore('api_calls');
+      await spend(type);
+      const refused = await map(globex.writer);
+      await restore(type);
+      expect([refused.status, refused.body.usage_type]).toEqual([402, type]);
+      expect(Date.parse(refused.body.resets_at)).toBe(reset.getTime());
+      expect(refused.body.detail).toContain(refused.body.resets_at);
+      const seconds = Number(refused.headers.get('retry-after'));
+      expect(seconds).toBeLessThanOrEqual(Math.ceil((2 * HOUR_MS) / 1000));
+      expect(seconds).toBeGreaterThan((2 * HOUR_MS) / 1000 - 600);
+    },
+  );
+
+  it.each(['daily', 'yearly'])('is refused if only its %s allowance is spent', async (period) => {
+    await restore('api_calls');
+    await addAllowance(period);
+    try {
+      expect((await map(globex.writer)).status).toBe(201);
+      const refused = await map(globex.writer);
+      expect([refused.status, Date.parse(refused.body.resets_at)]).toEqual([402, reset.getTime()]);
+    } finally {
+      await app.admin.billing`
+        delete from free_tier_usage where tenant_id = 'globex' and reset_period = ${period}`;
+    }
+    expect((await map(globex.writer)).status).toBe(201);
+  });
+});

@@ -6,6 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { figureRows, quotedRows, resultsSchema } from '../bench/quote-figures.ts';
 import { declaredResources } from '../functions/declared-resources.ts';
+import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { QUEUES } from '../shared/platform/bus/queues.ts';
+import { NODE_ARGUMENTS } from '../dev/stack/start-host-child.ts';
 import { readSettings, SettingsError, settingsSchema } from '../shared/platform/config/settings.ts';
 import { askForPart } from './harness/ask.ts';
 
@@ -121,6 +124,24 @@ describe('the documented paths', () => {
   });
 });
 
+describe('the documented timers and queues', () => {
+  it('are all jobs, with what each does', () => {
+    const jobs = files('functions/timer/*.ts').map((file) => path.basename(file, '.ts'));
+    const [, section = ''] = /## Jobs\n([^]*?)\n## /.exec(read('docs/operations.md')) ?? [];
+    const rows = [...section.matchAll(/^\| `([\w-]+)`/gm)].map((match) => match[1] ?? '');
+    expect(rows.sort()).toEqual(jobs);
+  });
+
+  it('are all queues, and the types of event that other services may send', () => {
+    const events = read('docs/events.md');
+    const [, section = ''] = /## The queues\n([^]*)/.exec(events) ?? [];
+    const rows = [...section.matchAll(/^\| `([\w-]+)`/gm)].map((match) => match[1] ?? '');
+    expect(rows.sort()).toEqual(QUEUES.map(({ name }) => name).sort());
+    const types = [USAGE_RECORDED, AUDIT_RECORDED];
+    expect(types.filter((type) => !events.includes(`type \`${type}\``))).toEqual([]);
+  });
+});
+
 describe('the documented figures', () => {
   const results = resultsSchema.parse(JSON.parse(read('bench/results.json')));
 
@@ -140,6 +161,14 @@ describe('the documented figures', () => {
         ratios.length,
         ratios.length,
       ]);
+  });
+});
+
+describe('docs/operations.md', () => {
+  it("gives Node the arguments of the development host, in the name of Azure's setting", () => {
+    expect(read('docs/operations.md')).toContain(
+      `\`languageWorkers__node__arguments\` = \`${NODE_ARGUMENTS.join(' ')}\``,
+    );
   });
 });
 

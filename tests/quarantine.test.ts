@@ -150,6 +150,22 @@ describe('a replay', () => {
     expect(open.map((one) => one['message_id'])).toContain(first.body.message_id);
   });
 
+  it('without a change sends the same bytes, content type and properties', async () => {
+    const id = newId();
+    const properties = { content_type: 'text/x-given', application_properties: { by: 'hand', n: 7 } };
+    await app.admin.core`
+      insert into ops.quarantine (id, queue, identity, reason, body, properties)
+      values (${id}, 'audit-events', ${Buffer.from(id)}, 'NOT_JSON', 'no event', ${app.admin.core.json(properties)})`;
+    const sent = await ask('POST', `/${id}/replay`, {});
+    expect(sent.status).toBe(202);
+    const [again] = await until(
+      () => app.admin.core`
+        select body, properties from ops.quarantine where message_id = ${sent.body.message_id}`,
+      (rows) => rows.length === 1,
+    );
+    expect([String(again?.['body']), again?.['properties']]).toEqual(['no event', properties]);
+  });
+
   it('of a message without a queue needs a type with a queue', async () => {
     const id = newId();
     await app.admin.core`

@@ -255,6 +255,13 @@ describe('a message that cannot be processed', () => {
     }
   });
 
+  it('is in the log with its queue and reason, without its content', () => {
+    const lines = app.logLines.filter((line) => line.includes('messages-quarantined'));
+    const told = lines.filter((line) => line.includes('"usage-events"')).join('\n');
+    for (const [reason] of faulty) expect(told).toMatch(new RegExp(`"reasons":"[^"]*${reason}`));
+    expect(told).not.toMatch(/half|hello|beside_faulty/);
+  });
+
   it('can be read by operators, not by tenants', async () => {
     for (const path of ['', `/${randomUUID()}`]) {
       const answer = await app.request('GET', `/api/v1/platform/quarantine${path}`, { key: acme.owner });
@@ -320,4 +327,21 @@ describe('a message that cannot be processed', () => {
       (items) => items.length === 2,
     );
   });
+});
+
+it('audit events are accepted for seven years, and then go to quarantine', async () => {
+  const daysAgo = (days: number): string => new Date(Date.now() - days * DAY_MS).toISOString();
+  const old = auditEvent('thing.nearly-seven-years', { time: daysAgo(7 * 365 + 1) });
+  const tooOld = auditEvent('thing.older', { time: daysAgo(7 * 365 + 3) });
+  await send('audit-events', [tooOld, old]);
+  await until(
+    () => trail('action=thing.nearly-seven-years'),
+    (items) => items.length === 1,
+  );
+  const refused = await until(
+    () => quarantine('queue=audit-events&reason=INVALID_TIME'),
+    (items) => items.length > 0,
+  );
+  expect(refused).toMatchObject([{ detail: [{ detail: 'is more than 2557 days old' }] }]);
+  expect(await trail('action=thing.older')).toEqual([]);
 });

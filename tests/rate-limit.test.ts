@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,7 +9,8 @@ import { RateLimiter, type RateLimits } from '../shared/platform/cache/rate-limi
 import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from '../shared/domains/identity/schemas.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { freeze } from './faults/freeze.ts';
-import { startTestApp, until, type TestAnswer } from './harness/app.ts';
+import { until, type TestAnswer } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour } from './harness/tour.ts';
 
 // This file's own Redis, because tests stop it.
@@ -18,7 +20,7 @@ const redis = await startRedis({
   logFile: path.join(tmpdir(), `rate-limit-redis-${process.pid}.log`),
 });
 if (redis === null) throw new Error('these tests need a Redis: install redis-server');
-const app = await startTestApp({ settings: { REDIS_URL: redis.url } });
+const { app } = await startBillingApp({ settings: { REDIS_URL: redis.url }, webhooks: false });
 afterAll(() => redis.stop());
 
 const keyWith = (hour: number, day = 1_000_000, tenant = 'acme'): Promise<string> =>
@@ -100,6 +102,20 @@ describe('a key’s allowance', () => {
       open = open.filter((_, n) => verdicts[n]?.allowed === true);
     }
     expect(granted).toBe(limits.hour);
+  });
+
+  it('counts an instance’s first request in Redis, also beside another command of the same turn', async () => {
+    const cache = new Cache(redis.url, `first-request-${randomUUID()}:`);
+    onTestFinished(() => cache.close());
+    const client = await cache.client();
+    const other = client?.get('absent');
+    const limits = { hour: 10, day: 100, tenantHour: null };
+    const verdict = await new RateLimiter(cache).take('acme', 'first', limits);
+    expect([await other, verdict.allowed]).toEqual([null, true]);
+    const elsewhere = new Cache(redis.url, app.services.settings.REDIS_KEY_PREFIX);
+    onTestFinished(() => elsewhere.close());
+    const keys = await (await elsewhere.client())?.keys('*');
+    expect(keys?.filter((key) => key.includes('first-request-'))).not.toEqual([]);
   });
 
   it('belongs to one key: another key of the tenant has its own', async () => {

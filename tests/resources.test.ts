@@ -194,7 +194,7 @@ describe('metrics and plans, which are in databases of their own', () => {
     const made = await app.request('POST', '/api/v1/performance-metrics', { key: acme.writer, body });
     expect(made.status).toBe(201);
     const plan = { plan_id: unique(), plan_name: 'Tailored', plan_type: 'paid', price_monthly: 1 };
-    await app.request('POST', '/api/v1/billing-plans', { key: operator, body: plan });
+    await app.request('POST', '/api/v1/platform/billing/plans', { key: operator, body: plan });
     for (const [id, tenant, action] of [
       [made.body.id, 'acme', 'performance_metric.created'],
       [plan.plan_id, 'platform', 'billing_plan.created'],
@@ -227,10 +227,10 @@ describe('metrics and plans, which are in databases of their own', () => {
   });
 
   it('have the plans that come with the database, with their prices in minor units', async () => {
-    const read = await app.request('GET', '/api/v1/billing-plans/starter', { key: globex.reader });
+    const read = await app.request('GET', '/api/v1/platform/billing/plans/starter', { key: operator });
     expect(read.body).toMatchObject({ plan_id: 'starter', price_monthly: 2900, currency: 'USD' });
-    const list = await app.request('GET', '/api/v1/billing-plans?plan_type=enterprise', {
-      key: globex.reader,
+    const list = await app.request('GET', '/api/v1/platform/billing/plans?plan_type=enterprise', {
+      key: operator,
     });
     expect(list.body.items.map((plan: { plan_id: string }) => plan.plan_id)).toContain('white_glove_basic');
   });

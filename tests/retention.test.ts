@@ -93,7 +93,8 @@ describe('expired records', () => {
     expect((await expire(89)).deleted).toBe(0);
     expect(await left(made)).toHaveLength(20);
     const run = await expire(92);
-    expect(run.details['partitions_dropped']).toBe(1);
+    // Small partitions are counted; only rows of large ones are estimated.
+    expect(run.details).toMatchObject({ partitions_dropped: 1, rows_estimated: 0 });
     expect(run.deleted).toBeGreaterThanOrEqual(40);
     expect([await left(made), await mappingsLeft(made)]).toEqual([[], 0]);
     // A second run finds nothing, and the day can still be written to.

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { startTestApp } from './harness/app.ts';
+import { startBillingApp } from './harness/billing-app.ts';
 import { takeTour } from './harness/tour.ts';
 
-const app = await startTestApp({ withoutRedis: true });
+const { app } = await startBillingApp({ withoutRedis: true, webhooks: false });
 
 describe('an app that never had a Redis', () => {
   it('answers every kind of request', async () => {

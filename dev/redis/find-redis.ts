@@ -1,29 +1,14 @@
-import { accessSync, constants } from 'node:fs';
 import { createRequire } from 'node:module';
-import path from 'node:path';
+import { findProgram } from '../processes/find-program.ts';
 
 /** What `npm start` says when there is no Redis: what it costs, and how to have one. */
 export const NO_REDIS =
   'none found. Everything works, but nothing is cached, and rate limits start from zero with every start.\n' +
-  '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: node dev/redis/install.ts';
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+  '    To have one: redis-server or valkey-server on the PATH, or REDIS_URL. On Debian: npx node dev/packages/install.ts redis-server';
 
 /** Absolute path of the Redis server on the PATH: `redis-server`, else `valkey-server`. */
 export function findRedisServer(): string | undefined {
-  const folders = (process.env['PATH'] ?? '')
-    .split(path.delimiter)
-    .filter((folder) => path.isAbsolute(folder));
-  return ['redis-server', 'valkey-server']
-    .flatMap((name) => folders.map((folder) => path.join(folder, name)))
-    .find(isExecutable);
+  return findProgram(['redis-server', 'valkey-server']);
 }
 
 interface RedisBinaryModule {

@@ -14,7 +14,7 @@ describe('a local Redis', () => {
   test('needs its password, is a bounded cache, and comes back empty on the same port', async () => {
     const server = await startRedis(options);
     if (server === null) {
-      throw new Error('no Redis on this machine: run `node dev/redis/install.ts`');
+      throw new Error('no Redis on this machine: run `npx node dev/packages/install.ts redis-server`');
     }
     const client = new Redis(server.url, { lazyConnect: true, retryStrategy: () => null });
     const stranger = new Redis(`redis://127.0.0.1:${server.port}`, { lazyConnect: true });

@@ -11,6 +11,8 @@ export interface PartAddresses {
   serviceBus: string;
   blob: string;
   redis: string | null;
+  /** The stand-in for Stripe; null with an account at Stripe itself. */
+  stripe: { url: string; webhookSecret: string } | null;
 }
 
 function loginUrl(role: string, password: string, port: number, database: DatabaseName): string {
@@ -34,7 +36,19 @@ export function makeAppSettings(secrets: StackSecrets, parts: PartAddresses): Ap
     SERVICE_BUS_CONNECTION: parts.serviceBus,
     BLOB_CONNECTION: parts.blob,
     ...(parts.redis === null ? {} : { REDIS_URL: parts.redis }),
+    ...(parts.stripe === null
+      ? {}
+      : {
+          STRIPE_SECRET_KEY: secrets.stripeSecretKey,
+          STRIPE_API_URL: parts.stripe.url,
+          STRIPE_WEBHOOK_SECRETS: parts.stripe.webhookSecret,
+        }),
     API_KEY_PEPPER: secrets.apiKeyPepper,
     KEY_ENCRYPTION_KEYS: JSON.stringify(secrets.keyEncryptionKeys),
   };
+}
+
+/** The setting that is known only with the host's port: checkout and portal may send a person back to the stack itself. */
+export function returnOrigins(port: number): AppSettings {
+  return { BILLING_RETURN_ORIGINS: `http://127.0.0.1:${port},http://localhost:${port}` };
 }

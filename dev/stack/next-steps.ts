@@ -1,6 +1,16 @@
 import path from 'node:path';
 import type { Stack } from './start-stack.ts';
 
+/** With the stand-in, what shows it; with an account at Stripe itself, how its webhooks reach this machine. */
+function describeBilling({ stripe, settings, baseUrl }: Stack): string {
+  if (stripe !== null) return `npm run demo -- billing  (pays a stand-in for Stripe, ${stripe.ready.url})`;
+  const webhooks = `${baseUrl.replace('http://', '')}/api/v1/webhooks/stripe`;
+  return (settings['STRIPE_WEBHOOK_SECRETS'] ?? '') === ''
+    ? `your account at Stripe. For its webhooks: stripe listen --forward-to ${webhooks}
+             It prints a secret (whsec_…): start again with STRIPE_WEBHOOK_SECRETS=whsec_…`
+    : `your account at Stripe. Its webhooks come while this runs: stripe listen --forward-to ${webhooks}`;
+}
+
 /** Commands and addresses to try on a stack that has just started. */
 export function describeNextSteps(stack: Stack): string {
   const { baseUrl, keys, file } = stack;
@@ -13,6 +23,7 @@ Ready: ${baseUrl}
   health     curl ${baseUrl}/api/health/ready
   usage      curl -H 'x-api-key: ${keys.tenants.acme.owner}' ${baseUrl}/api/v1/usage
   a day      npm run demo
+  billing    ${describeBilling(stack)}
   traffic    npm run replay -- FILE.jsonl --tenant acme
   database   psql ${file.postgres.core}
   all keys   ${stackFile}

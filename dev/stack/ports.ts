@@ -7,6 +7,7 @@ const portsSchema = z.object({
   azurite: z.int().optional(),
   broker: z.int().optional(),
   redis: z.int().optional(),
+  stripe: z.int().optional(),
 });
 
 /** The ports of a stack's parts. They are kept so that connection strings stay the same after a restart. */

@@ -23,14 +23,24 @@ const secretsSchema = z.object({
   redisPassword: z.string(),
   apiKeyPepper: z.string(),
   keyEncryptionKeys: z.record(z.string(), z.string()),
+  stripeSecretKey: z.string(),
+  /** The app's endpoint at Stripe's stand-in. Absent until it is made. */
+  stripeWebhook: z.object({ endpoint: z.string(), secret: z.string() }).optional(),
   /** Absent until the first seed. */
   seed: seedResultSchema.optional(),
 });
+
+/** A folder from before the stand-in for Stripe has no key of it. */
+const storedSchema = secretsSchema.partial({ stripeSecretKey: true });
 
 /** Every secret of one local stack. */
 export type StackSecrets = z.output<typeof secretsSchema>;
 
 const FILE = 'secrets.json';
+
+function makeStripeKey(): string {
+  return `sk_test_${randomBytes(24).toString('hex')}`;
+}
 
 function makeSecrets(): StackSecrets {
   const hex = (): string => randomBytes(24).toString('hex');
@@ -44,6 +54,7 @@ function makeSecrets(): StackSecrets {
     redisPassword: hex(),
     apiKeyPepper: base64(32),
     keyEncryptionKeys: { '1': base64(32) },
+    stripeSecretKey: makeStripeKey(),
   };
 }
 
@@ -55,12 +66,18 @@ export function writeSecrets(folder: string, secrets: StackSecrets): void {
 }
 
 /**
- * The folder's secrets; new random ones for a folder without data. Throws when there is data without its secrets.
+ * The folder's secrets; new random ones for a folder without data. An older folder gets those that it lacks. Throws when there is
+ * data without its secrets.
  */
 export function openSecrets(folder: string): StackSecrets {
   const file = path.join(folder, FILE);
   if (existsSync(file)) {
-    return secretsSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const stored = storedSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const secrets = { ...stored, stripeSecretKey: stored.stripeSecretKey ?? makeStripeKey() };
+    if (stored.stripeSecretKey === undefined) {
+      writeSecrets(folder, secrets);
+    }
+    return secrets;
   }
   if (existsSync(path.join(folder, 'postgres'))) {
     throw new Error(`${file} is missing, and the data beside it needs its passwords: start with --fresh`);

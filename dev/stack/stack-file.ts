@@ -13,6 +13,8 @@ export interface StackFile {
   service_bus: string;
   blob: string;
   redis: string | null;
+  /** The stand-in for Stripe. Null with an account at Stripe itself: its key is not written here. */
+  stripe: { url: string; secret_key: string; webhook_secret: string } | null;
   pid: number;
 }
 

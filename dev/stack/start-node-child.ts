@@ -14,6 +14,8 @@ export interface NodeChildOptions<T> {
   name: string;
   main: string;
   args: string[];
+  /** Arguments of Node itself. */
+  nodeArgs?: readonly string[] | undefined;
   env: NodeJS.ProcessEnv;
   /** The message it sends when it is ready. */
   ready: z.ZodType<T>;
@@ -49,7 +51,7 @@ async function launch<T>(options: NodeChildOptions<T>): Promise<{ child: ChildPr
   appendFileSync(options.logFile, '', { mode: 0o600 });
   const child = await spawnGuarded(
     findTypeScriptNode(),
-    [options.main, ...options.args],
+    [...(options.nodeArgs ?? []), options.main, ...options.args],
     { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: options.env },
     'SIGTERM',
   );

@@ -14,6 +14,8 @@ import type { Progress } from './progress.ts';
 import type { StackSecrets } from './secrets.ts';
 import { startBrokerChild } from './start-broker-child.ts';
 import type { BrokerReady, QueueOverrides } from './start-broker-child.ts';
+import { startStripeChild } from './start-stripe-child.ts';
+import type { StripeReady } from './start-stripe-child.ts';
 
 const STORAGE_ACCOUNT = 'complylocal';
 
@@ -25,6 +27,8 @@ export interface StackParts {
   /** Null when this stack runs without Redis, or with the one in REDIS_URL. */
   redis: RedisServer | null;
   redisUrl: string | null;
+  /** The stand-in; null with an account at Stripe itself. */
+  stripe: ManagedProcess<StripeReady> | null;
   blob: string;
 }
 
@@ -35,6 +39,8 @@ export interface PartsOptions {
   /** False for throw-away data. */
   durable: boolean;
   withRedis: boolean;
+  /** False with an account at Stripe itself. */
+  withStripe: boolean;
   queues: QueueOverrides;
   progress: Progress;
   onEvent: (text: string) => void;
@@ -110,6 +116,22 @@ async function startOwnBroker(
   return broker;
 }
 
+async function startOwnStripe(
+  options: PartsOptions,
+  port: number | undefined,
+): Promise<ManagedProcess<StripeReady>> {
+  const { folder, secrets, onEvent, onStarted } = options;
+  const stripe = await startStripeChild({
+    dataDir: path.join(folder, 'stripe'),
+    secretKey: secrets.stripeSecretKey,
+    port,
+    logFile: path.join(folder, 'logs', 'stripe.log'),
+    onEvent,
+  });
+  onStarted(() => stripe.stop());
+  return stripe;
+}
+
 /** Waits for all starts, also when one fails, so that every started part can be stopped. Throws the first failure. */
 async function settleAll<T extends readonly unknown[]>(starts: {
   [K in keyof T]: Promise<T[K]>;
@@ -118,14 +140,20 @@ async function settleAll<T extends readonly unknown[]>(starts: {
   return await Promise.all(starts);
 }
 
-/** Starts PostgreSQL, Azurite, the broker and Redis at the same time, on the ports of the last start if they are free. */
+/** Starts PostgreSQL, Azurite, the broker, Redis and Stripe's stand-in at the same time, on the ports of the last start if they are free. */
 export async function startParts(options: PartsOptions): Promise<StackParts> {
   const { folder, progress } = options;
   const ports = readPorts(folder);
   const givenRedis = process.env['REDIS_URL'];
   const where = ({ port }: { port: number }): string => `127.0.0.1:${port}`;
-  const [postgres, azurite, broker, redis] = await settleAll<
-    [PostgresServer, AzuriteServer, ManagedProcess<BrokerReady>, RedisServer | null]
+  const [postgres, azurite, broker, redis, stripe] = await settleAll<
+    [
+      PostgresServer,
+      AzuriteServer,
+      ManagedProcess<BrokerReady>,
+      RedisServer | null,
+      ManagedProcess<StripeReady> | null,
+    ]
   >([
     progress.step('PostgreSQL', () => startOwnPostgres(options, ports.postgres), where),
     progress.step('Azurite (blobs)', () => startAndMakeContainers(options, ports.azurite), where),
@@ -141,6 +169,13 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
           (started) => (started === null ? NO_REDIS : where(started)),
         )
       : Promise.resolve(null),
+    options.withStripe
+      ? progress.step(
+          'Stripe (stand-in)',
+          () => startOwnStripe(options, ports.stripe),
+          ({ ready }) => where(ready),
+        )
+      : Promise.resolve(null),
   ]);
   if (options.withRedis && givenRedis) {
     progress.note('  ✓ Redis                       from REDIS_URL');
@@ -150,7 +185,16 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
     azurite: azurite.port,
     broker: broker.ready.port,
     ...(redis === null ? {} : { redis: redis.port }),
+    ...(stripe === null ? {} : { stripe: stripe.ready.port }),
   });
   const redisUrl = options.withRedis ? (givenRedis ?? redis?.url ?? null) : null;
-  return { postgres, azurite, broker, redis, redisUrl, blob: azurite.connectionString(STORAGE_ACCOUNT) };
+  return {
+    postgres,
+    azurite,
+    broker,
+    redis,
+    redisUrl,
+    stripe,
+    blob: azurite.connectionString(STORAGE_ACCOUNT),
+  };
 }

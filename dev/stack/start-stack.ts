@@ -3,9 +3,10 @@ import path from 'node:path';
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
 import { seedStack } from './seed-stack.ts';
 import { countFunctions } from '../host/list-functions.ts';
-import { makeAppSettings } from './app-settings.ts';
+import { makeAppSettings, returnOrigins } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';
+import { carryPlans } from './carry-plans.ts';
 import { takeLocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
 import { findNextFreePort } from '../processes/free-port.ts';
@@ -13,6 +14,9 @@ import { readGuardPid } from '../processes/guard.ts';
 import type { ManagedProcess } from '../processes/managed-process.ts';
 import { NO_PROGRESS } from './progress.ts';
 import type { Progress } from './progress.ts';
+import { findStripeAccount } from './stripe-account.ts';
+import { openStripeWebhook } from './stripe-webhook.ts';
+import type { StripeWebhook } from './stripe-webhook.ts';
 import { openSecrets, writeSecrets } from './secrets.ts';
 import type { SeedResult, StackSecrets } from './secrets.ts';
 import { removeStackFile, writeStackFile } from './stack-file.ts';
@@ -109,6 +113,14 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
     service_bus: stack.broker.ready.connectionString,
     blob: stack.blob,
     redis: stack.redisUrl,
+    stripe:
+      stack.stripe === null
+        ? null
+        : {
+            url: stack.stripe.ready.url,
+            secret_key: stack.settings['STRIPE_SECRET_KEY'] ?? '',
+            webhook_secret: stack.settings['STRIPE_WEBHOOK_SECRETS'] ?? '',
+          },
     pid: process.pid,
   };
 }
@@ -126,6 +138,7 @@ interface Start {
 async function buildAndStartParts(
   start: Start,
   secrets: StackSecrets,
+  withStripe: boolean,
 ): Promise<{ appDir: string; parts: StackParts }> {
   const { options, folder, progress, onEvent, onStarted } = start;
   const building = options.appDir ?? progress.step('build', () => buildApp());
@@ -137,6 +150,7 @@ async function buildAndStartParts(
     onStarted,
     durable: options.durable ?? true,
     withRedis: options.withRedis ?? true,
+    withStripe,
     queues: options.queues ?? {},
   });
   await Promise.allSettled([building, starting]);
@@ -146,10 +160,10 @@ async function buildAndStartParts(
 async function startHost(
   start: Start,
   appDir: string,
+  port: number,
   settings: AppSettings,
 ): Promise<ManagedProcess<HostReady>> {
   const { options, folder, progress, onEvent, onStarted } = start;
-  const port = await findNextFreePort(options.port ?? FIRST_HOST_PORT);
   const host = await progress.step(
     'functions host',
     () =>
@@ -169,31 +183,60 @@ async function startHost(
   return host;
 }
 
-async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
-  const { folder, progress, options } = start;
-  mkdirSync(path.join(folder, 'logs'), { recursive: true });
-  removeStackFile(folder);
-  const secrets = openSecrets(folder);
-  const { appDir, parts } = await buildAndStartParts(start, secrets);
-  options.signal?.throwIfAborted();
-  const { urls: adminUrls } = await progress.step(
-    'migrations',
-    () => prepareDatabases(parts.postgres, secrets),
-    ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
-  );
-  options.signal?.throwIfAborted();
+/** What the parts and the person's choices make of the app's settings, and the webhook that leads to the app. */
+async function settleSettings(
+  start: Start,
+  parts: StackParts,
+  given: StackSecrets,
+): Promise<{ settings: AppSettings; secrets: StackSecrets; webhook: StripeWebhook | undefined }> {
+  const { webhook, secrets } =
+    parts.stripe === null
+      ? { webhook: undefined, secrets: given }
+      : await openStripeWebhook(start.folder, given, parts.stripe.ready.url);
   const own = makeAppSettings(secrets, {
     postgresPort: parts.postgres.port,
     serviceBus: parts.broker.ready.connectionString,
     blob: parts.blob,
     redis: parts.redisUrl,
+    stripe:
+      parts.stripe === null || webhook === undefined
+        ? null
+        : { url: parts.stripe.ready.url, webhookSecret: webhook.secret },
   });
-  const settings = { ...own, ...options.settings };
-  const keys = await progress.step('seed', () => seedOnce(folder, secrets, settings));
+  return { settings: own, secrets, webhook };
+}
+
+async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
+  const { folder, progress, options } = start;
+  const account = findStripeAccount(options.settings ?? {}, process.env);
+  mkdirSync(path.join(folder, 'logs'), { recursive: true });
+  removeStackFile(folder);
+  const opened = openSecrets(folder);
+  const { appDir, parts } = await buildAndStartParts(start, opened, account === undefined);
   options.signal?.throwIfAborted();
-  const host = await startHost(start, appDir, settings);
+  const { urls: adminUrls } = await progress.step(
+    'migrations',
+    () => prepareDatabases(parts.postgres, opened),
+    ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
+  );
+  options.signal?.throwIfAborted();
+  const { settings: own, secrets, webhook } = await settleSettings(start, parts, opened);
+  const known = { ...own, ...account, ...options.settings };
+  const keys = await progress.step('seed', () => seedOnce(folder, secrets, known));
+  options.signal?.throwIfAborted();
+  if (parts.stripe !== null)
+    await progress.step(
+      'plans at Stripe',
+      () => carryPlans(known),
+      (count) => `${count} carried`,
+    );
+  options.signal?.throwIfAborted();
+  const port = await findNextFreePort(options.port ?? FIRST_HOST_PORT);
+  const settings = { ...returnOrigins(port), ...known };
+  const host = await startHost(start, appDir, port, settings);
   options.signal?.throwIfAborted();
   const baseUrl = `http://127.0.0.1:${host.ready.port}`;
+  await webhook?.pointTo(baseUrl);
   const running = { ...parts, baseUrl, folder, settings, adminUrls, keys, host };
   const file = describeStack(running);
   writeStackFile(folder, file);

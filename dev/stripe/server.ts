@@ -15,6 +15,7 @@ import { chooseVersion } from './api/versions.ts';
 import { controlRoutes } from './control/control-routes.ts';
 import { parseBody, readBody } from './http-body.ts';
 import { randomLetters } from './objects/kinds.ts';
+import { showError } from './pages/error-page.ts';
 import { PARTS } from './parts.ts';
 import { Store } from './store/store.ts';
 import type { WebhookSettings } from './webhooks/deliverer.ts';
@@ -145,15 +146,21 @@ async function serveControl(
 ): Promise<void> {
   const found = findByPath(site.controls, request.method ?? 'GET', url.pathname);
   if (found === undefined) throw unknownUrl(request, url);
-  if (found.found.access === 'secret') checkKey(request, site.secretKey);
-  const answer = await found.found.run(site.standIn, {
-    method: found.found.method,
-    path: url.pathname,
-    ids: found.ids,
-    query: parseForm(url.search.slice(1)),
-    body: parseBody(await readBody(request), request.headers['content-type']),
-  });
-  sendControl(response, answer);
+  const { access, method, run } = found.found;
+  if (access === 'secret') checkKey(request, site.secretKey);
+  try {
+    const answer = await run(site.standIn, {
+      method,
+      path: url.pathname,
+      ids: found.ids,
+      query: parseForm(url.search.slice(1)),
+      body: parseBody(await readBody(request), request.headers['content-type']),
+    });
+    sendControl(response, answer);
+  } catch (error) {
+    if (access !== 'page' || !(error instanceof StripeError)) throw error;
+    sendControl(response, showError(error)); // a person reads it
+  }
 }
 
 function unknownUrl(request: IncomingMessage, url: URL): StripeError {

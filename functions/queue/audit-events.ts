@@ -1,4 +1,4 @@
-import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
+import { auditConsumer, thresholdConsumer } from '../../shared/domains/audit/consume-audit.ts';
 import { queueConsumer } from '../../shared/platform/consume/consume.ts';
 
-export const auditEvents = queueConsumer('audit-events', [auditConsumer]);
+export const auditEvents = queueConsumer('audit-events', [auditConsumer, thresholdConsumer]);

@@ -11,3 +11,6 @@ alter table tenants
 -- The plans that had no quota until now. From here on, a plan's type and its limits say it.
 update tenants set has_quota = false
  where plan_id in ('starter', 'professional', 'enterprise', 'white_glove_basic', 'white_glove_standard', 'white_glove_premium');
+
+-- The timer finds the tenants whose grace is over in this order.
+create index tenants_grace on tenants (billing_grace_ends_at, tenant_id) where billing_standing = 'grace';

@@ -62,7 +62,8 @@ async function cutConnections(): Promise<void> {
 }
 
 function redisOfStack(): RedisServer {
-  if (stack.redis === null) throw new Error('this test needs a real Redis: run `node dev/redis/install.ts`');
+  if (stack.redis === null)
+    throw new Error('this test needs a real Redis: run `npx node dev/packages/install.ts redis-server`');
   return stack.redis;
 }
 

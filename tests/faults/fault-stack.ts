@@ -100,8 +100,9 @@ function keepLogs(folder: string): void {
 /** Starts a stack in a folder of its own on free ports; the tenants are acme (paid), globex (free) and initech (free). */
 export async function startFaultStack(options: FaultStackOptions = {}): Promise<FaultStack> {
   const { dir: appDir } = await askForPart('app');
-  // Tests kill Redis, so the stack has its own.
+  // Tests kill Redis and Stripe, so the stack has its own.
   delete process.env['REDIS_URL'];
+  delete process.env['STRIPE_SECRET_KEY'];
   const folder = mkdtempSync(path.join(tmpdir(), 'comply-faults-'));
   const hostLog: string[] = [];
   const clockFile = path.join(folder, 'clock');
@@ -169,8 +170,8 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
 
 /** Adds the stack's present processes to `pids`. */
 export function notePids({ stack, pids }: Pick<FaultStack, 'stack' | 'pids'>): void {
-  const { host, broker, azurite, postgres: server, redis } = stack;
-  for (const part of [host, broker, azurite.process, server.process, redis?.process]) {
+  const { host, broker, azurite, postgres: server, redis, stripe } = stack;
+  for (const part of [host, broker, azurite.process, server.process, redis?.process, stripe]) {
     if (part?.pid !== undefined) pids.add(part.pid);
   }
 }

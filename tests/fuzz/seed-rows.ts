@@ -26,6 +26,7 @@ export async function seedRows(
   for (const tenant of ['acme', 'globex'] as const) {
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
     await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
+    await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
   }
   await seedPlatform(app, pools.platform);
   await seedDeclared(app, 'platform', keys.platform, markers.platform, pools);
@@ -98,6 +99,24 @@ async function seedTenant(app: TestApp, key: string, marker: string, pool: Pools
   await app.request('POST', '/api/v1/analysis-metrics', { key, body: { metrics: points } });
 }
 
+async function seedInvoices(
+  app: TestApp,
+  tenant: string,
+  marker: string,
+  pool: Pools[Tenant],
+): Promise<void> {
+  const line = { amount: 2900, quantity: 1, proration: false, period_start: null, period_end: null };
+  for (let n = 0; n < EACH; n++) {
+    const id = newId();
+    await app.admin
+      .billing`insert into billing_invoices (tenant_id, invoice_id, status, currency, subtotal, total,
+        amount_due, amount_paid, amount_remaining, line_items, stripe_invoice_id, synced_at, created_at)
+      values (${tenant}, ${id}, 'paid', 'USD', 2900, 2900, 2900, 2900, 0,
+        ${app.admin.billing.json([{ ...line, description: marker }])}, ${`in_${id}`}, now(), now())`;
+    addRow(pool, 'billing/invoices', [id]);
+  }
+}
+
 /** The scopes of the resources that a tenant makes rows of. */
 const OWN: Readonly<Record<Tenant, readonly ResourceScope[]>> = {
   acme: ['tenant', 'shared'],
@@ -146,6 +165,10 @@ async function seedPlatform(app: TestApp, pool: Pools[Tenant]): Promise<void> {
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
     addRow(pool, 'platform/quarantine', [id]);
+    const event = `evt_fuzz_${n}`;
+    await app.admin.billing`insert into stripe_events (event_id, type, created, status, received_at)
+      values (${event}, 'price.updated', now(), 'ignored', now())`;
+    addRow(pool, 'platform/billing/events', [event]);
   }
   for (const tenant of ['acme', 'globex']) addRow(pool, 'platform/tenants', [tenant]);
 }

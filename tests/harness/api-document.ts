@@ -50,7 +50,7 @@ export interface ApiDocument {
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 /** Headers that only some answers of an operation have. */
-const OCCASIONAL = new Set(['Idempotency-Replayed', 'Link']);
+const OCCASIONAL = new Set(['Billing-Standing', 'Idempotency-Replayed', 'Link']);
 
 const json = z.record(z.string(), z.unknown());
 // Bytes have a media type but no schema.

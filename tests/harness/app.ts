@@ -39,6 +39,8 @@ export interface TestApp {
   readonly baseUrl: string;
   readonly keys: { readonly acme: TenantKeys; readonly globex: TenantKeys; readonly operator: string };
   readonly settings: Settings;
+  /** The environment that they were read from, for a command that the test starts. */
+  readonly environment: Readonly<Record<string, string>>;
   /** The app's services, opened by the test's process, to call domain functions. */
   readonly services: Services;
   /** Connections of the superuser, whom row security does not bind. */
@@ -117,6 +119,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     REDIS_KEY_PREFIX: redis?.keyPrefix ?? '',
     API_KEY_PEPPER: randomBytes(32).toString('hex'),
     KEY_ENCRYPTION_KEYS: JSON.stringify({ '1': randomBytes(32).toString('base64') }),
+    STRIPE_WEBHOOK_SECRETS: `whsec_${randomBytes(16).toString('hex')}`,
     ...options.settings,
   };
   const settings = readSettings(environment);
@@ -152,6 +155,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     baseUrl,
     keys,
     settings,
+    environment,
     services,
     admin,
     databases,

@@ -12,7 +12,7 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { resourceSchemas } from '../../shared/platform/resources/resource-schemas.ts';
 import type { TestAnswer, TestApp } from './app.ts';
-import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
+import { operatorsPath, readerOf, rowMaker, type RowMaker } from './row-maker.ts';
 
 /** What operators may do with a tenant's rows, and nobody else by their routes. */
 function describeOperators(app: TestApp, resource: Resource, rows: RowMaker): void {
@@ -74,7 +74,7 @@ export function describeResource(app: TestApp, resource: Resource): void {
   const removable = can('delete') || can('deactivate');
 
   const get = (path: string, headers = {}): Promise<TestAnswer> =>
-    app.request('GET', path, { key: acme.owner, headers });
+    app.request('GET', path, { key: readerOf(app, resource, acme.owner), headers });
   const put = (path: string, body: unknown, headers = {}, key = writer): Promise<TestAnswer> =>
     app.request('PUT', path, { key, body, headers });
   const remove = (path: string, headers = {}, key = writer): Promise<TestAnswer> =>
@@ -211,7 +211,12 @@ export function describeResource(app: TestApp, resource: Resource): void {
       const { path } = await rows.make(resource);
       const own = { key: globex.owner };
       const read = await app.request('GET', path, own);
-      expect(read.status).toBe(resource.scope === 'platform' ? 200 : 404);
+      const isOperators = resource.permissions.read === 'platform:operate';
+      expect(read.status).toBe(isOperators ? 403 : resource.scope === 'platform' ? 200 : 404);
+      if (isOperators) {
+        const list = await app.request('GET', collectionOf(path), own);
+        expect([list.status, list.body.code]).toEqual([403, 'INSUFFICIENT_RBAC']);
+      }
       const answers = [
         ...(can('replace') ? [await put(path, await replacement(), { 'if-match': '*' }, globex.owner)] : []),
         ...(removable ? [await remove(path, {}, globex.owner)] : []),

@@ -25,6 +25,11 @@ const stackSchema = z.strictObject({
   service_bus: z.string().startsWith('Endpoint=sb://'),
   blob: z.string().startsWith('DefaultEndpointsProtocol=http;'),
   redis: z.string().startsWith('redis://').nullable(),
+  stripe: z.strictObject({
+    url: z.string().regex(/^http:\/\/127\.0\.0\.1:\d+$/),
+    secret_key: z.string().startsWith('sk_test_'),
+    webhook_secret: z.string().startsWith('whsec_'),
+  }),
   pid: z.int(),
 });
 
@@ -47,12 +52,12 @@ export interface Started {
   readonly output: () => string;
 }
 
-/** Starts the stack of the repository in `root`, like `npm start -- …args`. `env` is added to this process's variables. */
+/** Starts the stack of the repository in `root`, like `npm start -- …args`. `env` is added to this process's variables, except for an account at Stripe. */
 export function runStart(root: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Started {
   const main = path.join(root, 'dev', 'start.ts');
   const child = spawn(findTypeScriptNode(), [main, ...args], {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, STRIPE_SECRET_KEY: undefined, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -29,7 +29,9 @@ async function startRedisPart(folder: string, stops: StopPart[]): Promise<RedisF
     databases: FILES_AT_MOST,
   });
   if (redis === null) {
-    throw new Error('this test needs a real Redis, and there is none: run `node dev/redis/install.ts`');
+    throw new Error(
+      'this test needs a real Redis, and there is none: run `npx node dev/packages/install.ts redis-server`',
+    );
   }
   stops.push(() => redis.stop());
   return { url: redis.url };

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
+import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
@@ -10,8 +12,11 @@ import {
   type Verb,
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
+import { RETURN_ORIGIN } from './billing-app.ts';
+import { checkoutOf, payCheckout, sellPlans } from './billing-tenants.ts';
 
 /** One request of the tour and its answer. */
 export interface Stop {
@@ -81,9 +86,12 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   });
   await tourResources(declaredResources, rows, (key) => send.bind(undefined, key), operator);
   await tourModelsAndHolds(rows, owner, operator);
+  await tourBilling(app, owner);
+  await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
+  await tourStripeEvents(app, send.bind(undefined, ''), operator);
   return stops;
 }
 
@@ -252,6 +260,43 @@ async function tourKeysAndSettings(send: Send): Promise<void> {
   await send('usage-read', 200, 'GET', 'v1/usage');
 }
 
+/** The routes of acme's subscription, from the checkout on. The app must have a Stripe: see `startBillingApp`. */
+async function tourBilling(app: TestApp, send: Send): Promise<void> {
+  const scene = { app, stripe: { stripe: await stripeInBackground(app.settings) } };
+  await sellPlans(scene);
+  const opened = await send(
+    'billing-checkout-sessions-create',
+    201,
+    'POST',
+    'v1/billing/checkout-sessions',
+    checkoutOf('starter'),
+  );
+  await payCheckout(scene, { id: 'acme' }, opened.body.url);
+  const home = { return_url: `${RETURN_ORIGIN}/account` };
+  await send('billing-portal-sessions-create', 201, 'POST', 'v1/billing/portal-sessions', home);
+  const path = 'v1/billing/subscription';
+  await send('billing-subscription-read', 200, 'GET', path);
+  const wanted = { plan_id: 'professional', billing_cycle: 'monthly' };
+  await send('billing-subscription-change-preview', 200, 'POST', `${path}/change/preview`, wanted);
+  await send('billing-subscription-change', 200, 'POST', `${path}/change`, wanted);
+  await send('billing-subscription-cancel', 200, 'POST', `${path}/cancel`, { at: 'period_end' });
+  await send('billing-subscription-resume', 200, 'POST', `${path}/resume`);
+  await send('billing-upcoming-invoice-read', 200, 'GET', 'v1/billing/upcoming-invoice');
+  const invoices = await send('billing-invoices-list', 200, 'GET', 'v1/billing/invoices');
+  const invoice = `v1/billing/invoices/${invoices.body.items[0].invoice_id}`;
+  await send('billing-invoices-read', 200, 'GET', invoice);
+  await send('billing-payments-list', 200, 'GET', 'v1/billing/payments');
+  await send('billing-payment-methods-list', 200, 'GET', 'v1/billing/payment-methods');
+}
+
+async function tourPlans(visitor: Send, owner: Send): Promise<void> {
+  const plans = await visitor('billing-plans-list', 200, 'GET', 'v1/billing/plans');
+  const seen = { 'if-none-match': plans.headers.get('etag') ?? '' };
+  await visitor('billing-plans-list', 304, 'GET', 'v1/billing/plans', undefined, seen);
+  const code = { code: 'no-such-code', plan_id: 'starter' };
+  await owner('promotional-codes-validate', 200, 'POST', 'v1/billing/promotional-codes/validate', code);
+}
+
 async function tourTrail(app: TestApp, send: Send): Promise<void> {
   const { items } = await until(
     () => app.request('GET', '/api/v1/audit-logs', { key: app.keys.acme.owner }).then(({ body }) => body),
@@ -279,6 +324,7 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
   }
+  await send('platform-meter-windows-list', 200, 'GET', 'v1/platform/billing/meter-windows');
   await send('platform-quarantine-list', 200, 'GET', 'v1/platform/quarantine');
   await send('platform-quarantine-read', 200, 'GET', `v1/platform/quarantine/${replayed}`);
   await send('platform-quarantine-replay', 202, 'POST', `v1/platform/quarantine/${replayed}/replay`, {});
@@ -286,3 +332,25 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     reason: 'a tour',
   });
 }
+
+async function tourStripeEvents(app: TestApp, stripe: Send, operator: Send): Promise<void> {
+  const [secret = ''] = app.settings.STRIPE_WEBHOOK_SECRETS;
+  const event = stripeEvent('price.updated', { id: 'price_tour', object: 'price' });
+  await stripe('stripe-webhook', 200, 'POST', 'v1/webhooks/stripe', event, {
+    'stripe-signature': signatureOf(JSON.stringify(event), secret),
+  });
+  const path = 'v1/platform/billing/events';
+  await operator('platform-billing-events-list', 200, 'GET', path);
+  await operator('platform-billing-events-read', 200, 'GET', `${path}/${event.id}`);
+  await operator('platform-billing-events-replay', 202, 'POST', `${path}/${event.id}/replay`);
+  await openMismatch(app.services.crossTenant.billing, SEEN_MISMATCH, new Date());
+  await operator('platform-billing-mismatches-list', 200, 'GET', 'v1/platform/billing/mismatches');
+}
+
+const SEEN_MISMATCH = {
+  kind: 'unknown_customer',
+  objectType: 'invoice',
+  objectId: 'in_tour',
+  tenantId: undefined,
+  details: { customer: 'cus_tour' },
+} as const;

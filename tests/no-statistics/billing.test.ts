@@ -30,7 +30,7 @@ beforeAll(
   300_000,
 );
 
-describe('abandoned reservations are given back', () => {
+describe('releasing abandoned reservations', () => {
   async function release(at: Date, pages: number) {
     const own = [crossTenant.core, crossTenant.billing, crossTenant.analytics].map(measuring);
     const [core, billing, analytics] = own.map(({ database }) => database);
@@ -40,27 +40,27 @@ describe('abandoned reservations are given back', () => {
     return { outcome, measured: own.flatMap(({ measured }) => measured) };
   }
 
-  it('a few', async () => {
+  it('reads only the old ones if there are a few', async () => {
     const { outcome, measured } = await release(now, 9);
     expect(outcome).toEqual({ examined: BATCH, released: BATCH });
     expectReads(measured, { rows: BATCH, pages: 8 });
   });
 
-  it('where all are old', async () => {
+  it('reads only its pages if all are old', async () => {
     const { outcome, measured } = await release(new Date(now.getTime() + HOUR_MS), 3);
     expect(outcome).toEqual({ examined: 1500, released: 0 });
     expectReads(measured, { rows: 500, pages: 5 });
   });
 });
 
-describe('allowances are reset', () => {
-  it('a few', async () => {
+describe('resetting allowances', () => {
+  it('reads only the due ones if there are a few', async () => {
     const { database, measured } = measuring(crossTenant.billing);
     expect(await resetDueAllowances(database, now)).toBe(BATCH);
     expectReads(measured, { rows: BATCH, pages: 31 });
   });
 
-  it('where all are due', async () => {
+  it('reads only its batches if all are due', async () => {
     const { database, measured } = measuring(crossTenant.billing);
     let left = 2;
     expect(await resetDueAllowances(database, addDays(now, 32), { goOn: () => --left > 0 })).toBe(1000);

@@ -80,8 +80,8 @@ async function beside(
 const lookedForConflicts = (measured: readonly Measured[]) =>
   measured.filter(({ text }) => /on conflict do nothing/.test(text));
 
-describe('usage is recorded', () => {
-  it('with its reservations, in an ended period too', async () => {
+describe('writing usage events', () => {
+  it('reads only their own rows, reservations and periods, also for an ended period', async () => {
     const { database, measured } = measuring(crossTenant.billing);
     await writeUsage(database, usageOf(newIds(), now), now);
     expect(
@@ -91,7 +91,7 @@ describe('usage is recorded', () => {
     expectReads(measured, { rows: BATCH, pages: 14 });
   });
 
-  it('beside another batch that has one of its events', async () => {
+  it('reads only their own rows beside another batch that writes one of the events', async () => {
     const { database, measured } = measuring(crossTenant.billing);
     const [shared, ...others] = usageOf(newIds(), now);
     await beside(
@@ -107,11 +107,11 @@ describe('usage is recorded', () => {
   });
 });
 
-describe('usage is rolled up', () => {
+describe('adding usage to the metrics', () => {
   it.each([
-    ['new', []],
-    ['known, in part', ids],
-  ])('%s', async (_, known) => {
+    ['all are new', []],
+    ['half are known', ids],
+  ])('reads only the rows of its events: %s', async (_, known) => {
     const { database, measured } = measuring(crossTenant.analytics);
     await rollUpUsage(
       database,
@@ -123,7 +123,7 @@ describe('usage is rolled up', () => {
   });
 });
 
-describe('audit entries are written', () => {
+describe('writing audit entries', () => {
   const eventsOf = (eventIds: readonly string[]) =>
     eventIds.map((id) => ({
       id,
@@ -140,13 +140,13 @@ describe('audit entries are written', () => {
       now,
     );
 
-  it('new', async () => {
+  it('reads only their own rows', async () => {
     const { database, measured } = measuring(crossTenant.core);
     await write(database, newIds());
     expectReads(measured, { rows: BATCH, pages: 15 });
   });
 
-  it('beside another batch that has one of its events', async () => {
+  it('reads only their own rows beside another batch that writes one of the events', async () => {
     const { database, measured } = measuring(crossTenant.core);
     const [shared = '', ...others] = newIds();
     await beside(
@@ -164,7 +164,7 @@ describe('audit entries are written', () => {
 it.each([
   ['core', 'audit_logs', 'created_at'],
   ['billing', 'usage_records', 'occurred_at'],
-] as const)('known events are found in their ledger: %s.%s', async (name, table, timeColumn) => {
+] as const)('the look-up of known events reads only their rows of %s.%s', async (name, table, timeColumn) => {
   const { database, measured } = measuring(crossTenant[name]);
   const events = ids.map((id) => ({
     tenant_id: 'globex',
@@ -176,7 +176,7 @@ it.each([
   expectReads(measured, { rows: BATCH, pages: 5 });
 });
 
-it('messages are put into quarantine, once each', async () => {
+it('moving messages to quarantine reads only their own rows, also the second time', async () => {
   const { database, measured } = measuring(crossTenant.core);
   const refused = ids.map((id) => ({
     message: { body: Buffer.from(id), messageId: id, contentType: null, properties: {} },

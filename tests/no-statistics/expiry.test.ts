@@ -35,16 +35,16 @@ const PAGES: Readonly<Record<string, number>> = {
   analysis_metrics: 6,
 };
 
-describe.each(expiringTables)('expired rows are deleted: $table', (of) => {
+describe.each(expiringTables)('deleting expired rows of $table', (of) => {
   const pages = PAGES[of.table] ?? 0;
 
-  it('where there are a few', async () => {
+  it('reads only the expired ones if there are a few', async () => {
     const { database, measured } = measuring(app.services.crossTenant.core);
     expect(await deleteExpired(database, of, now, WALK_START)).toMatchObject({ deleted: BATCH });
     expectReads(measured, { rows: BATCH, pages });
   });
 
-  it('where all have expired, batch by batch', async () => {
+  it('reads only its batches if all have expired', async () => {
     const { database, measured } = measuring(app.services.crossTenant.core);
     let after = WALK_START;
     for (let batch = 1; batch <= 2; batch++) {

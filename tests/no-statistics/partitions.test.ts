@@ -25,14 +25,14 @@ const hold = (scope: object) => core`
   insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
   values ('acme', ${randomUUID()}, 'n', 'r', ${core.json(scope as never)}, 't')`;
 
-it('a partition stays of which half expires later, and no more of it is looked at than decides that', async () => {
+it('the check of a partition of which half expires later reads only the rows that decide', async () => {
   const { database, measured } = measure();
   const dropped = await dropPastPartitions(database, cutoff(1), () => 1000);
   expect(dropped).toMatchObject({ partitions: 0, moved: 0 });
   expectReads(measured, { rows: 1000, pages: 1 });
 });
 
-describe('rows that must stay are moved, batch by batch,', () => {
+describe('moving rows that must stay', () => {
   async function moveTwice(at: Date) {
     const { database, measured } = measure();
     const left = [1000, 1000, 0];
@@ -41,19 +41,19 @@ describe('rows that must stay are moved, batch by batch,', () => {
     return moved;
   }
 
-  it('where a hold covers nearly all', async () => {
+  it('reads only its batches if a hold covers nearly all', async () => {
     await hold({});
     // As many of each reason as a batch has: the rows that expire later are moved too.
     expect(await moveTwice(cutoff(24))).toBe(4000 + BATCH);
     await core`delete from legal_holds`;
   });
 
-  it('where half expire later', async () => {
+  it('reads only its batches if half expire later', async () => {
     expect(await moveTwice(cutoff(11))).toBe(4000);
   });
 });
 
-it('a few rows that must stay are moved, for each reason, and the partition is dropped', async () => {
+it('dropping a partition reads only the few rows that must stay, for each reason', async () => {
   await hold({ record_ids: await idsOf('acme', 0) });
   await core`
     insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days, auto_delete, applied_at)

@@ -26,7 +26,7 @@ beforeAll(
   300_000,
 );
 
-describe('a legal hold looks its ids up', () => {
+describe('the check of a legal hold’s ids', () => {
   interface Scope {
     readonly data_types?: DataType[];
     readonly created_from?: string;
@@ -46,14 +46,14 @@ describe('a legal hold looks its ids up', () => {
   }
 
   it.each<{ name: string; scope: Scope }>([
-    { name: 'anything', scope: {} },
-    { name: 'records', scope: { data_types: ['storage_records'] } },
-    { name: 'mappings', scope: { data_types: ['mappings'] } },
-    { name: 'orchestrations', scope: { data_types: ['orchestrations'] } },
-    { name: 'analyses', scope: { data_types: ['analyses'] } },
-    { name: 'metrics', scope: { data_types: ['analysis_metrics'] } },
-    { name: 'what was made since', scope: { created_from: '2020-01-01T00:00:00Z' } },
-  ])('that name $name', async ({ scope }) => {
+    { name: 'of any data type', scope: {} },
+    { name: 'of records', scope: { data_types: ['storage_records'] } },
+    { name: 'of mappings', scope: { data_types: ['mappings'] } },
+    { name: 'of orchestrations', scope: { data_types: ['orchestrations'] } },
+    { name: 'of analyses', scope: { data_types: ['analyses'] } },
+    { name: 'of metrics', scope: { data_types: ['analysis_metrics'] } },
+    { name: 'of rows since a time', scope: { created_from: '2020-01-01T00:00:00Z' } },
+  ])('reads only the named rows: $name', async ({ scope }) => {
     const { faults, measured } = await check(ids, scope);
     expect(faults).toEqual([]);
     expectReads(measured, { rows: BATCH, pages: 24 });
@@ -61,20 +61,20 @@ describe('a legal hold looks its ids up', () => {
 
   it.each([
     ['mappings', sources.slice(0, 8), 0],
-    ['nothing', Array.from({ length: 8 }, () => randomUUID()), 8],
-  ])('that name %s, after a look into each partition of the records', async (_, named, unknown) => {
+    ['no item', Array.from({ length: 8 }, () => randomUUID()), 8],
+  ])('reads a few pages of each partition of the records for ids of %s', async (_, named, unknown) => {
     const { faults, measured } = await check(named);
     expect(faults).toHaveLength(unknown);
     expectReads(measured, { rows: named.length, pages: await pagesOfAnywhere(core) });
   });
 });
 
-describe.each(expiringTables)('a policy is applied to older rows: $table', ({ dataType }) => {
+describe.each(expiringTables)('applying a policy to older rows of $table', ({ dataType }) => {
   const change = (tenant: string) => core`
     insert into data_retention_policies (tenant_id, policy_id, data_type, retention_days)
     values (${tenant}, ${randomUUID()}, ${dataType}, 200)`;
 
-  it('of a tenant that has a few', async () => {
+  it('reads only the tenant’s rows if there are a few', async () => {
     await change('initech');
     const { database, measured } = measuring(app.services.crossTenant.core);
     const applied = await applyChangedPolicies(database, expiringTables, () => 1000);
@@ -82,7 +82,7 @@ describe.each(expiringTables)('a policy is applied to older rows: $table', ({ da
     expectReads(measured, { rows: BATCH, pages: 16 });
   });
 
-  it('of a tenant that has nearly all', async () => {
+  it('reads only its batches if nearly all rows are the tenant’s', async () => {
     await change('acme');
     const { database, measured } = measuring(app.services.crossTenant.core);
     const left = [1000, 1000, 0];

@@ -34,14 +34,14 @@ const servicesOn = (database: typeof crossTenant.core) => ({
 const before = new Date(now.getTime() - HOUR_MS / 2);
 const later = new Date(now.getTime() + HOUR_MS);
 
-describe('forgotten archives are asked for', () => {
-  it('where a few are', async () => {
+describe('requesting forgotten archives', () => {
+  it('reads only the forgotten records if there are a few', async () => {
     const { database, measured } = measure();
     expect(await requestForgottenArchives(servicesOn(database), now, () => 1000)).toBe(BATCH);
     expectReads(measured, { rows: BATCH, pages: 9 });
   });
 
-  it('where all are, page by page', async () => {
+  it('reads only its pages if all are forgotten', async () => {
     const { database, measured } = measure();
     const left = [1000, 1000, 0];
     expect(await requestForgottenArchives(servicesOn(database), later, () => left.shift() ?? 0)).toBe(1000);
@@ -49,14 +49,14 @@ describe('forgotten archives are asked for', () => {
   });
 });
 
-describe('blobs that are due', () => {
-  it('are found where all are', async () => {
+describe('finding due blobs', () => {
+  it('reads only its page if all are due', async () => {
     const { database, measured } = measure();
     expect(await findDueBlobs(database, addDays(now, 100), 200)).toHaveLength(200);
     expectReads(measured, { rows: 200, pages: 1 });
   });
 
-  it('are found where a few are, looked at, and deleted', async () => {
+  it('reads only the due ones if there are a few, also to lock, update and delete them', async () => {
     const { database, measured } = measure();
     const due = await findDueBlobs(database, now, 200);
     expect(due).toHaveLength(BATCH);
@@ -73,11 +73,11 @@ describe('blobs that are due', () => {
   });
 });
 
-describe('blobs are verified', () => {
+describe('verifying blobs', () => {
   it.each([
-    ['a few', before],
-    ['all, which were written at one instant', later],
-  ])('the newest: %s', async (_, instant) => {
+    ['there are a few', before],
+    ['all were written at the same instant', later],
+  ])('reads only its pages of the newest: %s', async (_, instant) => {
     const { database, measured } = measure();
     let after = { at: '-infinity', tenant: '', name: '' };
     for (let page = 1; page <= 3; page++)
@@ -85,7 +85,7 @@ describe('blobs are verified', () => {
     expectReads(measured, { rows: BATCH, pages: 3 });
   });
 
-  it('in the order of their keys, and restored', async () => {
+  it('reads only its page in the order of the keys, also to book restored ones', async () => {
     const { database, measured } = measure();
     const { blobs } = await findNext(database, { tenant: 'globex', container: '', name: '' }, later, BATCH);
     await inBatch(database, async (transaction) => {
@@ -97,7 +97,7 @@ describe('blobs are verified', () => {
   });
 });
 
-it('records that must stay are moved, batch by batch, where none is archived', async () => {
+it('moving records that must stay reads only its batches if none is archived', async () => {
   const { database, measured } = measure();
   const left = [1000, 1000, 0];
   const { moved } = await moveKeptRows(database, today, addDays(now, 100), () => left.shift() ?? 0);
@@ -105,8 +105,8 @@ it('records that must stay are moved, batch by batch, where none is archived', a
   expectReads(measured, { rows: 2000, pages: 22 });
 });
 
-describe('records are archived', () => {
-  it('by ids that tell their days', async () => {
+describe('archiving records', () => {
+  it('reads only their own rows if their ids contain their days', async () => {
     const { database, measured } = measure();
     const wanted = ids.slice(0, 20).map((id) => ({ tenant_id: 'globex', record_id: id }));
     expect(
@@ -115,7 +115,7 @@ describe('records are archived', () => {
     expectReads(measured, { rows: 20, pages: 49 });
   });
 
-  it('by ids that tell no day, as imported ones: each partition is looked into', async () => {
+  it('reads a few pages of each partition if their ids contain no day, as imported ones', async () => {
     const imported = await core<{ record_id: string }[]>`
       select tenant_id, id as record_id from storage_records
        where tenant_id = 'initech' and partition_day = ${today} limit 8`;

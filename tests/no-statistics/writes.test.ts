@@ -36,7 +36,7 @@ beforeAll(
 
 const FIRST_ID = '00000000-0000-0000-0000-000000000000';
 
-it('a batch of writes finds its keys, and its answers when it comes again', async () => {
+it('a batch of writes reads only its own keys, and when repeated only its own answers', async () => {
   const call = await makeCall(app.services, { tenant: 'acme', route: 'mappings-create' });
   const { database, measured } = measuringTenant(call.tenant);
   const own = { ...call, tenant: database, databases: { ...call.databases, core: database } };
@@ -68,7 +68,7 @@ const RESPONSE = {
   model_used: 'm',
 };
 
-describe('the outbox is relayed', () => {
+describe('relaying the outbox', () => {
   async function relay(before: Date, pages: number) {
     const { database, measured } = measuring(crossTenant.core);
     const read: number[] = [];
@@ -83,20 +83,20 @@ describe('the outbox is relayed', () => {
     return { read, measured };
   }
 
-  it('where a few rows are old, and the younger ones are not looked at', async () => {
+  it('reads only the old rows if there are a few', async () => {
     const { read, measured } = await relay(new Date(now.getTime() - 10 * MINUTE_MS), 2);
     expect(read).toEqual([BATCH, 0]);
     expectReads(measured, { rows: BATCH, pages: 2 });
   });
 
-  it('where all rows are old, page by page', async () => {
+  it('reads only its pages if all rows are old', async () => {
     const { read, measured } = await relay(new Date(now.getTime() + HOUR_MS), 3);
     expect(read).toEqual([200, 200, 200]);
     expectReads(measured, { rows: 200, pages: 2 });
   });
 });
 
-describe('leftovers are swept', () => {
+describe('sweeping leftovers', () => {
   async function sweep(at: Date, hasTime: () => boolean) {
     const own = [crossTenant.core, crossTenant.billing, crossTenant.analytics].map(measuring);
     const [core, billing, analytics] = own.map(({ database }) => database);
@@ -111,7 +111,7 @@ describe('leftovers are swept', () => {
     return { progress, measured: own.flatMap(({ measured }) => measured) };
   }
 
-  it('where a few are old, and then none', async () => {
+  it('reads only the old ones if there are a few, and hardly anything when they are gone', async () => {
     const { progress, measured } = await sweep(now, () => true);
     expect(progress.details).toEqual({
       idempotency: 3 * BATCH,
@@ -123,7 +123,7 @@ describe('leftovers are swept', () => {
     expectReads([...measured, ...again.measured], { rows: BATCH, pages: 4 });
   });
 
-  it('where all are old, batch by batch', async () => {
+  it('reads only its batches if all are old', async () => {
     let asked = 0;
     // Two batches of each table; of runs that did nothing there are none left.
     const { progress, measured } = await sweep(addDays(now, 200), () => asked++ % 3 < 2);
@@ -132,7 +132,7 @@ describe('leftovers are swept', () => {
   });
 });
 
-it('a run that was cut off is found among all of its job’s', async () => {
+it('closing a job’s interrupted runs reads only the open ones', async () => {
   const { database, measured } = measuring(crossTenant.core);
   await closeInterruptedRuns(database, 'job-1', now);
   expectReads(measured, { rows: 1, pages: 3 });

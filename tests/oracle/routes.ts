@@ -8,15 +8,25 @@ import {
   type Verb,
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { RETURN_ORIGIN } from '../harness/billing-app.ts';
 import { templateOf, type RowMaker } from '../harness/row-maker.ts';
 
 /**
  * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
  * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
- * `self`: a row that each tenant has once. `public`: the same for everybody.
+ * `self`: a row that each tenant has once. `public`: the same for everybody. `signed`: for whoever has the secret, and so for none.
  */
 export type Subject =
-  'row' | 'shared' | 'global' | 'list' | 'shared-list' | 'global-list' | 'create' | 'self' | 'public';
+  | 'row'
+  | 'shared'
+  | 'global'
+  | 'list'
+  | 'shared-list'
+  | 'global-list'
+  | 'create'
+  | 'self'
+  | 'public'
+  | 'signed';
 
 /** One route's access rules, written independently of the tested code. */
 export interface Route {
@@ -111,6 +121,7 @@ const ORCHESTRATION = {
 };
 const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
 const ANALYSIS = { period: PERIOD, metrics: {} };
+const PLAN = { plan_id: 'professional', billing_cycle: 'monthly' };
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
 /** The routes beyond those of declared resources, with their permissions. */
@@ -174,9 +185,40 @@ const OTHERS: readonly Route[] = [
   self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
   self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
   self('usage-read', 'GET', 'usage', 'usage:read'),
+  self('promotional-codes-validate', 'POST', 'billing/promotional-codes/validate', 'billing:read', {
+    code: 'SPRING',
+    plan_id: 'starter',
+  }),
+  self('billing-subscription-read', 'GET', 'billing/subscription', 'billing:read'),
+  self('billing-subscription-cancel', 'POST', 'billing/subscription/cancel', 'billing:manage', {
+    at: 'period_end',
+  }),
+  self('billing-subscription-resume', 'POST', 'billing/subscription/resume', 'billing:manage'),
+  self('billing-subscription-change', 'POST', 'billing/subscription/change', 'billing:manage', PLAN),
+  self(
+    'billing-subscription-change-preview',
+    'POST',
+    'billing/subscription/change/preview',
+    'billing:read',
+    PLAN,
+  ),
+  self('billing-checkout-sessions-create', 'POST', 'billing/checkout-sessions', 'billing:manage', {
+    ...PLAN,
+    success_url: RETURN_ORIGIN,
+    cancel_url: RETURN_ORIGIN,
+  }),
+  self('billing-portal-sessions-create', 'POST', 'billing/portal-sessions', 'billing:manage', {
+    return_url: RETURN_ORIGIN,
+  }),
+  self('billing-upcoming-invoice-read', 'GET', 'billing/upcoming-invoice', 'billing:read'),
+  list('billing-invoices-list', 'billing/invoices', 'billing:read'),
+  read('billing-invoices-read', 'billing/invoices', 'billing:read'),
+  list('billing-payments-list', 'billing/payments', 'billing:read'),
+  list('billing-payment-methods-list', 'billing/payment-methods', 'billing:read'),
   self('platform-tenants-create', 'POST', 'platform/tenants', 'platform:operate', {}),
   self('platform-tenants-list', 'GET', 'platform/tenants', 'platform:operate'),
   self('platform-tenants-read', 'GET', 'platform/tenants/globex', 'platform:operate'),
+  self('platform-meter-windows-list', 'GET', 'platform/billing/meter-windows', 'platform:operate'),
   self('platform-quarantine-list', 'GET', 'platform/quarantine', 'platform:operate'),
   self('platform-quarantine-read', 'GET', `platform/quarantine/${NO_ID}`, 'platform:operate'),
   self('platform-quarantine-replay', 'POST', `platform/quarantine/${NO_ID}/replay`, 'platform:operate'),
@@ -184,6 +226,12 @@ const OTHERS: readonly Route[] = [
   self('platform-jobs-list', 'GET', 'platform/jobs', 'platform:operate'),
   self('platform-job-runs-list', 'GET', 'platform/jobs/outbox-relay/runs', 'platform:operate'),
   self('platform-job-runs-create', 'POST', 'platform/jobs/outbox-relay/runs', 'platform:operate', {}),
+  open('billing-plans-list', 'v1/billing/plans'),
+  self('platform-billing-events-list', 'GET', 'platform/billing/events', 'platform:operate'),
+  self('platform-billing-events-read', 'GET', 'platform/billing/events/evt_1', 'platform:operate'),
+  self('platform-billing-events-replay', 'POST', 'platform/billing/events/evt_1/replay', 'platform:operate'),
+  self('platform-billing-mismatches-list', 'GET', 'platform/billing/mismatches', 'platform:operate'),
+  { ...open('stripe-webhook', 'v1/webhooks/stripe'), method: 'POST', subject: 'signed', body: {} },
   open('health-live', 'health/live'),
   open('health-ready', 'health/ready'),
   open('openapi-read', 'openapi.json'),

@@ -1,7 +1,9 @@
+import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
 import type { Permission } from '../../shared/platform/auth/permissions.ts';
 import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { checkoutOf, payCheckout, sellPlans, type BillingScene } from '../harness/billing-tenants.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 
 /** The owners of rows. */
@@ -79,6 +81,9 @@ export async function makeWorld(app: TestApp): Promise<World> {
       orchestration_request_id: theirs('orchestrations'),
     });
   }
+  const scene = { app, stripe: { stripe: await stripeInBackground(app.settings) } };
+  await sellPlans(scene);
+  for (const owner of OWNERS) Object.assign(rows[owner], await makeBilling(scene, owner));
   const platforms = declaredResources.filter(({ scope }) => scope !== 'tenant');
   rows.platform = await makeDeclared(app, platforms, 'platform', app.keys.operator);
   rows.platform['models'] = await modelNames(app);
@@ -123,6 +128,21 @@ async function makeDeclared(
     rows[templateOf(resource)] = made.map(({ pathIds }) => [...pathIds]);
   }
   return rows;
+}
+
+/** A subscription with its first payment, by the collections of its rows. */
+async function makeBilling(scene: BillingScene, owner: Owner): Promise<Record<string, string[][]>> {
+  const ask = (method: string, path: string, body?: object) =>
+    scene.app.request(method, `/api/v1/billing/${path}`, { key: scene.app.keys[owner].owner, body });
+  const opened = await ask('POST', 'checkout-sessions', checkoutOf('starter'));
+  await payCheckout(scene, { id: owner }, opened.body.url);
+  const idsOf = async (path: string, column: string): Promise<string[][]> =>
+    (await ask('GET', path)).body.items.map((item: Record<string, string>) => [item[column] ?? '']);
+  return {
+    'billing/invoices': await idsOf('invoices', 'invoice_id'),
+    'billing/payments': await idsOf('payments', 'payment_id'),
+    'billing/payment-methods': await idsOf('payment-methods', 'payment_method_id'),
+  };
 }
 
 /** The names and versions of the models, which are their ids on another route. */

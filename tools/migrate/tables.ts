@@ -28,6 +28,11 @@ export const TABLES: PerDatabase<Record<string, TableKind>> = {
     user_subscriptions: 'tenant',
     usage_records: 'tenant',
     free_tier_usage: 'tenant',
+    billing_invoices: 'tenant',
+    billing_payments: 'tenant',
+    payment_methods: 'tenant',
+    promotional_code_usage: 'tenant',
+    stripe_events: 'platform',
   },
   analytics: {},
 };

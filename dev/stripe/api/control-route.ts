@@ -24,5 +24,5 @@ export interface ControlRoute {
   readonly path: string;
   /** `secret` takes the secret key as Stripe does; `page` is for a browser, which has none. */
   readonly access: 'secret' | 'page';
-  run(standIn: StandIn, request: ControlRequest): ControlAnswer | Promise<ControlAnswer>;
+  readonly run: (standIn: StandIn, request: ControlRequest) => ControlAnswer | Promise<ControlAnswer>;
 }

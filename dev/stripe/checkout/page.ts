@@ -4,7 +4,9 @@ import type { StandIn } from '../api/stand-in.ts';
 import { describePrice } from '../invoices/lines.ts';
 import { formatMoney } from '../invoices/money.ts';
 import { cardFields, readCard, readField } from '../pages/card-form.ts';
-import { alertOf, html, renderPage } from '../pages/html.ts';
+import { alertOf, field } from '../pages/field.ts';
+import type { Fault } from '../pages/field.ts';
+import { html, renderPage } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { noSuchPage, performForm } from '../pages/perform.ts';
 import { getOrder } from './order.ts';
@@ -33,6 +35,11 @@ function takesCard({ payment_method_collection, amount_total, mode }: Session): 
   return mode === 'setup' || payment_method_collection !== 'if_required' || amount_total !== 0;
 }
 
+/** `€0.005 each, billed by use`. */
+function describeUse({ currency, unit_amount_decimal }: Stripe.Price): string {
+  return `${formatMoney(unit_amount_decimal ?? 0, currency)} each, billed by use`;
+}
+
 function itemsTable(session: Session): Html {
   const money = (amount: number | null): string => formatMoney(amount ?? 0, session.currency ?? 'usd');
   const items = session.line_items?.data ?? [];
@@ -44,7 +51,7 @@ function itemsTable(session: Session): Html {
           html`<tr>
             <td>
               ${quantity === null ? '' : html`${quantity} × `}${description}
-              (${price === null ? '' : describePrice(price)}${quantity === null ? ', by use' : ''})
+              ${price !== null && html`(${quantity === null ? describeUse(price) : describePrice(price)})`}
             </td>
             <td>${money(amount_subtotal)}</td>
           </tr>`,
@@ -53,7 +60,7 @@ function itemsTable(session: Session): Html {
         discount > 0 &&
         html`<tr>
           <td>Discount</td>
-          <td>−${money(discount)}</td>
+          <td>${money(-discount)}</td>
         </tr>`
       }
       <tr>
@@ -64,38 +71,49 @@ function itemsTable(session: Session): Html {
   </table>`;
 }
 
-function codeForm(session: Session): Html | undefined {
+/** What a page that comes back says of what was typed. */
+interface Refusal extends Fault {
+  readonly typed: ControlRequest['body'];
+}
+
+function codeForm(session: Session, refusal: Refusal | undefined): Html | undefined {
   if (session.allow_promotion_codes !== true) return undefined;
   if ((session.discounts ?? []).length > 0)
     return html`<form method="post">
       <p role="status">The promotion code is applied.</p>
+      ${refusal?.field === 'promotion_code' && alertOf(refusal)}
       <button name="action" value="remove-code">Remove code</button>
     </form>`;
+  const name = 'promotion_code';
+  const typed = refusal?.field === name ? readField(refusal.typed, name) : '';
   return html`<form method="post">
-    <label for="promotion_code">Promotion code</label>
-    <input id="promotion_code" name="promotion_code" required />
+    ${field(
+      { name, label: 'Promotion code', attributes: html`autocomplete="off" required value="${typed}"` },
+      refusal,
+    )}
     <button name="action" value="apply-code">Apply code</button>
   </form>`;
 }
 
-function payForm(standIn: StandIn, session: Session, typed: ControlRequest['body']): Html {
+function payForm(standIn: StandIn, session: Session, refusal: Refusal | undefined): Html {
   const needsEmail = session.customer === null && session.customer_email === null && session.mode !== 'setup';
   const verb = isTrial(standIn, session) ? 'Start trial' : 'Subscribe';
+  const email = readField(refusal?.typed ?? {}, 'email');
+  const isOfCard = refusal?.field !== 'email' && refusal?.field !== 'promotion_code';
   return html`<form method="post">
     ${
       needsEmail &&
-      html`<label for="email">Email</label>
-        <input
-          id="email"
-          name="email"
-          type="email"
-          autocomplete="email"
-          required
-          value="${readField(typed, 'email')}"
-        />`
+      field(
+        {
+          name: 'email',
+          label: 'Email',
+          attributes: html`type="email" autocomplete="email" required value="${email}"`,
+        },
+        refusal,
+      )
     }
-    ${takesCard(session) && cardFields()}
-    <button name="action" value="pay">${session.mode === 'setup' ? 'Save card' : verb}</button>
+    ${takesCard(session) ? cardFields(isOfCard ? refusal : undefined) : isOfCard && alertOf(refusal)}
+    <button class="main" name="action" value="pay">${session.mode === 'setup' ? 'Save card' : verb}</button>
   </form>`;
 }
 
@@ -108,22 +126,20 @@ function showClosed(session: Session): ControlAnswer {
   return { status: isDone ? 200 : 410, html: renderPage('Checkout', body) };
 }
 
-function showSession(
-  standIn: StandIn,
-  session: Session,
-  { fault, typed = {} }: { fault?: string; typed?: ControlRequest['body'] } = {},
-): ControlAnswer {
+function showSession(standIn: StandIn, session: Session, refusal?: Refusal): ControlAnswer {
   if (session.status !== 'open') return showClosed(session);
   const title = session.mode === 'setup' ? 'Save a card' : 'Checkout';
-  const body = html`${alertOf(fault)} ${session.mode === 'subscription' && itemsTable(session)}
-  ${codeForm(session)} ${payForm(standIn, session, typed)}
+  const body = html`${session.mode === 'subscription' && itemsTable(session)} ${codeForm(session, refusal)}
+  ${payForm(standIn, session, refusal)}
   ${session.cancel_url !== null && html`<p><a href="${session.cancel_url}">Cancel and go back</a></p>`}`;
-  return { status: fault === undefined ? 200 : 402, html: renderPage(title, body) };
+  return { status: refusal === undefined ? 200 : 402, html: renderPage(title, body) };
 }
 
-function checkEmail(session: Session, email: string): string | undefined {
+function checkEmail(session: Session, email: string): Fault | undefined {
   const isKnown = session.customer !== null || session.customer_email !== null || session.mode === 'setup';
-  return isKnown || /^[^\s@]+@[^\s@]+$/.test(email) ? undefined : 'Your email is incomplete.';
+  return isKnown || /^[^\s@]+@[^\s@]+$/.test(email)
+    ? undefined
+    : { fault: 'Your email is incomplete.', field: 'email' };
 }
 
 function pay(standIn: StandIn, session: Session, { body, path }: ControlRequest): ControlAnswer {
@@ -131,10 +147,9 @@ function pay(standIn: StandIn, session: Session, { body, path }: ControlRequest)
   if (session.status !== 'open') return showClosed(session);
   const email = readField(body, 'email');
   const fault = checkEmail(session, email);
-  if (fault !== undefined) return showSession(standIn, session, { fault, typed: body });
+  if (fault !== undefined) return showSession(standIn, session, { ...fault, typed: body });
   const card = takesCard(session) ? readCard(body, standIn.now() / 1000) : undefined;
-  if (card !== undefined && 'fault' in card)
-    return showSession(standIn, session, { fault: card.fault, typed: body });
+  if (card !== undefined && 'fault' in card) return showSession(standIn, session, { ...card, typed: body });
   const outcome = performForm(
     standIn,
     path,
@@ -144,7 +159,7 @@ function pay(standIn: StandIn, session: Session, { body, path }: ControlRequest)
     },
   );
   return 'fault' in outcome
-    ? showSession(standIn, session, { fault: outcome.fault, typed: body })
+    ? showSession(standIn, session, { ...outcome, typed: body })
     : { redirect: successUrl(outcome.result) };
 }
 
@@ -155,7 +170,7 @@ function changeCode(standIn: StandIn, session: Session, { body, path }: ControlR
     return applyPromotionCode(context, before, readField(body, 'promotion_code'));
   });
   return 'fault' in outcome
-    ? showSession(standIn, session, { fault: outcome.fault, typed: body })
+    ? showSession(standIn, session, { ...outcome, field: 'promotion_code', typed: body })
     : showSession(standIn, outcome.result);
 }
 

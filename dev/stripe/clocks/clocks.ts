@@ -1,7 +1,8 @@
 import type Stripe from 'stripe';
+import { z } from 'zod';
 import type { Context } from '../api/context.ts';
 import { pageParams, paginate } from '../api/page.ts';
-import { text, timestamp } from '../api/params.ts';
+import { parseParams, text, timestamp } from '../api/params.ts';
 import type { Part } from '../api/part.ts';
 import { route } from '../api/route.ts';
 import { StripeError, invalidRequest } from '../api/stripe-error.ts';
@@ -62,6 +63,20 @@ function deleteClock(context: Context, id: string): DeletedObject<'test_helpers.
   return { id, object: 'test_helpers.test_clock', deleted: true };
 }
 
+const joinSchema = z.strictObject({ test_clock: z.string() });
+
+/** Puts a customer without subscriptions on a clock. What is bought from then on lives in the clock's time. */
+function joinClock(context: Context, id: string, clock: string): Stripe.Customer {
+  const customer = context.find('customer', id);
+  const { status } = context.find('test_helpers.test_clock', clock);
+  if (status !== 'ready') throw invalidRequest('The test clock is not ready.', { param: 'test_clock' });
+  if (customer.test_clock !== null)
+    throw invalidRequest('The customer is on a test clock already.', { param: 'test_clock' });
+  if (context.store.list('subscription', (one) => one.customer === id && !hasEnded(one)).length > 0)
+    throw invalidRequest('The customer has a subscription: its time cannot change any more.');
+  return context.change('customer.updated', customer, { ...customer, test_clock: clock });
+}
+
 export const testClocks: Part = {
   routes: [
     route({
@@ -118,6 +133,16 @@ export const testClocks: Part = {
     }),
   ],
   controls: [
+    {
+      // At Stripe only a new customer can be put on a clock. An app makes its customers itself, and knows of no clocks.
+      method: 'POST',
+      path: '/_stand-in/customers/{id}/test-clock',
+      access: 'secret',
+      run: (standIn, { ids: [id = ''], body }) => {
+        const { test_clock: clock } = parseParams(joinSchema, body);
+        return { json: standIn.perform(null, (context) => joinClock(context, id, clock)) };
+      },
+    },
     {
       // For tests that set the machine's clock and do not want to wait for the timer.
       method: 'POST',

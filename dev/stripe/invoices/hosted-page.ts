@@ -4,7 +4,9 @@ import type { Part } from '../api/part.ts';
 import type { StandIn } from '../api/stand-in.ts';
 import { ownerOf } from '../customers/customer-time.ts';
 import { cardFields, readCard, readField } from '../pages/card-form.ts';
-import { alertOf, formatDay, html, renderPage } from '../pages/html.ts';
+import { alertOf } from '../pages/field.ts';
+import type { Fault } from '../pages/field.ts';
+import { formatDay, formatStatus, html, renderPage } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { noSuchPage, performForm } from '../pages/perform.ts';
 import { attachMethod, createCardMethod } from '../payments/payment-methods.ts';
@@ -19,25 +21,41 @@ function findInvoice({ store }: StandIn, { ids: [id = ''], path }: ControlReques
   return invoice;
 }
 
-function payForms(standIn: StandIn, invoice: Stripe.Invoice): Html | undefined {
-  if (invoice.status !== 'open' && invoice.status !== 'uncollectible') return undefined;
-  const card = standIn.perform(null, (context) => findInvoiceMethod(context, invoice)?.card);
-  return html`${
-      card !== undefined &&
-      html`<form method="post">
-        <button name="action" value="pay-saved">Pay with the card ending in ${card.last4}</button>
-      </form>`
-    }
-    <form method="post">
-      ${cardFields()}
-      <button name="action" value="pay">Pay</button>
-    </form>`;
+/** What went wrong, and in which of the two forms. */
+interface Refusal extends Fault {
+  readonly isSaved: boolean;
 }
 
-function showInvoice(standIn: StandIn, invoice: Stripe.Invoice, fault?: string): ControlAnswer {
+function payForms(standIn: StandIn, invoice: Stripe.Invoice, refusal?: Refusal): Html | undefined {
+  if (invoice.status !== 'open' && invoice.status !== 'uncollectible') return undefined;
+  const card = standIn.perform(null, (context) => findInvoiceMethod(context, invoice)?.card);
+  const due = formatMoney(invoice.amount_remaining, invoice.currency);
+  return html`${
+      card !== undefined &&
+      html`<section>
+        <h2>Pay with the saved card</h2>
+        <form method="post">
+          ${refusal?.isSaved === true && alertOf(refusal)}
+          <button class="main" name="action" value="pay-saved">
+            Pay ${due} with the card ending in ${card.last4}
+          </button>
+        </form>
+      </section>`
+    }
+    <section>
+      <h2>${card === undefined ? 'Pay with a card' : 'Pay with another card'}</h2>
+      <form method="post">
+        ${cardFields(refusal?.isSaved === false ? refusal : undefined)}
+        <button class="main" name="action" value="pay">Pay ${due}</button>
+      </form>
+    </section>`;
+}
+
+function showInvoice(standIn: StandIn, invoice: Stripe.Invoice, refusal?: Refusal): ControlAnswer {
   const { currency } = invoice;
-  const body = html`<p>Status: ${invoice.status}. Issued on ${formatDay(invoice.created)}.</p>
-    ${alertOf(fault)}
+  const body = html`<p>Status: ${formatStatus(invoice.status)}. Issued on ${formatDay(invoice.created)}.</p>
+    ${invoice.status === 'paid' && html`<p role="status">This invoice is paid. Nothing is left to pay.</p>`}
+    ${invoice.status !== 'open' && refusal !== undefined && alertOf(refusal)}
     <table>
       <tbody>
         ${invoice.lines.data.map(
@@ -57,9 +75,9 @@ function showInvoice(standIn: StandIn, invoice: Stripe.Invoice, fault?: string):
         </tr>
       </tbody>
     </table>
-    ${payForms(standIn, invoice)}`;
+    ${payForms(standIn, invoice, refusal)}`;
   return {
-    status: fault === undefined ? 200 : 402,
+    status: refusal === undefined ? 200 : 402,
     html: renderPage(`Invoice ${invoice.number ?? ''}`, body),
   };
 }
@@ -67,12 +85,12 @@ function showInvoice(standIn: StandIn, invoice: Stripe.Invoice, fault?: string):
 function pay(standIn: StandIn, { id }: Stripe.Invoice, { body, path }: ControlRequest): ControlAnswer {
   const isSaved = readField(body, 'action') === 'pay-saved';
   const card = isSaved ? undefined : readCard(body, standIn.now() / 1000);
-  const show = (fault?: string): ControlAnswer => {
+  const show = (wrong?: Fault): ControlAnswer => {
     const invoice = standIn.store.get('invoice', id);
     if (invoice === undefined) throw noSuchPage();
-    return showInvoice(standIn, invoice, fault);
+    return showInvoice(standIn, invoice, wrong && { ...wrong, isSaved });
   };
-  if (card !== undefined && 'fault' in card) return show(card.fault);
+  if (card !== undefined && 'fault' in card) return show(card);
   const outcome = performForm(standIn, path, (context) => {
     const invoice = context.find('invoice', id);
     const customer = ownerOf(context, invoice);
@@ -80,7 +98,7 @@ function pay(standIn: StandIn, { id }: Stripe.Invoice, { body, path }: ControlRe
       card === undefined ? undefined : attachMethod(context, createCardMethod(context, card), customer.id);
     return payInvoice(context, invoice, method);
   });
-  return show('fault' in outcome ? outcome.fault : undefined);
+  return show('fault' in outcome ? outcome : undefined);
 }
 
 const PATH = '/_stand-in/pages/invoices/{id}/{secret}';

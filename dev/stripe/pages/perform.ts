@@ -2,8 +2,12 @@ import { randomLetters } from '../objects/kinds.ts';
 import type { Context } from '../api/context.ts';
 import type { StandIn } from '../api/stand-in.ts';
 import { StripeError } from '../api/stripe-error.ts';
+import type { Fault } from './field.ts';
 
-export type Result<T> = { readonly result: T } | { readonly fault: string };
+export type Result<T> = { readonly result: T } | Fault;
+
+/** The field of a card form that a declined card is about. */
+const FIELDS: Readonly<Record<string, string>> = { expired_card: 'card_expiry', incorrect_cvc: 'card_cvc' };
 
 /**
  * Does what a form asks for. An answer that is an error becomes what the page tells the person; `onDeclined` may then keep
@@ -25,9 +29,10 @@ export function performForm<T>(
     },
     (outcome) => {
       if (!('refused' in outcome)) return outcome;
-      const { type, message } = outcome.refused.body;
-      if (type === 'card_error' && inside !== undefined) onDeclined(inside);
-      return { fault: message };
+      const { type, code = '', message } = outcome.refused.body;
+      if (type !== 'card_error') return { fault: message };
+      if (inside !== undefined) onDeclined(inside);
+      return { fault: message, field: FIELDS[code] ?? 'card_number' };
     },
   );
 }

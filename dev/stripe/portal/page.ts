@@ -40,17 +40,30 @@ function look(standIn: StandIn, session: Session): PortalView {
   });
 }
 
-function home(standIn: StandIn, session: Session, outcome: Result<string>): ControlAnswer {
+/** `subscription` is the one that a form was about; null: it was about the card. */
+function home(
+  standIn: StandIn,
+  session: Session,
+  outcome: Result<string>,
+  subscription: string | null,
+): ControlAnswer {
   const view = look(standIn, session);
   return 'fault' in outcome
-    ? { status: 402, html: showHome(view, { fault: outcome.fault }) }
+    ? { status: 402, html: showHome(view, { refusal: { ...outcome, subscription } }) }
     : { html: showHome(view, { done: outcome.result }) };
 }
 
 /** A flow leads back to the app when it is done, if it says so. */
-function finish(standIn: StandIn, session: Session, outcome: Result<string>): ControlAnswer {
+function finish(
+  standIn: StandIn,
+  session: Session,
+  outcome: Result<string>,
+  subscription: string | null,
+): ControlAnswer {
   const to = session.flow?.after_completion.redirect?.return_url;
-  return to !== undefined && !('fault' in outcome) ? { redirect: to } : home(standIn, session, outcome);
+  return to !== undefined && !('fault' in outcome)
+    ? { redirect: to }
+    : home(standIn, session, outcome, subscription);
 }
 
 function preview(standIn: StandIn, session: Session, { body, path }: ControlRequest): ControlAnswer {
@@ -61,30 +74,31 @@ function preview(standIn: StandIn, session: Session, { body, path }: ControlRequ
     const invoice = previewPlan(context, customer, { ...change, prorationDate });
     return { change: { ...change, prorationDate }, invoice };
   });
-  if ('fault' in outcome) return home(standIn, session, outcome);
+  if ('fault' in outcome) return home(standIn, session, outcome, change.subscription);
   return { html: showConfirmation(outcome.result.change, outcome.result.invoice) };
 }
 
 function change(standIn: StandIn, session: Session, { body, path }: ControlRequest): ControlAnswer {
+  const subscription = readField(body, 'subscription');
   const outcome = performForm(standIn, path, (context) => {
     changePlan(context, session.customer, {
-      subscription: readField(body, 'subscription'),
+      subscription,
       price: readField(body, 'price'),
       prorationDate: Number(readField(body, 'proration_date')),
     });
     return 'Your plan is changed.';
   });
-  return finish(standIn, session, outcome);
+  return finish(standIn, session, outcome, subscription);
 }
 
 function replace(standIn: StandIn, session: Session, { body, path }: ControlRequest): ControlAnswer {
   const card = readCard(body, standIn.now() / 1000);
-  if ('fault' in card) return home(standIn, session, card);
+  if ('fault' in card) return home(standIn, session, card, null);
   const outcome = performForm(standIn, path, (context) => {
     replaceCard(context, session.customer, card);
     return 'Your new card is saved.';
   });
-  return finish(standIn, session, outcome);
+  return finish(standIn, session, outcome, null);
 }
 
 function act(standIn: StandIn, session: Session, request: ControlRequest): ControlAnswer {
@@ -99,6 +113,7 @@ function act(standIn: StandIn, session: Session, request: ControlRequest): Contr
           cancelInPortal(context, session.customer, subscription);
           return 'Your subscription ends with its period.';
         }),
+        subscription,
       );
     case 'keep':
       return finish(
@@ -108,6 +123,7 @@ function act(standIn: StandIn, session: Session, request: ControlRequest): Contr
           keepInPortal(context, session.customer, subscription);
           return 'Your subscription goes on.';
         }),
+        subscription,
       );
     case 'preview':
       return preview(standIn, session, request);

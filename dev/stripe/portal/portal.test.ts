@@ -64,7 +64,7 @@ it('the page shows the plan, the card and the invoices', async () => {
   for (const part of [
     'Team, €49.00 / month',
     'Renews on 28 February 2026.',
-    'visa ending in 4242',
+    'Visa ending in 4242',
     `href="${invoice?.hosted_invoice_url}"`,
     '>Cancel subscription</button>',
     '>Change plan</button>',

@@ -4,7 +4,9 @@ import { describePrice } from '../invoices/lines.ts';
 import { formatMoney } from '../invoices/money.ts';
 import { refId } from '../objects/refs.ts';
 import { cardFields } from '../pages/card-form.ts';
-import { alertOf, formatDay, html, renderPage } from '../pages/html.ts';
+import { alertOf } from '../pages/field.ts';
+import type { Fault } from '../pages/field.ts';
+import { formatDay, formatStatus, html, renderPage } from '../pages/html.ts';
 import type { Html } from '../pages/html.ts';
 import { lastPeriodEnd } from '../subscriptions/items.ts';
 import { listPlans, planItem } from './actions.ts';
@@ -19,8 +21,10 @@ export interface PortalView {
   readonly invoices: readonly Stripe.Invoice[];
 }
 
-interface Message {
-  readonly fault?: string;
+/** What the page says of what a person has just done. */
+export interface Message {
+  /** What went wrong, and with which subscription; null: with the card. */
+  readonly refusal?: Fault & { readonly subscription: string | null };
   readonly done?: string;
 }
 
@@ -63,7 +67,11 @@ function planForm(view: PortalView, subscription: Stripe.Subscription): Html | u
   </form>`;
 }
 
-function subscriptionSection(view: PortalView, subscription: Stripe.Subscription): Html | undefined {
+function subscriptionSection(
+  view: PortalView,
+  subscription: Stripe.Subscription,
+  { refusal }: Message,
+): Html | undefined {
   const { flow } = view.session;
   const wanted = flow?.subscription_cancel?.subscription ?? flow?.subscription_update?.subscription;
   const mayCancel = shows(view, 'subscription_cancel');
@@ -72,12 +80,22 @@ function subscriptionSection(view: PortalView, subscription: Stripe.Subscription
   const plan = planItem(subscription)?.price ?? subscription.items.data[0]?.price;
   return html`<section>
     <h2>${plan === undefined ? 'Subscription' : nameOf(view, plan)}</h2>
-    <p>Status: ${subscription.status}. ${describeNext(subscription)}</p>
+    <p>Status: ${formatStatus(subscription.status)}. ${describeNext(subscription)}</p>
+    ${
+      subscription.status === 'past_due' &&
+      html`<p class="warning">The last payment has failed. Pay the open invoice, or save another card.</p>`
+    }
+    ${refusal?.subscription === subscription.id && alertOf(refusal)}
     ${mayChange && planForm(view, subscription)} ${mayCancel && cancelForm(subscription)}
   </section>`;
 }
 
-function cardSection(view: PortalView): Html | undefined {
+/** `Visa`. */
+function nameBrand(brand: string): string {
+  return brand.charAt(0).toUpperCase() + brand.slice(1);
+}
+
+function cardSection(view: PortalView, { refusal }: Message): Html | undefined {
   if (!shows(view, 'payment_method_update')) return undefined;
   const card = view.method?.card;
   return html`<section>
@@ -86,11 +104,11 @@ function cardSection(view: PortalView): Html | undefined {
       ${
         card === undefined
           ? 'No card is saved.'
-          : html`Card: ${card.brand} ending in ${card.last4}, expires ${card.exp_month}/${card.exp_year}`
+          : html`${nameBrand(card.brand)} ending in ${card.last4}, expires ${card.exp_month}/${card.exp_year}`
       }
     </p>
     <form method="post">
-      ${cardFields()}
+      ${cardFields(refusal?.subscription === null ? refusal : undefined)}
       <button name="action" value="replace-card">Save new card</button>
     </form>
   </section>`;
@@ -101,13 +119,25 @@ function invoiceSection({ invoices, session }: PortalView): Html | undefined {
   return html`<section>
     <h2>Invoices</h2>
     <table>
+      ${
+        invoices.length > 0 &&
+        html`<thead>
+          <tr>
+            <th scope="col">Invoice</th>
+            <th scope="col">Status</th>
+            <th scope="col">Amount</th>
+          </tr>
+        </thead>`
+      }
       <tbody>
         ${invoices.map(
           ({ number, created, status, hosted_invoice_url, total, currency }) =>
             html`<tr>
-              <td><a href="${hosted_invoice_url}">${number}</a></td>
-              <td>${formatDay(created)}</td>
-              <td>${status}</td>
+              <td>
+                <a href="${hosted_invoice_url}">${number}</a>
+                <br />${formatDay(created)}
+              </td>
+              <td>${formatStatus(status)}</td>
               <td>${formatMoney(total, currency)}</td>
             </tr>`,
         )}
@@ -117,13 +147,20 @@ function invoiceSection({ invoices, session }: PortalView): Html | undefined {
   </section>`;
 }
 
-export function showHome(view: PortalView, { fault, done }: Message): string {
+export function showHome(view: PortalView, message: Message): string {
   const { customer, session, subscriptions } = view;
+  const { done, refusal } = message;
+  // A form can name a subscription that is not, or no longer, on the page.
+  const isElsewhere =
+    refusal !== undefined &&
+    refusal.subscription !== null &&
+    subscriptions.every(({ id }) => id !== refusal.subscription);
   const body = html`<p>${customer.name ?? customer.email ?? customer.id}</p>
-    ${alertOf(fault)} ${done !== undefined && html`<p role="status">${done}</p>`}
-    ${subscriptions.map((subscription) => subscriptionSection(view, subscription))} ${cardSection(view)}
-    ${invoiceSection(view)}
-    ${session.return_url !== null && html`<p><a href="${session.return_url}">Return</a></p>`}`;
+    ${isElsewhere && alertOf(refusal)} ${done !== undefined && html`<p role="status">${done}</p>`}
+    ${subscriptions.length === 0 && session.flow === null && html`<p>There is no subscription.</p>`}
+    ${subscriptions.map((subscription) => subscriptionSection(view, subscription, message))}
+    ${cardSection(view, message)} ${invoiceSection(view)}
+    ${session.return_url !== null && html`<p><a href="${session.return_url}">Go back</a></p>`}`;
   return renderPage('Billing', body);
 }
 
@@ -138,7 +175,8 @@ export function showConfirmation(
   { subscription, price, prorationDate }: AskedChange,
   { lines, currency, amount_due, total }: Stripe.Invoice,
 ): string {
-  const body = html`<table>
+  const body = html`<p>Nothing is changed until you confirm.</p>
+    <table>
       <tbody>
         ${lines.data.map(
           ({ description, amount }) =>
@@ -161,8 +199,8 @@ export function showConfirmation(
       <input type="hidden" name="subscription" value="${subscription}" />
       <input type="hidden" name="price" value="${price}" />
       <input type="hidden" name="proration_date" value="${prorationDate}" />
-      <button name="action" value="change">Confirm change</button>
+      <button class="main" name="action" value="change">Confirm change</button>
     </form>
-    <form method="get"><button>Go back</button></form>`;
+    <p><a href="">Go back without a change</a></p>`;
   return renderPage('Change plan', body);
 }

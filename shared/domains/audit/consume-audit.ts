@@ -1,6 +1,13 @@
 import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
-import { AUDIT_RECORDED, auditData, type AuditData } from '../../platform/bus/events.ts';
+import {
+  AUDIT_RECORDED,
+  auditData,
+  USAGE_THRESHOLD_REACHED,
+  usageThresholdData,
+  type AuditData,
+  type UsageThresholdData,
+} from '../../platform/bus/events.ts';
 import {
   findNew,
   firstOfEach,
@@ -25,6 +32,32 @@ export const auditConsumer: EventConsumer<AuditData> = {
   write: (services, events, now) =>
     writeEntries(services.crossTenant.core, services.settings, firstOfEach(events), now),
 };
+
+/** Turns an event of a used-up limit into an entry, so that the tenant's people find it where they look. */
+export const thresholdConsumer: EventConsumer<UsageThresholdData> = {
+  type: USAGE_THRESHOLD_REACHED,
+  schema: usageThresholdData,
+  maxAgeDays: MAX_AGE_DAYS,
+  write: (services, events, now) =>
+    writeEntries(
+      services.crossTenant.core,
+      services.settings,
+      firstOfEach(events).map((event) => ({ ...event, data: thresholdEntry(event.data) })),
+      now,
+    ),
+};
+
+function thresholdEntry({ tenant_id, user_id, ...details }: UsageThresholdData): AuditData {
+  return {
+    tenant_id,
+    user_id,
+    action: 'usage.threshold_reached',
+    resource_type: 'usage',
+    resource_id: details.usage_type,
+    outcome: 'success',
+    details,
+  };
+}
 
 const ENTRIES = recordset({
   tenant_id: 'text',

@@ -22,3 +22,17 @@ export function toDecimal(amount: number, currency: string): string {
   if (decimals === 0) return sign + digits;
   return `${sign}${digits.slice(0, -decimals)}.${digits.slice(-decimals)}`;
 }
+
+/**
+ * A decimal of minor units as one of major units, for the price of one unit, which can be less than a minor unit: 0.5 USD is
+ * `0.005`.
+ */
+export function minorToMajor(minor: string, currency: string): string {
+  const [whole = '0', part = ''] = minor.split('.');
+  const decimals = decimalsOf(currency);
+  const digits = whole.padStart(decimals + 1, '0');
+  const cut = digits.length - decimals;
+  const fraction = `${digits.slice(cut)}${part}`.replace(/0+$/, '').padEnd(decimals, '0');
+  const major = digits.slice(0, cut).replace(/^0+(?=\d)/, '');
+  return fraction === '' ? major : `${major}.${fraction}`;
+}

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import { PERMISSION_SETS } from '../../platform/auth/permissions.ts';
 import { findActivePlan, hasHardLimit } from '../billing/plans/plan.ts';
-import { openBilling } from '../billing/subscriptions/open-billing.ts';
+import { openBilling } from '../billing/open-billing.ts';
 import { when } from '../../platform/db/keyset.ts';
 import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';

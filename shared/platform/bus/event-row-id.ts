@@ -1,5 +1,4 @@
-import { hash } from 'node:crypto';
-import { v7 } from 'uuid';
+import { derivedId } from '../ids/derived-id.ts';
 
 /**
  * The id of an event's row: a UUIDv7 with the event's own time and a hash of its identity. So a row has the same id for each
@@ -11,6 +10,5 @@ export function eventRowId(event: {
   readonly id: string;
   readonly at: Date;
 }): string {
-  const digest = hash('sha256', JSON.stringify([event.tenantId, event.source, event.id]), 'buffer');
-  return v7({ msecs: event.at.getTime(), random: digest.subarray(0, 16), seq: digest.readUInt32BE(16) });
+  return derivedId(event.at, [event.tenantId, event.source, event.id]);
 }

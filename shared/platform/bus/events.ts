@@ -9,6 +9,7 @@ export const USAGE_RECORDED = 'com.comply-ai.usage.recorded.v1';
 export const AUDIT_RECORDED = 'com.comply-ai.audit.recorded.v1';
 export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
 export const STRIPE_EVENT_RECEIVED = 'com.comply-ai.stripe.event-received.v1';
+export const USAGE_THRESHOLD_REACHED = 'com.comply-ai.usage.threshold-reached.v1';
 export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
@@ -58,6 +59,21 @@ export type StripeEventData = z.output<typeof stripeEventData>;
 export const billingChangedData = z.object({ tenant_id: tenantId });
 export type BillingChangedData = z.output<typeof billingChangedData>;
 
+/** A tenant, or one of its users, has used a good part of a limit. Told once a period for each threshold. */
+export const usageThresholdData = z.object({
+  tenant_id: tenantId,
+  user_id: name(255).optional(),
+  usage_type: text(100),
+  reset_period: text(20),
+  mode: z.enum(['hard', 'soft', 'metered']),
+  threshold_percent: z.number().int(),
+  used: z.number(),
+  limit: z.number(),
+  period_start: z.iso.datetime(),
+  period_end: z.iso.datetime(),
+});
+export type UsageThresholdData = z.output<typeof usageThresholdData>;
+
 /**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
  * + `id`.
@@ -105,6 +121,8 @@ export function queueOf(type: string): string | undefined {
     case USAGE_RECORDED:
       return 'usage-events';
     case AUDIT_RECORDED:
+    // Its reader is the audit trail.
+    case USAGE_THRESHOLD_REACHED:
       return 'audit-events';
     case ARCHIVE_REQUESTED:
       return 'archive-records';

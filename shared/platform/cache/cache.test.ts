@@ -10,7 +10,8 @@ import { RateLimiter } from './rate-limit.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'comply-cache-'));
 const redis = await startRedis({ logFile: path.join(folder, 'redis.log'), password: 'secret' });
-if (redis === null) throw new Error('this test needs a real Redis: run `node dev/redis/install.ts`');
+if (redis === null)
+  throw new Error('this test needs a real Redis: run `npx node dev/packages/install.ts redis-server`');
 
 afterAll(async () => {
   await redis.stop();

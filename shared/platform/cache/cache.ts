@@ -8,6 +8,7 @@ import {
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
+import { defineLimiterCommand } from './limiter-command.ts';
 
 /**
  * A Redis that needs longer is unavailable, or slower than the database behind it. Three such timeouts in a row open the
@@ -103,6 +104,7 @@ export class Cache {
       enableAutoPipelining: true,
       retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
     });
+    defineLimiterCommand(client);
     // Without a listener, a lost connection would end the process. The breaker logs the loss once.
     client.on('error', () => undefined);
     // The first callers wait until the connection is made or has failed. Otherwise a limit would be counted in two places

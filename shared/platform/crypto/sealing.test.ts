@@ -59,6 +59,17 @@ describe('what is sealed', () => {
     );
   });
 
+  test('is no envelope if it is shorter than an empty one or has another format', () => {
+    const key = new Uint8Array(32).fill(7);
+    const aad = binding('acme', 'one');
+    const empty = seal(key, new Uint8Array(0), aad);
+    expect(open(key, empty, aad)).toHaveLength(0);
+    for (let length = 0; length < empty.length; length++)
+      expect(() => open(key, empty.subarray(0, length), aad)).toThrow('not a sealed envelope');
+    const otherFormat = Buffer.concat([Buffer.of(2), empty.subarray(1)]);
+    expect(() => open(key, otherFormat, aad)).toThrow('not a sealed envelope');
+  });
+
   test('is never the same twice, and does not contain the plain bytes', () => {
     const nonces = new Set<string>();
     const key = new Uint8Array(32).fill(7);

@@ -17,6 +17,7 @@ import { fallbackProblem, type Route } from './fallback.ts';
 import { rateHeaders, requestUrl, writeReply } from './write-reply.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { NotModified, Reply } from '../call/reply.ts';
+import { paymentRequired, standingAt, standingHeaders } from './billing-standing.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
 
 /** What an answer needs besides the services of the domains. */
@@ -130,6 +131,8 @@ export async function answer(
     const context = await services.tenants.find(principal.tenantId);
     if (context === null || context.status === 'erased')
       throw unauthorized('The tenant of this key does not exist.');
+    const billing = standingAt(context.billing, now);
+    Object.assign(extra, standingHeaders(billing));
     const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
       hour: principal.rateLimitPerHour,
       day: principal.rateLimitPerDay,
@@ -143,7 +146,7 @@ export async function answer(
       principal,
       tenant: own.core,
       databases: own,
-      context,
+      context: billing === context.billing ? context : { ...context, billing },
       now,
       route: endpoint.name,
       params: {},
@@ -221,11 +224,11 @@ function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
 }
 
 function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
-  const { status } = call.context;
-  if (status === 'active' || endpoint.openToSuspended) return;
-  if (endpoint.method !== 'GET') {
+  const { status, billing } = call.context;
+  if (endpoint.method === 'GET' || endpoint.openToSuspended) return;
+  if (status !== 'active')
     throw new Problem('PAYMENT_REQUIRED', { detail: `The tenant is ${status}: it may read, but not write.` });
-  }
+  if (billing.standing === 'read_only') throw paymentRequired();
 }
 
 /** Audits a refusal that matters to auditors: a request for another tenant, or beyond the key's permissions. */

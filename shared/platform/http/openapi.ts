@@ -58,13 +58,20 @@ const HEADERS: Readonly<Record<string, Json>> = {
   Link: text('`<…>; rel="next"`; absent on the last page.'),
   ETag: text('The version, for If-Match and If-None-Match.'),
   'Idempotency-Replayed': text('`true` when this is the first answer again.'),
+  'Billing-Standing': text(
+    'Only while a payment is overdue. `past_due; grace-ends="<RFC 3339>"`: everything works until then. `read_only`: only reads and the billing routes work, until the tenant has paid.',
+  ),
   'Retry-After': text('Seconds to wait before the request is sent again.'),
   'WWW-Authenticate': text('How to authenticate.'),
 };
 
+/** A header of every answer with a credential is described once. */
+const BILLING_STANDING_REF: Json = { $ref: '#/components/headers/Billing-Standing' };
+
 /** Headers of a status, the same for every route. */
 const PROBLEM_HEADERS: Readonly<Record<number, string>> = {
   401: 'WWW-Authenticate',
+  402: 'Billing-Standing',
   429: 'Retry-After',
   503: 'Retry-After',
 };
@@ -74,12 +81,15 @@ function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
     ...(definition.headers ?? []),
     ...(endpoint.method === 'POST' && endpoint.permission !== null ? ['Idempotency-Replayed'] : []),
   ];
-  const headers = Object.fromEntries(names.map((name) => [name, HEADERS[name] ?? text(name)]));
+  const headers = {
+    ...Object.fromEntries(names.map((name) => [name, HEADERS[name] ?? text(name)])),
+    ...(endpoint.permission === null ? {} : { 'Billing-Standing': BILLING_STANDING_REF }),
+  };
   const contentType = definition.contentType ?? 'application/json';
   const schema = definition.schema === undefined ? {} : outputSchema(definition.schema);
   return {
     description: definition.description,
-    ...(names.length === 0 ? {} : { headers }),
+    ...(Object.keys(headers).length === 0 ? {} : { headers }),
     ...(definition.schema === undefined && definition.contentType === undefined
       ? {}
       : { content: { [contentType]: { schema } } }),
@@ -240,6 +250,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], words: DocumentW
         },
         apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
       },
+      headers: { 'Billing-Standing': HEADERS['Billing-Standing'] },
       schemas: { Problem: outputSchema(problemDocument) },
       responses: problemResponses(),
     },

@@ -53,8 +53,10 @@ export interface ResourceParent {
  * more, write a domain function instead of another member here.
  */
 export interface Resource<Body extends z.ZodObject = z.ZodObject> {
-  /** Plural, kebab-case. The path, unless there is a parent, and the first part of the routes' names. */
+  /** Plural, kebab-case. The path, unless there is a parent or a `path`, and the first part of the routes' names. */
   readonly name: string;
+  /** The path below the version, if it is not the name: `platform/billing/plans`. */
+  readonly path?: string;
   /** One row, in words. Problems use it, and audit entries use it with underscores. */
   readonly one: string;
   /** What the rows are for, in two sentences. It is the text of the resource's group in the API's document. */
@@ -107,8 +109,24 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
   readonly conflicts?: Readonly<Record<string, string>>;
   /** Columns that the service sets when a row is made. */
   readonly stamp?: (call: Call) => Readonly<Record<string, unknown>>;
+  /** Columns that the service sets when a row is replaced or deactivated. */
+  readonly stampChange?: (call: Call) => Readonly<Record<string, unknown>>;
   /** Returns the faults of a body beyond its schema. If there are any, nothing is written. */
   check?(body: z.output<Body>, context: CheckContext): readonly Fault[] | Promise<readonly Fault[]>;
+  /**
+   * Writes what follows from a change of a row, in the same transaction: events for others. `before` is undefined for a new row. Not
+   * called when a row is deleted.
+   */
+  readonly onWrite?: (
+    change: { readonly before: ResourceRow | undefined; readonly after: ResourceRow },
+    context: CheckContext,
+  ) => Promise<void>;
+  /**
+   * Work after the commit that the answer waits for, such as carrying the row to another system. Returns the fields that it changed;
+   * they replace those of the answer. It must be safe to repeat, and must not throw: the write has happened. The answer that is
+   * kept for a repeated Idempotency-Key is the one from before.
+   */
+  readonly afterCommit?: (call: Call, id: string) => Promise<Readonly<Record<string, unknown>>>;
   /** Removes cached data after a row was created, changed or removed. Runs after the commit, and must be safe to repeat. */
   readonly forget?: (call: Call, row: ResourceRow) => void | Promise<void>;
   /** True if neither a used-up allowance nor a lapsed subscription may stop a write: holds, retention. */
@@ -168,7 +186,7 @@ export function operatorVerbsOf(resource: Resource): readonly Verb[] {
 export function collectionPathOf(resource: Resource, forOperators = false): string {
   const { parent } = resource;
   if (parent === undefined)
-    return forOperators ? `platform/tenants/{tenant_id}/${resource.name}` : resource.name;
+    return forOperators ? `platform/tenants/{tenant_id}/${resource.name}` : (resource.path ?? resource.name);
   return `${collectionPathOf(parent.resource, forOperators)}/{${parent.column}}/${parent.segment}`;
 }
 
@@ -205,6 +223,8 @@ function faultOfVerbs(resource: Resource): string | undefined {
   }
   if (resource.scope === 'platform' && resource.operatorVerbs !== undefined)
     return 'operatorVerbs are about the rows of tenants';
+  if (resource.path !== undefined && (resource.parent !== undefined || operatorVerbsOf(resource).length > 0))
+    return 'a path of its own is for rows without a parent and without operators’ routes for tenants';
   return undefined;
 }
 

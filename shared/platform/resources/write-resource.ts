@@ -4,7 +4,7 @@ import { json, type Parameter, type TenantTransaction } from '../db/tenant-datab
 import type { Call } from '../call/call.ts';
 import { readIfMatch, requireIfMatch, versionConflict, type VersionCheck } from '../http/etag.ts';
 import { Problem } from '../call/problem.ts';
-import { created, noContent, ok, type NoContent, type Reply } from '../call/reply.ts';
+import { created, noContent, ok, Written, type NoContent, type Reply } from '../call/reply.ts';
 import { newId } from '../ids/ids.ts';
 import { performPlatformWrite, performWrite, type Effect } from '../writes/perform-write.ts';
 import { locationOf, type Collection } from './collection.ts';
@@ -52,6 +52,7 @@ export function createResource(
       json(columns),
       ...(hasTenant(resource) ? [call.tenant.tenantId] : []),
     ]);
+    await resource.onWrite?.({ before: undefined, after: row }, { call, transaction });
     const trail = trailOf(call, [await isSeen(call, collection, id, transaction)]);
     const reply = created<ShownRow>(locationOf(collection, id), presentRow(row), etagHeaders(row));
     return { row, effect: effectOf(resource, 'created', id, reply, trail, bodyFields(resource)) };
@@ -75,13 +76,14 @@ export async function replaceResource(
     const before = await lock(call, collection, id, transaction, matches);
     const wasSeen = await isSeen(call, collection, id, transaction);
     await check(call, resource, body, transaction);
-    const columns = columnsOf(resource, body);
+    const columns = { ...columnsOf(resource, body), ...resource.stampChange?.(call) };
     const row = await one(transaction, updateText(resource, Object.keys(columns)), [
       id,
       call.now,
       json(columns),
       ...scopeOf(collection, call.tenant.tenantId),
     ]);
+    await resource.onWrite?.({ before, after: row }, { call, transaction });
     const trail = trailOf(call, [wasSeen, await isSeen(call, collection, id, transaction)]);
     const changed = bodyFields(resource).filter((field) => !isSame(before[field], row[field]));
     const reply = ok<ShownRow>(presentRow(row), etagHeaders(row));
@@ -124,14 +126,11 @@ export async function deactivateResource(
   return write(call, collection, 'deactivated', async (transaction) => {
     const before = await lock(call, collection, id, transaction, matches);
     const wasSeen = await isSeen(call, collection, id, transaction);
-    const text = updateText(resource, ['is_active']);
-    const parameters = [
-      id,
-      call.now,
-      json({ is_active: false }),
-      ...scopeOf(collection, call.tenant.tenantId),
-    ];
+    const columns = { is_active: false, ...resource.stampChange?.(call) };
+    const text = updateText(resource, Object.keys(columns));
+    const parameters = [id, call.now, json(columns), ...scopeOf(collection, call.tenant.tenantId)];
     const row = before['is_active'] === false ? before : await one(transaction, text, parameters);
+    if (row !== before) await resource.onWrite?.({ before, after: row }, { call, transaction });
     const trail = trailOf(call, [wasSeen, await isSeen(call, collection, id, transaction)]);
     return { row, effect: effectOf(resource, 'deactivated', id, noContent, trail) };
   });
@@ -166,10 +165,23 @@ async function write<Answer extends Reply>(
       ? performWrite(call, perform, options)
       : performPlatformWrite(call, perform, options));
     for (const row of rows) await resource.forget?.(call, row);
-    return reply;
+    const [row] = rows;
+    const later = row === undefined ? undefined : await resource.afterCommit?.(call, idOf(resource, row));
+    return later === undefined ? reply : withFields(reply, later);
   } catch (error) {
     throw refusalOf(resource, change, error) ?? error;
   }
+}
+
+function idOf(resource: Resource, row: ResourceRow): string {
+  return String(row[resource.idColumn]);
+}
+
+/** The answer with other values of some fields. An answer without a body, or one that is text already, stays as it is. */
+function withFields<Answer extends Reply>(reply: Answer, fields: Readonly<Record<string, unknown>>): Answer {
+  const { body } = reply;
+  if (typeof body !== 'object' || body === null || body instanceof Written) return reply;
+  return { ...reply, body: { ...body, ...fields } };
 }
 
 /** The problem for a violated constraint; undefined if the client did not cause it. */

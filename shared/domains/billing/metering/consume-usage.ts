@@ -4,7 +4,9 @@ import { eventRowId } from '../../../platform/bus/event-row-id.ts';
 import { EVENT_SOURCE, USAGE_RECORDED, usageData, type UsageData } from '../../../platform/bus/events.ts';
 import { firstOfEach } from '../../../platform/consume/same-event.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
-import { ensureAllowances } from './free-tier.ts';
+import { SingleFlightCache } from '../../../platform/cache/single-flight-cache.ts';
+import { ensureAllowances } from './adjust-allowances.ts';
+import { ensureUserAllowances, userAllowances, type MadeAllowances } from './user-allowances.ts';
 import { writeUsage } from './write-usage.ts';
 
 /** A year's invoice and a month to dispute it. Older usage is not billed. */
@@ -19,7 +21,8 @@ export const usageConsumer: EventConsumer<UsageData> = {
     const { billing, analytics } = services.crossTenant;
     await makeAllowances(billing, events, now);
     const usage = firstOfEach(events).map(usageOf);
-    await writeUsage(billing, usage, now);
+    const caused = await writeUsage(billing, usage, now);
+    for (const entry of caused) services.publisher.publish(entry);
     await rollUpUsage(analytics, usage, now);
   },
 };
@@ -43,24 +46,32 @@ function usageOf({ id, source, time, at, data, tenant }: TenantEvent<UsageData>)
   };
 }
 
-/** Tenants whose allowances this process knows to exist. */
-const made = new WeakMap<CrossTenantDatabase, Set<string>>();
-const MADE_MAX = 10_000; // limits memory: at this size the set is emptied
+/** How long this process takes a tenant's allowances for made. A change of plan makes new ones at once, wherever it is noticed. */
+const MADE_MS = 60_000;
+const MADE_MAX = 10_000; // limits memory: at this size all are forgotten
+const made = new WeakMap<CrossTenantDatabase, SingleFlightCache<MadeAllowances>>();
 
-/** A free tenant's first usage may come from the bus, before a request has made its allowances. */
+/** A tenant's first usage may come from the bus, before a request has made its allowances. */
 async function makeAllowances(
   billing: CrossTenantDatabase,
   events: readonly TenantEvent<UsageData>[],
   now: Date,
 ): Promise<void> {
   let known = made.get(billing);
-  if (known === undefined || known.size > MADE_MAX) {
-    known = new Set();
+  if (known === undefined) {
+    known = new SingleFlightCache({ ttlMs: MADE_MS, max: MADE_MAX });
     made.set(billing, known);
   }
-  for (const { tenant } of events) {
-    if (known.has(tenant.tenantId) || !tenant.hasQuota) continue;
-    await ensureAllowances(billing, tenant.tenantId, now);
-    known.add(tenant.tenantId);
+  const tenants = new Map(events.map(({ tenant }) => [tenant.tenantId, tenant]));
+  for (const [tenantId, tenant] of tenants) {
+    const allowances = await known.find(tenantId, async () => {
+      await ensureAllowances(billing, tenant, now);
+      return userAllowances(billing, tenantId);
+    });
+    if (allowances.each.length === 0) continue;
+    const users = events.flatMap(({ tenant: own, data: { user_id: user = '' } }) =>
+      own.tenantId === tenantId && user !== '' ? [user] : [],
+    );
+    await ensureUserAllowances(billing, allowances, users, now);
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { boundaryAfter, calendarMonth, periodsSince, type ResetPeriod } from './periods.ts';
+import type { ResetPeriod } from '../plans/plan.ts';
+import { boundaryAfter, calendarMonth, periodsSince, usagePeriod } from './periods.ts';
 
 const day = (date: string): Date => new Date(`${date}T00:00:00Z`);
 const dayOf = (instant: Date): string => instant.toISOString().slice(0, 10);
@@ -158,4 +159,74 @@ describe('over four centuries, with all kinds of leap years', () => {
 test('a calendar month contains its first moment and not the next month’s', () => {
   const month = calendarMonth(new Date('2026-12-31T23:59:59.999Z'));
   expect([dayOf(month.start), dayOf(month.end)]).toEqual(['2026-12-01', '2027-01-01']);
+});
+
+describe('a subscription’s months', () => {
+  const at = (subscription: Parameters<typeof usagePeriod>[0], instant: string): string[] => {
+    const { start, end } = usagePeriod(subscription, new Date(instant));
+    return [start, end].map((time) => time.toISOString().replace(':00.000Z', 'Z'));
+  };
+  const monthly = {
+    started_at: '2026-01-31T10:00:00Z',
+    current_period_start: '2026-01-31T10:00:00Z',
+    current_period_end: '2026-02-28T10:00:00Z',
+    billing_cycle_anchor: '2026-01-31T10:00:00Z',
+  };
+
+  test.each([
+    ['2026-02-28T09:59:59Z', '2026-01-31T10:00Z', '2026-02-28T10:00Z'],
+    ['2026-02-28T10:00:00Z', '2026-02-28T10:00Z', '2026-03-31T10:00Z'],
+    ['2026-03-31T09:59:59Z', '2026-02-28T10:00Z', '2026-03-31T10:00Z'],
+    ['2026-03-31T10:00:00Z', '2026-03-31T10:00Z', '2026-04-30T10:00Z'],
+    ['2028-02-29T10:00:00Z', '2028-02-29T10:00Z', '2028-03-31T10:00Z'],
+    ['2026-01-31T09:59:59Z', '2026-01-01T00:00Z', '2026-01-31T10:00Z'],
+    ['2025-12-24T00:00:00Z', '2025-12-01T00:00Z', '2026-01-01T00:00Z'],
+  ])('keep the anchor’s day and time of day, without news of a renewal: at %s', (instant, start, end) => {
+    expect(at(monthly, instant)).toEqual([start, end]);
+  });
+
+  test('divide a year from its anchor', () => {
+    const yearly = {
+      ...monthly,
+      current_period_end: '2027-01-31T10:00:00Z',
+    };
+    expect(at(yearly, '2026-02-28T10:00:00Z')).toEqual(['2026-02-28T10:00Z', '2026-03-31T10:00Z']);
+    expect(at(yearly, '2027-01-31T09:00:00Z')).toEqual(['2026-12-31T10:00Z', '2027-01-31T10:00Z']);
+    expect(at(yearly, '2027-01-31T10:00:00Z')).toEqual(['2027-01-31T10:00Z', '2027-02-28T10:00Z']);
+  });
+
+  test('begin with a trial, whose end is the anchor', () => {
+    const trial = {
+      started_at: '2026-11-26T08:30:00Z',
+      current_period_start: '2026-11-26T08:30:00Z',
+      current_period_end: '2026-12-10T08:30:00Z',
+      billing_cycle_anchor: '2026-12-10T08:30:00Z',
+    };
+    expect(at(trial, '2026-11-27T00:00:00Z')).toEqual(['2026-11-26T08:30Z', '2026-12-10T08:30Z']);
+    expect(at(trial, '2026-12-10T08:30:00Z')).toEqual(['2026-12-10T08:30Z', '2027-01-10T08:30Z']);
+  });
+
+  test('are calendar months without a subscription', () => {
+    expect(at(undefined, '2026-11-26T08:30:00Z')).toEqual(['2026-11-01T00:00Z', '2026-12-01T00:00Z']);
+  });
+
+  test('have each instant in exactly one of them, none longer than a month, whatever the subscription', () => {
+    const hours = fc.integer({ min: 1, max: 24 * 500 });
+    fc.assert(
+      fc.property(instants, hours, hours, hours, instants, (start, length, before, back, instant) => {
+        const hour = 60 * 60_000;
+        const subscription = {
+          started_at: new Date(start.getTime() - back * hour).toISOString(),
+          current_period_start: start.toISOString(),
+          current_period_end: new Date(start.getTime() + length * hour).toISOString(),
+          billing_cycle_anchor: new Date(start.getTime() - before * hour).toISOString(),
+        };
+        const period = usagePeriod(subscription, instant);
+        expect(period.start <= instant && instant < period.end).toBe(true);
+        expect(period.end.getTime() - period.start.getTime()).toBeLessThanOrEqual(31 * DAY_MS);
+        for (const other of [period.start, new Date(period.end.getTime() - 1)])
+          expect(usagePeriod(subscription, other)).toEqual(period);
+      }),
+    );
+  });
 });

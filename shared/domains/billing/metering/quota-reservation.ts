@@ -5,7 +5,8 @@ import type { Call } from '../../../platform/call/call.ts';
 import type { Quota, QuotaRequest } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
-import { ensureAllowances, resetDueAllowances } from './free-tier.ts';
+import { ensureAllowances } from './adjust-allowances.ts';
+import { resetDueAllowances } from './free-tier.ts';
 
 interface Allowance {
   readonly [column: string]: unknown;
@@ -17,7 +18,7 @@ interface Allowance {
 }
 
 /** Whether a limit of the tenant's plan refuses what is beyond it. */
-export function hasQuota(call: Call): boolean {
+function hasQuota(call: Call): boolean {
   return call.context.hasQuota;
 }
 
@@ -25,9 +26,10 @@ export function hasQuota(call: Call): boolean {
 const STORAGE = 'storage_gb';
 
 /**
- * Reserves what a free tenant is about to use: each request in full or not at all, in the given order. The reservation is
- * made in the billing database under a row lock, so that only one request gets the last unit. The usage event turns the
- * reservation into usage. Returns the refused requests, by reservation id. A paid tenant needs no reservation.
+ * Reserves what a tenant is about to use of the hard limits of its plan: each request in full or not at all, in the given order.
+ * The reservation is made in the billing database under a row lock, so that only one request gets the last unit. The usage event
+ * turns the reservation into usage. Returns the refused requests, by reservation id. What the plan does not limit, or not hard,
+ * needs no reservation.
  */
 async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<ReadonlyMap<string, Problem>> {
   if (!hasQuota(call) || wanted.length === 0) return new Map();
@@ -37,11 +39,11 @@ async function reserve(call: Call, wanted: readonly QuotaRequest[]): Promise<Rea
   // Again after the rows are made or reset; both can happen on a tenant's first request of a period.
   for (let attempt = 1; ; attempt++) {
     const result = await call.databases.billing.transaction((transaction) =>
-      reserveWithin(transaction, types, wanted, call.now),
+      reserveWithin(transaction, types, wanted, { now: call.now, isMade: attempt > 1 }),
     );
     if (result.state === 'done') return result.refused;
     if (attempt === 3) throw new Error('the allowances are still due after two resets');
-    await ensureAllowances(call.services.crossTenant.billing, call.principal.tenantId, call.now);
+    await ensureAllowances(call.services.crossTenant.billing, call.context, call.now);
     await resetDueAllowances(call.services.crossTenant.billing, call.now, {
       tenantId: call.principal.tenantId,
     });
@@ -61,12 +63,12 @@ async function reserveWithin(
   transaction: TenantTransaction,
   types: readonly string[],
   wanted: readonly QuotaRequest[],
-  now: Date,
+  { now, isMade }: { readonly now: Date; readonly isMade: boolean },
 ): Promise<Attempt> {
   const rows = await transaction.query<Allowance>(
     `select usage_type, current_usage::float8, reserved::float8, usage_limit::float8, next_reset_at
        from free_tier_usage
-      where tenant_id = $1 and user_id = '' and usage_type = any($2::text[])
+      where tenant_id = $1 and user_id = '' and usage_type = any($2::text[]) and mode = 'hard'
       order by usage_type, reset_period for update`,
     [transaction.tenantId, types],
   );
@@ -75,22 +77,25 @@ async function reserveWithin(
     const other = scarcest.get(row.usage_type);
     if (other === undefined || leftOf(row) < leftOf(other)) scarcest.set(row.usage_type, row);
   }
-  if (scarcest.size < types.length || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
+  // Without any row, they may not be made yet. Once they are, a type without a row has no hard limit.
+  if ((rows.length === 0 && !isMade) || rows.some((row) => Date.parse(row.next_reset_at) <= now.getTime()))
     return { state: 'due' };
   const left = new Map([...scarcest.values()].map((row) => [row.usage_type, leftOf(row)]));
+  const restOf = (usageType: string): number => left.get(usageType) ?? Infinity;
   const refused = new Map<string, Problem>();
   const reservations: { reservation_id: string; usage_type: string; amount: number }[] = [];
   for (const item of wanted) {
     const spent =
-      (left.get(STORAGE) ?? 0) <= 0
+      restOf(STORAGE) <= 0
         ? STORAGE
-        : item.usage.find((used) => (left.get(used.usage_type) ?? 0) < used.usage_amount)?.usage_type;
+        : item.usage.find((used) => restOf(used.usage_type) < used.usage_amount)?.usage_type;
     if (spent !== undefined) {
       refused.set(item.reservationId, quotaExceeded(spent, scarcest.get(spent)?.next_reset_at, now));
       continue;
     }
     for (const used of item.usage) {
-      left.set(used.usage_type, (left.get(used.usage_type) ?? 0) - used.usage_amount);
+      if (!scarcest.has(used.usage_type)) continue;
+      left.set(used.usage_type, restOf(used.usage_type) - used.usage_amount);
       reservations.push({
         reservation_id: item.reservationId,
         usage_type: used.usage_type,
@@ -118,7 +123,7 @@ function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Dat
   const seconds =
     resetsAt === undefined ? 1 : Math.max(1, Math.ceil((Date.parse(resetsAt) - now.getTime()) / 1000));
   return new Problem('QUOTA_EXCEEDED', {
-    detail: `The free allowance of ${usageType} is spent until ${resetsAt ?? 'its reset'}.`,
+    detail: `The plan’s allowance of ${usageType} is spent until ${resetsAt ?? 'its reset'}.`,
     headers: { 'retry-after': String(seconds) },
     members: { usage_type: usageType, resets_at: resetsAt },
   });
@@ -167,5 +172,5 @@ async function release(call: Call, reservationIds: readonly string[]): Promise<v
   }
 }
 
-/** The free tier's quota, kept in the billing database. */
+/** The quota of plans with hard limits, kept in the billing database. */
 export const freeTierQuota: Quota = { limits: hasQuota, reserve, reserveOne, release };

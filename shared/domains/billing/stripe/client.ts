@@ -61,24 +61,29 @@ export function stripeInBackground(settings: StripeSettings): Promise<Stripe> {
 }
 
 /**
- * Runs a person's request that needs Stripe. All calls of Stripe together have less than two seconds, and none is repeated.
+ * Runs a person's request that needs Stripe. All calls of Stripe together have less than two seconds, unless `withinMs` says
+ * otherwise, and none is repeated.
  * @throws Problem 503 with `Retry-After` if Stripe does not answer, refuses us, or is not configured; what `run` throws.
  */
 export async function withStripe<T>(
   settings: StripeSettings,
   run: (stripe: Stripe) => Promise<T>,
+  withinMs = PERSON_MS,
 ): Promise<T> {
-  const deadline = AbortSignal.timeout(PERSON_MS);
-  const fetcher: typeof fetch = (input, init) =>
-    fetch(input, {
+  let deadline: AbortSignal | undefined;
+  const fetcher: typeof fetch = (input, init) => {
+    deadline ??= AbortSignal.timeout(withinMs);
+    const signal = init?.signal ?? undefined;
+    return fetch(input, {
       ...init,
-      signal:
-        init?.signal === undefined || init.signal === null
-          ? deadline
-          : AbortSignal.any([deadline, init.signal]),
+      signal: signal === undefined ? deadline : AbortSignal.any([deadline, signal]),
     });
+  };
   try {
-    return await run(await connect(settings, { timeout: PERSON_MS, maxNetworkRetries: 0 }, fetcher));
+    const stripe = await connect(settings, { timeout: withinMs, maxNetworkRetries: 0 }, fetcher);
+    // Only now: the load of the SDK, once a process, is none of Stripe's time.
+    deadline = AbortSignal.timeout(withinMs);
+    return await run(stripe);
   } catch (error) {
     if (!isStripeUnavailable(error)) throw error;
     log.warn('stripe-unavailable', errorFields(error));

@@ -67,3 +67,15 @@ export async function resolveMismatches(
     [objectId, [...except], now],
   );
 }
+
+/** Resolves the open mismatch of one kind and object, if there is one. */
+export async function resolveKind(
+  transaction: Pick<CrossTenantTransaction, 'query'>,
+  { kind, objectId }: Pick<Mismatch, 'kind' | 'objectId'>,
+  now: Date,
+): Promise<void> {
+  await transaction.query(
+    `update ops.stripe_mismatches set resolved_at = $3 where kind = $1 and object_id = $2 and resolved_at is null`,
+    [kind, objectId, now],
+  );
+}

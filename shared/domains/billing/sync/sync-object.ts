@@ -1,14 +1,12 @@
-import type { CallServices } from '../../../platform/call/call.ts';
+import { LimitedTurns } from './limited-turns.ts';
+import { stripeInBackground } from '../stripe/client.ts';
 import type { MismatchKind } from '../stripe/mismatches.ts';
-
-/** An object at Stripe, by the type that Stripe gives it (`object.object`) and its id. */
-export interface StripeRef {
-  readonly type: string;
-  readonly id: string;
-}
-
-/** What {@link syncObject} needs. */
-export type SyncServices = Pick<CallServices, 'settings' | 'crossTenant' | 'tenants' | 'publisher'>;
+import { syncCheckoutSession } from './checkout-session.ts';
+import { findMethodsCustomer, syncCustomer } from './customer.ts';
+import { findPaidInvoice, syncInvoiceRow } from './invoice.ts';
+import { findIntent, syncPaymentRow } from './payment.ts';
+import { syncSubscriptionRow } from './subscription.ts';
+import { locked, type Step, type StripeRef, type SyncServices, type Work } from './work.ts';
 
 /**
  * What became of an object. `written`: rows have changed. `unchanged`: they were as Stripe says. `mismatch`: something differs
@@ -22,30 +20,98 @@ export interface SyncResult {
   readonly mismatches: readonly MismatchKind[];
 }
 
-const SYNCED_TYPES: ReadonlySet<string> = new Set([
-  'customer',
-  'subscription',
-  'invoice',
-  'invoice_payment',
-  'payment_intent',
-  'charge',
-  'refund',
-  'dispute',
-  'payment_method',
-  'checkout.session',
-]);
+const turns = new WeakMap<SyncServices['settings'], LimitedTurns>();
+
+/**
+ * How many objects one process syncs at a time: half of the cross-tenant pool. Each holds a connection of it while Stripe is asked,
+ * and the other half stays for what the consumers and timers ask of billing meanwhile.
+ */
+function turnsOf(settings: SyncServices['settings']): LimitedTurns {
+  let found = turns.get(settings);
+  if (found === undefined) {
+    found = new LimitedTurns(Math.max(1, Math.floor(settings.DATABASE_CROSS_TENANT_POOL_MAX / 2)));
+    turns.set(settings, found);
+  }
+  return found;
+}
+
+const SYNCS: Readonly<Record<string, (work: Work, ref: StripeRef) => Promise<Step>>> = {
+  customer: (work, { id }) => syncCustomer(work, id),
+  subscription: (work, { id }) => syncSubscriptionRow(work, id),
+  invoice: (work, { id }) => syncInvoiceRow(work, id),
+  invoice_payment: (work, { id }) => follow('invoice', findPaidInvoice(work, id)),
+  payment_intent: (work, { id }) => syncPaymentRow(work, id),
+  charge: syncPartOfPayment,
+  refund: syncPartOfPayment,
+  dispute: syncPartOfPayment,
+  payment_method: (work, { id }) => follow('customer', findMethodsCustomer(work, id)),
+  'checkout.session': (work, { id }) => syncCheckoutSession(work, id),
+};
 
 /** Whether rows mirror Stripe's objects of a type. Events of all other types can be ignored. */
 export function isSyncedType(type: string): boolean {
-  return SYNCED_TYPES.has(type);
+  return Object.hasOwn(SYNCS, type);
 }
 
 /**
  * Makes the rows of a Stripe object what Stripe says now: fetches it under a lock, writes it in one transaction of billing with
  * what other domains must know, and publishes that after the commit. So order and repetition do not matter, also between processes.
- * @throws what `isStripeUnavailable` knows, if Stripe cannot be asked, and what a database throws. Nothing is written then, and the
- * same call can be made again.
+ * What belongs to it (the payments of an invoice, the subscription of a checkout) follows in transactions of its own.
+ * @throws what `isStripeUnavailable` knows, if Stripe cannot be asked, and what a database throws. The object that could not be
+ * synced is unchanged then, and the same call can be made again.
  */
-export function syncObject(_services: SyncServices, ref: StripeRef, _now: Date): Promise<SyncResult> {
-  return Promise.reject(new Error(`a ${ref.type} cannot be synced yet`));
+export async function syncObject(services: SyncServices, ref: StripeRef, now: Date): Promise<SyncResult> {
+  if (!isSyncedType(ref.type)) return { outcome: 'ignored', tenantId: undefined, mismatches: [] };
+  const work: Work = { services, stripe: await stripeInBackground(services.settings), now };
+  return turnsOf(services.settings).run(() => syncWithNext(work, ref));
+}
+
+async function syncWithNext(work: Work, ref: StripeRef): Promise<SyncResult> {
+  const waiting: StripeRef[] = [ref];
+  const seen = new Set<string>();
+  const steps: Step[] = [];
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const name = `${next.type} ${next.id}`;
+    if (seen.has(name)) continue;
+    seen.add(name);
+    const step = await SYNCS[next.type]?.(work, next);
+    if (step === undefined) continue;
+    for (const entry of step.entries ?? []) work.services.publisher.publish(entry);
+    steps.push(step);
+    waiting.push(...(step.next ?? []));
+  }
+  return resultOf(steps);
+}
+
+/** What became of the object with all that followed. */
+function resultOf(steps: readonly Step[]): SyncResult {
+  const mismatches = [...new Set(steps.flatMap((step) => (step.mismatches ?? []).map(({ kind }) => kind)))];
+  const outcomes = steps.map(({ outcome }) => outcome);
+  const changed = outcomes.find((outcome) => outcome === 'written');
+  const [own = 'unchanged'] = outcomes;
+  return {
+    outcome: own === 'gone' ? own : mismatches.length > 0 ? 'mismatch' : (changed ?? own),
+    tenantId: steps.find(({ tenantId }) => tenantId !== undefined)?.tenantId,
+    mismatches,
+  };
+}
+
+/** An object without a row of its own: what it belongs to is synced. */
+async function follow(type: string, found: Promise<string | undefined>): Promise<Step> {
+  const id = await found;
+  return id === undefined ? { outcome: 'gone' } : { outcome: 'unchanged', next: [{ type, id }] };
+}
+
+/** A charge, refund or dispute is part of the payment of its intent. */
+async function syncPartOfPayment(work: Work, ref: StripeRef): Promise<Step> {
+  const intent = await findIntent(work, ref);
+  if (intent !== '') return follow('payment_intent', Promise.resolve(intent));
+  const missing = {
+    kind: 'unreadable',
+    objectType: ref.type,
+    objectId: ref.id,
+    tenantId: undefined,
+    details: { missing: 'payment_intent' },
+  } as const;
+  return locked(work, ref, () => Promise.resolve({ outcome: 'unchanged', mismatches: [missing] }));
 }

@@ -1,6 +1,12 @@
-import { runMigrations, StripeSync } from '@supabase/stripe-sync-engine';
+import { createRequire } from 'node:module';
+import type * as Engine from '@supabase/stripe-sync-engine';
 import type { BenchStack } from '../bench-stack.ts';
 import type { SignedEvent } from './make-events.ts';
+
+// The package's ES module looks for its migrations by `__dirname`, which an ES module does not have.
+const { runMigrations, StripeSync } = createRequire(import.meta.url)(
+  '@supabase/stripe-sync-engine',
+) as typeof Engine;
 
 /** The peer: a library that stores each event's object in a table of its kind, as the event has it. */
 export interface SyncEngine {

@@ -15,6 +15,7 @@ import { quoteFigures } from './quote-figures.ts';
 import { readBench } from './read.ts';
 import { soakBench } from './soak.ts';
 import { describeFigures, writeResults } from './report.ts';
+import { stripeEventsBench } from './stripe-events.ts';
 import { tailBench } from './tail.ts';
 import { writeBench } from './write.ts';
 
@@ -26,6 +27,7 @@ const BENCHES: readonly Bench[] = [
   farPageBench,
   expiryBench,
   eventsBench,
+  stripeEventsBench,
   soakBench,
 ];
 

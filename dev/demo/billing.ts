@@ -285,8 +285,9 @@ export async function showBilling(stack: StackFacts): Promise<void> {
     `The tenant ${TENANT} on ${stack.base_url}, and a stand-in for Stripe on ${stack.stripe?.url ?? ''}.`,
   );
   await endEarlierRun(scene);
-  const since = new Date();
   await spendAllowance(scene);
+  // The allowance binds, so whatever an earlier run has caused is over.
+  const since = new Date();
   const clock = await checkOut(scene);
   await passAMonth(scene, clock);
   const ends = await failToPay(scene, clock);

@@ -7,6 +7,9 @@ import type { Answer } from './client.ts';
 import { notePids, startFaultStack } from './fault-stack.ts';
 import { expectNoProcess } from './verify-leftovers.ts';
 
+/** Timers run every minute. */
+export const NEXT_TIMER_S = 100;
+
 /** A tenant with its owner's key. */
 interface Tenant {
   readonly id: string;
@@ -154,14 +157,15 @@ export async function openStripeScene() {
     notePids(faults);
   }
 
-  const waiting = async (): Promise<number> =>
-    Number(
-      (await sql.billing`select count(*)::int as n from stripe_events where status = 'received'`)[0]?.['n'],
-    );
+  const waiting = () =>
+    sql.billing`select type, attempts, error, next_attempt_at from stripe_events where status = 'received'`;
 
-  /** Everything that Stripe has sent has an outcome, and none of it is an error. */
-  async function untilProcessed(seconds?: number): Promise<void> {
-    await until(waiting, (n) => n === 0, seconds);
+  /**
+   * Everything that Stripe has sent has an outcome, and none of it is an error. Where a process died before it published a
+   * message, or Stripe did not answer in time, a timer finds it, each minute.
+   */
+  async function untilProcessed(): Promise<void> {
+    await until(waiting, (rows) => rows.length === 0, NEXT_TIMER_S);
     const failed = await sql.billing`select event_id, type, error from stripe_events where status = 'failed'`;
     expect([...failed]).toEqual([]);
   }

@@ -5,16 +5,14 @@ import { describe, expect, test } from 'vitest';
 import { until } from '../harness/app.ts';
 import { signatureOf, stripeEvent, WEBHOOK_PATH } from '../harness/stripe-webhooks.ts';
 import { notePids } from './fault-stack.ts';
-import { openStripeScene } from './stripe-scene.ts';
+import { NEXT_TIMER_S, openStripeScene } from './stripe-scene.ts';
 import { expectNothingLeft } from './verify-leftovers.ts';
 
 // Billing on real processes: the host dies between Stripe and the database, Stripe is away, PostgreSQL restarts.
 
-const SCENARIO_MS = 120_000;
+const SCENARIO_MS = 240_000;
 /** What a person waits at most for an answer when Stripe is away. */
 const AWAY_MS = 2_000;
-/** The timer of waiting events runs every minute. */
-const NEXT_TIMER_S = 100;
 
 const scene = await openStripeScene();
 const {
@@ -53,12 +51,12 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
     bus.triggers.hold('down');
     await pay(opened);
     await control('GET', 'webhooks/settled');
-    expect(await waiting()).toBeGreaterThan(5);
+    expect((await waiting()).length).toBeGreaterThan(5);
     expect(await planOf(tenant)).toBe('free');
     await killHost();
     await startHost();
     await untilPlan(tenant, 'starter', 30);
-    await untilProcessed(30);
+    await untilProcessed();
     const all = await everythingOf(tenant);
     expect(all).toMatchObject({
       customers: [{}],
@@ -84,7 +82,7 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
       expect(again.status).toBe(201);
       await pay(again);
       await untilPlan(tenant, 'starter', 30);
-      await untilProcessed(30);
+      await untilProcessed();
       const all = await everythingOf(tenant);
       expect(all).toMatchObject({
         customers: [{}],
@@ -116,7 +114,7 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
     const again = await changePlan(tenant, 'upgrade');
     expect([again.status, again.body.plan_id]).toEqual([200, 'professional']);
     await untilPlan(tenant, 'professional', 30);
-    await untilProcessed(30);
+    await untilProcessed();
     const all = await everythingOf(tenant);
     expect(all).toMatchObject({
       customers: [{}],
@@ -128,7 +126,7 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
   });
 });
 
-describe('while Stripe is away', { timeout: 2 * SCENARIO_MS }, () => {
+describe('while Stripe is away', { timeout: SCENARIO_MS }, () => {
   test('a checkout is 503 within two seconds, all else works, and events are taken and processed when it is back', async () => {
     const payer = await addPayer();
     const tenant = await addTenant();
@@ -169,7 +167,7 @@ describe('while Stripe is away', { timeout: 2 * SCENARIO_MS }, () => {
     await until(rowOf, (row) => row?.['status'] === 'processed', NEXT_TIMER_S);
     await pay(await checkOut(tenant));
     await untilPlan(tenant, 'starter');
-    await untilProcessed(NEXT_TIMER_S);
+    await untilProcessed();
   });
 });
 
@@ -199,7 +197,7 @@ describe('when PostgreSQL is restarted', { timeout: SCENARIO_MS }, () => {
       deliveries: { attempts: number }[];
     };
     expect(deliveries.some(({ attempts }) => attempts > 1)).toBe(true);
-    await untilProcessed(NEXT_TIMER_S);
+    await untilProcessed();
     await expectAllStored();
     await expectNothingLeft(faults);
   });

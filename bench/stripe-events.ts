@@ -4,6 +4,7 @@ import { readSettings } from '../shared/platform/config/settings.ts';
 import { startTestStripe } from '../dev/stripe/test-stripe.ts';
 import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
+import { makeTenants, TENANTS } from './many-tenants.ts';
 import { interleave, makeFigure, type Figure } from './figures.ts';
 import { signedEvents, signUp, type SignedEvent } from './stripe/make-events.ts';
 import { openSyncEngine } from './stripe/sync-engine.ts';
@@ -11,7 +12,6 @@ import { undisturbed } from './undisturbed.ts';
 
 /** Deliveries at once, to both sides. Stripe sends no more of them to one endpoint. */
 const IN_FLIGHT = 32;
-const CUSTOMERS = 200;
 /** A round's events as a share of the rows. */
 const EVENTS_SHARE = 0.01;
 /** The share of a round's events for the whole way: each of them asks Stripe, too. */
@@ -89,7 +89,7 @@ async function measure(sizes: Sizes, say: (line: string) => void): Promise<reado
     url: 'http://127.0.0.1:9/unused',
     enabled_events: ['*'],
   });
-  const events = await signUp(stripe, CUSTOMERS);
+  const events = await signUp(stripe, TENANTS);
   // Only the benchmark delivers events.
   await stripe.stripe.webhookEndpoints.del(endpoint);
   const bench = await startBenchStack('everything', {
@@ -99,6 +99,8 @@ async function measure(sizes: Sizes, say: (line: string) => void): Promise<reado
       STRIPE_WEBHOOK_SECRETS: secret,
     },
   });
+  // The customers are theirs: events of unknown customers would only be listed.
+  await makeTenants(bench);
   const services = openServices(readSettings({ ...bench.stack.settings }));
   const engine = await openSyncEngine(bench, {
     secret,

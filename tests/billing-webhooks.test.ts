@@ -183,7 +183,7 @@ describe('a webhook is refused with a clear 400, and nothing is stored,', () => 
     }),
   );
 
-  it('when its body was changed, shortened or written anew', () =>
+  it('when its body was changed, shortened or written again', () =>
     expectNothingStored(async () => {
       const signature = signed();
       const spaced = JSON.stringify(JSON.parse(payload), null, 1);

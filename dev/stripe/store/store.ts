@@ -32,7 +32,7 @@ export class Store {
   readonly #notes = new Map<string, Map<string, unknown>>();
   #steps: Step[] | undefined;
 
-  /** Reads what the folder holds and writes it anew without what is outdated. One store at a time may use a folder. */
+  /** Reads what the folder holds and writes it again, without what is outdated. One store at a time may use a folder. */
   constructor(folder: string) {
     this.#log = new LogFile(folder);
     for (const line of this.#log.read()) for (const change of line) this.#apply(change);

@@ -17,7 +17,7 @@ export interface SentWebhook {
   readonly signature: string | null;
 }
 
-/** How old a signature may be: Stripe signs each attempt anew, so an older one is a replay. Stripe's own default. */
+/** How old a signature may be: Stripe signs each attempt again, so an older one is a replay. Stripe's own default. */
 const TOLERANCE_SECONDS = 300;
 
 /**

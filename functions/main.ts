@@ -31,7 +31,7 @@ import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
-import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
+import { openAtStart, registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
@@ -92,6 +92,7 @@ const endpoints: readonly Endpoint[] = [
   ...resourceEndpoints(declaredResources),
 ];
 
+openAtStart(processServices);
 registerEndpoints(endpoints, processServices);
 registerConsumers(consumers, processServices);
 registerTimers(timers, processServices);

@@ -462,6 +462,19 @@ describe('the evaluator', () => {
     expect(trail.map((row) => row['action'])).toEqual(['alert.triggered']);
   });
 
+  it('changes nothing while somebody changes the configuration', async () => {
+    const { tenant, key } = await newTenant();
+    await addOrchestrations(app, { tenant, count: 3, coverage: 0 });
+    const { body } = await configure(key);
+    await sql.begin(async (holder) => {
+      await holder`select from alert_configs where config_id = ${body.config_id} for update`;
+      await expect(evaluate(app.services)).rejects.toMatchObject({ code: '55P03' });
+    });
+    expect(await alertsOf(key)).toEqual([]);
+    await evaluate(app.services);
+    expect(await alertsOf(key)).toHaveLength(1);
+  });
+
   it('judges the others while a database is unavailable', async () => {
     const { tenant, key } = await newTenant({ calls: 10 });
     await consume(app, { tenant, type: 'calls', amount: 10 });

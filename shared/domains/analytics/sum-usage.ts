@@ -33,13 +33,15 @@ export async function sumUsage(
     usage_unit,
     from_at: new Date(hour - (hours - 1) * HOUR_MS),
   }));
+  // Rows are compared, not times: the index by time then cannot serve this, which would read all of a tenant's types.
   const sums = await inBatch(analytics, (transaction) =>
     transaction.query<{ amount: number }>(
       `select s.amount from ${WINDOWS.from('w', 2)}
         cross join lateral (
           select coalesce(sum(m.metric_value), 0)::float8 as amount from usage_metrics m
-           where m.tenant_id = w.tenant_id and m.metric_name = w.usage_type and m.granularity = 'hour'
-             and m.period_start >= w.from_at and m.period_start <= $1 and m.metric_unit = w.usage_unit) s
+           where m.tenant_id = w.tenant_id and m.metric_name = w.usage_type and m.metric_unit = w.usage_unit
+             and (m.granularity, m.period_start) >= ('hour', w.from_at)
+             and (m.granularity, m.period_start) <= ('hour', $1::timestamptz)) s
        order by w.n`,
       [now, ...WINDOWS.parameters(rows)],
     ),

@@ -129,9 +129,9 @@ export async function measureConditions<T extends Conditioned>(
     const of = conditioned.filter(({ condition }) => condition.type === type);
     if (of.length === 0) continue;
     try {
-      // The conditions of this type, as the filter above chose them.
+      // It gets the conditions of its own type: the filter above chose them.
       const measure = MEASURES[type] as Measure<Type>;
-      const values = await measure(databases, of as readonly Conditioned<OfType<Type>>[], now);
+      const values = await measure(databases, of, now);
       zip(of, values, (one, value) => measured.set(one, value));
     } catch (error) {
       log.error('alerts-unmeasured', { condition_type: type, conditions: of.length, ...errorFields(error) });

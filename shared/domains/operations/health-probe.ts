@@ -50,13 +50,13 @@ export function healthProbe(services: () => ProbedServices): Job {
     name: 'health-probe',
     budgetMs: 50_000,
     runsWithoutCore: true,
-    async run({ progress, timeLeftMs }) {
+    async run(run) {
       const probed = services();
       const now = probed.clock.now();
       const due = [...waiting, healthChecksOf(await checkReadiness(probed), now)].slice(-WAITING_MAX);
       waiting = [];
       try {
-        for (let [minute] = due; minute !== undefined && timeLeftMs() > 0; [minute] = due) {
+        for (let [minute] = due; minute !== undefined && run.timeLeftMs() > 0; [minute] = due) {
           await writeHealthChecks(probed.crossTenant.analytics, minute, now);
           due.shift();
         }
@@ -64,7 +64,7 @@ export function healthProbe(services: () => ProbedServices): Job {
         log.warn('health-not-written', { minutes: due.length, ...errorFields(error) });
       }
       waiting = [...due, ...waiting];
-      progress.details['minutes_waiting'] = due.length;
+      run.progress.details['minutes_waiting'] = due.length;
       return due.length === 0 ? 'completed' : 'partial';
     },
   };

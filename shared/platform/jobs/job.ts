@@ -75,18 +75,18 @@ export interface RunOptions {
  */
 export async function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
   if (job.runsWithoutCore !== true) return runRecorded(services, job, options);
-  let started = false;
-  const noted: Job = {
+  const noted = { started: false };
+  const watched: Job = {
     ...job,
     run: (run) => {
-      started = true;
+      noted.started = true;
       return job.run(run);
     },
   };
   try {
-    return await runRecorded(services, noted, options);
+    return await runRecorded(services, watched, options);
   } catch (error) {
-    if (started || faultOf(error) !== 'unavailable') throw error;
+    if (noted.started || faultOf(error) !== 'unavailable') throw error;
     return runUnrecorded(services, job, options);
   }
 }

@@ -7,7 +7,6 @@ const common = {
   method: 'POST',
   tag: 'alerts',
   permission: 'alerts:manage',
-  openToSuspended: true,
   params: alertParams,
 } as const;
 

@@ -33,7 +33,13 @@ import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
-import { openAtStart, registerConsumers, registerEndpoints, registerTimers } from './register.ts';
+import {
+  openAtStart,
+  registerConsumers,
+  registerEndpoints,
+  registerTelemetry,
+  registerTimers,
+} from './register.ts';
 import { processServices } from './services.ts';
 import { alertsEvaluateTimer } from './timer/alerts-evaluate.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
@@ -106,3 +112,4 @@ openAtStart(processServices);
 registerEndpoints(endpoints, processServices);
 registerConsumers(consumers, processServices);
 registerTimers(timers, processServices);
+registerTelemetry();

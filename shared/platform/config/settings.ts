@@ -59,6 +59,23 @@ export const settingsSchema = z
     BILLING_RETURN_ORIGINS: commaList(origin),
     /** How long everything works after a failed payment. Then the tenant may only read, until it has paid. */
     BILLING_GRACE_DAYS: z.coerce.number().int().min(0).max(365).default(14),
+    /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
+    OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
+    /** Headers of those requests: `name=value`, comma-separated. */
+    OTEL_EXPORTER_OTLP_HEADERS: z.string().optional(),
+    /** The share of traces that are exported, of those that no caller decided on. */
+    OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(0.1),
+    /** Milliseconds between two exports of metrics. */
+    OTEL_METRIC_EXPORT_INTERVAL: positive(60_000),
+    APPLICATIONINSIGHTS_CONNECTION_STRING: z
+      .string()
+      .regex(/^InstrumentationKey=/i, 'must begin with InstrumentationKey=')
+      .optional(),
+    /** `Authorization=AAD`: with the managed identity instead of the key in the connection string. */
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: z
+      .string()
+      .regex(/Authorization=AAD/i, 'must contain Authorization=AAD')
+      .optional(),
     AZURE_REGION: z.string().default('eastus'),
     AZURE_RESOURCE_GROUP: z.string().default('comply-ai-rg'),
     AZURE_SUBSCRIPTION_ID: z.string().optional(),

@@ -1,0 +1,62 @@
+import type { Settings } from '../config/settings.ts';
+import { errorFields, log } from '../log/log.ts';
+
+/** The settings that say where telemetry goes. */
+export type TelemetrySettings = Pick<
+  Settings,
+  | 'DEPLOYMENT_ENVIRONMENT'
+  | 'AZURE_REGION'
+  | 'OTEL_EXPORTER_OTLP_ENDPOINT'
+  | 'OTEL_EXPORTER_OTLP_HEADERS'
+  | 'OTEL_TRACES_SAMPLER_ARG'
+  | 'OTEL_METRIC_EXPORT_INTERVAL'
+  | 'APPLICATIONINSIGHTS_CONNECTION_STRING'
+  | 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+>;
+
+/** The SDK's load takes a core for some tens of ms. A new instance's first requests come before it. */
+const LOAD_AFTER_MS = 250;
+/** The host does not wait longer for a process that ends. */
+const STOP_MS = 2_000;
+
+let asked = false;
+let running: Promise<{ stop(): Promise<void> } | undefined> | undefined;
+
+/**
+ * Begins to export telemetry soon, if the settings say where to. Only the first call does something, and it never throws.
+ * What was counted before is exported too; spans are made from then on.
+ */
+export function exportSoon(settings: () => TelemetrySettings): void {
+  if (asked) return;
+  asked = true;
+  setTimeout(() => {
+    running = load(settings).catch((error: unknown) => {
+      log.error('telemetry-not-started', errorFields(error));
+      return undefined;
+    });
+  }, LOAD_AFTER_MS).unref();
+}
+
+async function load(settings: () => TelemetrySettings): Promise<{ stop(): Promise<void> } | undefined> {
+  const given = settings();
+  if (
+    given.OTEL_EXPORTER_OTLP_ENDPOINT === undefined &&
+    given.APPLICATIONINSIGHTS_CONNECTION_STRING === undefined
+  )
+    return undefined;
+  const { startExport } = await import('./sdk.ts');
+  return startExport(given);
+}
+
+/** Sends what waits, and ends the export. Never throws, and takes two seconds at most. */
+export async function stopExport(): Promise<void> {
+  const started = await running;
+  running = undefined;
+  if (started === undefined) return;
+  let timer: NodeJS.Timeout | undefined;
+  const enough = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, STOP_MS);
+  });
+  await Promise.race([started.stop().catch(() => undefined), enough]);
+  clearTimeout(timer);
+}

@@ -14,6 +14,7 @@ import { openDatabases } from '../shared/platform/db/databases.ts';
 import { entraPassword } from '../shared/platform/db/entra-password.ts';
 import { CrossTenantDatabase, TenantDatabase } from '../shared/platform/db/tenant-database.ts';
 import type { AnswerServices } from '../shared/platform/http/answer.ts';
+import { addGaugeSource } from '../shared/platform/telemetry/metrics.ts';
 import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
 import { Publisher } from '../shared/platform/writes/outbox-publisher.ts';
 
@@ -41,6 +42,9 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
   };
   const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
+  const forget = addGaugeSource(() => [
+    { name: 'redis_breaker_open', attributes: {}, value: cache.open ? 1 : 0 },
+  ]);
   const bus = new BusSender(settings);
   const publisher = new Publisher(bus, crossTenant, cache);
   const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);
@@ -69,6 +73,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
         pool.run((connection) => connection.unsafe('select 1'), { short: true }).catch(() => undefined);
     },
     async close() {
+      forget();
       await publisher.drain();
       await Promise.all([bus.reset(), cache.close()]);
       await databases.close();

@@ -8,6 +8,7 @@ import {
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
+import { counterOf } from '../telemetry/metrics.ts';
 import { defineLimiterCommand } from './limiter-command.ts';
 
 /**
@@ -25,6 +26,9 @@ const PROBE_EVERY_MS = 1_000;
 const GATHER_MS = 20;
 /** The most collected values. The rest is not kept: memory must be limited, and a cache may forget. */
 const GATHERED_MAX = 5_000;
+
+const countHit = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'hit' });
+const countMiss = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'miss' });
 
 /** The answer of Redis; undefined when Redis is absent, slow or unavailable. */
 type Answer<T> = T | undefined;
@@ -72,6 +76,11 @@ export class Cache {
   #stopProbing(): void {
     clearInterval(this.#probing);
     this.#probing = undefined;
+  }
+
+  /** Whether the breaker is open: no request waits for Redis. */
+  get open(): boolean {
+    return this.#breaker.state === CircuitState.Isolated;
   }
 
   /** Whether a Redis is configured. */
@@ -135,6 +144,8 @@ export class Cache {
   /** Reads a cached value. Undefined if it is absent or does not match its schema. */
   async read<S extends z.ZodType>(key: string, schema: S): Promise<Answer<z.output<S>>> {
     const text = this.#gathered.get(key)?.text ?? (await this.attempt((client) => client.get(key)));
+    // Without an answer it is a miss too: the database is read.
+    if (this.configured) (text === undefined || text === null ? countMiss : countHit)();
     if (text === undefined || text === null) return undefined;
     try {
       const parsed = schema.safeParse(JSON.parse(text));

@@ -27,7 +27,11 @@ const MEMORY_MAX = 10_000;
 export class DataKeys {
   readonly #database: CrossTenantDatabase;
   readonly #keyEncryptionKeys: KeyEncryptionKeys;
-  readonly #memory = new SingleFlightCache<DataKey>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<DataKey>({
+    ttlMs: MEMORY_TTL_MS,
+    max: MEMORY_MAX,
+    name: 'data_keys',
+  });
 
   constructor(database: CrossTenantDatabase, keyEncryptionKeys: KeyEncryptionKeys) {
     this.#database = database;

@@ -1,5 +1,6 @@
 import type { Settings } from '../config/settings.ts';
-import { GuardedPool } from './guarded-pool.ts';
+import { addGaugeSource } from '../telemetry/metrics.ts';
+import { GuardedPool, type PoolOf } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
 
@@ -41,7 +42,7 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     prepare: settings.DATABASE_PREPARE,
     ...(password === undefined ? {} : { password }),
   });
-  const open = (name: string, url: string, max: number): GuardedPool => {
+  const open = (of: PoolOf, name: string, url: string, max: number): GuardedPool => {
     const server = new URL(url).host;
     let monitor = monitors.get(server);
     if (monitor === undefined) {
@@ -51,13 +52,18 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
       monitors.set(server, monitor);
     }
     return new GuardedPool(
-      { open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
+      { of, open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
       monitor,
     );
   };
-  const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
-    app: open(name, app, settings.DATABASE_POOL_MAX),
-    crossTenant: open(`${name}-cross-tenant`, crossTenant, settings.DATABASE_CROSS_TENANT_POOL_MAX),
+  const pair = (database: string, app: string, crossTenant: string): DatabasePools => ({
+    app: open({ database, role: 'app' }, database, app, settings.DATABASE_POOL_MAX),
+    crossTenant: open(
+      { database, role: 'cross_tenant' },
+      `${database}-cross-tenant`,
+      crossTenant,
+      settings.DATABASE_CROSS_TENANT_POOL_MAX,
+    ),
   });
   const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_CROSS_TENANT_DATABASE_URL);
   const billing = pair('billing', settings.BILLING_DATABASE_URL, settings.BILLING_CROSS_TENANT_DATABASE_URL);
@@ -66,15 +72,25 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     settings.ANALYTICS_DATABASE_URL,
     settings.ANALYTICS_CROSS_TENANT_DATABASE_URL,
   );
+  const pools = [core, billing, analytics].flatMap(({ app, crossTenant }) => [app, crossTenant]);
+  const forget = addGaugeSource(() => pools.flatMap(poolGauges));
   return {
     core,
     billing,
     analytics,
     async close() {
-      await Promise.all(
-        [core, billing, analytics].flatMap(({ app, crossTenant }) => [app.end(5), crossTenant.end(5)]),
-      );
+      forget();
+      await Promise.all(pools.map((pool) => pool.end(5)));
       await Promise.all([...monitors.values()].map((monitor) => monitor.close()));
     },
   };
+}
+
+function poolGauges({ of, size }: GuardedPool) {
+  if (of === undefined) return [];
+  return Object.entries(size).map(([state, value]: [string, number]) => ({
+    name: 'database_connection_pool_size' as const,
+    attributes: { ...of, state },
+    value,
+  }));
 }

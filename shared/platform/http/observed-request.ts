@@ -32,7 +32,8 @@ const NO_PROBLEM = 'none';
 function parentOf(request: HttpRequest, hostTrace: string | undefined) {
   const given = readTraceparent(request.headers.get('traceparent'));
   const host = readTraceparent(hostTrace);
-  const isHosts = host !== undefined && host.traceFlags !== 0 && (given?.traceId ?? host.traceId) === host.traceId;
+  const isHosts =
+    host !== undefined && host.traceFlags !== 0 && (given?.traceId ?? host.traceId) === host.traceId;
   return isHosts ? host : given;
 }
 

@@ -46,7 +46,9 @@ export class ProcessMetrics implements MetricProducer {
   collect(): Promise<CollectionResult> {
     const metrics = readMetrics();
     const told =
-      this.#temporality === AggregationTemporality.DELTA ? metrics.map((one) => this.#difference(one)) : metrics;
+      this.#temporality === AggregationTemporality.DELTA
+        ? metrics.map((one) => this.#difference(one))
+        : metrics;
     const since = this.#since;
     if (this.#temporality === AggregationTemporality.DELTA) this.#since = Date.now();
     return Promise.resolve({ resourceMetrics: asResource(told, this.#temporality, since), errors: [] });
@@ -116,9 +118,7 @@ function asResource(
             dataPoints: series.flatMap((one) => {
               if (typeof one.value === 'number') return [];
               const { counts, sum, count } = one.value;
-              return [
-                point(one, { buckets: { boundaries: [...buckets], counts: [...counts] }, sum, count }),
-              ];
+              return [point(one, { buckets: { boundaries: [...buckets], counts: [...counts] }, sum, count })];
             }),
           };
       }

@@ -178,7 +178,8 @@ function hitRates(): Measured[] {
  */
 export function readMetrics(measured: readonly Measured[] = []): MetricValues[] {
   for (const source of [...sources, hitRates])
-    for (const one of source()) setGauge(one.name, one.attributes as AttributesOf<typeof one.name>, one.value, 0);
+    for (const one of source())
+      setGauge(one.name, one.attributes as AttributesOf<typeof one.name>, one.value, 0);
   const now = performance.now();
   const elsewhere = new Set(measured.map(({ name }) => name));
   const own = [...series].flatMap(([name, ofName]) => {
@@ -192,7 +193,9 @@ export function readMetrics(measured: readonly Measured[] = []): MetricValues[] 
   const given = [...elsewhere].map((name) => ({
     name,
     instrument: INSTRUMENTS[name] as Instrument,
-    series: measured.filter((one) => one.name === name).map(({ attributes, value }) => ({ attributes, value })),
+    series: measured
+      .filter((one) => one.name === name)
+      .map(({ attributes, value }) => ({ attributes, value })),
   }));
   return [...own, ...given].sort((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -95,7 +95,10 @@ function readerOf({ metrics, temporality }: Exporters, intervalMs: number): Metr
 
 /** Says in the log when an export fails: the SDK says nothing. */
 function watched<E extends SpanExporter | PushMetricExporter>(exporter: E, what: string): E {
-  const send = exporter.export.bind(exporter) as (items: never, done: (result: { code: number }) => void) => void;
+  const send = exporter.export.bind(exporter) as (
+    items: never,
+    done: (result: { code: number }) => void,
+  ) => void;
   let toldAt = -Infinity;
   exporter.export = (items: never, done: (result: { code: number }) => void): void => {
     send(items, (result) => {
@@ -145,7 +148,11 @@ async function applicationInsights(settings: TelemetrySettings): Promise<Exporte
     credentialOf(settings.APPLICATIONINSIGHTS_AUTHENTICATION_STRING),
   ]);
   // Nothing is kept on the instance's disk, which ends with it.
-  const options = { connectionString, disableOfflineStorage: true, ...(credential === undefined ? {} : { credential }) };
+  const options = {
+    connectionString,
+    disableOfflineStorage: true,
+    ...(credential === undefined ? {} : { credential }),
+  };
   return [
     {
       spans: new AzureMonitorTraceExporter(options),

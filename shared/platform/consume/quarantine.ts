@@ -72,6 +72,19 @@ export async function quarantineMessages(
   });
 }
 
+/** The newest messages that {@link openInQuarantine} looks at. */
+const LOOKED_AT = 1_000;
+
+/** Open messages by queue, among the newest ones. */
+export async function openInQuarantine(database: CrossTenantDatabase): Promise<ReadonlyMap<string, number>> {
+  const rows = await database.query<{ queue: string; open: number }>(
+    `select queue, count(*) as open
+       from (select queue, status from ops.quarantine order by created_at desc, id desc limit ${LOOKED_AT}) q
+      where status = 'open' group by queue`,
+  );
+  return new Map(rows.map(({ queue, open }) => [queue, open]));
+}
+
 /** Returns the bytes of messages and of single events. Splits a batch only once for all of its events. */
 function bodyReader(): (message: ReceivedMessage, place: number | null) => Buffer {
   const taken = new Map<ReceivedMessage, readonly Buffer[]>();

@@ -120,3 +120,27 @@ function describeError(error: unknown): string {
   const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';
   return `${error.name}${code}`;
 }
+
+/** The newest runs of a job that {@link lastCompleted} looks at: more than a day of one that runs every minute. */
+const LOOKED_AT = 2_000;
+
+/**
+ * When each job last completed a run. For one that never did, when its first run began: the first of the newest ones. A job without
+ * runs is missing.
+ */
+export async function lastCompleted(
+  database: CrossTenantDatabase,
+  jobs: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await database.query<{ job: string; at: string | null }>(
+    `select j.job, coalesce(
+       (select r.finished_at from (
+          select status, finished_at from retention_runs
+           where job = j.job order by started_at desc limit ${LOOKED_AT}) r where r.status = 'completed' limit 1),
+       (select min(r.started_at) from (
+          select started_at from retention_runs where job = j.job order by started_at desc limit ${LOOKED_AT}) r)) as at
+       from unnest($1::text[]) j (job)`,
+    [jobs],
+  );
+  return new Map(rows.flatMap(({ job, at }) => (at === null ? [] : [[job, at] as const])));
+}

@@ -185,7 +185,7 @@ export const INSTRUMENTS = {
   quarantine_open: {
     kind: 'gauge',
     unit: '{message}',
-    description: 'Open messages in quarantine, at most 1,000 of all queues.',
+    description: 'Open messages among the newest 1,000 of the quarantine.',
     attributes: { queue: 'declared' },
     measuredByJob: true,
   },
@@ -206,7 +206,7 @@ export const INSTRUMENTS = {
     kind: 'gauge',
     unit: '{record}',
     description:
-      'Records that expired more than a day and an hour ago, are under no hold and are still there, at most 1,000.',
+      'Records that expired more than 25 hours ago and that nothing keeps: of the first and the last 500 of those that are there.',
     attributes: {},
     measuredByJob: true,
   },
@@ -227,7 +227,8 @@ export const INSTRUMENTS = {
   data_keys_to_rewrap: {
     kind: 'gauge',
     unit: '{key}',
-    description: 'Data keys that an older version of the key-encryption key wraps, at most 1,000.',
+    description:
+      'Data keys that another version of the key-encryption key than the current one wraps, of the first 10,000.',
     attributes: {},
     measuredByJob: true,
   },

@@ -3,7 +3,7 @@ import { measureStripe } from '../../shared/domains/billing/stripe/measure-strip
 import { mappingIdsSql } from '../../shared/domains/mapping/ids.ts';
 import { telemetryGaugesJob } from '../../shared/domains/operations/telemetry-gauges.ts';
 import { expiringRecordsOf } from '../../shared/domains/records/expiring.ts';
-import { countOverdue } from '../../shared/domains/records/expiry/count-overdue.ts';
+import { overdueOf } from '../../shared/domains/records/expiry/count-overdue.ts';
 
 const records = expiringRecordsOf(mappingIdsSql);
 
@@ -11,8 +11,8 @@ const records = expiringRecordsOf(mappingIdsSql);
 export const telemetryGaugesTimer = (jobs: () => readonly string[]): ScheduledJob => ({
   job: telemetryGaugesJob({
     jobs,
-    recordsOverdue: ({ crossTenant }, now) => countOverdue(crossTenant.core, records, now),
-    stripe: ({ crossTenant }) => measureStripe(crossTenant.billing),
+    recordsOverdue: overdueOf(records),
+    stripe: measureStripe,
   }),
   schedule: '30 * * * * *',
 });

@@ -1,18 +1,5 @@
-import type { Settings } from '../config/settings.ts';
 import { errorFields, log } from '../log/log.ts';
-
-/** The settings that say where telemetry goes. */
-export type TelemetrySettings = Pick<
-  Settings,
-  | 'DEPLOYMENT_ENVIRONMENT'
-  | 'AZURE_REGION'
-  | 'OTEL_EXPORTER_OTLP_ENDPOINT'
-  | 'OTEL_EXPORTER_OTLP_HEADERS'
-  | 'OTEL_TRACES_SAMPLER_ARG'
-  | 'OTEL_METRIC_EXPORT_INTERVAL'
-  | 'APPLICATIONINSIGHTS_CONNECTION_STRING'
-  | 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
->;
+import type { TelemetrySettings } from './telemetry-settings.ts';
 
 /** The SDK's load takes a core for some tens of ms. A new instance's first requests come before it. */
 const LOAD_AFTER_MS = 250;

@@ -77,10 +77,11 @@ function allowed(instrument: Instrument, attribute: string): ReadonlySet<string>
   return known;
 }
 
-function seriesOf(name: InstrumentName, given: Readonly<Record<string, string>>): Series {
-  const instrument: Instrument = INSTRUMENTS[name];
-  let ofName = series.get(name);
-  if (ofName === undefined) series.set(name, (ofName = new Map<string, Series>()));
+/** Attributes with their values bounded, and the key of their series. */
+function bounded(
+  instrument: Instrument,
+  given: Readonly<Record<string, string>>,
+): { readonly attributes: Readonly<Record<string, string>>; readonly key: string } {
   const attributes: Record<string, string> = {};
   let key = '';
   for (const attribute in instrument.attributes) {
@@ -88,14 +89,26 @@ function seriesOf(name: InstrumentName, given: Readonly<Record<string, string>>)
     attributes[attribute] = allowed(instrument, attribute)?.has(value) === true ? value : OTHER;
     key += `${attributes[attribute]}|`;
   }
+  return { attributes, key };
+}
+
+function seriesOf(name: InstrumentName, given: Readonly<Record<string, string>>): Series {
+  const instrument: Instrument = INSTRUMENTS[name];
+  let ofName = series.get(name);
+  if (ofName === undefined) {
+    ofName = new Map();
+    series.set(name, ofName);
+  }
+  const { attributes, key } = bounded(instrument, given);
   const found = ofName.get(key);
   if (found !== undefined) return found;
   if (ofName.size >= SERIES_MAX && Object.values(attributes).some((value) => value !== OTHER))
     return seriesOf(name, {});
+  const buckets = (instrument.buckets?.length ?? -1) + 1;
   const made = {
     attributes,
     value: 0,
-    counts: new Array<number>((instrument.buckets?.length ?? -1) + 1).fill(0),
+    counts: new Array<number>(buckets).fill(0),
     count: 0,
     until: Infinity,
   };
@@ -177,35 +190,31 @@ function hitRates(): Measured[] {
  * All metrics that have a series, as they are now. `measured`: gauges that were measured elsewhere, in place of this process's own.
  */
 export function readMetrics(measured: readonly Measured[] = []): MetricValues[] {
-  for (const source of [...sources, hitRates])
-    for (const one of source())
-      setGauge(one.name, one.attributes as AttributesOf<typeof one.name>, one.value, 0);
   const now = performance.now();
-  const elsewhere = new Set(measured.map(({ name }) => name));
-  const own = [...series].flatMap(([name, ofName]) => {
-    if (elsewhere.has(name as NameOf<'gauge'>)) return [];
-    const instrument: Instrument = INSTRUMENTS[name];
-    // A source's gauges live for this read only: a pool that was closed is no longer told.
-    const told = [...ofName.values()].filter(({ until }) => until >= now - 1_000);
-    const values = told.map((one) => ({ attributes: one.attributes, value: valueOf(instrument, one) }));
-    return values.length === 0 ? [] : [{ name, instrument, series: values }];
-  });
-  const given = [...elsewhere].map((name) => ({
-    name,
-    instrument: INSTRUMENTS[name] as Instrument,
-    series: measured
-      .filter((one) => one.name === name)
-      .map(({ attributes, value }) => ({ attributes, value })),
-  }));
-  return [...own, ...given].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const told = new Map<InstrumentName, SeriesValue[]>();
+  for (const [name, ofName] of series) {
+    const values = [...ofName.values()].filter(({ until }) => until > now);
+    told.set(
+      name,
+      values.map((one) => ({ attributes: one.attributes, value: valueOf(INSTRUMENTS[name], one) })),
+    );
+  }
+  for (const { name } of measured) told.delete(name);
+  for (const { name, attributes, value } of [
+    ...[...sources, hitRates].flatMap((source) => source()),
+    ...measured,
+  ]) {
+    const list = told.get(name) ?? [];
+    told.set(name, list);
+    list.push({ attributes: bounded(INSTRUMENTS[name], attributes).attributes, value });
+  }
+  return [...told]
+    .filter(([, values]) => values.length > 0)
+    .map(([name, values]) => ({ name, instrument: INSTRUMENTS[name], series: values }))
+    .sort((left, right) => (left.name < right.name ? -1 : 1));
 }
 
 function valueOf(instrument: Instrument, one: Series): number | HistogramValue {
   if (instrument.kind !== 'histogram') return one.value;
   return { counts: [...one.counts], sum: one.value, count: one.count };
-}
-
-/** Forgets every number. For tests. */
-export function resetMetrics(): void {
-  series.clear();
 }

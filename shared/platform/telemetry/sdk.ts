@@ -19,8 +19,9 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import { VERSION } from '../config/version.ts';
+import { newId } from '../ids/ids.ts';
 import { log } from '../log/log.ts';
-import type { TelemetrySettings } from './export.ts';
+import type { TelemetrySettings } from './telemetry-settings.ts';
 import { ProcessMetrics, SCOPE } from './metric-data.ts';
 import { tracingWith } from './spans.ts';
 import { useTracing } from './tracing.ts';
@@ -49,7 +50,7 @@ export async function startExport(settings: TelemetrySettings): Promise<{ stop()
     'service.version': VERSION,
     'deployment.environment.name': settings.DEPLOYMENT_ENVIRONMENT,
     'cloud.region': settings.AZURE_REGION,
-    ...instance(),
+    'service.instance.id': newId(),
   });
   const tracers = new BasicTracerProvider({
     resource,
@@ -72,11 +73,6 @@ export async function startExport(settings: TelemetrySettings): Promise<{ stop()
   };
 }
 
-function instance(): Record<string, string> {
-  const id = process.env['WEBSITE_INSTANCE_ID'] ?? `${process.pid}`;
-  return { 'service.instance.id': id };
-}
-
 function processorOf(exporter: SpanExporter): SpanProcessor {
   return new BatchSpanProcessor(watched(exporter, 'spans'), {
     maxQueueSize: SPANS_MAX,
@@ -93,20 +89,22 @@ function readerOf({ metrics, temporality }: Exporters, intervalMs: number): Metr
   });
 }
 
-/** Says in the log when an export fails: the SDK says nothing. */
+/** What an exporter says of a send. */
+interface Sent {
+  readonly code: number;
+}
+
+/** Says in the log when a send fails: the SDK says nothing. */
 function watched<E extends SpanExporter | PushMetricExporter>(exporter: E, what: string): E {
-  const send = exporter.export.bind(exporter) as (
-    items: never,
-    done: (result: { code: number }) => void,
-  ) => void;
+  const send: (items: never, done: (sent: Sent) => void) => void = exporter.export.bind(exporter);
   let toldAt = -Infinity;
-  exporter.export = (items: never, done: (result: { code: number }) => void): void => {
-    send(items, (result) => {
-      if (result.code !== 0 && performance.now() - toldAt > TELL_EVERY_MS) {
+  exporter.export = (items: never, done: (sent: Sent) => void): void => {
+    send(items, (sent) => {
+      if (sent.code !== 0 && performance.now() - toldAt > TELL_EVERY_MS) {
         toldAt = performance.now();
         log.warn('telemetry-not-exported', { what });
       }
-      done(result);
+      done(sent);
     });
   };
   return exporter;

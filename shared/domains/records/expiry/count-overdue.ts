@@ -1,4 +1,5 @@
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import type { CrossTenantDatabases } from '../../../platform/call/call.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { HOUR_MS } from '../../../platform/time/clock.ts';
 import { fateSql, type ExpiringTable } from '../../retention/expiring-table.ts';
@@ -9,7 +10,16 @@ const OVERDUE_MS = 25 * HOUR_MS;
 const PAGE = 500;
 
 /** Expired records that nothing keeps and that should be deleted by now, among the first and the last expired ones. */
-export async function countOverdue(core: CrossTenantDatabase, of: ExpiringTable, now: Date): Promise<number> {
+export function overdueOf(of: ExpiringTable): CountOverdue {
+  return ({ crossTenant }, now) => countOverdue(crossTenant.core, of, now);
+}
+
+type CountOverdue = (
+  services: { readonly crossTenant: Pick<CrossTenantDatabases, 'core'> },
+  now: Date,
+) => Promise<number>;
+
+async function countOverdue(core: CrossTenantDatabase, of: ExpiringTable, now: Date): Promise<number> {
   const { table, idColumn } = of;
   const page = (order: 'asc' | 'desc'): string =>
     `(select * from ${table} where expires_at <= $1 order by expires_at ${order}, ${idColumn} ${order} limit ${PAGE})`;

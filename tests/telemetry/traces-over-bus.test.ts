@@ -64,7 +64,11 @@ describe('the trace of a request', () => {
     const lines = await wholeTrace(traceId, WHOLE);
     const [first] = lines;
     // The host's span is between the client's and ours. Here, nobody exports it.
-    expect(first?.span).toMatchObject({ name: 'POST /v1/mappings', trace: traceId, parent: expect.any(String) });
+    expect(first?.span).toMatchObject({
+      name: 'POST /v1/mappings',
+      trace: traceId,
+      parent: expect.any(String),
+    });
     const depthOf = (name: string): number => lines.find(({ span }) => span.name === name)?.depth ?? -1;
     expect(depthOf('write mappings-create')).toBe(depthOf('await mappings-create') + 1);
     expect(depthOf('process audit-events')).toBe(depthOf('publish audit-events') + 1);

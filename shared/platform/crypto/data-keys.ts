@@ -50,12 +50,12 @@ export class DataKeys {
     return keyId;
   }
 
-  /** The data keys that another version of the key-encryption key than the current one wraps, of the first 10,000. */
+  /** The data keys that another version of the key-encryption key than the current one wraps, of the first 5,000. */
   async countOutdated(): Promise<number> {
     const { version } = await this.#keyEncryptionKeys.current();
     const [row] = await this.#database.query<{ outdated: number }>(
       `select count(*) filter (where wrapped_key is not null and wrapped_with <> $1) as outdated
-         from (select wrapped_key, wrapped_with from ops.data_keys order by tenant_id, key_id limit 10000) k`,
+         from (select wrapped_key, wrapped_with from ops.data_keys order by tenant_id, key_id limit 5000) k`,
       [version],
     );
     return row?.outdated ?? 0;

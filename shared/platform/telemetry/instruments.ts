@@ -143,7 +143,7 @@ export const INSTRUMENTS = {
   outbox_rows: {
     kind: 'gauge',
     unit: '{row}',
-    description: 'Rows of an outbox, at most 10,000.',
+    description: 'Rows of an outbox, at most 5,000.',
     attributes: { database: DATABASES },
     measuredByJob: true,
   },
@@ -198,7 +198,8 @@ export const INSTRUMENTS = {
   job_lag_seconds: {
     kind: 'gauge',
     unit: 's',
-    description: 'The time since a job last completed; if it never did, since its first run.',
+    description:
+      'The time since a job last completed. If none of its newest 200 runs did, since the first of them.',
     attributes: { job: 'declared' },
     measuredByJob: true,
   },
@@ -228,7 +229,7 @@ export const INSTRUMENTS = {
     kind: 'gauge',
     unit: '{key}',
     description:
-      'Data keys that another version of the key-encryption key than the current one wraps, of the first 10,000.',
+      'Data keys that another version of the key-encryption key than the current one wraps, of the first 5,000.',
     attributes: {},
     measuredByJob: true,
   },

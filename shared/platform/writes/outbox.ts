@@ -202,7 +202,7 @@ export function readOutbox(
 }
 
 /** How many rows are counted at most. More than that is a great many. */
-const COUNTED_MAX = 10_000;
+const COUNTED_MAX = 5_000;
 
 /** How many rows an outbox has, up to a limit, and when the first one was written. */
 export async function measureOutbox(

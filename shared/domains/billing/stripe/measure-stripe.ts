@@ -1,3 +1,4 @@
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabases } from '../../../platform/call/call.ts';
 
 /** How many are counted at most. */
@@ -7,11 +8,13 @@ const COUNTED_MAX = 1_000;
 export async function measureStripe(services: {
   readonly crossTenant: Pick<CrossTenantDatabases, 'billing'>;
 }): Promise<{ readonly mismatches: number; readonly waiting: number }> {
-  const [row] = await services.crossTenant.billing.query<{ mismatches: number; waiting: number }>(
-    `select (select count(*) from (
+  const [row] = await inBatch(services.crossTenant.billing, (transaction) =>
+    transaction.query<{ mismatches: number; waiting: number }>(
+      `select (select count(*) from (
                select 1 from ops.stripe_mismatches where resolved_at is null limit ${COUNTED_MAX}) m) as mismatches,
             (select count(*) from (
                select 1 from stripe_events where status = 'received' limit ${COUNTED_MAX}) e) as waiting`,
+    ),
   );
   return { mismatches: row?.mismatches ?? 0, waiting: row?.waiting ?? 0 };
 }

@@ -5,7 +5,7 @@ import { methodsOf } from '../shared/platform/http/fallback.ts';
 import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
-import { exportSoon, stopExport } from '../shared/platform/telemetry/export.ts';
+import { exportAfter, stopExport } from '../shared/platform/telemetry/export.ts';
 import { declareValues } from '../shared/platform/telemetry/metrics.ts';
 import { PROBLEM_CODES } from '../shared/platform/call/problem.ts';
 import { NO_QUEUE } from '../shared/platform/writes/outbox-relay.ts';
@@ -34,23 +34,6 @@ export function openAtStart(services: OpenServices): void {
   });
 }
 
-/**
- * A handler after whose first call telemetry is exported, if there is where to. Its SDK is loaded then and not at the start, which
- * somebody waits for.
- */
-function exported<Input, Output>(
-  services: OpenServices,
-  handler: (input: Input, context: InvocationContext) => Promise<Output>,
-): (input: Input, context: InvocationContext) => Promise<Output> {
-  return async (input, context) => {
-    try {
-      return await handler(input, context);
-    } finally {
-      exportSoon(() => services().settings);
-    }
-  };
-}
-
 /** Sends what was measured and not exported yet, when the host ends the process. */
 export function registerTelemetry(): void {
   app.hook.appTerminate(() => stopExport());
@@ -71,10 +54,12 @@ export function registerEndpoints(endpoints: readonly Endpoint[], services: Open
       methods: methodsOf(endpoint),
       authLevel: 'anonymous',
       route: endpoint.path,
-      handler: exported(services, (request: HttpRequest, context) =>
-        endpoint.permission === null
-          ? answerPublic(endpoint, request, context.traceContext?.traceParent)
-          : answer(services, endpoint, request, context.traceContext?.traceParent),
+      handler: exportAfter(
+        () => services().settings,
+        (request: HttpRequest, context: InvocationContext) =>
+          endpoint.permission === null
+            ? answerPublic(endpoint, request, context.traceContext?.traceParent)
+            : answer(services, endpoint, request, context.traceContext?.traceParent),
       ),
     });
   }
@@ -101,8 +86,10 @@ export function registerConsumers(consumers: readonly QueueConsumer[], services:
       cardinality: 'many' as const,
       // Bodies as bytes: as text, invalid UTF-8 would be lost, and the host would leave empty texts out of a batch.
       dataType: 'binary',
-      handler: exported(services, (messages: unknown, context) =>
-        consumer.consume(services(), messages, context.triggerMetadata),
+      handler: exportAfter(
+        () => services().settings,
+        (messages: unknown, context: InvocationContext) =>
+          consumer.consume(services(), messages, context.triggerMetadata),
       ),
     };
     app.serviceBusQueue(`${queue}-consume`, options);
@@ -123,9 +110,12 @@ export function registerTimers(timers: readonly ScheduledJob[], services: OpenSe
     app.timer(job.name, {
       schedule,
       runOnStartup: false,
-      handler: exported(services, async () => {
-        await runJob(services(), job, { triggeredBy: 'timer' });
-      }),
+      handler: exportAfter(
+        () => services().settings,
+        async () => {
+          await runJob(services(), job, { triggeredBy: 'timer' });
+        },
+      ),
     });
   }
 }

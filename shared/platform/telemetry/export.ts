@@ -10,10 +10,24 @@ let asked = false;
 let running: Promise<{ stop(): Promise<void> } | undefined> | undefined;
 
 /**
- * Begins to export telemetry soon, if the settings say where to. Only the first call does something, and it never throws.
- * What was counted before is exported too; spans are made from then on.
+ * A handler after whose first call telemetry is exported, if the settings say where to. The SDK is loaded then and not at the start,
+ * which somebody waits for. What was counted before is exported too; spans are made from then on.
  */
-export function exportSoon(settings: () => TelemetrySettings): void {
+export function exportAfter<Input extends readonly unknown[], Output>(
+  settings: () => TelemetrySettings,
+  handler: (...input: Input) => Promise<Output>,
+): (...input: Input) => Promise<Output> {
+  return async (...input) => {
+    try {
+      return await handler(...input);
+    } finally {
+      exportSoon(settings);
+    }
+  };
+}
+
+/** Only the first call does something, and it never throws. */
+function exportSoon(settings: () => TelemetrySettings): void {
   if (asked) return;
   asked = true;
   setTimeout(() => {

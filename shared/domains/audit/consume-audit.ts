@@ -82,12 +82,14 @@ export const alertTriggeredConsumer: EventConsumer<AlertTriggeredData> = {
   type: ALERT_TRIGGERED,
   schema: alertTriggeredData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(
-      services.crossTenant.core,
-      services.settings,
-      firstOfEach(events).map((event) => ({ ...event, data: alertEntry('alert.triggered', event.data) })),
-      now,
+  write: (services, events, now, tally) =>
+    told(events, tally, (first) =>
+      writeEntries(
+        services.crossTenant.core,
+        services.settings,
+        first.map((event) => ({ ...event, data: alertEntry('alert.triggered', event.data) })),
+        now,
+      ),
     ),
 };
 
@@ -96,15 +98,14 @@ export const alertResolvedConsumer: EventConsumer<AlertResolvedData> = {
   type: ALERT_RESOLVED,
   schema: alertResolvedData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(
-      services.crossTenant.core,
-      services.settings,
-      firstOfEach(events)
+  write: (services, events, now, tally) =>
+    told(events, tally, async (first) => {
+      const entries = first
         .filter((event) => event.data.resolution !== 'by_person')
-        .map((event) => ({ ...event, data: alertEntry('alert.resolved', event.data) })),
-      now,
-    ),
+        .map((event) => ({ ...event, data: alertEntry('alert.resolved', event.data) }));
+      const written = await writeEntries(services.crossTenant.core, services.settings, entries, now);
+      return written + first.length - entries.length;
+    }),
 };
 
 function alertEntry(action: string, { tenant_id, alert_id, ...details }: AlertTriggeredData): AuditData {

@@ -48,6 +48,13 @@ export const INSTRUMENTS = {
     attributes: { route: 'declared', status_class: STATUS_CLASSES },
     buckets: REQUEST_MS,
   },
+  http_server_requests_by_speed_total: {
+    kind: 'counter',
+    unit: '{request}',
+    description:
+      'Requests that were answered within 2 s (`fast`), and later (`slow`). The 95th percentile is above 2 s when more than 5 % are slow.',
+    attributes: { speed: ['fast', 'slow'] },
+  },
   mapper_requests_total: {
     kind: 'counter',
     unit: '{request}',

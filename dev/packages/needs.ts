@@ -31,7 +31,7 @@ export const NEEDS: readonly Need[] = [
   {
     package: 'curl',
     title: 'curl, for the commands of the runbooks',
-    isThere: () => findProgram('curl') !== undefined,
+    isThere: () => findProgram(['curl']) !== undefined,
     byHand: 'install curl and put it on the PATH',
     isForAll: false,
   },

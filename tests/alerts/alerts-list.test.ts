@@ -90,6 +90,61 @@ describe('a runbook', () => {
   );
 });
 
+it('each promise of docs/reliability.md names the alert that shows when it breaks, or says that none does', () => {
+  const rows = read('docs/reliability.md')
+    .split('\n')
+    .filter((line) => /^\| .* \|$/.test(line) && !/^\| (promise|-{3,})/.test(line))
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+  expect(rows.length).toBeGreaterThan(15);
+  const names = new Set(all.map(({ name }) => name));
+  for (const [, promise, , , signal = ''] of rows) {
+    const named = [...signal.matchAll(/`([A-Z]\w+)`/g)].map(([, name = '']) => name);
+    expect([promise, named.length > 0 || signal.startsWith('none: ')]).toEqual([promise, true]);
+    expect(named.filter((name) => !names.has(name))).toEqual([]);
+  }
+});
+
+describe('the runbooks', () => {
+  const texts = readdirSync(new URL('docs/runbooks/', ROOT)).map((file) => read(`docs/runbooks/${file}`));
+  const code = ['shared', 'functions']
+    .flatMap((folder) =>
+      readdirSync(new URL(`${folder}/`, ROOT), { recursive: true, encoding: 'utf8' }).map(
+        (file) => `${folder}/${file}`,
+      ),
+    )
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .map(read)
+    .join('\n');
+
+  it('name only log events that the code writes', () => {
+    const named = texts.flatMap((text) =>
+      [...text.matchAll(/log events? (`[a-z-]+`(?:(?:,| and| or) `[a-z-]+`)*)/g)].flatMap(([, list = '']) =>
+        [...list.matchAll(/`([a-z-]+)`/g)].map(([, event = '']) => event),
+      ),
+    );
+    expect(named.length).toBeGreaterThan(5);
+    // blobs-verify makes the names of two events from a word.
+    const isWritten = (event: string) =>
+      code.includes(`'${event}'`) || /^blob-(missing|changed)$/.test(event);
+    expect(named.filter((event) => !isWritten(event))).toEqual([]);
+  });
+
+  it('have queries that KQL’s compiler accepts', () => {
+    const queries = texts.flatMap((text) =>
+      [...text.matchAll(/```kql\n([\s\S]*?)```/g)].map(([, query = '']) => query),
+    );
+    expect(queries.length).toBeGreaterThan(3);
+    expect(queries.flatMap((query) => faultsInQuery(query))).toEqual([]);
+  });
+
+  it('list every alert with its severity', () => {
+    const index = read('docs/runbooks/README.md');
+    for (const { name, severity, runbook } of ALERTS)
+      expect(index).toMatch(new RegExp(`\\| \`${name}\` +\\| ${severity} +\\| \\[${runbook}\\]`));
+    for (const { name } of serviceAlerts) expect(index).toContain(`\`${name}\``);
+  });
+});
+
 const measure = (
   name: string,
   attributes: Record<string, string>,

@@ -91,10 +91,14 @@ function clientRequestId(request: HttpRequest): Record<string, string> {
   return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? { 'x-ms-client-request-id': given } : {};
 }
 
+/** The limit of the alert HighLatency. */
+const SLOW_MS = 2_000;
+
 function countRequest({ name, tag }: ObservedRoute, statusClass: string, code: string, ms: number): void {
   const of = { route: name, status_class: statusClass };
   count('http_server_requests_total', { ...of, code });
   observe('http_server_request_duration_ms', of, ms);
+  count('http_server_requests_by_speed_total', { speed: ms > SLOW_MS ? 'slow' : 'fast' });
   if (tag !== MAPPER_TAG) return;
   count('mapper_requests_total', of);
   observe('mapper_request_duration_ms', of, ms);

@@ -71,7 +71,7 @@ async function applyPending(client: Client, folder: string): Promise<string[]> {
 
 /**
  * Applies a folder's pending migrations to one database and returns their names. First makes roles and database if they are
- * missing. The migrations are applied together or not at all. Migrators that run at the same time wait for each other; the
+ * missing. `label` names the database in messages, and says which team may connect to it. The migrations are applied together or not at all. Migrators that run at the same time wait for each other; the
  * second one has nothing to do. Throws MigrationRefusedError when database and folder do not match, and PostgreSQL's error
  * when a statement fails.
  */
@@ -80,7 +80,7 @@ export async function migrateDatabase(url: string, folder: string, label: string
   await prepareServer(url);
   return withConnection(url, (client) =>
     withMigrationLock(client, async () => {
-      await prepareDatabase(client);
+      await prepareDatabase(client, label);
       const pending = findPendingMigrations(label, files, await readAppliedMigrations(client));
       return pending.length === 0 ? [] : applyPending(client, folder);
     }),

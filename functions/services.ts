@@ -41,7 +41,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     billing: new CrossTenantDatabase(databases.billing.crossTenant),
     analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
   };
-  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
+  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX, settings.EXTRA_CA_CERTS);
   const forget = addGaugeSource(() => [
     { name: 'redis_breaker_open', attributes: {}, value: cache.open ? 1 : 0 },
   ]);

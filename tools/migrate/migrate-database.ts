@@ -75,23 +75,34 @@ async function applyPending(client: Client, folder: string): Promise<string[]> {
  * second one has nothing to do. Throws MigrationRefusedError when database and folder do not match, and PostgreSQL's error
  * when a statement fails.
  */
-export async function migrateDatabase(url: string, folder: string, label: string): Promise<string[]> {
+export async function migrateDatabase(
+  url: string,
+  folder: string,
+  label: string,
+  extraCa: readonly string[] = [],
+): Promise<string[]> {
   const files = readMigrationFolder(folder);
-  await prepareServer(url);
-  return withConnection(url, (client) =>
+  await prepareServer(url, extraCa);
+  const migrate = (client: Client): Promise<string[]> =>
     withMigrationLock(client, async () => {
       await prepareDatabase(client, label);
       const pending = findPendingMigrations(label, files, await readAppliedMigrations(client));
       return pending.length === 0 ? [] : applyPending(client, folder);
-    }),
-  );
+    });
+  return withConnection(url, migrate, extraCa);
 }
 
 /** The names of the pending migrations. Changes nothing. Throws MigrationRefusedError as migrateDatabase does. */
-export async function checkDatabase(url: string, folder: string, label: string): Promise<string[]> {
+export async function checkDatabase(
+  url: string,
+  folder: string,
+  label: string,
+  extraCa: readonly string[] = [],
+): Promise<string[]> {
   const files = readMigrationFolder(folder);
-  return withConnection(url, async (client) => {
+  const check = async (client: Client): Promise<string[]> => {
     await checkConnectedServer(client);
     return findPendingMigrations(label, files, await readAppliedMigrations(client)).map(({ name }) => name);
-  });
+  };
+  return withConnection(url, check, extraCa);
 }

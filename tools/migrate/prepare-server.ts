@@ -10,9 +10,9 @@ import { checkConnectedServer, MAINTENANCE_DATABASE } from './server-version.ts'
  * no rights to make what is missing. Throws UnsupportedServerError, before any change, when the server is too old. Migrators
  * that run at the same time wait for each other.
  */
-export async function prepareServer(url: string): Promise<void> {
+export async function prepareServer(url: string, extraCa: readonly string[] = []): Promise<void> {
   const name = readDatabaseName(url);
-  await withConnection(withDatabase(url, MAINTENANCE_DATABASE), async (client) => {
+  const prepare = async (client: Client): Promise<void> => {
     await checkConnectedServer(client);
     await withMigrationLock(client, async () => {
       await client.query(readFileSync(findRolesFile(), 'utf8'));
@@ -21,7 +21,8 @@ export async function prepareServer(url: string): Promise<void> {
         await client.query(`create database ${pg.escapeIdentifier(name)} owner ${OWNER_ROLE}`);
       }
     });
-  });
+  };
+  await withConnection(withDatabase(url, MAINTENANCE_DATABASE), prepare, extraCa);
 }
 
 interface DatabaseFacts {

@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { errorFields, log } from '../log/log.ts';
 import { counterOf } from '../telemetry/metrics.ts';
+import { tellTlsFault, tlsOfRedis } from '../tls/tls.ts';
 import { defineLimiterCommand } from './limiter-command.ts';
 
 /**
@@ -40,15 +41,18 @@ type Answer<T> = T | undefined;
 export class Cache {
   readonly #url: string | undefined;
   readonly #prefix: string;
+  readonly #extraCa: readonly string[];
   readonly #breaker: CircuitBreakerPolicy;
   #client: Promise<Redis | undefined> | undefined;
   #probing: NodeJS.Timeout | undefined;
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
 
-  constructor(url: string | undefined, prefix: string) {
+  /** `extraCa`: authorities that the server's certificate may have, besides those that Node knows. */
+  constructor(url: string | undefined, prefix: string, extraCa: readonly string[] = []) {
     this.#url = url;
     this.#prefix = prefix;
+    this.#extraCa = extraCa;
     // Never half open by itself: otherwise the next request would try, and wait.
     this.#breaker = circuitBreaker(handleAll, {
       halfOpenAfter: Infinity,
@@ -104,7 +108,9 @@ export class Cache {
   async #connect(url: string): Promise<Redis> {
     // A CommonJS module: its exports are the default export, in Node.js and in the bundle.
     const { default: ioredis } = await import('ioredis');
+    const tls = tlsOfRedis(url, this.#extraCa);
     const client = new ioredis.Redis(url, {
+      ...(tls === undefined ? {} : { tls }),
       keyPrefix: this.#prefix,
       commandTimeout: COMMAND_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -115,7 +121,7 @@ export class Cache {
     });
     defineLimiterCommand(client);
     // Without a listener, a lost connection would end the process. The breaker logs the loss once.
-    client.on('error', () => undefined);
+    client.on('error', (error: unknown) => tellTlsFault(url, error));
     // The first callers wait until the connection is made or has failed. Otherwise a limit would be counted in two places
     // from the start, and granted twice.
     await new Promise<void>((resolve) => {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   blobConnection,
+  caCertificates,
   commaList,
   hostName,
   httpsUrl,
@@ -34,6 +35,8 @@ export const settingsSchema = z
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
+    /** Authorities that a PostgreSQL or Redis server's certificate may have, besides those that Node knows. */
+    EXTRA_CA_CERTS: caCertificates.default([]),
     /** Where clients reach this API. The default is the host's own address. */
     API_PUBLIC_URL: publicUrl.optional(),
     SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
@@ -132,6 +135,9 @@ function addressOfHost(hostname: string | undefined): string | undefined {
   return URL.canParse(plain) && isLoopback(new URL(plain)) ? plain : `https://${hostname}`;
 }
 
+/** Node's own: at 0, the clients of Service Bus, Blob Storage, Key Vault and Stripe would accept any certificate. */
+const CHECKS_OFF = 'NODE_TLS_REJECT_UNAUTHORIZED';
+
 /** Reads and checks the settings. Empty values count as unset, because some tools cannot leave out an app setting. */
 export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
   const given = Object.fromEntries(
@@ -139,8 +145,12 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   );
   given['API_PUBLIC_URL'] ??= addressOfHost(given['WEBSITE_HOSTNAME']);
   const parsed = settingsSchema.safeParse(given);
-  if (parsed.success) return parsed.data;
-  throw new SettingsError(
-    parsed.error.issues.map(({ path, message }) => ({ setting: String(path[0]), fault: message })),
-  );
+  const faults = (parsed.error?.issues ?? []).map(({ path, message }) => ({
+    setting: String(path[0]),
+    fault: message,
+  }));
+  if (given[CHECKS_OFF] === '0' && given['DEPLOYMENT_ENVIRONMENT'] !== 'local')
+    faults.push({ setting: CHECKS_OFF, fault: 'must not be 0: no certificate would be checked' });
+  if (parsed.success && faults.length === 0) return parsed.data;
+  throw new SettingsError(faults);
 }

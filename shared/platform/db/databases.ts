@@ -1,15 +1,20 @@
 import type { Settings } from '../config/settings.ts';
 import { addGaugeSource } from '../telemetry/metrics.ts';
+import { tellTlsFault } from '../tls/tls.ts';
 import { GuardedPool, type PoolOf } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
 
-/** Checks a server with one connection, which stays open between two checks. */
-export function openProbe(open: () => Pool): Probe {
+/** Checks the server of `url` with one connection, which stays open between two checks. */
+export function openProbe(open: () => Pool, url: string): Probe {
   let pool = open();
   const drop = (): Promise<void> => pool.end({ timeout: 0 }).catch(() => undefined);
   return {
-    ask: async () => pool.unsafe('select 1'),
+    ask: () =>
+      pool.unsafe('select 1').catch((error: unknown) => {
+        tellTlsFault(url, error);
+        throw error;
+      }),
     renew() {
       void drop();
       pool = open();
@@ -40,6 +45,7 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     max,
     applicationName: `comply-ai:${name}`,
     prepare: settings.DATABASE_PREPARE,
+    extraCa: settings.EXTRA_CA_CERTS,
     ...(password === undefined ? {} : { password }),
   });
   const open = (of: PoolOf, name: string, url: string, max: number): GuardedPool => {
@@ -47,7 +53,7 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     let monitor = monitors.get(server);
     if (monitor === undefined) {
       monitor = new HealthMonitor(
-        openProbe(() => openPool({ ...options('health-monitor', url, 1), idleTimeoutS: null })),
+        openProbe(() => openPool({ ...options('health-monitor', url, 1), idleTimeoutS: null }), url),
       );
       monitors.set(server, monitor);
     }

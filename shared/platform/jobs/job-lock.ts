@@ -39,6 +39,7 @@ export async function takeJobLock(
     max: 1,
     applicationName: 'comply-ai:job-lock',
     prepare: false,
+    extraCa: settings.EXTRA_CA_CERTS,
     ...(settings.DATABASE_AUTH === 'entra' ? { password: entraPassword } : {}),
   });
   let release = (): void => undefined;

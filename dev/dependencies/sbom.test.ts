@@ -1,13 +1,4 @@
-import {
-  cpSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -44,14 +35,10 @@ test('the SBOM is valid, and has every package that a deployment installs or tha
   expect(bundled.filter((name) => !names.has(name))).toEqual([]);
 });
 
-test('a tree that lacks a package gives no SBOM', async () => {
+test('a tree that lacks packages gives no SBOM', async () => {
   const project = mkdtempSync(path.join(folder, 'project-'));
   for (const name of ['package.json', 'package-lock.json', 'node_modules/zod/package.json'])
     cpSync(path.join(ROOT, name), path.join(project, name));
-  // The tool alone, by a link: of all else, only one package is there.
-  const tool = 'node_modules/@cyclonedx/cyclonedx-npm';
-  mkdirSync(path.dirname(path.join(project, tool)), { recursive: true });
-  symlinkSync(path.join(ROOT, tool), path.join(project, tool));
   const file = path.join(project, 'sbom.cdx.json');
   await expect(writeSbom(project, file)).rejects.toThrow(/^the SBOM lacks .*postgres@/);
   expect(existsSync(file)).toBe(false);

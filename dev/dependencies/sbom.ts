@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 import { readLockFile } from './lock-file.ts';
@@ -50,7 +51,9 @@ export function purlOf(name: string, version: string): string {
 export async function writeSbom(folder: string, file: string): Promise<Sbom> {
   await mkdir(path.dirname(file), { recursive: true });
   await rm(file, { force: true });
-  const cli = path.join(folder, 'node_modules/@cyclonedx/cyclonedx-npm/bin/cyclonedx-npm-cli.js');
+  const cli = fileURLToPath(
+    new URL('bin/cyclonedx-npm-cli.js', import.meta.resolve('@cyclonedx/cyclonedx-npm')),
+  );
   const args = ['--omit', 'dev', '--output-format', 'JSON', '--output-file', file];
   // npm calls the tree invalid: a package of the API's documentation page wants an older TypeScript. What could really be
   // missing is found below.

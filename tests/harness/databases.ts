@@ -1,7 +1,12 @@
 import path from 'node:path';
 import postgres from 'postgres';
 import { afterAll, afterEach } from 'vitest';
-import { DATABASES, forEachDatabase, listConnectingRoles, OWNER_ROLE } from '../../tools/migrate/databases.ts';
+import {
+  DATABASES,
+  forEachDatabase,
+  listConnectingRoles,
+  OWNER_ROLE,
+} from '../../tools/migrate/databases.ts';
 import type { DatabaseName, PerDatabase } from '../../tools/migrate/databases.ts';
 import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
 import type { PostgresFacts } from './part-facts.ts';
@@ -72,7 +77,9 @@ export async function openDatabases(): Promise<PerDatabase<TestDatabase>> {
   const prefix = `t${number}_${opened}`;
   const nameFor = (database: DatabaseName): string => `${prefix}_${database}`;
   await administer(facts.adminUrl, async (sql) => {
-    await Promise.all(DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database), database)));
+    await Promise.all(
+      DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database), database)),
+    );
   });
   let failedFile: string | undefined;
   afterEach(({ task }) => {

@@ -83,6 +83,7 @@ export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer'
     case 'prefer':
     case 'allow':
       return 'prefer';
+    case null:
     default:
       return false;
   }

@@ -34,7 +34,7 @@ function contextFor(extra: readonly string[]): SecureContext {
  * How to connect to the server of a URL, so that nobody else can answer for it. The authorities are those that Node knows,
  * and `extra`. What the environment says (`NODE_TLS_REJECT_UNAUTHORIZED`) changes nothing.
  */
-export function verifyServer(url: string, extra: readonly string[]): VerifiedTls {
+function verifyServer(url: string, extra: readonly string[]): VerifiedTls {
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
   return {
     rejectUnauthorized: true,

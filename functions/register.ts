@@ -2,6 +2,7 @@ import { app, type HttpRequest, type InvocationContext } from '@azure/functions'
 import { answer, answerPublic, answerUnrouted, UNROUTED } from '../shared/platform/http/answer.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { methodsOf } from '../shared/platform/http/fallback.ts';
+import { beginAhead } from '../shared/platform/call/begin-ahead.ts';
 import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
@@ -25,13 +26,7 @@ function requireDistinct(kind: string, names: readonly string[]): void {
  * broken, the app starts all the same: then each request says which they are.
  */
 export function openAtStart(services: OpenServices): void {
-  app.hook.appStart(() => {
-    try {
-      services();
-    } catch {
-      // The first request tries again, and its answer and log name the settings.
-    }
-  });
+  app.hook.appStart(() => beginAhead(services));
 }
 
 /** Sends what was measured and not exported yet, when the host ends the process. */

@@ -6,6 +6,7 @@ import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
+import { beginAhead } from '../shared/platform/call/begin-ahead.ts';
 import type { CrossTenantDatabases } from '../shared/platform/call/call.ts';
 import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
 import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
@@ -68,9 +69,9 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
       analytics: new TenantDatabase(tenantId, databases.analytics.app),
     }),
     connectAhead() {
-      cache.client().catch(() => undefined);
+      beginAhead(() => cache.client());
       for (const pool of [databases.core.crossTenant, databases.core.app])
-        pool.run((connection) => connection.unsafe('select 1'), { short: true }).catch(() => undefined);
+        beginAhead(() => pool.run((connection) => connection.unsafe('select 1'), { short: true }));
     },
     async close() {
       forget();

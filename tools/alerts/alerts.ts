@@ -5,10 +5,13 @@ import type { Alert } from './alert.ts';
  * hours for a daily one. `tests/alerts-list.test.ts` compares this list with the timers.
  */
 const JOB_LATE_AFTER_S = {
+  'alerts-evaluate': 10 * 60,
   'blobs-tier': 27 * 3_600,
   'blobs-verify': 3 * 3_600,
   'dunning-advance': 45 * 60,
   'free-tier-reset': 15 * 60,
+  'health-measure': 3 * 3_600,
+  'health-probe': 10 * 60,
   'leftovers-sweep': 3 * 3_600,
   'outbox-relay': 10 * 60,
   'partitions-make': 27 * 3_600,

@@ -21,6 +21,7 @@ const OPERATORS_DOMAIN = 'operations';
 const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.current_tenant': 'platform',
   'ops.wall': 'platform', // the first name of ops.isolate_tenant
+  'ops.show_people': 'platform',
   'ops.make_partition': 'platform',
   'ops.show_people': 'platform',
   'ops.index_partition': 'platform',

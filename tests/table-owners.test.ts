@@ -23,7 +23,6 @@ const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.wall': 'platform', // the first name of ops.isolate_tenant
   'ops.show_people': 'platform',
   'ops.make_partition': 'platform',
-  'ops.show_people': 'platform',
   'ops.index_partition': 'platform',
   'ops.hold_partition': 'domains/records',
   'ops.drop_partition': 'domains/records',

@@ -15,8 +15,9 @@ export interface DeployedQueue {
   readonly defaultMessageTimeToLive: string;
 }
 
+/** As Azure writes it, so that a comparison of template and resource shows no difference. */
 function duration(ms: number): string {
-  return `PT${ms / 1000}S`;
+  return ms % 60_000 === 0 ? `PT${ms / 60_000}M` : `PT${ms / 1000}S`;
 }
 
 function deployed(queue: QueueDefinition): DeployedQueue {

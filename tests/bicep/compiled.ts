@@ -1,0 +1,183 @@
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { NoBicepError } from '../../tools/bicep/bicep-compiler.ts';
+import {
+  BICEP_FOLDER,
+  compileTemplates,
+  ENVIRONMENTS,
+  type DeploymentVariables,
+} from '../../tools/bicep/compile-templates.ts';
+
+/** An environment with a parameter file. */
+export type Environment = (typeof ENVIRONMENTS)[number];
+export { ENVIRONMENTS };
+
+/** A JSON value, or undefined where nothing is. */
+type Value = unknown;
+
+/** A resource that a deployment would make, with its values. Those that only Azure knows are `[reference(…)]`. */
+export interface PredictedResource {
+  readonly id: string;
+  /** `Microsoft.Web/sites/config`. */
+  readonly type: string;
+  /** The last part of its name. */
+  readonly name: string;
+  readonly apiVersion: string;
+  readonly location?: string;
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly sku?: Value;
+  readonly kind?: string;
+  readonly zones?: readonly string[];
+  readonly identity?: Value;
+  readonly properties: Readonly<Record<string, Value>>;
+  /** Everything, as the compiler has it. */
+  readonly whole: Readonly<Record<string, Value>>;
+}
+
+/** A deployment of one environment. */
+export interface Prediction {
+  readonly environment: string;
+  readonly resources: readonly PredictedResource[];
+  /** The parameter file's values. */
+  readonly parameters: Readonly<Record<string, Value>>;
+}
+
+const snapshotSchema = z.object({
+  predictedResources: z.array(
+    z.looseObject({
+      id: z.string(),
+      type: z.string(),
+      name: z.string(),
+      apiVersion: z.string(),
+      location: z.string().optional(),
+      tags: z.record(z.string(), z.string()).optional(),
+      kind: z.string().optional(),
+      zones: z.array(z.string()).optional(),
+      properties: z.record(z.string(), z.unknown()).optional(),
+    }),
+  ),
+  diagnostics: z.array(z.unknown()),
+});
+
+const parametersSchema = z.object({
+  parametersJson: z.string().optional(),
+  parameters: z.record(z.string(), z.object({ value: z.unknown() })).optional(),
+});
+
+/** What a second provision knows: `azd` sets these after the first. */
+export const AFTER_FIRST_PROVISION: DeploymentVariables = {
+  AZURE_ENV_NAME: 'comply',
+  AZURE_LOCATION: 'swedencentral',
+  AZURE_PRINCIPAL_ID: '00000000-0000-0000-0000-00000000000a',
+  AZURE_PRINCIPAL_NAME: 'deployer@example.com',
+  AZURE_PRINCIPAL_TYPE: 'User',
+  API_HOST_NAME: 'api.example.com',
+  ALERT_EMAIL: 'oncall@example.com',
+  GATEWAY_CERTIFICATE: 'gateway-certificate',
+};
+
+function readPrediction(environment: string, parameters: string, snapshot: string): Prediction {
+  const predicted = snapshotSchema.parse(JSON.parse(snapshot));
+  const file = parametersSchema.parse(JSON.parse(parameters));
+  const values = file.parameters ?? {};
+  return {
+    environment,
+    parameters: Object.fromEntries(Object.entries(values).map(([name, { value }]) => [name, value])),
+    resources: predicted.predictedResources.map((whole) => ({
+      ...whole,
+      name: whole.name.split('/').at(-1) ?? '',
+      properties: whole.properties ?? {},
+      whole,
+    })),
+  };
+}
+
+/** The compiled templates: what the tests of `bicep/` read. */
+export interface Compiled {
+  readonly diagnostics: readonly string[];
+  /** The ARM template, with its modules as nested templates. */
+  readonly template: Readonly<Record<string, Value>>;
+  readonly predictions: readonly Prediction[];
+  /** The prediction of one parameter file. */
+  of(environment: string): Prediction;
+}
+
+/**
+ * Compiles the templates once (other test files find the result), or returns undefined where no compiler can be had, which it
+ * says. Then the tests of the compiled templates are not run, and those of the source are.
+ */
+export async function compiled(
+  variables: DeploymentVariables = AFTER_FIRST_PROVISION,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<Compiled | undefined> {
+  try {
+    const made = await compileTemplates(variables, extra);
+    if (made.diagnostics.some((line) => line.includes(' : Error '))) {
+      throw new Error(`the templates do not compile:\n${made.diagnostics.join('\n')}`);
+    }
+    const predictions = [...made.environments].map(([environment, { parameters, snapshot }]) =>
+      readPrediction(environment, parameters, snapshot),
+    );
+    return {
+      diagnostics: made.diagnostics,
+      template: z.record(z.string(), z.unknown()).parse(JSON.parse(made.template)),
+      predictions,
+      of(environment) {
+        const found = predictions.find((one) => one.environment === environment);
+        if (found === undefined) throw new Error(`no parameter file ${environment}.bicepparam`);
+        return found;
+      },
+    };
+  } catch (error) {
+    if (!(error instanceof NoBicepError)) throw error;
+    process.stderr.write(`The compiled templates are not tested, only their source: ${error.message}\n`);
+    return undefined;
+  }
+}
+
+/** The source of a template or parameter file, by its path in `bicep/`. */
+export function sourceOf(file: string): string {
+  return readFileSync(path.join(BICEP_FOLDER, file), 'utf8');
+}
+
+/** All templates and parameter files, by their paths in `bicep/`. */
+export function sourceFiles(): string[] {
+  return globSync('**/*.{bicep,bicepparam}', { cwd: BICEP_FOLDER }).sort();
+}
+
+/** The resources of a type. @throws when there is none: a rule about nothing would pass. */
+export function ofType({ resources, environment }: Prediction, type: string): readonly PredictedResource[] {
+  const found = resources.filter((one) => one.type.toLowerCase() === type.toLowerCase());
+  if (found.length === 0) throw new Error(`${environment} has no ${type}`);
+  return found;
+}
+
+/** The value at a path like `siteConfig.minTlsVersion`; undefined where nothing is. */
+export function at(value: Value, dotted: string): Value {
+  return dotted.split('.').reduce<Value>((inner, key) => {
+    return typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined;
+  }, value);
+}
+
+/** Whether the compiler's cache exists: for a test's title only. */
+export function hasSource(file: string): boolean {
+  return existsSync(path.join(BICEP_FOLDER, file));
+}
+
+/** A template and the templates nested in it, with the path of their modules. */
+export function templatesIn(
+  template: Readonly<Record<string, Value>>,
+  name = 'main',
+): { readonly name: string; readonly template: Readonly<Record<string, Value>> }[] {
+  const resources = Object.entries((template['resources'] ?? {}) as Record<string, Value>);
+  return [
+    { name, template },
+    ...resources.flatMap(([symbol, resource]) => {
+      const inner = at(resource, 'properties.template');
+      return typeof inner === 'object' && inner !== null
+        ? templatesIn(inner as Record<string, Value>, `${name}/${symbol}`)
+        : [];
+    }),
+  ];
+}

@@ -11,7 +11,9 @@ const made = await compiled();
 const SERVER = 'Microsoft.DBforPostgreSQL/flexibleServers';
 
 function serverOf(prediction: Prediction, database: string): PredictedResource {
-  const found = ofType(prediction, SERVER).filter((one) => one.tags?.['database'] === `comply-ai-${database}`);
+  const found = ofType(prediction, SERVER).filter(
+    (one) => one.tags?.['database'] === `comply-ai-${database}`,
+  );
   expect(found, `servers of ${database}`).toHaveLength(1);
   return found[0] as PredictedResource;
 }

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { decideBlob, deleteAfter, RETENTION_CLASSES, type RetentionClass } from '../../shared/domains/retention/tiers.ts';
+import {
+  decideBlob,
+  deleteAfter,
+  RETENTION_CLASSES,
+  type RetentionClass,
+} from '../../shared/domains/retention/tiers.ts';
 import { CONTAINERS, type AccessTier } from '../../shared/platform/blob/blob-store.ts';
 import { addDays, DAY_MS } from '../../shared/platform/time/clock.ts';
 import { at, compiled, ofType, sourceOf, type PredictedResource, type Prediction } from './compiled.ts';
@@ -57,31 +62,37 @@ function dayOf(retentionClass: RetentionClass, wanted: AccessTier): number | und
 /** The most days between a blob's creation and its deletion by the code, whenever it is created. */
 function longestDays(retentionClass: RetentionClass): number {
   const starts = Array.from({ length: 8 * 366 }, (_, day) => addDays(new Date('2026-11-01T00:00:00Z'), day));
-  return Math.max(...starts.map((start) => (deleteAfter(retentionClass, start).getTime() - start.getTime()) / DAY_MS));
+  return Math.max(
+    ...starts.map((start) => (deleteAfter(retentionClass, start).getTime() - start.getTime()) / DAY_MS),
+  );
 }
 
 describe.runIf(made !== undefined)('storage accounts', () => {
-  it.each(made?.predictions ?? [])('in $environment are closed to keys, to plain HTTP and to the internet', (prediction) => {
-    for (const { properties } of ofType(prediction, ACCOUNT)) {
-      expect(properties).toMatchObject({
-        allowBlobPublicAccess: false, // Azure.Storage.BlobPublicAccess
-        allowSharedKeyAccess: false, // Azure.Storage.LocalAuth
-        minimumTlsVersion: 'TLS1_2', // Azure.Storage.MinTLS
-        supportsHttpsTrafficOnly: true, // Azure.Storage.SecureTransfer
-        publicNetworkAccess: 'Disabled',
-        networkAcls: { defaultAction: 'Deny', ipRules: [], virtualNetworkRules: [] }, // Azure.Storage.Firewall
-      });
-    }
-    // Azure.Storage.BlobAccessType
-    for (const { properties } of ofType(prediction, CONTAINER)) expect(properties['publicAccess']).toBe('None');
-    // Azure.Storage.SoftDelete, Azure.Storage.ContainerSoftDelete
-    for (const { properties } of ofType(prediction, `${ACCOUNT}/blobServices`)) {
-      expect(properties).toMatchObject({
-        deleteRetentionPolicy: { enabled: true },
-        containerDeleteRetentionPolicy: { enabled: true },
-      });
-    }
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment are closed to keys, to plain HTTP and to the internet',
+    (prediction) => {
+      for (const { properties } of ofType(prediction, ACCOUNT)) {
+        expect(properties).toMatchObject({
+          allowBlobPublicAccess: false, // Azure.Storage.BlobPublicAccess
+          allowSharedKeyAccess: false, // Azure.Storage.LocalAuth
+          minimumTlsVersion: 'TLS1_2', // Azure.Storage.MinTLS
+          supportsHttpsTrafficOnly: true, // Azure.Storage.SecureTransfer
+          publicNetworkAccess: 'Disabled',
+          networkAcls: { defaultAction: 'Deny', ipRules: [], virtualNetworkRules: [] }, // Azure.Storage.Firewall
+        });
+      }
+      // Azure.Storage.BlobAccessType
+      for (const { properties } of ofType(prediction, CONTAINER))
+        expect(properties['publicAccess']).toBe('None');
+      // Azure.Storage.SoftDelete, Azure.Storage.ContainerSoftDelete
+      for (const { properties } of ofType(prediction, `${ACCOUNT}/blobServices`)) {
+        expect(properties).toMatchObject({
+          deleteRetentionPolicy: { enabled: true },
+          containerDeleteRetentionPolicy: { enabled: true },
+        });
+      }
+    },
+  );
 
   it.each(made?.predictions ?? [])('in $environment: the host’s account is another one', (prediction) => {
     const hosts = ofType(prediction, ACCOUNT).filter((one) => one.id !== evidenceOf(prediction).id);
@@ -99,57 +110,78 @@ describe.runIf(made !== undefined)('storage accounts', () => {
 });
 
 describe.runIf(made !== undefined)('evidence', () => {
-  it.each(made?.predictions ?? [])('in $environment has the containers of the code, one a class', (prediction) => {
-    const containers = containersOf(prediction);
-    expect([...containers.keys()].sort()).toEqual([...RETENTION_CLASSES].sort());
-    expect([...containers.values()].sort()).toEqual(Object.values(CONTAINERS).sort());
-    expect(containers.get('mapping_results')).toBe(CONTAINERS.records);
-    expect(containers.get('audit_logs')).toBe(CONTAINERS.auditLogs);
-    expect(containers.get('model_artifacts')).toBe(CONTAINERS.models);
-    expect(containers.get('backups')).toBe(CONTAINERS.backups);
-    expect(containers.get('training_data')).toBe(CONTAINERS.trainingData);
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment has the containers of the code, one a class',
+    (prediction) => {
+      const containers = containersOf(prediction);
+      expect([...containers.keys()].sort()).toEqual([...RETENTION_CLASSES].sort());
+      expect([...containers.values()].sort()).toEqual(Object.values(CONTAINERS).sort());
+      expect(containers.get('mapping_results')).toBe(CONTAINERS.records);
+      expect(containers.get('audit_logs')).toBe(CONTAINERS.auditLogs);
+      expect(containers.get('model_artifacts')).toBe(CONTAINERS.models);
+      expect(containers.get('backups')).toBe(CONTAINERS.backups);
+      expect(containers.get('training_data')).toBe(CONTAINERS.trainingData);
+    },
+  );
 
-  it.each(made?.predictions ?? [])('in $environment: the app may read and write in each container, and nothing else', (prediction) => {
-    const { id } = evidenceOf(prediction);
-    const given = ofType(prediction, 'Microsoft.Authorization/roleAssignments')
-      .filter((one) => one.id.startsWith(`${id}/blobServices/`))
-      .map((one) => `${/containers\/([^/]+)/.exec(one.id)?.[1] ?? ''}: ${String(one.properties['roleDefinitionId']).split('/').at(-1) ?? ''}`);
-    expect(given.sort()).toEqual(Object.values(CONTAINERS).map((name) => `${name}: ${CONTRIBUTOR}`).sort());
-    // On the account itself only the Backup vault has a role.
-    const onAccount = ofType(prediction, 'Microsoft.Authorization/roleAssignments').filter((one) =>
-      one.id.startsWith(`${id}/providers/`),
-    );
-    expect(onAccount.map((one) => String(one.properties['roleDefinitionId']).split('/').at(-1))).toEqual([
-      'e5e2a7ff-d759-4cd2-bb51-3152d37e2eb1', // Storage Account Backup Contributor
-    ]);
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment: the app may read and write in each container, and nothing else',
+    (prediction) => {
+      const { id } = evidenceOf(prediction);
+      const given = ofType(prediction, 'Microsoft.Authorization/roleAssignments')
+        .filter((one) => one.id.startsWith(`${id}/blobServices/`))
+        .map(
+          (one) =>
+            `${/containers\/([^/]+)/.exec(one.id)?.[1] ?? ''}: ${String(one.properties['roleDefinitionId']).split('/').at(-1) ?? ''}`,
+        );
+      expect(given.sort()).toEqual(
+        Object.values(CONTAINERS)
+          .map((name) => `${name}: ${CONTRIBUTOR}`)
+          .sort(),
+      );
+      // On the account itself only the Backup vault has a role.
+      const onAccount = ofType(prediction, 'Microsoft.Authorization/roleAssignments').filter((one) =>
+        one.id.startsWith(`${id}/providers/`),
+      );
+      expect(onAccount.map((one) => String(one.properties['roleDefinitionId']).split('/').at(-1))).toEqual([
+        'e5e2a7ff-d759-4cd2-bb51-3152d37e2eb1', // Storage Account Backup Contributor
+      ]);
+    },
+  );
 
-  it.each(made?.predictions ?? [])('in $environment: what is kept for 7 years cannot be changed in that time', (prediction) => {
-    const containers = containersOf(prediction);
-    const sevenYears = RETENTION_CLASSES.filter((one) => longestDays(one) > 2_000);
-    expect(sevenYears).toEqual(['mapping_results', 'audit_logs']);
-    if (prediction.parameters['evidenceImmutability'] === 'locked') return;
-    const policies = below(prediction, `${CONTAINER}/immutabilityPolicies`);
-    const protectedOnes = policies.map((one) => /containers\/([^/]+)/.exec(one.id)?.[1]);
-    expect(protectedOnes.sort()).toEqual(sevenYears.map((one) => containers.get(one)).sort());
-    for (const { properties } of policies) {
-      expect(properties['immutabilityPeriodSinceCreationInDays']).toBeGreaterThanOrEqual(2555);
-      // As long as the code keeps a blob, and not longer: then the job's deletion is not refused.
-      expect(properties['immutabilityPeriodSinceCreationInDays']).toBe(longestDays('mapping_results'));
-      expect(properties['allowProtectedAppendWrites']).toBe(false);
-    }
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment: what is kept for 7 years cannot be changed in that time',
+    (prediction) => {
+      const containers = containersOf(prediction);
+      const sevenYears = RETENTION_CLASSES.filter((one) => longestDays(one) > 2_000);
+      expect(sevenYears).toEqual(['mapping_results', 'audit_logs']);
+      if (prediction.parameters['evidenceImmutability'] === 'locked') return;
+      const policies = below(prediction, `${CONTAINER}/immutabilityPolicies`);
+      const protectedOnes = policies.map((one) => /containers\/([^/]+)/.exec(one.id)?.[1]);
+      expect(protectedOnes.sort()).toEqual(sevenYears.map((one) => containers.get(one)).sort());
+      for (const { properties } of policies) {
+        expect(properties['immutabilityPeriodSinceCreationInDays']).toBeGreaterThanOrEqual(2555);
+        // As long as the code keeps a blob, and not longer: then the job's deletion is not refused.
+        expect(properties['immutabilityPeriodSinceCreationInDays']).toBe(longestDays('mapping_results'));
+        expect(properties['allowProtectedAppendWrites']).toBe(false);
+      }
+    },
+  );
 
-  it.each(made?.predictions ?? [])('in $environment keeps versions, and no restore that immutability excludes', (prediction) => {
-    const [blobs] = below(prediction, `${ACCOUNT}/blobServices`);
-    expect(blobs?.properties).toMatchObject({ isVersioningEnabled: true, changeFeed: { enabled: true } });
-    expect(at(blobs?.properties, 'restorePolicy.enabled')).toBeUndefined();
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment keeps versions, and no restore that immutability excludes',
+    (prediction) => {
+      const [blobs] = below(prediction, `${ACCOUNT}/blobServices`);
+      expect(blobs?.properties).toMatchObject({ isVersioningEnabled: true, changeFeed: { enabled: true } });
+      expect(at(blobs?.properties, 'restorePolicy.enabled')).toBeUndefined();
+    },
+  );
 
   it.each(made?.predictions ?? [])('in $environment: the account has the archive tier', (prediction) => {
     // Zone-redundant kinds do not.
-    expect(['Standard_LRS', 'Standard_GRS', 'Standard_RAGRS']).toContain(at(evidenceOf(prediction).sku, 'name'));
+    expect(['Standard_LRS', 'Standard_GRS', 'Standard_RAGRS']).toContain(
+      at(evidenceOf(prediction).sku, 'name'),
+    );
   });
 
   it('is replicated to another region in prod', () => {
@@ -176,13 +208,20 @@ describe.runIf(made !== undefined)('the lifecycle of evidence', () => {
       });
       const actions = at(rule, 'definition.actions.baseBlob');
       expect(at(actions, 'tierToCool.daysAfterCreationGreaterThan')).toBe(dayOf(retentionClass, 'Cool'));
-      expect(at(actions, 'tierToArchive.daysAfterCreationGreaterThan')).toBe(dayOf(retentionClass, 'Archive'));
+      expect(at(actions, 'tierToArchive.daysAfterCreationGreaterThan')).toBe(
+        dayOf(retentionClass, 'Archive'),
+      );
       expect(dayOf(retentionClass, 'Cold')).toBeUndefined();
     });
 
-    it.each(RETENTION_CLASSES)('%s: no blob is deleted by it, because it knows no legal hold', (retentionClass) => {
-      expect(Object.keys(at(ruleOf(prediction, retentionClass), 'definition.actions.baseBlob') ?? {})).not.toContain('delete');
-    });
+    it.each(RETENTION_CLASSES)(
+      '%s: no blob is deleted by it, because it knows no legal hold',
+      (retentionClass) => {
+        expect(
+          Object.keys(at(ruleOf(prediction, retentionClass), 'definition.actions.baseBlob') ?? {}),
+        ).not.toContain('delete');
+      },
+    );
 
     it('has a rule for each class, and no other', () => {
       expect(rulesOf(prediction)).toHaveLength(RETENTION_CLASSES.length);
@@ -202,9 +241,12 @@ describe.runIf(made !== undefined)('the Backup vault', () => {
     const [policy] = ofType(prediction, 'Microsoft.DataProtection/backupVaults/backupPolicies');
     const rules = at(policy?.properties, 'policyRules') as unknown[];
     // A copy in the vault. An operational backup is point-in-time restore, which immutability excludes.
-    expect(rules.map((rule) => at(rule, 'dataStore.dataStoreType') ?? at(rule, 'lifecycles.0.sourceDataStore.dataStoreType'))).toEqual(
-      ['VaultStore', 'VaultStore'],
-    );
+    expect(
+      rules.map(
+        (rule) =>
+          at(rule, 'dataStore.dataStoreType') ?? at(rule, 'lifecycles.0.sourceDataStore.dataStoreType'),
+      ),
+    ).toEqual(['VaultStore', 'VaultStore']);
     const [instance] = ofType(prediction, 'Microsoft.DataProtection/backupVaults/backupInstances');
     expect(at(instance?.properties, 'dataSourceInfo.resourceID')).toBe(evidenceOf(prediction).id);
   });

@@ -47,16 +47,19 @@ describe.runIf(made !== undefined)('Service Bus', () => {
     }
   });
 
-  it.each(made?.predictions ?? [])('in $environment the app sends to and receives from each queue, and no more', (prediction) => {
-    const onBus = ofType(prediction, 'Microsoft.Authorization/roleAssignments').filter((one) =>
-      one.id.includes('/Microsoft.ServiceBus/'),
-    );
-    const given = onBus.map((one) => {
-      const queue = /\/queues\/([^/]+)\//.exec(one.id)?.[1];
-      return `${queue ?? 'the whole namespace'}: ${String(one.properties['roleDefinitionId']).split('/').at(-1) ?? ''}`;
-    });
-    const wanted = QUEUES.flatMap(({ name }) => [`${name}: ${SENDER}`, `${name}: ${RECEIVER}`]);
-    expect(given.sort()).toEqual(wanted.sort());
-    expect(new Set(onBus.map((one) => one.name)).size, 'names of assignments').toBe(onBus.length);
-  });
+  it.each(made?.predictions ?? [])(
+    'in $environment the app sends to and receives from each queue, and no more',
+    (prediction) => {
+      const onBus = ofType(prediction, 'Microsoft.Authorization/roleAssignments').filter((one) =>
+        one.id.includes('/Microsoft.ServiceBus/'),
+      );
+      const given = onBus.map((one) => {
+        const queue = /\/queues\/([^/]+)\//.exec(one.id)?.[1];
+        return `${queue ?? 'the whole namespace'}: ${String(one.properties['roleDefinitionId']).split('/').at(-1) ?? ''}`;
+      });
+      const wanted = QUEUES.flatMap(({ name }) => [`${name}: ${SENDER}`, `${name}: ${RECEIVER}`]);
+      expect(given.sort()).toEqual(wanted.sort());
+      expect(new Set(onBus.map((one) => one.name)).size, 'names of assignments').toBe(onBus.length);
+    },
+  );
 });

@@ -24,12 +24,10 @@ export interface PredictedResource {
   /** The last part of its name. */
   readonly name: string;
   readonly apiVersion: string;
-  readonly location?: string;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly sku?: Value;
-  readonly kind?: string;
-  readonly zones?: readonly string[];
-  readonly identity?: Value;
+  readonly location?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly kind?: string | undefined;
+  readonly zones?: readonly string[] | undefined;
   readonly properties: Readonly<Record<string, Value>>;
   /** Everything, as the compiler has it. */
   readonly whole: Readonly<Record<string, Value>>;

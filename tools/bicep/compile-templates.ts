@@ -91,10 +91,7 @@ async function readCompiled(folder: string, environments: readonly string[]): Pr
   const entries = await Promise.all(
     environments.map(async (environment) => {
       const parameters = await read(`${environment}.parameters.json`);
-      return [
-        environment,
-        { parameters, snapshot: await read(`${environment}.snapshot.json`) },
-      ] as const;
+      return [environment, { parameters, snapshot: await read(`${environment}.snapshot.json`) }] as const;
     }),
   );
   return {

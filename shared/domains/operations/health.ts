@@ -38,7 +38,7 @@ export interface ProbedServices {
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'ping' | 'write'>;
   readonly bus: Pick<BusSender, 'ping'>;
-  readonly blobs: Pick<BlobStore, 'service'>;
+  readonly blobs: Pick<BlobStore, 'ping'>;
 }
 
 const instanceId = newId();
@@ -76,7 +76,7 @@ async function check(services: ProbedServices): Promise<Readiness> {
     probe('analytics', () => services.crossTenant.analytics.query(one)),
     probeRedis(services),
     probe('service_bus', () => services.bus.ping('usage-events')),
-    probe('blob', async () => (await services.blobs.service()).getProperties()),
+    probe('blob', () => services.blobs.ping()),
   ]);
   const failed = new Set(dependencies.filter((part) => part.status === 'unhealthy').map((part) => part.name));
   // Requests need the core database; free tenants' requests also need billing. Work for the other dependencies is caught up

@@ -11,8 +11,8 @@ import { readSettings, type Settings } from '../shared/platform/config/settings.
 import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
 import { openKeyEncryptionKeys } from '../shared/platform/crypto/key-encryption-keys.ts';
 import { openDatabases } from '../shared/platform/db/databases.ts';
-import { entraPassword } from '../shared/platform/db/entra-password.ts';
 import { CrossTenantDatabase, TenantDatabase } from '../shared/platform/db/tenant-database.ts';
+import { entraCredential } from '../shared/platform/entra/credential.ts';
 import type { AnswerServices } from '../shared/platform/http/answer.ts';
 import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
 import { Publisher } from '../shared/platform/writes/outbox-publisher.ts';
@@ -29,13 +29,17 @@ export interface Services extends AnswerServices {
 
 /** Opens the services of some settings. Tests pass their own settings and clock. */
 export function openServices(settings: Settings, clock: Clock = systemClock): Services {
-  const databases = openDatabases(settings, settings.DATABASE_AUTH === 'entra' ? entraPassword : undefined);
+  const databases = openDatabases(settings);
   const crossTenant: CrossTenantDatabases = {
     core: new CrossTenantDatabase(databases.core.crossTenant),
     billing: new CrossTenantDatabase(databases.billing.crossTenant),
     analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
   };
-  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX);
+  const cache = new Cache(
+    settings.REDIS_URL,
+    settings.REDIS_KEY_PREFIX,
+    settings.REDIS_AUTH === 'entra' ? () => entraCredential() : undefined,
+  );
   const bus = new BusSender(settings);
   const publisher = new Publisher(bus, crossTenant, cache);
   const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);

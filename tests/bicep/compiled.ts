@@ -6,12 +6,13 @@ import {
   BICEP_FOLDER,
   compileTemplates,
   ENVIRONMENTS,
+  EXAMPLE_VARIABLES,
   type DeploymentVariables,
 } from '../../tools/bicep/compile-templates.ts';
 
 /** An environment with a parameter file. */
 export type Environment = (typeof ENVIRONMENTS)[number];
-export { ENVIRONMENTS };
+export { ENVIRONMENTS, EXAMPLE_VARIABLES };
 
 /** A JSON value, or undefined where nothing is. */
 type Value = unknown;
@@ -24,12 +25,10 @@ export interface PredictedResource {
   /** The last part of its name. */
   readonly name: string;
   readonly apiVersion: string;
-  readonly location?: string;
-  readonly tags?: Readonly<Record<string, string>>;
-  readonly sku?: Value;
-  readonly kind?: string;
-  readonly zones?: readonly string[];
-  readonly identity?: Value;
+  readonly location?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  readonly kind?: string | undefined;
+  readonly zones?: readonly string[] | undefined;
   readonly properties: Readonly<Record<string, Value>>;
   /** Everything, as the compiler has it. */
   readonly whole: Readonly<Record<string, Value>>;
@@ -65,18 +64,6 @@ const parametersSchema = z.object({
   parameters: z.record(z.string(), z.object({ value: z.unknown() })).optional(),
 });
 
-/** What a second provision knows: `azd` sets these after the first. */
-export const AFTER_FIRST_PROVISION: DeploymentVariables = {
-  AZURE_ENV_NAME: 'comply',
-  AZURE_LOCATION: 'swedencentral',
-  AZURE_PRINCIPAL_ID: '00000000-0000-0000-0000-00000000000a',
-  AZURE_PRINCIPAL_NAME: 'deployer@example.com',
-  AZURE_PRINCIPAL_TYPE: 'User',
-  API_HOST_NAME: 'api.example.com',
-  ALERT_EMAIL: 'oncall@example.com',
-  GATEWAY_CERTIFICATE: 'gateway-certificate',
-};
-
 function readPrediction(environment: string, parameters: string, snapshot: string): Prediction {
   const predicted = snapshotSchema.parse(JSON.parse(snapshot));
   const file = parametersSchema.parse(JSON.parse(parameters));
@@ -108,7 +95,7 @@ export interface Compiled {
  * says. Then the tests of the compiled templates are not run, and those of the source are.
  */
 export async function compiled(
-  variables: DeploymentVariables = AFTER_FIRST_PROVISION,
+  variables: DeploymentVariables = EXAMPLE_VARIABLES,
   extra: Readonly<Record<string, string>> = {},
 ): Promise<Compiled | undefined> {
   try {

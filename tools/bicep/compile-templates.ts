@@ -32,6 +32,18 @@ export interface CompiledTemplates {
 /** Settings of a deployment that the parameter files read from the environment. */
 export type DeploymentVariables = Readonly<Record<string, string>>;
 
+/** An example deployment, after its first provision: what the parameter files read when nothing else is given. */
+export const EXAMPLE_VARIABLES: DeploymentVariables = {
+  AZURE_LOCATION: 'swedencentral',
+  AZURE_PRINCIPAL_ID: '00000000-0000-0000-0000-00000000000a',
+  AZURE_PRINCIPAL_NAME: 'deployer@example.com',
+  AZURE_PRINCIPAL_TYPE: 'User',
+  API_HOST_NAME: 'api.example.com',
+  ALERT_EMAILS: 'oncall@example.com',
+  BUDGET_START_DATE: '2026-12-01',
+  GATEWAY_CERTIFICATE: 'gateway-certificate',
+};
+
 interface Output {
   readonly stderr: string;
   readonly failed: boolean;
@@ -67,8 +79,8 @@ async function compileInto(
     for (const line of readDiagnostics(await call(bicep, args, variables), folder)) diagnostics.add(line);
   };
   const file = (name: string): string => path.join(folder, name);
+  // Lints too, the modules as well.
   await ask('build', file('main.bicep'), '--outfile', file('main.json'));
-  await ask('lint', file('main.bicep'));
   for (const environment of environments) {
     const parameters = file(`${environment}.bicepparam`);
     await ask('build-params', parameters, '--outfile', file(`${environment}.parameters.json`));
@@ -91,10 +103,7 @@ async function readCompiled(folder: string, environments: readonly string[]): Pr
   const entries = await Promise.all(
     environments.map(async (environment) => {
       const parameters = await read(`${environment}.parameters.json`);
-      return [
-        environment,
-        { parameters, snapshot: await read(`${environment}.snapshot.json`) },
-      ] as const;
+      return [environment, { parameters, snapshot: await read(`${environment}.snapshot.json`) }] as const;
     }),
   );
   return {
@@ -111,7 +120,7 @@ async function readCompiled(folder: string, environments: readonly string[]): Pr
  * @throws NoBicepError where no compiler can be had.
  */
 export async function compileTemplates(
-  variables: DeploymentVariables = {},
+  variables: DeploymentVariables = EXAMPLE_VARIABLES,
   extra: Readonly<Record<string, string>> = {},
 ): Promise<CompiledTemplates> {
   const environments = [...ENVIRONMENTS, ...Object.keys(extra)];

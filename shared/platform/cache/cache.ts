@@ -5,8 +5,10 @@ import {
   handleAll,
   type CircuitBreakerPolicy,
 } from 'cockatiel';
+import type { TokenCredential } from '@azure/identity';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
+import { RedisLogin } from '../entra/redis-login.ts';
 import { errorFields, log } from '../log/log.ts';
 import { defineLimiterCommand } from './limiter-command.ts';
 
@@ -37,13 +39,16 @@ export class Cache {
   readonly #url: string | undefined;
   readonly #prefix: string;
   readonly #breaker: CircuitBreakerPolicy;
+  readonly #login: RedisLogin | undefined;
   #client: Promise<Redis | undefined> | undefined;
   #probing: NodeJS.Timeout | undefined;
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
 
-  constructor(url: string | undefined, prefix: string) {
+  /** With a credential, its tokens are the passwords of the URL's user. */
+  constructor(url: string | undefined, prefix: string, credential?: () => Promise<TokenCredential>) {
     this.#url = url;
+    this.#login = credential === undefined ? undefined : new RedisLogin(credential);
     this.#prefix = prefix;
     // Never half open by itself: otherwise the next request would try, and wait.
     this.#breaker = circuitBreaker(handleAll, {
@@ -95,7 +100,9 @@ export class Cache {
   async #connect(url: string): Promise<Redis> {
     // A CommonJS module: its exports are the default export, in Node.js and in the bundle.
     const { default: ioredis } = await import('ioredis');
-    const client = new ioredis.Redis(url, {
+    const address = await this.#address(url);
+    const client = new ioredis.Redis(address.url, {
+      ...address.login,
       keyPrefix: this.#prefix,
       commandTimeout: COMMAND_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -104,6 +111,7 @@ export class Cache {
       enableAutoPipelining: true,
       retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
     });
+    this.#login?.keep(client);
     defineLimiterCommand(client);
     // Without a listener, a lost connection would end the process. The breaker logs the loss once.
     client.on('error', () => undefined);
@@ -119,6 +127,18 @@ export class Cache {
       }
     });
     return client;
+  }
+
+  /** Where to connect and as whom. The client would take an absent password of the URL for an empty one. */
+  async #address(url: string): Promise<{ url: string; login: { username?: string; password?: string } }> {
+    if (this.#login === undefined) return { url, login: {} };
+    const bare = new URL(url);
+    const username = decodeURIComponent(bare.username);
+    bare.username = bare.password = '';
+    return {
+      url: bare.toString(),
+      login: { username, password: await this.#login.begin(CONNECT_TIMEOUT_MS) },
+    };
   }
 
   /** Runs one Redis operation behind the breaker. Undefined when it fails, or when the breaker is open. */
@@ -198,6 +218,7 @@ export class Cache {
   /** Closes the connection. */
   async close(): Promise<void> {
     this.#stopProbing();
+    this.#login?.stop();
     if (this.#sending !== undefined) {
       clearTimeout(this.#sending);
       await this.#sendGathered();

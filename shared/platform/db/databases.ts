@@ -1,5 +1,6 @@
 import type { Settings } from '../config/settings.ts';
 import { GuardedPool } from './guarded-pool.ts';
+import { appPassword, crossTenantPassword, type PasswordSource } from '../entra/database-password.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
 
@@ -32,32 +33,37 @@ export interface Databases {
 }
 
 /** Opens all pools of the settings. None of them connects yet. Pools of the same server share a health monitor. */
-export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
+export function openDatabases(settings: Settings): Databases {
   const monitors = new Map<string, HealthMonitor>();
-  const options = (name: string, url: string, max: number): PoolOptions => ({
+  const options = (name: string, url: string, max: number, password: PasswordSource): PoolOptions => ({
     url,
     max,
     applicationName: `comply-ai:${name}`,
     prepare: settings.DATABASE_PREPARE,
     ...(password === undefined ? {} : { password }),
   });
-  const open = (name: string, url: string, max: number): GuardedPool => {
+  const open = (name: string, url: string, max: number, password: PasswordSource): GuardedPool => {
     const server = new URL(url).host;
     let monitor = monitors.get(server);
     if (monitor === undefined) {
       monitor = new HealthMonitor(
-        openProbe(() => openPool({ ...options('health-monitor', url, 1), idleTimeoutS: null })),
+        openProbe(() => openPool({ ...options('health-monitor', url, 1, password), idleTimeoutS: null })),
       );
       monitors.set(server, monitor);
     }
     return new GuardedPool(
-      { open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
+      { open: () => openPool(options(name, url, 1, password)), max, shares: settings.DATABASE_PREPARE },
       monitor,
     );
   };
   const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
-    app: open(name, app, settings.DATABASE_POOL_MAX),
-    crossTenant: open(`${name}-cross-tenant`, crossTenant, settings.DATABASE_CROSS_TENANT_POOL_MAX),
+    app: open(name, app, settings.DATABASE_POOL_MAX, appPassword(settings)),
+    crossTenant: open(
+      `${name}-cross-tenant`,
+      crossTenant,
+      settings.DATABASE_CROSS_TENANT_POOL_MAX,
+      crossTenantPassword(settings),
+    ),
   });
   const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_CROSS_TENANT_DATABASE_URL);
   const billing = pair('billing', settings.BILLING_DATABASE_URL, settings.BILLING_CROSS_TENANT_DATABASE_URL);

@@ -194,7 +194,7 @@ describe.runIf(made !== undefined)('evidence', () => {
 describe.runIf(made !== undefined)('the lifecycle of evidence', () => {
   const rulesOf = (prediction: Prediction) => {
     const [policy] = below(prediction, `${ACCOUNT}/managementPolicies`);
-    return (at(policy?.properties, 'policy.rules') as { name: string; definition: unknown }[]) ?? [];
+    return at(policy?.properties, 'policy.rules') as { name: string; definition: unknown }[];
   };
   const ruleOf = (prediction: Prediction, retentionClass: RetentionClass) =>
     rulesOf(prediction).find((one) => one.name === retentionClass.replaceAll('_', ''));

@@ -180,14 +180,14 @@ describe.runIf(made !== undefined)('evidence', () => {
   it.each(made?.predictions ?? [])('in $environment: the account has the archive tier', (prediction) => {
     // Zone-redundant kinds do not.
     expect(['Standard_LRS', 'Standard_GRS', 'Standard_RAGRS']).toContain(
-      at(evidenceOf(prediction).sku, 'name'),
+      at(evidenceOf(prediction).whole['sku'], 'name'),
     );
   });
 
   it('is replicated to another region in prod', () => {
     const prod = (made as NonNullable<typeof made>).of('prod');
     // Azure.Storage.UseReplication
-    expect(['Standard_GRS', 'Standard_RAGRS']).toContain(at(evidenceOf(prod).sku, 'name'));
+    expect(['Standard_GRS', 'Standard_RAGRS']).toContain(at(evidenceOf(prod).whole['sku'], 'name'));
   });
 });
 

@@ -364,7 +364,7 @@ module backup 'modules/backup.bicep' = {
     location: location
     tags: tags
     namePrefix: namePrefix
-    evidenceAccountName: storage.outputs.evidenceAccountName
+    suffix: suffix
     evidenceContainers: storage.outputs.evidenceContainers
     geoRedundant: geoRedundantBackup
     logAnalyticsWorkspaceId: monitor.outputs.workspaceId

@@ -8,7 +8,7 @@ param namePrefix string
 param logAnalyticsWorkspaceId string
 
 resource activityLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  name: '${namePrefix}-activity'
+  name: 'activity-${namePrefix}'
   properties: {
     workspaceId: logAnalyticsWorkspaceId
     // The activity log has no category groups.

@@ -1,3 +1,5 @@
+import { evidenceAccount } from '../names.bicep'
+
 metadata description = 'A Backup vault, and the backup of evidence in it: a copy that nobody with rights on the storage account can reach.'
 
 @description('The region.')
@@ -6,8 +8,9 @@ param location string
 param tags object
 @description('The start of every name, like `comply-ai-dev`.')
 param namePrefix string
-@description('The evidence account.')
-param evidenceAccountName string
+@description('What makes the evidence account\'s name unique.')
+@minLength(5)
+param suffix string
 @description('The containers to back up.')
 param evidenceContainers array
 @description('How long a backup is kept.')
@@ -26,12 +29,14 @@ var backupContributor = subscriptionResourceId(
   'e5e2a7ff-d759-4cd2-bb51-3152d37e2eb1' // Storage Account Backup Contributor
 )
 
+var evidenceAccountName = evidenceAccount(namePrefix, suffix)
+
 resource evidence 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: evidenceAccountName
 }
 
 resource vault 'Microsoft.DataProtection/backupVaults@2025-01-01' = {
-  name: '${namePrefix}-backup'
+  name: 'bvault-${namePrefix}'
   location: location
   tags: tags
   identity: { type: 'SystemAssigned' }
@@ -86,7 +91,7 @@ resource policy 'Microsoft.DataProtection/backupVaults/backupPolicies@2025-01-01
 }
 
 resource vaultOnEvidence 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(evidence.id, vault.id, backupContributor)
+  name: guid(evidence.id, backupContributor, 'vault')
   scope: evidence
   properties: {
     principalId: vault.identity.principalId

@@ -23,7 +23,7 @@ var told = { enabled: true, contactEmails: alertEmails, contactGroups: [actionGr
 
 // A budget has at most five notifications: three of what was spent, two of where the month is going.
 resource budget 'Microsoft.Consumption/budgets@2024-08-01' = {
-  name: '${namePrefix}-monthly'
+  name: 'budget-${namePrefix}'
   properties: {
     category: 'Cost'
     amount: amount

@@ -70,7 +70,7 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices@2025-06-01' = {
 
 resource assignments 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in roles: {
-    name: guid(account.id, appPrincipalId, role)
+    name: guid(account.id, role, 'app')
     scope: account
     properties: {
       principalId: appPrincipalId

@@ -22,7 +22,7 @@ param appPrincipalId string
 // Telemetry is sent over public addresses, by Entra sign-in only; a private link scope would close them, at a price for each GB and
 // one scope for all workspaces of the network's DNS. No tenant content is in it: the tests of telemetry hold the attributes to a list.
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
-  name: '${namePrefix}-logs'
+  name: 'log-${namePrefix}'
   location: location
   tags: tags
   properties: {
@@ -34,7 +34,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
 }
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
-  name: '${namePrefix}-insights'
+  name: 'appi-${namePrefix}'
   location: location
   tags: tags
   kind: 'web'
@@ -55,13 +55,13 @@ var metricsPublisher = subscriptionResourceId(
 )
 
 resource appOnInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(insights.id, appPrincipalId, metricsPublisher)
+  name: guid(insights.id, metricsPublisher, 'app')
   scope: insights
   properties: { principalId: appPrincipalId, principalType: 'ServicePrincipal', roleDefinitionId: metricsPublisher }
 }
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
-  name: '${namePrefix}-on-call'
+  name: 'ag-${namePrefix}'
   location: 'global'
   tags: tags
   properties: {

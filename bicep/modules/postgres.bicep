@@ -103,7 +103,7 @@ var pooling = pgBouncer
   : []
 
 resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2025-08-01' = {
-  name: '${namePrefix}-${name}-${suffix}'
+  name: 'psql-${namePrefix}-${name}-${suffix}'
   location: location
   tags: union(tags, { database: databaseName })
   sku: { name: skuName, tier: tier }

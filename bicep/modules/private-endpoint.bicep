@@ -4,7 +4,7 @@ metadata description = 'A private endpoint of one resource, with its names in th
 param location string
 @description('The tags of every resource.')
 param tags object
-@description('The endpoint\'s name, without `-pe`.')
+@description('The endpoint\'s name, without `pep-`.')
 @maxLength(76)
 param name string
 @description('The resource that it leads to.')
@@ -16,13 +16,13 @@ param dnsZoneId string
 @description('The subnet of private endpoints.')
 param subnetId string
 
-resource endpoint 'Microsoft.Network/privateEndpoints@2024-07-01' = {
-  name: '${name}-pe'
+resource endpoint 'Microsoft.Network/privateEndpoints@2024-10-01' = {
+  name: 'pep-${name}'
   location: location
   tags: tags
   properties: {
     subnet: { id: subnetId }
-    customNetworkInterfaceName: '${name}-nic'
+    customNetworkInterfaceName: 'nic-${name}'
     privateLinkServiceConnections: [
       { name: groupId, properties: { privateLinkServiceId: resourceId, groupIds: [groupId] } }
     ]

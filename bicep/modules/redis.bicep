@@ -23,7 +23,7 @@ param logAnalyticsWorkspaceId string
 
 // `zones` must not be given: the service spreads the nodes over zones by itself where the region has them.
 resource cluster 'Microsoft.Cache/redisEnterprise@2025-07-01' = {
-  name: '${namePrefix}-redis-${suffix}'
+  name: 'amr-${namePrefix}-${suffix}'
   location: location
   tags: tags
   sku: { name: skuName }

@@ -36,7 +36,7 @@ var receiverRole = subscriptionResourceId(
 // has them. No geo-replication: what a lost namespace held is in the outboxes and tables, see the second region in
 // docs/deployment.md.
 resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' = {
-  name: '${namePrefix}-bus-${suffix}'
+  name: 'sbns-${namePrefix}-${suffix}'
   location: location
   tags: tags
   sku: { name: 'Premium', tier: 'Premium', capacity: messagingUnits }
@@ -71,10 +71,11 @@ resource queue 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
   }
 ]
 
-// Nobody may manage queues, and each right is for one queue.
+// Nobody may manage queues, and each right is for one queue. An assignment's name does not come from the principal, which is known
+// only when it is made: `what-if` could predict nothing of it.
 resource senders 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (definition, n) in queues: {
-    name: guid(queue[n].id, appPrincipalId, senderRole)
+    name: guid(queue[n].id, senderRole, 'app')
     scope: queue[n]
     properties: { principalId: appPrincipalId, principalType: 'ServicePrincipal', roleDefinitionId: senderRole }
   }
@@ -82,7 +83,7 @@ resource senders 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 
 resource receivers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (definition, n) in queues: {
-    name: guid(queue[n].id, appPrincipalId, receiverRole)
+    name: guid(queue[n].id, receiverRole, 'app')
     scope: queue[n]
     properties: { principalId: appPrincipalId, principalType: 'ServicePrincipal', roleDefinitionId: receiverRole }
   }

@@ -1,3 +1,5 @@
+import { evidenceAccount, hostAccount } from '../names.bicep'
+
 metadata description = 'Two storage accounts: one for evidence, which nobody can change or delete before its time, and one for the functions host.'
 
 @description('The region.')
@@ -61,9 +63,6 @@ var dataContributor = subscriptionResourceId(
   'ba92f5b4-2d11-453d-a403-e96b0029c9fe' // Storage Blob Data Contributor
 )
 
-// At most 24 letters and digits.
-var shortPrefix = take(replace(namePrefix, '-', ''), 11)
-
 var closed = {
   allowBlobPublicAccess: false
   allowCrossTenantReplication: false
@@ -82,7 +81,7 @@ var closed = {
 }
 
 resource evidence 'Microsoft.Storage/storageAccounts@2025-06-01' = {
-  name: take('${shortPrefix}ev${suffix}', 24)
+  name: evidenceAccount(namePrefix, suffix)
   location: location
   tags: tags
   kind: 'StorageV2'
@@ -139,7 +138,8 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
     policy: {
       rules: [
         for one in containers: {
-          name: one.retentionClass
+          // Letters and digits only.
+          name: replace(one.retentionClass, '_', '')
           enabled: true
           type: 'Lifecycle'
           definition: {
@@ -165,7 +165,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2025-06
 // It may not change an immutability policy.
 resource appOnContainer 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (one, n) in containers: {
-    name: guid(container[n].id, appPrincipalId, dataContributor)
+    name: guid(container[n].id, dataContributor, 'app')
     scope: container[n]
     properties: { principalId: appPrincipalId, principalType: 'ServicePrincipal', roleDefinitionId: dataContributor }
   }
@@ -189,7 +189,7 @@ module host 'host-storage.bicep' = {
   params: {
     location: location
     tags: tags
-    accountName: take('${shortPrefix}host${suffix}', 24)
+    accountName: hostAccount(namePrefix, suffix)
     skuName: hostSkuName
     accountProperties: closed
     appPrincipalId: appPrincipalId

@@ -16,6 +16,9 @@ param location string
 @maxLength(12)
 param workload string = 'comply-ai'
 
+@description('The name of azd’s environment, which finds its resources by it. Empty without azd.')
+param azdEnvironment string = ''
+
 @description('The object id of who deploys: administers the databases and sets the vaults’ secrets.')
 @minLength(36)
 @maxLength(36)
@@ -107,8 +110,7 @@ var suffix = uniqueString(subscription().id, namePrefix, location)
 var tags = {
   workload: workload
   environment: environmentName
-  // How azd finds what it made.
-  'azd-env-name': namePrefix
+  'azd-env-name': empty(azdEnvironment) ? namePrefix : azdEnvironment
 }
 
 // The budget of connections. The platform scales all HTTP functions as one group and each queue's function alone, and runs each

@@ -5,6 +5,7 @@ using 'main.bicep'
 param environmentName = 'prod'
 param location = readEnvironmentVariable('AZURE_LOCATION')
 param workload = readEnvironmentVariable('WORKLOAD', 'comply-ai')
+param azdEnvironment = readEnvironmentVariable('AZURE_ENV_NAME', '')
 param deployerPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID')
 param deployerPrincipalName = readEnvironmentVariable('AZURE_PRINCIPAL_NAME')
 param deployerPrincipalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')

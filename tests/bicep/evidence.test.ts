@@ -7,7 +7,15 @@ import {
 } from '../../shared/domains/retention/tiers.ts';
 import { CONTAINERS, type AccessTier } from '../../shared/platform/blob/blob-store.ts';
 import { addDays, DAY_MS } from '../../shared/platform/time/clock.ts';
-import { at, compiled, ofType, sourceOf, type PredictedResource, type Prediction } from './compiled.ts';
+import {
+  at,
+  compiled,
+  EXAMPLE_VARIABLES,
+  ofType,
+  templatesIn,
+  type PredictedResource,
+  type Prediction,
+} from './compiled.ts';
 
 const made = await compiled();
 
@@ -161,7 +169,7 @@ describe.runIf(made !== undefined)('evidence', () => {
       expect(protectedOnes.sort()).toEqual(sevenYears.map((one) => containers.get(one)).sort());
       for (const { properties } of policies) {
         expect(properties['immutabilityPeriodSinceCreationInDays']).toBeGreaterThanOrEqual(2555);
-        // As long as the code keeps a blob, and not longer: then the job's deletion is not refused.
+        // The longest that the code keeps one, and not longer: a refused deletion is tried again every day.
         expect(properties['immutabilityPeriodSinceCreationInDays']).toBe(longestDays('mapping_results'));
         expect(properties['allowProtectedAppendWrites']).toBe(false);
       }
@@ -252,8 +260,15 @@ describe.runIf(made !== undefined)('the Backup vault', () => {
   });
 });
 
-describe('the lock of immutability', () => {
-  it('is explained where it is chosen, and its commands name every container that has a policy', () => {
-    expect(sourceOf('modules/storage.bicep')).toContain("param immutability string = 'unlocked'");
+describe.runIf(made !== undefined)('when a person has locked the policies of prod', () => {
+  it('the template writes none, because Azure refuses to write a locked one, and reads their state', async () => {
+    const locked = await compiled({ ...EXAMPLE_VARIABLES, EVIDENCE_IMMUTABILITY: 'locked' });
+    const types = locked?.of('prod').resources.map((one) => one.type) ?? [];
+    expect(types).toContain(CONTAINER);
+    expect(types).not.toContain(`${CONTAINER}/immutabilityPolicies`);
+    const storage = templatesIn(locked?.template ?? {}).find(({ name }) => name.endsWith('/storage'));
+    expect(JSON.stringify(at(storage?.template['outputs'], 'immutabilityPolicies'))).toMatch(
+      /'lockedPolicy|reference\(/,
+    );
   });
 });

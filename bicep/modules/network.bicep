@@ -46,6 +46,20 @@ resource gatewayNsg 'Microsoft.Network/networkSecurityGroups@2024-10-01' = {
   properties: {
     securityRules: [
       {
+        // Only machines in the subnet of operations manage others.
+        name: 'no-management-of-others'
+        properties: {
+          priority: 4000
+          direction: 'Outbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRanges: ['22', '3389']
+        }
+      }
+      {
         // There is no listener at port 80 either: a key that a client sends in clear must not be answered by a redirect.
         name: 'https-from-internet'
         properties: {
@@ -172,6 +186,20 @@ resource privateEndpointNsg 'Microsoft.Network/networkSecurityGroups@2024-10-01'
   tags: tags
   properties: {
     securityRules: [
+      {
+        // Only machines in the subnet of operations manage others.
+        name: 'no-management-of-others'
+        properties: {
+          priority: 4000
+          direction: 'Outbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: '*'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRanges: ['22', '3389']
+        }
+      }
       {
         name: 'services-from-app'
         properties: {

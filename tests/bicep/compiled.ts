@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { NoBicepError } from '../../tools/bicep/bicep-compiler.ts';
@@ -7,11 +7,10 @@ import {
   compileTemplates,
   ENVIRONMENTS,
   EXAMPLE_VARIABLES,
+  predictDeployment,
   type DeploymentVariables,
 } from '../../tools/bicep/compile-templates.ts';
 
-/** An environment with a parameter file. */
-export type Environment = (typeof ENVIRONMENTS)[number];
 export { ENVIRONMENTS, EXAMPLE_VARIABLES };
 
 /** A JSON value, or undefined where nothing is. */
@@ -28,6 +27,8 @@ export interface PredictedResource {
   readonly location?: string | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
   readonly kind?: string | undefined;
+  readonly sku?: Value;
+  readonly identity?: Value;
   readonly zones?: readonly string[] | undefined;
   readonly properties: Readonly<Record<string, Value>>;
   /** Everything, as the compiler has it. */
@@ -60,14 +61,12 @@ const snapshotSchema = z.object({
 });
 
 const parametersSchema = z.object({
-  parametersJson: z.string().optional(),
   parameters: z.record(z.string(), z.object({ value: z.unknown() })).optional(),
 });
 
-function readPrediction(environment: string, parameters: string, snapshot: string): Prediction {
+function readPrediction(environment: string, snapshot: string, parameters = '{}'): Prediction {
   const predicted = snapshotSchema.parse(JSON.parse(snapshot));
-  const file = parametersSchema.parse(JSON.parse(parameters));
-  const values = file.parameters ?? {};
+  const values = parametersSchema.parse(JSON.parse(parameters)).parameters ?? {};
   return {
     environment,
     parameters: Object.fromEntries(Object.entries(values).map(([name, { value }]) => [name, value])),
@@ -94,17 +93,14 @@ export interface Compiled {
  * Compiles the templates once (other test files find the result), or returns undefined where no compiler can be had, which it
  * says. Then the tests of the compiled templates are not run, and those of the source are.
  */
-export async function compiled(
-  variables: DeploymentVariables = EXAMPLE_VARIABLES,
-  extra: Readonly<Record<string, string>> = {},
-): Promise<Compiled | undefined> {
+export async function compiled(): Promise<Compiled | undefined> {
   try {
-    const made = await compileTemplates(variables, extra);
+    const made = await compileTemplates();
     if (made.diagnostics.some((line) => line.includes(' : Error '))) {
       throw new Error(`the templates do not compile:\n${made.diagnostics.join('\n')}`);
     }
     const predictions = [...made.environments].map(([environment, { parameters, snapshot }]) =>
-      readPrediction(environment, parameters, snapshot),
+      readPrediction(environment, snapshot, parameters),
     );
     return {
       diagnostics: made.diagnostics,
@@ -121,6 +117,24 @@ export async function compiled(
     process.stderr.write(`The compiled templates are not tested, only their source: ${error.message}\n`);
     return undefined;
   }
+}
+
+/**
+ * What an environment's parameter file would deploy with other values of some parameters or variables. Takes the compiler's time:
+ * call it while a test file is read, where no limit of a test counts it.
+ */
+export async function predictedWith(
+  environment: (typeof ENVIRONMENTS)[number],
+  parameters: Readonly<Record<string, string>>,
+  variables: DeploymentVariables = EXAMPLE_VARIABLES,
+): Promise<Prediction> {
+  let text = sourceOf(`${environment}.bicepparam`);
+  for (const [name, value] of Object.entries(parameters)) {
+    const line = new RegExp(`^param ${name} = .*$`, 'm');
+    if (!line.test(text)) throw new Error(`${environment}.bicepparam has no ${name}`);
+    text = text.replace(line, `param ${name} = ${value}`);
+  }
+  return readPrediction(environment, await predictDeployment(text, variables));
 }
 
 /** The source of a template or parameter file, by its path in `bicep/`. */
@@ -145,11 +159,6 @@ export function at(value: Value, dotted: string): Value {
   return dotted.split('.').reduce<Value>((inner, key) => {
     return typeof inner === 'object' && inner !== null ? Reflect.get(inner, key) : undefined;
   }, value);
-}
-
-/** Whether the compiler's cache exists: for a test's title only. */
-export function hasSource(file: string): boolean {
-  return existsSync(path.join(BICEP_FOLDER, file));
 }
 
 /** A template and the templates nested in it, with the path of their modules. */

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { BICEP_CACHE, BICEP_VERSION, findBicep } from './bicep-compiler.ts';
 
 /** The templates. */
@@ -10,6 +11,9 @@ export const BICEP_FOLDER = path.join(import.meta.dirname, '../../bicep');
 
 /** The environments that have a parameter file. */
 export const ENVIRONMENTS = ['dev', 'stage', 'prod'] as const;
+
+/** The parameter file that azd uses: a copy of one of the others, which is not committed. */
+export const CHOSEN = 'main.bicepparam';
 
 /** Ids for the prediction of a deployment. They are no one's. */
 const PREDICTED = {
@@ -68,85 +72,133 @@ function readDiagnostics({ stderr, failed }: Output, folder: string): string[] {
   return failed && found.length === 0 ? [lines.filter((line) => line !== '').join(' ')] : found;
 }
 
-async function compileInto(
-  folder: string,
-  variables: DeploymentVariables,
-  environments: readonly string[],
-): Promise<void> {
-  const bicep = await findBicep();
-  const diagnostics = new Set<string>();
-  const ask = async (...args: string[]): Promise<void> => {
-    for (const line of readDiagnostics(await call(bicep, args, variables), folder)) diagnostics.add(line);
-  };
-  const file = (name: string): string => path.join(folder, name);
-  // Lints too, the modules as well.
-  await ask('build', file('main.bicep'), '--outfile', file('main.json'));
-  for (const environment of environments) {
-    const parameters = file(`${environment}.bicepparam`);
-    await ask('build-params', parameters, '--outfile', file(`${environment}.parameters.json`));
-    await ask(
-      'snapshot',
-      parameters,
-      '--mode',
-      'overwrite',
-      '--subscription-id',
-      PREDICTED.subscription,
-      '--tenant-id',
-      PREDICTED.tenant,
-    );
+type Compile = (folder: string, ask: (...args: string[]) => Promise<void>) => Promise<void>;
+
+const PREDICT = [
+  '--mode',
+  'overwrite',
+  '--subscription-id',
+  PREDICTED.subscription,
+  '--tenant-id',
+  PREDICTED.tenant,
+];
+
+/** How long a compilation of another process may take, on a busy machine. Then it counts as killed. */
+const STALE_MS = 10 * 60_000;
+const POLL_MS = 200;
+
+/** Whether this process may make `folder`; false when another one has made it meanwhile. */
+async function takeTurn(folder: string): Promise<boolean> {
+  const lock = `${folder}.lock`;
+  for (;;) {
+    if (existsSync(folder)) return false;
+    try {
+      await mkdir(lock);
+      return true;
+    } catch {
+      const since = await stat(lock).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Date.now(),
+      );
+      if (Date.now() - since > STALE_MS) await rm(lock, { recursive: true, force: true });
+      await delay(POLL_MS);
+    }
   }
-  await writeFile(file('diagnostics.json'), JSON.stringify([...diagnostics]));
 }
 
-async function readCompiled(folder: string, environments: readonly string[]): Promise<CompiledTemplates> {
-  const read = (name: string): Promise<string> => readFile(path.join(folder, name), 'utf8').catch(() => '');
+/** Everything that the result depends on. */
+function hashOf(variables: DeploymentVariables, more: readonly string[]): string {
+  const hash = createHash('sha256').update(JSON.stringify([BICEP_VERSION, variables, more]));
+  for (const file of globSync('**/*', { cwd: BICEP_FOLDER, withFileTypes: true })) {
+    const name = path.join(file.parentPath, file.name);
+    if (file.isFile() && file.name !== CHOSEN)
+      hash.update(path.relative(BICEP_FOLDER, name)).update(readFileSync(name));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/** The folder of a compilation's results. The same files and variables are compiled once, by the process that comes first. */
+async function compileOnce(
+  variables: DeploymentVariables,
+  more: readonly string[],
+  compile: Compile,
+): Promise<string> {
+  const builds = path.join(BICEP_CACHE, 'builds');
+  const finished = path.join(builds, hashOf(variables, more));
+  await mkdir(builds, { recursive: true });
+  if (!(await takeTurn(finished))) return finished;
+  const working = await mkdtemp(path.join(builds, 'working-'));
+  try {
+    const bicep = await findBicep();
+    await cp(BICEP_FOLDER, working, { recursive: true });
+    const diagnostics = new Set<string>();
+    await compile(working, async (...args) => {
+      for (const line of readDiagnostics(await call(bicep, args, variables), working)) diagnostics.add(line);
+    });
+    await writeFile(path.join(working, 'diagnostics.json'), JSON.stringify([...diagnostics]));
+    await rename(working, finished);
+  } finally {
+    await rm(working, { recursive: true, force: true });
+    await rm(`${finished}.lock`, { recursive: true, force: true });
+  }
+  return finished;
+}
+
+const read = (folder: string, name: string): Promise<string> =>
+  readFile(path.join(folder, name), 'utf8').catch(() => '');
+
+async function readDiagnosticsFile(folder: string): Promise<string[]> {
+  return JSON.parse(await readFile(path.join(folder, 'diagnostics.json'), 'utf8')) as string[];
+}
+
+/**
+ * Compiles, lints and predicts `bicep/`, in `.local/bicep/`.
+ * @throws NoBicepError where no compiler can be had.
+ */
+export async function compileTemplates(
+  variables: DeploymentVariables = EXAMPLE_VARIABLES,
+): Promise<CompiledTemplates> {
+  const folder = await compileOnce(variables, [], async (working, ask) => {
+    const file = (name: string): string => path.join(working, name);
+    // Lints too, the modules as well.
+    await ask('build', file('main.bicep'), '--outfile', file('main.json'));
+    for (const environment of ENVIRONMENTS) {
+      const parameters = file(`${environment}.bicepparam`);
+      await ask('build-params', parameters, '--outfile', file(`${environment}.parameters.json`));
+      await ask('snapshot', parameters, ...PREDICT);
+    }
+  });
   const entries = await Promise.all(
-    environments.map(async (environment) => {
-      const parameters = await read(`${environment}.parameters.json`);
-      return [environment, { parameters, snapshot: await read(`${environment}.snapshot.json`) }] as const;
+    ENVIRONMENTS.map(async (environment) => {
+      const parameters = await read(folder, `${environment}.parameters.json`);
+      return [
+        environment,
+        { parameters, snapshot: await read(folder, `${environment}.snapshot.json`) },
+      ] as const;
     }),
   );
   return {
-    template: await read('main.json'),
+    template: await read(folder, 'main.json'),
     environments: new Map(entries),
-    diagnostics: JSON.parse(await read('diagnostics.json')) as string[],
+    diagnostics: await readDiagnosticsFile(folder),
     folder,
   };
 }
 
 /**
- * Compiles, lints and predicts `bicep/`, in `.local/bicep/`. The result is kept: the same files and variables are compiled
- * once, by whichever process comes first. `extra` are more parameter files, by name without extension.
- * @throws NoBicepError where no compiler can be had.
+ * What a parameter file with this text would deploy: the compiler's prediction as JSON.
+ * @throws Error with the compiler's errors and warnings; NoBicepError where no compiler can be had.
  */
-export async function compileTemplates(
+export async function predictDeployment(
+  parameterFile: string,
   variables: DeploymentVariables = EXAMPLE_VARIABLES,
-  extra: Readonly<Record<string, string>> = {},
-): Promise<CompiledTemplates> {
-  const environments = [...ENVIRONMENTS, ...Object.keys(extra)];
-  const hash = createHash('sha256').update(JSON.stringify([BICEP_VERSION, variables, extra]));
-  for (const file of globSync('**/*', { cwd: BICEP_FOLDER, withFileTypes: true })) {
-    if (!file.isFile()) continue;
-    const name = path.join(file.parentPath, file.name);
-    hash.update(path.relative(BICEP_FOLDER, name)).update(readFileSync(name));
-  }
-  const builds = path.join(BICEP_CACHE, 'builds');
-  const finished = path.join(builds, hash.digest('hex').slice(0, 16));
-  if (existsSync(finished)) return readCompiled(finished, environments);
-  await mkdir(builds, { recursive: true });
-  const working = await mkdtemp(path.join(builds, 'working-'));
-  try {
-    await cp(BICEP_FOLDER, working, { recursive: true });
-    for (const [name, text] of Object.entries(extra)) {
-      await writeFile(path.join(working, `${name}.bicepparam`), text);
-    }
-    await compileInto(working, variables, environments);
-    await rename(working, finished).catch((error: unknown) => {
-      // Another process was faster, with the same result.
-      if (!existsSync(finished)) throw error;
-    });
-  } finally {
-    await rm(working, { recursive: true, force: true });
-  }
-  return readCompiled(finished, environments);
+): Promise<string> {
+  const folder = await compileOnce(variables, [parameterFile], async (working, ask) => {
+    const parameters = path.join(working, 'asked.bicepparam');
+    await writeFile(parameters, parameterFile);
+    await ask('snapshot', parameters, ...PREDICT);
+  });
+  const diagnostics = await readDiagnosticsFile(folder);
+  if (diagnostics.length > 0) throw new Error(diagnostics.join('\n'));
+  return read(folder, 'asked.snapshot.json');
 }

@@ -1,7 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { BICEP_FOLDER } from '../bicep/compile-templates.ts';
+import { BICEP_FOLDER, CHOSEN } from '../bicep/compile-templates.ts';
 import type { Tokens } from './azure-resources.ts';
 import { readBeforeProvision } from './environment.ts';
 
@@ -65,8 +65,5 @@ export async function prepare(
   }
   // Noted once: Azure refuses to move the beginning of a budget.
   if (given.BUDGET_START_DATE === undefined) await set('BUDGET_START_DATE', firstOfMonth(now));
-  await copyFile(
-    path.join(folder, `${given.DEPLOYMENT_ENVIRONMENT}.bicepparam`),
-    path.join(folder, 'main.bicepparam'),
-  );
+  await copyFile(path.join(folder, `${given.DEPLOYMENT_ENVIRONMENT}.bicepparam`), path.join(folder, CHOSEN));
 }

@@ -42,7 +42,7 @@ export async function migrate(deployment: Deployment): Promise<void> {
 /** A URL with which an administrator acts as `comply_jobs` from the first statement on. */
 export function actAsJobs(url: string): string {
   const acting = new URL(url);
-  acting.searchParams.set('role', JOBS_ROLE);
+  acting.searchParams.set('options', `-c role=${JOBS_ROLE}`);
   return acting.toString();
 }
 

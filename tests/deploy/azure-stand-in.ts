@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /** What Azure Resource Manager and Key Vault do with requests, as far as a deployment uses them. */
@@ -53,9 +53,13 @@ export async function startAzureStandIn(): Promise<AzureStandIn> {
     void bodyOf(request).then((body) => {
       const url = new URL(request.url ?? '', 'http://azure');
       const [method, path] = [request.method ?? '', url.pathname];
-      const send = (status: number, answer: unknown = {}, headers: Record<string, string> = {}): void => {
+      const send = (
+        status: number,
+        answer: unknown = {},
+        headers: Record<string, string> = {},
+      ): ServerResponse => {
         response.writeHead(status, { 'content-type': 'application/json', ...headers });
-        response.end(status === 204 ? '' : JSON.stringify(answer));
+        return response.end(status === 204 ? '' : JSON.stringify(answer));
       };
       if (!/^Bearer token-of-\S+/.test(request.headers.authorization ?? ''))
         return send(401, { error: { code: 'Unauthorized', message: 'no token' } });

@@ -17,7 +17,7 @@ function urlOf(host: string, database: string, user: string): string {
 type Urls = Readonly<Record<'core' | 'billing' | 'analytics', string>>;
 
 /** The three databases' URLs for whoever deploys: an administrator of the servers. */
-export function administratorUrls(deployment: Deployment): Urls {
+function administratorUrls(deployment: Deployment): Urls {
   const user = deployment.AZURE_PRINCIPAL_NAME;
   return {
     core: urlOf(deployment.CORE_HOST, 'core', user),

@@ -27,7 +27,7 @@ param geoRedundantBackup = false
 param evidenceSkuName = 'Standard_LRS'
 param redisSkuName = 'Balanced_B0'
 
-param maximumInstanceCount = 2
+param maximumInstanceCount = 1
 param alwaysReadyHttp = 0
 param gatewayInstances = { minimum: 0, maximum: 2 }
 

@@ -120,16 +120,16 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  2 + 11) × 15 + 11 =   356
-//   stage  (6 ×  7 + 11) × 15 + 11 =   806
-//   prod   (6 × 16 + 11) × 15 + 11 = 1 616
+//   dev    (6 ×  1 + 14) × 15 + 14 =   314
+//   stage  (6 ×  6 + 14) × 15 + 14 =   764
+//   prod   (6 × 15 + 14) × 15 + 14 = 1 574
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.
 var poolMax = 8
 var crossTenantPoolMax = 6
 var queueFunctions = length(loadJsonContent('queues.json'))
-var timerFunctions = 11
+var timerFunctions = 14
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions
 var maxConnections = instances * (poolMax + crossTenantPoolMax + 1) + timerFunctions + otherConnections

@@ -26,7 +26,7 @@ param geoRedundantBackup = true
 param evidenceSkuName = 'Standard_GRS'
 param redisSkuName = 'Balanced_B1'
 
-param maximumInstanceCount = 7
+param maximumInstanceCount = 6
 param alwaysReadyHttp = 1
 param gatewayInstances = { minimum: 1, maximum: 4 }
 

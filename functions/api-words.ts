@@ -70,12 +70,12 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'platform',
     description:
-      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, and the events of Stripe. It needs the permission `platform:operate`.',
+      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',
   },
   {
     name: 'health',
     description:
-      'Whether the process runs, and whether it can serve requests. Load balancers call it without a key.',
+      'Whether the process runs, whether it can serve requests, and what worked over the last 90 days. Load balancers and people call it without a key.',
   },
   {
     name: 'documentation',

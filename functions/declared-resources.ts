@@ -1,3 +1,4 @@
+import { alertResources } from '../shared/domains/alerts/resources.ts';
 import { analysisResources } from '../shared/domains/analysis/resources.ts';
 import { analyticsResources } from '../shared/domains/analytics/resources.ts';
 import { billingResources } from '../shared/domains/billing/catalog/resources.ts';
@@ -16,6 +17,7 @@ export const declaredResources: readonly Resource[] = [
   ...mappingResources,
   ...analysisResources,
   ...analyticsResources,
+  ...alertResources,
   ...retentionResources(expiringTables),
   ...billingResources,
 ];

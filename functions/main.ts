@@ -1,6 +1,7 @@
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { resourceEndpoints } from '../shared/platform/resources/resource-endpoints.ts';
 import { declaredResources } from './declared-resources.ts';
+import { alertsEndpoints } from './http/alerts.ts';
 import { analysesEndpoints } from './http/analyses.ts';
 import { analysisMetricsEndpoints } from './http/analysis-metrics.ts';
 import { apiDocsEndpoints } from './http/api-docs.ts';
@@ -23,6 +24,7 @@ import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
+import { statusEndpoints } from './http/status.ts';
 import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
@@ -31,12 +33,15 @@ import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
-import { registerConsumers, registerEndpoints, registerTimers } from './register.ts';
+import { openAtStart, registerConsumers, registerEndpoints, registerTimers } from './register.ts';
 import { processServices } from './services.ts';
+import { alertsEvaluateTimer } from './timer/alerts-evaluate.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
 import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
+import { healthMeasureTimer } from './timer/health-measure.ts';
+import { healthProbeTimer } from './timer/health-probe.ts';
 import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
@@ -47,10 +52,13 @@ import { usageReportTimer } from './timer/usage-report.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
 const timers = [
+  alertsEvaluateTimer,
   blobsTierTimer,
   blobsVerifyTimer,
   dunningAdvanceTimer,
   freeTierResetTimer,
+  healthMeasureTimer,
+  healthProbeTimer(processServices),
   leftoversSweepTimer,
   outboxRelayTimer,
   partitionsMakeTimer,
@@ -61,6 +69,7 @@ const timers = [
 ];
 const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
+  ...alertsEndpoints,
   ...analysesEndpoints,
   ...analysisMetricsEndpoints,
   ...apiDocsEndpoints(
@@ -86,12 +95,14 @@ const endpoints: readonly Endpoint[] = [
   ...platformTenantsEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
+  ...statusEndpoints(processServices),
   ...stripeWebhookEndpoints(processServices),
   ...tenantConfigEndpoints,
   ...usageEndpoints,
   ...resourceEndpoints(declaredResources),
 ];
 
+openAtStart(processServices);
 registerEndpoints(endpoints, processServices);
 registerConsumers(consumers, processServices);
 registerTimers(timers, processServices);

@@ -16,6 +16,20 @@ function requireDistinct(kind: string, names: readonly string[]): void {
   if (repeated !== undefined) throw new Error(`two ${kind} are named ${repeated}`);
 }
 
+/**
+ * Opens the services when the app has started, so that they connect before the first request comes. If their settings are
+ * broken, the app starts all the same: then each request says which they are.
+ */
+export function openAtStart(services: OpenServices): void {
+  app.hook.appStart(() => {
+    try {
+      services();
+    } catch {
+      // The first request tries again, and its answer and log name the settings.
+    }
+  });
+}
+
 /** Registers routes with Azure. The last route takes requests without a matching route: 404, or 405 with `Allow`. */
 export function registerEndpoints(endpoints: readonly Endpoint[], services: OpenServices): void {
   requireDistinct(

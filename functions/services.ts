@@ -23,6 +23,11 @@ export interface Services extends AnswerServices {
   readonly dataKeys: DataKeys;
   readonly bus: BusSender;
   readonly publisher: Publisher;
+  /**
+   * Begins to connect to what every request needs, all at once: one after the other, the first request would wait for each.
+   * A failure shows at the first use.
+   */
+  connectAhead(): void;
   /** Publishes what still waits, and closes every connection. */
   close(): Promise<void>;
 }
@@ -62,6 +67,11 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
       billing: new TenantDatabase(tenantId, databases.billing.app),
       analytics: new TenantDatabase(tenantId, databases.analytics.app),
     }),
+    connectAhead() {
+      cache.client().catch(() => undefined);
+      for (const pool of [databases.core.crossTenant, databases.core.app])
+        pool.run((connection) => connection.unsafe('select 1'), { short: true }).catch(() => undefined);
+    },
     async close() {
       await publisher.drain();
       await Promise.all([bus.reset(), cache.close()]);
@@ -74,6 +84,9 @@ let opened: Services | undefined;
 
 /** The process's services, opened from the environment on first use. */
 export function processServices(): Services {
-  opened ??= openServices(readSettings());
+  if (opened === undefined) {
+    opened = openServices(readSettings());
+    opened.connectAhead();
+  }
   return opened;
 }

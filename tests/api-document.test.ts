@@ -131,6 +131,7 @@ const PUBLIC = [
   'health-live',
   'health-ready',
   'openapi-read',
+  'status-read',
   'stripe-webhook',
 ];
 

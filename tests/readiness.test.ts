@@ -53,6 +53,34 @@ function open(settings: Partial<Settings>): Services {
 
 const DATABASES = ['CORE', 'BILLING', 'ANALYTICS'] as const;
 
+it('connects ahead of the first request, to the core database with both roles and to Redis', async () => {
+  const services = openServices(app.settings);
+  onTestFinished(() => services.close());
+  const count = async (): Promise<number> => {
+    const [row] = await app.admin.core<{ sessions: number }[]>`
+      select count(*)::int as sessions from pg_stat_activity
+       where datname = current_database() and application_name in ('comply-ai:core', 'comply-ai:core-cross-tenant')`;
+    return row?.sessions ?? 0;
+  };
+  const before = await count();
+  services.connectAhead();
+  await until(count, (sessions) => sessions >= before + 2);
+  expect(await services.cache.ping()).toBeDefined();
+});
+
+it('connects ahead without an error while everything is unavailable', async () => {
+  const port = await closedPort();
+  const services = openServices({
+    ...app.settings,
+    CORE_DATABASE_URL: `postgres://comply_app:pw@127.0.0.1:${port}/comply-ai-core`,
+    CORE_CROSS_TENANT_DATABASE_URL: `postgres://comply_jobs:pw@127.0.0.1:${port}/comply-ai-core`,
+    REDIS_URL: `redis://127.0.0.1:${port}`,
+  });
+  onTestFinished(() => services.close());
+  services.connectAhead();
+  await expect(services.crossTenant.core.query('select 1')).rejects.toThrow();
+});
+
 describe('readiness', () => {
   it.each([
     ['CORE', 'unhealthy'],

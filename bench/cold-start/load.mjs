@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 
 const [, , main, name, given = '{}'] = process.argv;
 const callbacks = new Map();
+const startHooks = [];
 let model;
 const core = {
   version: '3.0.0',
@@ -14,7 +15,10 @@ const core = {
     callbacks.set(metadata.name, callback);
     return {};
   },
-  registerHook: () => ({}),
+  registerHook: (name, hook) => {
+    if (name === 'appStart') startHooks.push(hook);
+    return {};
+  },
   setProgrammingModel: (given) => (model = given),
   getProgrammingModel: () => model,
   log: () => undefined,
@@ -25,6 +29,7 @@ Module.prototype.require = function require(id) {
 };
 await import(pathToFileURL(main).href);
 const registeredMs = performance.now();
+for (const hook of startHooks) await hook({});
 const { url = 'http://127.0.0.1/', headers = {}, params = {} } = JSON.parse(given);
 const request = { method: 'GET', url, params, headers: new Headers(headers), query: new URLSearchParams() };
 const { status } = await callbacks.get(name)(request, {});

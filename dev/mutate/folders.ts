@@ -7,6 +7,7 @@ export const MUTATED: Readonly<Record<string, readonly string[]>> = {
   'bus and quarantine': ['shared/platform/bus', 'shared/platform/consume'],
   auth: ['shared/platform/auth', 'shared/domains/identity'],
   audit: ['shared/domains/audit'],
+  alerts: ['shared/domains/alerts'],
   jobs: ['shared/platform/jobs', 'shared/domains/operations'],
 };
 

@@ -7,9 +7,18 @@ import {
 } from '../../shared/domains/retention/tiers.ts';
 import { CONTAINERS, type AccessTier } from '../../shared/platform/blob/blob-store.ts';
 import { addDays, DAY_MS } from '../../shared/platform/time/clock.ts';
-import { at, compiled, ofType, sourceOf, type PredictedResource, type Prediction } from './compiled.ts';
+import {
+  at,
+  compiled,
+  ofType,
+  predictedWith,
+  templatesIn,
+  type PredictedResource,
+  type Prediction,
+} from './compiled.ts';
 
 const made = await compiled();
+const locked = made && (await predictedWith('prod', { evidenceImmutability: "'locked'" }));
 
 const ACCOUNT = 'Microsoft.Storage/storageAccounts';
 const CONTAINER = `${ACCOUNT}/blobServices/containers`;
@@ -161,7 +170,7 @@ describe.runIf(made !== undefined)('evidence', () => {
       expect(protectedOnes.sort()).toEqual(sevenYears.map((one) => containers.get(one)).sort());
       for (const { properties } of policies) {
         expect(properties['immutabilityPeriodSinceCreationInDays']).toBeGreaterThanOrEqual(2555);
-        // As long as the code keeps a blob, and not longer: then the job's deletion is not refused.
+        // The longest that the code keeps one, and not longer: a refused deletion is tried again every day.
         expect(properties['immutabilityPeriodSinceCreationInDays']).toBe(longestDays('mapping_results'));
         expect(properties['allowProtectedAppendWrites']).toBe(false);
       }
@@ -180,14 +189,14 @@ describe.runIf(made !== undefined)('evidence', () => {
   it.each(made?.predictions ?? [])('in $environment: the account has the archive tier', (prediction) => {
     // Zone-redundant kinds do not.
     expect(['Standard_LRS', 'Standard_GRS', 'Standard_RAGRS']).toContain(
-      at(evidenceOf(prediction).sku, 'name'),
+      at(evidenceOf(prediction).whole['sku'], 'name'),
     );
   });
 
   it('is replicated to another region in prod', () => {
     const prod = (made as NonNullable<typeof made>).of('prod');
     // Azure.Storage.UseReplication
-    expect(['Standard_GRS', 'Standard_RAGRS']).toContain(at(evidenceOf(prod).sku, 'name'));
+    expect(['Standard_GRS', 'Standard_RAGRS']).toContain(at(evidenceOf(prod).whole['sku'], 'name'));
   });
 });
 
@@ -252,8 +261,13 @@ describe.runIf(made !== undefined)('the Backup vault', () => {
   });
 });
 
-describe('the lock of immutability', () => {
-  it('is explained where it is chosen, and its commands name every container that has a policy', () => {
-    expect(sourceOf('modules/storage.bicep')).toContain("param immutability string = 'unlocked'");
+describe.runIf(made !== undefined)('when a person has locked the policies of prod', () => {
+  it('the template writes none, because Azure refuses to write a locked one, and reads their state', () => {
+    const types = locked?.resources.map((one) => one.type) ?? [];
+    expect(types).toContain(CONTAINER);
+    expect(types).not.toContain(`${CONTAINER}/immutabilityPolicies`);
+    const storage = templatesIn(made?.template ?? {}).find(({ name }) => name.endsWith('/storage'));
+    const states = JSON.stringify(at(storage?.template['outputs'], 'immutabilityPolicies'));
+    expect(states).toMatch(/'lockedPolicy|reference\(/);
   });
 });

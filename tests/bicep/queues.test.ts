@@ -27,7 +27,7 @@ describe.runIf(made !== undefined)('Service Bus', () => {
         publicNetworkAccess: 'Disabled',
       });
       // Only this tier has private endpoints.
-      expect(namespace?.sku).toMatchObject({ name: 'Premium', tier: 'Premium' });
+      expect(namespace?.whole['sku']).toMatchObject({ name: 'Premium', tier: 'Premium' });
     },
   );
 

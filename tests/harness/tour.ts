@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
 import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
+import { alerts } from '../../shared/domains/alerts/alerts.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
 import {
@@ -85,7 +86,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
     stops.push({ operation: `${resource.name}-create`, expected: 201, answer });
   });
   await tourResources(declaredResources, rows, (key) => send.bind(undefined, key), operator);
-  await tourModelsAndHolds(rows, owner, operator);
+  await tourActions(rows, owner, operator);
   await tourBilling(app, owner);
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
@@ -112,6 +113,7 @@ async function tourPublic(send: Send): Promise<void> {
   await send('docs-script-read', 200, 'GET', 'docs/scalar.js');
   await send('health-live', 200, 'GET', 'health/live');
   await send('health-ready', 200, 'GET', 'health/ready');
+  await send('status-read', 200, 'GET', 'v1/status');
 }
 
 async function tourOrchestrations(send: Send): Promise<void> {
@@ -235,14 +237,17 @@ function below(path: string): string {
   return path.slice('/api/'.length);
 }
 
-/** The routes of model versions and legal holds beyond those of their resources. */
-async function tourModelsAndHolds(rows: RowMaker, owner: Send, operator: Send): Promise<void> {
+/** The routes of model versions, legal holds and alerts beyond those of their resources. */
+async function tourActions(rows: RowMaker, owner: Send, operator: Send): Promise<void> {
   const model = await rows.make(modelVersions);
   const byName = `v1/models/${String(model.row['model_name'])}/versions/${String(model.row['version'])}`;
   await owner('models-read-version', 200, 'GET', byName);
   await operator('model-versions-activate', 200, 'POST', `${below(model.path)}/activate`);
   const hold = await rows.make(legalHolds);
   await owner('legal-holds-release', 200, 'POST', `${below(hold.path)}/release`);
+  const alert = below((await rows.make(alerts)).path);
+  await owner('alerts-acknowledge', 200, 'POST', `${alert}/acknowledge`);
+  await owner('alerts-resolve', 200, 'POST', `${alert}/resolve`);
 }
 
 async function tourKeysAndSettings(send: Send): Promise<void> {
@@ -324,6 +329,7 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     await app.admin.core`insert into ops.quarantine (id, queue, identity, reason, body)
       values (${id}, 'audit-events', ${randomBytes(32)}, 'NOT_JSON', ${Buffer.from('no event')})`;
   }
+  await send('platform-health-history-list', 200, 'GET', 'v1/platform/health/history');
   await send('platform-meter-windows-list', 200, 'GET', 'v1/platform/billing/meter-windows');
   await send('platform-quarantine-list', 200, 'GET', 'v1/platform/quarantine');
   await send('platform-quarantine-read', 200, 'GET', `v1/platform/quarantine/${replayed}`);

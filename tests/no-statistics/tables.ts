@@ -183,6 +183,33 @@ export const FILLED = {
     table: 'detector_results',
     columns: { ...REQUEST, detector: `'d'`, attempt: '1', status: `'success'`, processing_time_ms: '1' },
   },
+  /** Only the batch's failed. */
+  failed_responses: {
+    database: 'core',
+    table: 'orchestration_responses',
+    columns: {
+      ...REQUEST,
+      total_processing_time_ms: '1',
+      detectors_attempted: '1',
+      detectors_succeeded: '1',
+      coverage_achieved: '1',
+      coverage_method: `'required_set'`,
+      coverage_threshold: '1',
+      fallback_used: IS_BATCH,
+      fingerprint: `'\\x00'`,
+    },
+  },
+  failed_results: {
+    database: 'core',
+    table: 'detector_results',
+    columns: {
+      ...REQUEST,
+      detector: `'d'`,
+      attempt: '1',
+      status: `case when ${IS_BATCH} then 'timeout' else 'success' end`,
+      processing_time_ms: '1',
+    },
+  },
   analysis_requests: {
     database: 'core',
     table: 'analysis_requests',
@@ -381,6 +408,66 @@ export const FILLED = {
       period_start: `date_trunc('hour', at, 'UTC')`,
       metric_value: '1',
       event_count: '1',
+    },
+  },
+  /** Only the batch's are active; the tenants are as many as the rows. */
+  alert_configs: {
+    database: 'analytics',
+    table: 'alert_configs',
+    columns: {
+      tenant_id: `'tenant-' || lpad(n::text, 6, '0')`,
+      config_id: ID,
+      name: `'n' || n`,
+      condition: `'{"type": "failure_count", "operator": "gte", "threshold": 1, "window_minutes": 60}'`,
+      severity: `'low'`,
+      cooldown_minutes: '0',
+      is_active: IS_BATCH,
+    },
+  },
+  /** Only the batch's are open, and their configurations are gone. */
+  alert_history: {
+    database: 'analytics',
+    table: 'alert_history',
+    columns: {
+      tenant_id: TENANT,
+      alert_id: ID,
+      config_id: SOURCE,
+      config_name: `'n'`,
+      condition: `'{"type": "failure_count", "threshold": 1}'`,
+      severity: `'low'`,
+      status: `case when ${IS_BATCH} then 'triggered' else 'resolved' end`,
+      measured_value: '1',
+      triggered_at: CREATED,
+      resolved_at: `case when not ${IS_BATCH} then at end`,
+      resolution: `case when not ${IS_BATCH} then 'recovered' end`,
+    },
+  },
+  /** A minute each, the newest last; the batch's are unhealthy. */
+  system_health: {
+    database: 'analytics',
+    table: 'system_health',
+    columns: {
+      id: ID,
+      service_name: `'core'`,
+      check_type: `'ping'`,
+      status: `case when ${IS_BATCH} then 'unhealthy' else 'healthy' end`,
+      score: '1',
+      latency_ms: '1',
+      checked_at: `date_trunc('minute', at) - (rows - n) * interval '1 minute'`,
+      status_since: 'at',
+    },
+  },
+  health_periods: {
+    database: 'analytics',
+    table: 'ops.health_periods',
+    fillfactor: 10,
+    columns: {
+      service_name: `'core'`,
+      granularity: `'hour'`,
+      period_start: `date_trunc('hour', at) - (rows - n) * interval '1 hour'`,
+      checks: '60',
+      degraded: '0',
+      unhealthy: '1',
     },
   },
   audit_logs: {

@@ -34,5 +34,5 @@ export const TABLES: PerDatabase<Record<string, TableKind>> = {
     promotional_code_usage: 'tenant',
     stripe_events: 'platform',
   },
-  analytics: {},
+  analytics: { system_health: 'platform' },
 };

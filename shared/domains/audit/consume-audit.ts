@@ -1,10 +1,16 @@
 import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import {
+  ALERT_RESOLVED,
+  ALERT_TRIGGERED,
+  alertResolvedData,
+  alertTriggeredData,
   AUDIT_RECORDED,
   auditData,
   USAGE_THRESHOLD_REACHED,
   usageThresholdData,
+  type AlertResolvedData,
+  type AlertTriggeredData,
   type AuditData,
   type UsageThresholdData,
 } from '../../platform/bus/events.ts';
@@ -57,6 +63,40 @@ function thresholdEntry({ tenant_id, user_id, ...details }: UsageThresholdData):
     outcome: 'success',
     details,
   };
+}
+
+/** Turns an event of a raised alert into an entry. */
+export const alertTriggeredConsumer: EventConsumer<AlertTriggeredData> = {
+  type: ALERT_TRIGGERED,
+  schema: alertTriggeredData,
+  maxAgeDays: MAX_AGE_DAYS,
+  write: (services, events, now) =>
+    writeEntries(
+      services.crossTenant.core,
+      services.settings,
+      firstOfEach(events).map((event) => ({ ...event, data: alertEntry('alert.triggered', event.data) })),
+      now,
+    ),
+};
+
+/** Turns an event of an alert that is over into an entry. Where a person ended it, the request's own entry says who. */
+export const alertResolvedConsumer: EventConsumer<AlertResolvedData> = {
+  type: ALERT_RESOLVED,
+  schema: alertResolvedData,
+  maxAgeDays: MAX_AGE_DAYS,
+  write: (services, events, now) =>
+    writeEntries(
+      services.crossTenant.core,
+      services.settings,
+      firstOfEach(events)
+        .filter((event) => event.data.resolution !== 'by_person')
+        .map((event) => ({ ...event, data: alertEntry('alert.resolved', event.data) })),
+      now,
+    ),
+};
+
+function alertEntry(action: string, { tenant_id, alert_id, ...details }: AlertTriggeredData): AuditData {
+  return { tenant_id, action, resource_type: 'alert', resource_id: alert_id, outcome: 'success', details };
 }
 
 const ENTRIES = recordset({

@@ -31,6 +31,11 @@ export const readiness = z.object({
 /** The state of the app and its dependencies. */
 export type Readiness = z.output<typeof readiness>;
 type Dependency = z.output<typeof dependency>;
+/** The names of the dependencies. */
+export type DependencyName = Dependency['name'];
+
+/** The name of the service itself, beside its dependencies. */
+export const OWN_SERVICE = 'backend';
 
 /** What is probed. */
 export interface ProbedServices {
@@ -78,15 +83,24 @@ async function check(services: ProbedServices): Promise<Readiness> {
     probe('service_bus', () => services.bus.ping('usage-events')),
     probe('blob', () => services.blobs.ping()),
   ]);
+  const status = statusOfAll(dependencies);
+  const checkedAt = services.clock.now().toISOString();
+  const keep = (name: string, value: object): void =>
+    void services.cache.write(healthCheckKey(name, instanceId), value, REDIS_TTL_S).catch(() => undefined);
+  for (const part of dependencies) keep(part.name, part);
+  keep(OWN_SERVICE, { name: OWN_SERVICE, status, checked_at: checkedAt });
+  return { status, checked_at: checkedAt, dependencies };
+}
+
+/** The status of the service with its dependencies. */
+export function statusOfAll(
+  dependencies: readonly { readonly name: DependencyName; readonly status: string }[],
+): Readiness['status'] {
   const failed = new Set(dependencies.filter((part) => part.status === 'unhealthy').map((part) => part.name));
   // Requests need the core database; free tenants' requests also need billing. Work for the other dependencies is caught up
   // with later. Without Redis every request works, but slower.
-  const lessens = dependencies.some((part) => part.status !== 'healthy');
-  const status = failed.has('core') || failed.has('billing') ? 'unhealthy' : lessens ? 'degraded' : 'healthy';
-  for (const part of dependencies) {
-    services.cache.write(healthCheckKey(part.name, instanceId), part, REDIS_TTL_S).catch(() => undefined);
-  }
-  return { status, checked_at: services.clock.now().toISOString(), dependencies };
+  if (failed.has('core') || failed.has('billing')) return 'unhealthy';
+  return dependencies.some((part) => part.status !== 'healthy') ? 'degraded' : 'healthy';
 }
 
 function memoryOf(services: ProbedServices): SingleFlightCache<Readiness> {

@@ -1,8 +1,10 @@
+import { RESOLVED_ALERTS } from '../alerts/alerts.ts';
 import { CONSUMED_EVENTS } from '../analytics/roll-up-usage.ts';
 import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
+import { HEALTH_CHECKS, HEALTH_PERIODS } from './health-probe.ts';
 
 /** How long the ledger keeps a run that did nothing: long enough to see that the timer works. */
 const IDLE_RUN_MS = 7 * DAY_MS;
@@ -21,7 +23,10 @@ interface Leftovers {
   readonly before: Date;
 }
 
-/** Deletes expired answers to idempotency keys, old entries of consumed events, and old runs that did nothing. */
+/**
+ * Deletes expired answers to idempotency keys, old entries of consumed events, old runs that did nothing, old checks of health, and
+ * alerts that were resolved long ago.
+ */
 export const leftoversSweep: Job = {
   name: 'leftovers-sweep',
   budgetMs: 4 * 60_000,
@@ -33,7 +38,11 @@ export const leftoversSweep: Job = {
       { database: core, ...answers },
       { database: billing, ...answers },
       { database: analytics, ...answers },
-      { database: analytics, ...CONSUMED_EVENTS, before: before(CONSUMED_EVENTS.keptMs) },
+      ...[CONSUMED_EVENTS, HEALTH_CHECKS, HEALTH_PERIODS, RESOLVED_ALERTS].map(({ keptMs, ...old }) => ({
+        database: analytics,
+        ...old,
+        before: before(keptMs),
+      })),
       {
         database: core,
         table: 'retention_runs',

@@ -19,6 +19,8 @@ export const PERMISSIONS = [
   'lineage:read',
   'audit:read',
   'usage:read',
+  'alerts:read',
+  'alerts:manage',
   'billing:read',
   'billing:manage',
   'api_keys:manage',
@@ -38,6 +40,7 @@ const READS: readonly Permission[] = [
   'lineage:read',
   'audit:read',
   'usage:read',
+  'alerts:read',
 ];
 
 const WRITES: readonly Permission[] = [
@@ -63,6 +66,7 @@ export const PERMISSION_SETS = {
     'records:read_source',
     'tenant_config:write',
     'retention:write',
+    'alerts:manage',
     'billing:read',
     'billing:manage',
     'api_keys:manage',
@@ -73,6 +77,7 @@ export const PERMISSION_SETS = {
     ...WRITES,
     'tenant_config:write',
     'retention:write',
+    'alerts:manage',
     'api_keys:manage',
     'platform:operate',
   ],

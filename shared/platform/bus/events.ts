@@ -11,6 +11,8 @@ export const ARCHIVE_REQUESTED = 'com.comply-ai.record.archive-requested.v1';
 export const STRIPE_EVENT_RECEIVED = 'com.comply-ai.stripe.event-received.v1';
 export const USAGE_THRESHOLD_REACHED = 'com.comply-ai.usage.threshold-reached.v1';
 export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
+export const ALERT_TRIGGERED = 'com.comply-ai.alert.triggered.v1';
+export const ALERT_RESOLVED = 'com.comply-ai.alert.resolved.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
 /** The name of a user, service or object. It is often a UUID, which is then in lower case. */
@@ -74,6 +76,28 @@ export const usageThresholdData = z.object({
 });
 export type UsageThresholdData = z.output<typeof usageThresholdData>;
 
+/** A condition of a tenant held, and an alert was raised. No names: the tenant chose them. */
+export const alertTriggeredData = z.object({
+  tenant_id: tenantId,
+  alert_id: uuid,
+  config_id: uuid,
+  condition_type: text(50),
+  severity: text(20),
+  measured_value: z.number(),
+  threshold: z.number(),
+  triggered_at: z.iso.datetime(),
+});
+export type AlertTriggeredData = z.output<typeof alertTriggeredData>;
+
+/** An alert is over. */
+export const alertResolvedData = alertTriggeredData.extend({
+  resolved_at: z.iso.datetime(),
+  resolution: z
+    .enum(['recovered', 'by_person', 'config_deleted', 'config_inactive'])
+    .describe('`by_person`: the trail also has the request that did it.'),
+});
+export type AlertResolvedData = z.output<typeof alertResolvedData>;
+
 /**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
  * + `id`.
@@ -121,8 +145,10 @@ export function queueOf(type: string): string | undefined {
     case USAGE_RECORDED:
       return 'usage-events';
     case AUDIT_RECORDED:
-    // Its reader is the audit trail.
+    // Their reader is the audit trail.
     case USAGE_THRESHOLD_REACHED:
+    case ALERT_TRIGGERED:
+    case ALERT_RESOLVED:
       return 'audit-events';
     case ARCHIVE_REQUESTED:
       return 'archive-records';

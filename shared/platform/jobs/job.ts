@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { newId } from '../ids/ids.ts';
+import { faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
 import type { CallServices } from '../call/call.ts';
 import { clockAt } from '../time/clock.ts';
@@ -47,6 +48,11 @@ export interface Job {
   readonly name: string;
   /** The time for one run. Batches end within it, and the rest waits for the next run. */
   readonly budgetMs: number;
+  /**
+   * True for a job that must also run while the core database is unavailable, where ledger, lock and watermark are. Such a run has
+   * none of them: the job keeps no position, and two runs at once do no harm.
+   */
+  readonly runsWithoutCore?: boolean;
   /** Does the work. Returns 'partial' if the budget ended before the work. */
   run(run: JobRun): Promise<'completed' | 'partial'>;
 }
@@ -65,9 +71,27 @@ export interface RunOptions {
  * Runs a job once. It writes a row to the ledger first. Then it tries the job's lock, and does not wait: if another run
  * holds it, in any process or region, this run is 'skipped'. At the end, the row gets the outcome, the counters and, for a
  * failure, the error's name and code.
- * @throws what the job threw, after the ledger has it; or that the database is unavailable.
+ * @throws what the job threw, after the ledger has it; or that the database is unavailable, see {@link Job.runsWithoutCore}.
  */
 export async function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
+  if (job.runsWithoutCore !== true) return runRecorded(services, job, options);
+  const noted = { started: false };
+  const watched: Job = {
+    ...job,
+    run: (run) => {
+      noted.started = true;
+      return job.run(run);
+    },
+  };
+  try {
+    return await runRecorded(services, watched, options);
+  } catch (error) {
+    if (noted.started || faultOf(error) !== 'unavailable') throw error;
+    return runUnrecorded(services, job, options);
+  }
+}
+
+async function runRecorded(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
   const database = services.crossTenant.core;
   const startedAt = services.clock.now();
   const asOf = options.asOf ?? startedAt;
@@ -107,6 +131,37 @@ export async function runJob(services: JobServices, job: Job, options: RunOption
     });
     throw error;
   }
+}
+
+/** A run while the core database is unavailable: nothing is written there. */
+async function runUnrecorded(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
+  const startedAt = services.clock.now();
+  const asOf = options.asOf ?? startedAt;
+  const runId = newId(startedAt);
+  const deadline = performance.now() + Math.min(job.budgetMs, options.budgetMs ?? job.budgetMs);
+  const progress = newProgress();
+  const status = await job.run({
+    services: options.asOf === undefined ? services : { ...services, clock: clockAt(asOf) },
+    now: asOf,
+    runId,
+    progress,
+    timeLeftMs: () => Math.max(0, deadline - performance.now()),
+    position: () => Promise.resolve(undefined),
+    savePosition: () => Promise.resolve(),
+  });
+  log.info('job-finished-unrecorded', { job: job.name, run_id: runId, status });
+  return {
+    run_id: runId,
+    job: job.name,
+    as_of: asOf.toISOString(),
+    started_at: startedAt.toISOString(),
+    finished_at: services.clock.now().toISOString(),
+    status,
+    ...progress,
+    cutoff: progress.cutoff?.toISOString() ?? null,
+    error: null,
+    triggered_by: options.triggeredBy,
+  };
 }
 
 function newProgress(): JobProgress {

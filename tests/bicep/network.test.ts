@@ -145,6 +145,23 @@ describe.runIf(made !== undefined)('the network', () => {
       expect(prediction.resources.filter((one) => /firewallRules$/i.test(one.type))).toEqual([]);
     });
 
+    it.each([
+      'Microsoft.Network/virtualNetworks',
+      'Microsoft.Network/networkSecurityGroups',
+      'Microsoft.Network/publicIPAddresses',
+      'Microsoft.Network/applicationGateways',
+      'Microsoft.KeyVault/vaults',
+      'Microsoft.Web/sites',
+      'Microsoft.Web/serverfarms',
+    ])('%s sends its logs or metrics to the workspace', (type) => {
+      const settings = ofType(prediction, 'Microsoft.Insights/diagnosticSettings');
+      for (const { id } of ofType(prediction, type)) {
+        const own = settings.filter((one) => one.id.startsWith(`${id}/providers/Microsoft.Insights/`));
+        expect(own, id).toHaveLength(1);
+        expect(own[0]?.properties['workspaceId']).toContain('workspaceId');
+      }
+    });
+
     it('Azure.Resource.UseTags: everything that can have tags has them', () => {
       const without = prediction.resources.filter(
         (one) => one.location !== undefined && one.tags?.['workload'] !== 'comply-ai',

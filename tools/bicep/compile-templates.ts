@@ -57,7 +57,8 @@ function call(bicep: string, args: readonly string[], variables: DeploymentVaria
   return new Promise((resolve, reject) => {
     const env = { ...process.env, DOTNET_SYSTEM_GLOBALIZATION_INVARIANT: '1', ...variables };
     execFile(bicep, args, { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      if (error !== null && typeof error.code !== 'number') reject(error);
+      if (error !== null && typeof error.code !== 'number')
+        reject(new Error(error.message, { cause: error }));
       else resolve({ stderr: `${stderr}\n${stdout}`, failed: error !== null });
     });
   });

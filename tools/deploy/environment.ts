@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { z } from 'zod';
 import { ENVIRONMENTS } from '../bicep/compile-templates.ts';
 
@@ -17,7 +18,7 @@ const beforeProvision = z.object({
 });
 
 /** Where the deployment runs: in the network, or at a public address that is let in while it runs. */
-const deployFrom = z.union([z.literal('inside'), z.ipv4()], {
+const deployFrom = z.string().refine((from) => from === 'inside' || isIPv4(from), {
   error: 'must be `inside` (on a machine in the network) or this machine’s public IPv4 address',
 });
 

@@ -94,6 +94,7 @@ async function main([step, name, ...rest]: readonly string[]): Promise<void> {
       return closeDoor(azure, deployment());
     case 'operator-key':
       return makeOperatorKey(azure, deployment(), name ?? '');
+    case undefined:
     default:
       throw new Error(USAGE);
   }

@@ -17,7 +17,7 @@ function urlOf(host: string, database: string, user: string): string {
 type Urls = Readonly<Record<'core' | 'billing' | 'analytics', string>>;
 
 /** The three databases' URLs for whoever deploys: an administrator of the servers. */
-export function administratorUrls(deployment: Deployment): Urls {
+function administratorUrls(deployment: Deployment): Urls {
   const user = deployment.AZURE_PRINCIPAL_NAME;
   return {
     core: urlOf(deployment.CORE_HOST, 'core', user),
@@ -42,7 +42,7 @@ export async function migrate(deployment: Deployment): Promise<void> {
 /** A URL with which an administrator acts as `comply_jobs` from the first statement on. */
 export function actAsJobs(url: string): string {
   const acting = new URL(url);
-  acting.searchParams.set('role', JOBS_ROLE);
+  acting.searchParams.set('options', `-c role=${JOBS_ROLE}`);
   return acting.toString();
 }
 

@@ -3,7 +3,7 @@ import type { Deployment } from './environment.ts';
 import type { Vault } from './vault.ts';
 
 /** The app's settings KEY_ENCRYPTION_SECRET_NAME and API_KEY_PEPPER name these, see bicep/main.bicep. */
-export const KEY_ENCRYPTION_SECRET = 'key-encryption-key';
+const KEY_ENCRYPTION_SECRET = 'key-encryption-key';
 export const PEPPER_SECRET = 'api-key-pepper';
 
 const KEY_BYTES = 32;

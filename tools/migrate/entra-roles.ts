@@ -15,6 +15,14 @@ export class NoEntraError extends Error {
   override name = 'NoEntraError';
 }
 
+const labelOf = (objectId: string): string => `aadauth,oid=${objectId.toLowerCase()},type=service`;
+
+/** The statement that makes a role an identity's. */
+export function labelStatement(role: string, objectId: string): string {
+  const label = pg.escapeLiteral(labelOf(objectId));
+  return `security label for ${PROVIDER} on role ${pg.escapeIdentifier(role)} is ${label}`;
+}
+
 /**
  * Lets each identity sign in as its role, on the server of this connection string. Not by `pgaadauth_create_principal`: it makes
  * a new role, with an identity's name and rights of its own, which would have to become a member of ours. The label makes our
@@ -32,12 +40,9 @@ export async function mapEntraRoles(url: string, roles: EntraRoles): Promise<str
     );
     const changed: string[] = [];
     for (const [role, objectId] of Object.entries(roles)) {
-      const label = `aadauth,oid=${objectId.toLowerCase()},type=service`;
-      if (rows.find((row) => row.role === role)?.label?.toLowerCase() === label) continue;
+      if (rows.find((row) => row.role === role)?.label?.toLowerCase() === labelOf(objectId)) continue;
       try {
-        await client.query(
-          `security label for ${PROVIDER} on role ${pg.escapeIdentifier(role)} is ${pg.escapeLiteral(label)}`,
-        );
+        await client.query(labelStatement(role, objectId));
       } catch (error) {
         if (error instanceof pg.DatabaseError && error.code === INVALID_PARAMETER) {
           throw new NoEntraError(`${role}: the server has no sign-in with Entra (${error.message})`, {

@@ -12,8 +12,8 @@ import { readSettings, type Settings } from '../shared/platform/config/settings.
 import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
 import { openKeyEncryptionKeys } from '../shared/platform/crypto/key-encryption-keys.ts';
 import { openDatabases } from '../shared/platform/db/databases.ts';
-import { entraPassword } from '../shared/platform/db/entra-password.ts';
 import { CrossTenantDatabase, TenantDatabase } from '../shared/platform/db/tenant-database.ts';
+import { entraCredential } from '../shared/platform/entra/credential.ts';
 import type { AnswerServices } from '../shared/platform/http/answer.ts';
 import { addGaugeSource } from '../shared/platform/telemetry/metrics.ts';
 import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
@@ -36,13 +36,16 @@ export interface Services extends AnswerServices {
 
 /** Opens the services of some settings. Tests pass their own settings and clock. */
 export function openServices(settings: Settings, clock: Clock = systemClock): Services {
-  const databases = openDatabases(settings, settings.DATABASE_AUTH === 'entra' ? entraPassword : undefined);
+  const databases = openDatabases(settings);
   const crossTenant: CrossTenantDatabases = {
     core: new CrossTenantDatabase(databases.core.crossTenant),
     billing: new CrossTenantDatabase(databases.billing.crossTenant),
     analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
   };
-  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX, settings.EXTRA_CA_CERTS);
+  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX, {
+    extraCa: settings.EXTRA_CA_CERTS,
+    ...(settings.REDIS_AUTH === 'entra' ? { credential: () => entraCredential() } : {}),
+  });
   const forget = addGaugeSource(() => [
     { name: 'redis_breaker_open', attributes: {}, value: cache.open ? 1 : 0 },
   ]);

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { caCertificates, postgresUrl } from '../../shared/platform/config/connection-settings.ts';
-import { DATABASES, findMigrationsFolder } from './databases.ts';
+import { databaseToken } from '../../shared/platform/entra/database-password.ts';
+import { DATABASES, findMigrationsFolder, forEachDatabase } from './databases.ts';
 import type { DatabaseName } from './databases.ts';
+import { mapEntraRoles, type EntraRoles } from './entra-roles.ts';
 import { checkDatabase, migrateDatabase } from './migrate-database.ts';
 import { checkServer, UnsupportedServerError } from './server-version.ts';
 
@@ -12,7 +14,11 @@ Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres:
 (to make roles and databases) or of a member of comply_owner (when they exist). Connect directly to the
 server, PostgreSQL 16, 17 or 18, not through a pooler. The connection is encrypted and the server's certificate
 checked, unless the server is on this machine; EXTRA_CA_CERTS has the certificates of a private authority. A password
-may come from PGPASSWORD instead.`;
+may come from PGPASSWORD instead.
+
+With MIGRATE_AUTH=entra, who is signed in to Azure here (az login, azd auth login, a managed identity) gets a token, which
+is the password. The URLs' user is their name as administrator of the servers. With MIGRATE_APP_PRINCIPAL_ID and
+MIGRATE_JOBS_PRINCIPAL_ID, the identities of these object ids may then sign in as comply_app and comply_jobs.`;
 
 const settings = z.object({
   MIGRATE_CORE_URL: postgresUrl,
@@ -25,6 +31,18 @@ interface Target {
   readonly urls: Record<DatabaseName, string>;
   readonly extraCa: readonly string[];
 }
+
+const entraSettings = z
+  .object({
+    MIGRATE_AUTH: z.enum(['password', 'entra']).default('password'),
+    MIGRATE_APP_PRINCIPAL_ID: z.guid().optional(),
+    MIGRATE_JOBS_PRINCIPAL_ID: z.guid().optional(),
+  })
+  .refine(
+    ({ MIGRATE_APP_PRINCIPAL_ID: app, MIGRATE_JOBS_PRINCIPAL_ID: jobs }) =>
+      (app === undefined) === (jobs === undefined),
+    { path: ['MIGRATE_APP_PRINCIPAL_ID'], error: 'set both or neither of the principal ids' },
+  );
 
 /** Throws with the name of each invalid setting, but never with its value. */
 function readTarget(): Target | undefined {
@@ -40,6 +58,30 @@ function readTarget(): Target | undefined {
     EXTRA_CA_CERTS: extraCa,
   } = parsed.data;
   return { urls: { core, billing, analytics }, extraCa };
+}
+
+interface Entra {
+  /** The URL's password becomes a token, if that is asked for. */
+  readonly signIn: (url: string) => Promise<string>;
+  readonly roles: EntraRoles | undefined;
+}
+
+/** Throws like {@link readTarget}. */
+function readEntra(): Entra {
+  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
+  const parsed = entraSettings.safeParse(given);
+  if (!parsed.success)
+    throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('\n'));
+  const { MIGRATE_AUTH: auth, MIGRATE_APP_PRINCIPAL_ID: app, MIGRATE_JOBS_PRINCIPAL_ID: jobs } = parsed.data;
+  return {
+    signIn: async (url) => {
+      if (auth === 'password') return url;
+      const signed = new URL(url);
+      signed.password = encodeURIComponent(await databaseToken());
+      return signed.toString();
+    },
+    roles: app === undefined || jobs === undefined ? undefined : { comply_app: app, comply_jobs: jobs },
+  };
 }
 
 async function migrateOne(database: DatabaseName, { urls, extraCa }: Target): Promise<void> {
@@ -58,6 +100,11 @@ async function checkOne(database: DatabaseName, { urls, extraCa }: Target): Prom
   process.stdout.write(`${database}: ${what}\n`);
 }
 
+async function mapRoles(database: DatabaseName, { urls, extraCa }: Target, roles: EntraRoles): Promise<void> {
+  const changed = await mapEntraRoles(urls[database], roles, extraCa);
+  if (changed.length > 0) process.stdout.write(`${database}: ${changed.join(', ')} signs in with Entra\n`);
+}
+
 /** Checks all three servers before the first is changed. */
 async function checkServers({ urls, extraCa }: Target): Promise<void> {
   for (const database of DATABASES) {
@@ -74,17 +121,21 @@ async function checkServers({ urls, extraCa }: Target): Promise<void> {
 
 async function main(args: string[]): Promise<void> {
   const check = args.includes('--check');
-  const target = readTarget();
-  if (target === undefined || args.some((arg) => arg !== '--check')) {
+  const given = readTarget();
+  if (given === undefined || args.some((arg) => arg !== '--check')) {
     process.stderr.write(`${USAGE}\n`);
     process.exitCode = 2;
     return;
   }
+  const { signIn, roles } = readEntra();
+  const urls = await forEachDatabase((database) => signIn(given.urls[database]));
+  const target: Target = { urls, extraCa: given.extraCa };
   if (!check) {
     await checkServers(target);
   }
   for (const database of DATABASES) {
     await (check ? checkOne : migrateOne)(database, target);
+    if (!check && roles !== undefined) await mapRoles(database, target, roles);
   }
 }
 

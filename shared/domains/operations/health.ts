@@ -46,7 +46,7 @@ export interface ProbedServices {
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'ping' | 'write'>;
   readonly bus: Pick<BusSender, 'ping'>;
-  readonly blobs: Pick<BlobStore, 'service'>;
+  readonly blobs: Pick<BlobStore, 'ping'>;
 }
 
 const instanceId = newId();
@@ -84,7 +84,7 @@ async function check(services: ProbedServices): Promise<Readiness> {
     probe('analytics', () => services.crossTenant.analytics.query(one)),
     probeRedis(services),
     probe('service_bus', () => services.bus.ping('usage-events')),
-    probe('blob', async () => (await services.blobs.service()).getProperties()),
+    probe('blob', () => services.blobs.ping()),
   ]);
   const status = statusOfAll(dependencies);
   const checkedAt = services.clock.now().toISOString();

@@ -3,10 +3,13 @@ import type { Settings } from '../config/settings.ts';
 import { count } from '../telemetry/metrics.ts';
 import { inChildSpan } from '../telemetry/tracing.ts';
 
-/** The containers of the reference's storage layout, by content. */
+/** The containers, one for each path family of the reference's storage layout. `bicep/modules/storage.bicep` has the same. */
 export const CONTAINERS = {
   records: 'mapper-outputs',
+  auditLogs: 'audit-logs',
   models: 'models',
+  backups: 'backups',
+  trainingData: 'training-data',
 } as const;
 
 /** Access tiers, from hot to cold. */
@@ -71,7 +74,7 @@ export class BlobStore {
     );
   }
 
-  /** The service client, for a health probe. */
+  /** The service client, for tools and tests. In Azure the app has rights on the containers only, not on the service. */
   service(): Promise<BlobServiceClient> {
     this.#service ??= this.#open();
     return this.#service;
@@ -82,7 +85,8 @@ export class BlobStore {
     if (container === undefined) {
       container = this.service().then(async (service) => {
         const client = service.getContainerClient(name);
-        await client.createIfNotExists();
+        // In Azure the containers are there, and the app's identity needs no right to make one.
+        if (!(await client.exists())) await client.createIfNotExists();
         return client;
       });
       // A failure is not kept, so that the next use tries again.
@@ -90,6 +94,11 @@ export class BlobStore {
       this.#containers.set(name, container);
     }
     return container;
+  }
+
+  /** Asks for the properties of a container: what a role on that container allows. @throws when the storage does not answer. */
+  async ping(): Promise<void> {
+    await (await this.#container(CONTAINERS.records)).getProperties();
   }
 
   /** Writes a new blob, and never overwrites. Returns its URL and whether it was written: `false` if it existed already. */

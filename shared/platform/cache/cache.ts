@@ -5,8 +5,10 @@ import {
   handleAll,
   type CircuitBreakerPolicy,
 } from 'cockatiel';
+import type { TokenCredential } from '@azure/identity';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
+import { RedisLogin } from '../entra/redis-login.ts';
 import { errorFields, log } from '../log/log.ts';
 import { counterOf } from '../telemetry/metrics.ts';
 import { tellTlsFault, tlsOfRedis } from '../tls/tls.ts';
@@ -34,6 +36,14 @@ const countMiss = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'm
 /** The answer of Redis; undefined when Redis is absent, slow or unavailable. */
 type Answer<T> = T | undefined;
 
+/** How a cache's Redis is reached. */
+export interface CacheOptions {
+  /** Authorities that the server's certificate may have, besides those that Node knows. */
+  readonly extraCa?: readonly string[];
+  /** With a credential, its tokens are the passwords of the URL's user. */
+  readonly credential?: () => Promise<TokenCredential>;
+}
+
 /**
  * Redis as a cache: never a lock, never the only copy. Every call returns quickly. Without Redis it returns undefined, and
  * at once while the breaker is open.
@@ -43,14 +53,15 @@ export class Cache {
   readonly #prefix: string;
   readonly #extraCa: readonly string[];
   readonly #breaker: CircuitBreakerPolicy;
+  readonly #login: RedisLogin | undefined;
   #client: Promise<Redis | undefined> | undefined;
   #probing: NodeJS.Timeout | undefined;
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
 
-  /** `extraCa`: authorities that the server's certificate may have, besides those that Node knows. */
-  constructor(url: string | undefined, prefix: string, extraCa: readonly string[] = []) {
+  constructor(url: string | undefined, prefix: string, { extraCa = [], credential }: CacheOptions = {}) {
     this.#url = url;
+    this.#login = credential === undefined ? undefined : new RedisLogin(credential);
     this.#prefix = prefix;
     this.#extraCa = extraCa;
     // Never half open by itself: otherwise the next request would try, and wait.
@@ -109,7 +120,9 @@ export class Cache {
     // A CommonJS module: its exports are the default export, in Node.js and in the bundle.
     const { default: ioredis } = await import('ioredis');
     const tls = tlsOfRedis(url, this.#extraCa);
-    const client = new ioredis.Redis(url, {
+    const address = await this.#address(url);
+    const client = new ioredis.Redis(address.url, {
+      ...address.login,
       ...(tls === undefined ? {} : { tls }),
       keyPrefix: this.#prefix,
       commandTimeout: COMMAND_TIMEOUT_MS,
@@ -119,6 +132,7 @@ export class Cache {
       enableAutoPipelining: true,
       retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
     });
+    this.#login?.keep(client);
     defineLimiterCommand(client);
     // Without a listener, a lost connection would end the process. The breaker logs the loss once.
     client.on('error', (error: unknown) => tellTlsFault(url, error));
@@ -134,6 +148,18 @@ export class Cache {
       }
     });
     return client;
+  }
+
+  /** Where to connect and as whom. The client would take an absent password of the URL for an empty one. */
+  async #address(url: string): Promise<{ url: string; login: { username?: string; password?: string } }> {
+    if (this.#login === undefined) return { url, login: {} };
+    const bare = new URL(url);
+    const username = decodeURIComponent(bare.username);
+    bare.username = bare.password = '';
+    return {
+      url: bare.toString(),
+      login: { username, password: await this.#login.begin(CONNECT_TIMEOUT_MS) },
+    };
   }
 
   /** Runs one Redis operation behind the breaker. Undefined when it fails, or when the breaker is open. */
@@ -215,6 +241,7 @@ export class Cache {
   /** Closes the connection. */
   async close(): Promise<void> {
     this.#stopProbing();
+    this.#login?.stop();
     if (this.#sending !== undefined) {
       clearTimeout(this.#sending);
       await this.#sendGathered();

@@ -37,6 +37,8 @@ export const settingsSchema = z
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
     /** Authorities that a PostgreSQL or Redis server's certificate may have, besides those that Node knows. */
     EXTRA_CA_CERTS: caCertificates.default([]),
+    /** The client id of the managed identity that is `comply_jobs`. The default is the app's own identity. */
+    DATABASE_CROSS_TENANT_CLIENT_ID: z.guid().optional(),
     /** Where clients reach this API. The default is the host's own address. */
     API_PUBLIC_URL: publicUrl.optional(),
     SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
@@ -48,6 +50,8 @@ export const settingsSchema = z
     BLOB_CONNECTION__blobServiceUri: httpsUrl.optional(),
     REDIS_URL: redisUrl.optional(),
     REDIS_KEY_PREFIX: z.string().default(''),
+    /** 'entra': sign in as the URL's user, the identity's object id, with tokens instead of a password. */
+    REDIS_AUTH: z.enum(['password', 'entra']).default('password'),
     API_KEY_PEPPER: z.string().min(32),
     KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),

@@ -1,6 +1,7 @@
 import type { Settings } from '../config/settings.ts';
 import { addGaugeSource } from '../telemetry/metrics.ts';
 import { tellTlsFault } from '../tls/tls.ts';
+import { appPassword, crossTenantPassword, type PasswordSource } from '../entra/database-password.ts';
 import { GuardedPool, type PoolOf } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
@@ -38,9 +39,9 @@ export interface Databases {
 }
 
 /** Opens all pools of the settings. None of them connects yet. Pools of the same server share a health monitor. */
-export function openDatabases(settings: Settings, password?: () => Promise<string>): Databases {
+export function openDatabases(settings: Settings): Databases {
   const monitors = new Map<string, HealthMonitor>();
-  const options = (name: string, url: string, max: number): PoolOptions => ({
+  const options = (name: string, url: string, max: number, password: PasswordSource): PoolOptions => ({
     url,
     max,
     applicationName: `comply-ai:${name}`,
@@ -48,27 +49,37 @@ export function openDatabases(settings: Settings, password?: () => Promise<strin
     extraCa: settings.EXTRA_CA_CERTS,
     ...(password === undefined ? {} : { password }),
   });
-  const open = (of: PoolOf, name: string, url: string, max: number): GuardedPool => {
+  const open = (
+    of: PoolOf,
+    name: string,
+    url: string,
+    max: number,
+    password: PasswordSource,
+  ): GuardedPool => {
     const server = new URL(url).host;
     let monitor = monitors.get(server);
     if (monitor === undefined) {
       monitor = new HealthMonitor(
-        openProbe(() => openPool({ ...options('health-monitor', url, 1), idleTimeoutS: null }), url),
+        openProbe(
+          () => openPool({ ...options('health-monitor', url, 1, password), idleTimeoutS: null }),
+          url,
+        ),
       );
       monitors.set(server, monitor);
     }
     return new GuardedPool(
-      { of, open: () => openPool(options(name, url, 1)), max, shares: settings.DATABASE_PREPARE },
+      { of, open: () => openPool(options(name, url, 1, password)), max, shares: settings.DATABASE_PREPARE },
       monitor,
     );
   };
   const pair = (database: string, app: string, crossTenant: string): DatabasePools => ({
-    app: open({ database, role: 'app' }, database, app, settings.DATABASE_POOL_MAX),
+    app: open({ database, role: 'app' }, database, app, settings.DATABASE_POOL_MAX, appPassword(settings)),
     crossTenant: open(
       { database, role: 'cross_tenant' },
       `${database}-cross-tenant`,
       crossTenant,
       settings.DATABASE_CROSS_TENANT_POOL_MAX,
+      crossTenantPassword(settings),
     ),
   });
   const core = pair('core', settings.CORE_DATABASE_URL, settings.CORE_CROSS_TENANT_DATABASE_URL);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Settings } from '../config/settings.ts';
 import { openPool } from '../db/pool.ts';
 import { beginTransaction } from '../db/transaction.ts';
-import { entraPassword } from '../db/entra-password.ts';
+import { crossTenantPassword } from '../entra/database-password.ts';
 import { errorFields, log } from '../log/log.ts';
 
 /**
@@ -34,13 +34,14 @@ export async function takeJobLock(
   job: string,
   budgetMs: number,
 ): Promise<JobLock | undefined> {
+  const password = crossTenantPassword(settings);
   const pool = openPool({
     url: settings.CORE_CROSS_TENANT_DATABASE_URL,
     max: 1,
     applicationName: 'comply-ai:job-lock',
     prepare: false,
     extraCa: settings.EXTRA_CA_CERTS,
-    ...(settings.DATABASE_AUTH === 'entra' ? { password: entraPassword } : {}),
+    ...(password === undefined ? {} : { password }),
   });
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {

@@ -5,12 +5,13 @@ import { NO_PROGRESS, showProgress } from './stack/progress.ts';
 import { LOCAL_FOLDER, startStack } from './stack/start-stack.ts';
 import type { Stack } from './stack/start-stack.ts';
 
-const USAGE = `usage: npm start [-- --port N] [--fresh] [--quiet | --verbose] [--setting NAME=VALUE]… [--folder DIR] [--app DIR]
+const USAGE = `usage: npm start [-- --port N] [--fresh] [--telemetry] [--quiet | --verbose] [--setting NAME=VALUE]… [--folder DIR] [--app DIR]
 
 Runs the whole backend on this machine until Ctrl-C. Data stays in .local/. With STRIPE_SECRET_KEY=sk_test_… in the environment (or by
 --setting), billing uses that account at Stripe instead of a stand-in.
   --port N   first port tried for the HTTP API (default: PORT, else 7071); the next free one is taken
   --fresh    delete .local/ first
+  --telemetry  collect traces and metrics: npm run trace -- ID prints a trace
   --quiet    print only errors; logs are in .local/logs/
   --verbose  list every function, and log every invocation
   --setting  an app setting, over the stack's own: AzureWebJobs.records-expire.Disabled=true disables a function
@@ -21,6 +22,7 @@ Runs the whole backend on this machine until Ctrl-C. Data stays in .local/. With
 interface StartArguments {
   port: number | undefined;
   fresh: boolean;
+  telemetry: boolean;
   quiet: boolean;
   verbose: boolean;
   settings: Record<string, string>;
@@ -46,6 +48,7 @@ function readArguments(args: string[]): StartArguments | undefined {
       options: {
         port: { type: 'string' },
         fresh: { type: 'boolean', default: false },
+        telemetry: { type: 'boolean', default: false },
         quiet: { type: 'boolean', default: false },
         verbose: { type: 'boolean', default: false },
         setting: { type: 'string', multiple: true, default: [] },
@@ -53,12 +56,12 @@ function readArguments(args: string[]): StartArguments | undefined {
         app: { type: 'string' },
       },
     });
-    const { fresh, quiet, verbose, folder, app: appDir } = values;
+    const { fresh, telemetry, quiet, verbose, folder, app: appDir } = values;
     const settings = readSettings(values.setting);
     const text = values.port ?? process.env['PORT'];
     const port = text === undefined || text === '' ? undefined : Number(text);
     const valid = port === undefined || (Number.isInteger(port) && port > 0 && port < 65_536);
-    return valid ? { port, fresh, quiet, verbose, settings, folder, appDir } : undefined;
+    return valid ? { port, fresh, telemetry, quiet, verbose, settings, folder, appDir } : undefined;
   } catch {
     return undefined;
   }
@@ -117,6 +120,7 @@ async function main(): Promise<void> {
     stack = await startStack({
       folder: args.folder,
       fresh: args.fresh,
+      telemetry: args.telemetry,
       verbose: args.verbose,
       settings: args.settings,
       progress,

@@ -1,3 +1,4 @@
+import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { resourceEndpoints } from '../shared/platform/resources/resource-endpoints.ts';
 import { declaredResources } from './declared-resources.ts';
@@ -20,6 +21,7 @@ import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
 import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
+import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
@@ -33,7 +35,13 @@ import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
-import { openAtStart, registerConsumers, registerEndpoints, registerTimers } from './register.ts';
+import {
+  openAtStart,
+  registerConsumers,
+  registerEndpoints,
+  registerTelemetry,
+  registerTimers,
+} from './register.ts';
 import { processServices } from './services.ts';
 import { alertsEvaluateTimer } from './timer/alerts-evaluate.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
@@ -48,10 +56,11 @@ import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
+import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
-const timers = [
+const timers: readonly ScheduledJob[] = [
   alertsEvaluateTimer,
   blobsTierTimer,
   blobsVerifyTimer,
@@ -65,6 +74,7 @@ const timers = [
   recordsExpireTimer,
   stripeEventsExpireTimer,
   stripeReconcileTimer,
+  telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
   usageReportTimer,
 ];
 const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
@@ -91,6 +101,7 @@ const endpoints: readonly Endpoint[] = [
   ...platformBillingEventsEndpoints,
   ...platformJobRunEndpoints(timers),
   ...platformMeterWindowsEndpoints,
+  ...platformMetricsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...recordsEndpoints,
@@ -106,3 +117,4 @@ openAtStart(processServices);
 registerEndpoints(endpoints, processServices);
 registerConsumers(consumers, processServices);
 registerTimers(timers, processServices);
+registerTelemetry();

@@ -1,10 +1,15 @@
-import { app, type InvocationContext } from '@azure/functions';
-import { answer, answerPublic, answerUnrouted } from '../shared/platform/http/answer.ts';
+import { app, type HttpRequest, type InvocationContext } from '@azure/functions';
+import { answer, answerPublic, answerUnrouted, UNROUTED } from '../shared/platform/http/answer.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { methodsOf } from '../shared/platform/http/fallback.ts';
+import { beginAhead } from '../shared/platform/call/begin-ahead.ts';
 import type { QueueConsumer } from '../shared/platform/consume/consume.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
+import { exportAfter, stopExport } from '../shared/platform/telemetry/export.ts';
+import { declareValues } from '../shared/platform/telemetry/metrics.ts';
+import { PROBLEM_CODES } from '../shared/platform/call/problem.ts';
+import { NO_QUEUE } from '../shared/platform/writes/outbox-relay.ts';
 import type { Services } from './services.ts';
 
 /** The process's services, opened by the first invocation. */
@@ -21,13 +26,12 @@ function requireDistinct(kind: string, names: readonly string[]): void {
  * broken, the app starts all the same: then each request says which they are.
  */
 export function openAtStart(services: OpenServices): void {
-  app.hook.appStart(() => {
-    try {
-      services();
-    } catch {
-      // The first request tries again, and its answer and log name the settings.
-    }
-  });
+  app.hook.appStart(() => beginAhead(services));
+}
+
+/** Sends what was measured and not exported yet, when the host ends the process. */
+export function registerTelemetry(): void {
+  app.hook.appTerminate(() => stopExport());
 }
 
 /** Registers routes with Azure. The last route takes requests without a matching route: 404, or 405 with `Allow`. */
@@ -36,20 +40,29 @@ export function registerEndpoints(endpoints: readonly Endpoint[], services: Open
     'endpoints',
     endpoints.map(({ name }) => name),
   );
+  declareValues({
+    route: [...endpoints.map(({ name }) => name), UNROUTED.name],
+    code: [...Object.keys(PROBLEM_CODES), 'none'],
+  });
   for (const endpoint of endpoints) {
     app.http(endpoint.name, {
       methods: methodsOf(endpoint),
       authLevel: 'anonymous',
       route: endpoint.path,
-      handler: (request) =>
-        endpoint.permission === null ? answerPublic(endpoint, request) : answer(services, endpoint, request),
+      handler: exportAfter(
+        () => services().settings,
+        (request: HttpRequest, context: InvocationContext) =>
+          endpoint.permission === null
+            ? answerPublic(endpoint, request, context.traceContext?.traceParent)
+            : answer(services, endpoint, request, context.traceContext?.traceParent),
+      ),
     });
   }
   app.http('requests-fallback', {
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'],
     authLevel: 'anonymous',
     route: '{*path}',
-    handler: (request) => answerUnrouted(endpoints, request),
+    handler: (request, context) => answerUnrouted(endpoints, request, context.traceContext?.traceParent),
   });
 }
 
@@ -59,6 +72,7 @@ export function registerConsumers(consumers: readonly QueueConsumer[], services:
     'queues',
     consumers.map(({ queue }) => queue),
   );
+  declareValues({ queue: [...consumers.map(({ queue }) => queue), NO_QUEUE] });
   for (const consumer of consumers) {
     const { queue } = consumer;
     const options = {
@@ -67,8 +81,11 @@ export function registerConsumers(consumers: readonly QueueConsumer[], services:
       cardinality: 'many' as const,
       // Bodies as bytes: as text, invalid UTF-8 would be lost, and the host would leave empty texts out of a batch.
       dataType: 'binary',
-      handler: (messages: unknown, context: InvocationContext) =>
-        consumer.consume(services(), messages, context.triggerMetadata),
+      handler: exportAfter(
+        () => services().settings,
+        (messages: unknown, context: InvocationContext) =>
+          consumer.consume(services(), messages, context.triggerMetadata),
+      ),
     };
     app.serviceBusQueue(`${queue}-consume`, options);
   }
@@ -83,13 +100,17 @@ export function registerTimers(timers: readonly ScheduledJob[], services: OpenSe
     'jobs',
     timers.map(({ job }) => job.name),
   );
+  declareValues({ job: timers.map(({ job }) => job.name) });
   for (const { job, schedule } of timers) {
     app.timer(job.name, {
       schedule,
       runOnStartup: false,
-      handler: async () => {
-        await runJob(services(), job, { triggeredBy: 'timer' });
-      },
+      handler: exportAfter(
+        () => services().settings,
+        async () => {
+          await runJob(services(), job, { triggeredBy: 'timer' });
+        },
+      ),
     });
   }
 }

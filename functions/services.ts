@@ -6,6 +6,7 @@ import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
+import { beginAhead } from '../shared/platform/call/begin-ahead.ts';
 import type { CrossTenantDatabases } from '../shared/platform/call/call.ts';
 import { readSettings, type Settings } from '../shared/platform/config/settings.ts';
 import { DataKeys } from '../shared/platform/crypto/data-keys.ts';
@@ -14,6 +15,7 @@ import { openDatabases } from '../shared/platform/db/databases.ts';
 import { CrossTenantDatabase, TenantDatabase } from '../shared/platform/db/tenant-database.ts';
 import { entraCredential } from '../shared/platform/entra/credential.ts';
 import type { AnswerServices } from '../shared/platform/http/answer.ts';
+import { addGaugeSource } from '../shared/platform/telemetry/metrics.ts';
 import { systemClock, type Clock } from '../shared/platform/time/clock.ts';
 import { Publisher } from '../shared/platform/writes/outbox-publisher.ts';
 
@@ -43,8 +45,12 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
   const cache = new Cache(
     settings.REDIS_URL,
     settings.REDIS_KEY_PREFIX,
+    settings.EXTRA_CA_CERTS,
     settings.REDIS_AUTH === 'entra' ? () => entraCredential() : undefined,
   );
+  const forget = addGaugeSource(() => [
+    { name: 'redis_breaker_open', attributes: {}, value: cache.open ? 1 : 0 },
+  ]);
   const bus = new BusSender(settings);
   const publisher = new Publisher(bus, crossTenant, cache);
   const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);
@@ -68,11 +74,12 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
       analytics: new TenantDatabase(tenantId, databases.analytics.app),
     }),
     connectAhead() {
-      cache.client().catch(() => undefined);
+      beginAhead(() => cache.client());
       for (const pool of [databases.core.crossTenant, databases.core.app])
-        pool.run((connection) => connection.unsafe('select 1'), { short: true }).catch(() => undefined);
+        beginAhead(() => pool.run((connection) => connection.unsafe('select 1'), { short: true }));
     },
     async close() {
+      forget();
       await publisher.drain();
       await Promise.all([bus.reset(), cache.close()]);
       await databases.close();

@@ -117,7 +117,11 @@ describe('the catalogue check finds', () => {
       'alter table ops.outbox disable row level security',
       ['ops.outbox holds tenant rows that requests reach without forced row security'],
     ],
-    ['a table that is gone', 'drop table legal_holds', ['legal_holds is declared and not there']],
+    [
+      'a table that is gone',
+      'drop view people.legal_holds; drop table legal_holds',
+      ['legal_holds is declared and not there'],
+    ],
     [
       'a view that reads with its owner’s rights',
       `${asOwner} create view all_keys as select * from api_keys`,
@@ -132,6 +136,31 @@ describe('the catalogue check finds', () => {
       'an application that is a member of the owner',
       'grant comply_owner to comply_app',
       ['role comply_app is a member of comply_owner'],
+    ],
+    [
+      'a whole table that people may read',
+      'grant select on api_keys to comply_readonly',
+      ['api_keys grants SELECT to comply_readonly'],
+    ],
+    [
+      'a column that people may write',
+      'grant update (name) on tenants to comply_readonly_core',
+      ['tenants.name grants UPDATE to comply_readonly_core'],
+    ],
+    [
+      'a policy with which people may write',
+      'create policy people_write on api_keys for update to comply_readonly using (true)',
+      ['api_keys has policy people_write, with which people may do more than read'],
+    ],
+    [
+      'a team that may become another role',
+      'grant comply_jobs to comply_readonly_billing',
+      ['role comply_readonly_billing is a member of comply_jobs'],
+    ],
+    [
+      'a view for people that reads with its owner’s rights',
+      `${asOwner} create view people.all_keys as select * from api_keys`,
+      ['people.all_keys is a view without security_invoker'],
     ],
   ])('%s', async (_what, statements, faults) => {
     const found = await checkAfter(statements);

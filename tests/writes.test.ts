@@ -478,6 +478,7 @@ describe('outbox-relay', () => {
     const bus = {
       publish: (events: readonly unknown[]) => Promise.resolve(void order.push(events.length)),
       send: () => Promise.resolve(),
+      peek: () => Promise.resolve([]),
     };
     await runJob({ ...app.services, bus }, outboxRelay, { triggeredBy: 'test' });
     expect(order).toEqual([200, 1, 200, 50]);

@@ -1,4 +1,5 @@
 import { findChromium } from '../chromium/find-chromium.ts';
+import { findProgram } from '../processes/find-program.ts';
 import { findRedisServer } from '../redis/find-redis.ts';
 
 /** A program of the system that the tests need, and the package of Debian that has it. */
@@ -25,6 +26,13 @@ export const NEEDS: readonly Need[] = [
     title: 'a Chromium',
     isThere: () => findChromium() !== undefined,
     byHand: 'install chromium and put it on the PATH, or set PUPPETEER_EXECUTABLE_PATH',
+    isForAll: false,
+  },
+  {
+    package: 'curl',
+    title: 'curl, for the commands of the runbooks',
+    isThere: () => findProgram(['curl']) !== undefined,
+    byHand: 'install curl and put it on the PATH',
     isForAll: false,
   },
 ];

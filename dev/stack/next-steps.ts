@@ -11,6 +11,14 @@ function describeBilling({ stripe, settings, baseUrl }: Stack): string {
     : `your account at Stripe. Its webhooks come while this runs: stripe listen --forward-to ${webhooks}`;
 }
 
+/** How to look at what a stack with `--telemetry` collects. */
+function describeTelemetry({ settings, baseUrl, keys }: Stack): string {
+  if (settings['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined) return '';
+  return `  trace      npm run trace -- ID  (x-ms-request-id of an answer, or a record’s id)
+  metrics    curl -H 'x-api-key: ${keys.operator}' ${baseUrl}/api/v1/platform/metrics
+`;
+}
+
 /** Commands and addresses to try on a stack that has just started. */
 export function describeNextSteps(stack: Stack): string {
   const { baseUrl, keys, file } = stack;
@@ -25,7 +33,7 @@ Ready: ${baseUrl}
   a day      npm run demo
   billing    ${describeBilling(stack)}
   traffic    npm run replay -- FILE.jsonl --tenant acme
-  database   psql ${file.postgres.core}
+${describeTelemetry(stack)}  database   psql ${file.postgres.core}
   all keys   ${stackFile}
 
 Ctrl-C stops everything; data stays in ${path.dirname(stackFile)}/ (npm start -- --fresh deletes it first).

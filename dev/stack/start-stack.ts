@@ -26,6 +26,7 @@ import { startHostChild } from './start-host-child.ts';
 import type { HostReady } from './start-host-child.ts';
 import { startParts } from './start-parts.ts';
 import type { StackParts } from './start-parts.ts';
+import { startTelemetry } from './start-telemetry.ts';
 
 const FIRST_HOST_PORT = 7071; // the port of Azure Functions Core Tools
 
@@ -47,6 +48,8 @@ export interface StackOptions {
   queues?: QueueOverrides;
   /** More settings for the app. They override the stack's own. */
   settings?: AppSettings;
+  /** Collects spans and metrics, in `telemetry/` of the folder. */
+  telemetry?: boolean;
   /** The functions host lists its functions and logs every invocation. */
   verbose?: boolean;
   progress?: Progress;
@@ -221,7 +224,9 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   );
   options.signal?.throwIfAborted();
   const { settings: own, secrets, webhook } = await settleSettings(start, parts, opened);
-  const known = { ...own, ...account, ...options.settings };
+  const telemetry = options.telemetry === true ? await startTelemetry(folder) : undefined;
+  if (telemetry !== undefined) start.onStarted(() => telemetry.stop());
+  const known = { ...own, ...account, ...telemetry?.settings, ...options.settings };
   const keys = await progress.step('seed', () => seedOnce(folder, secrets, known));
   options.signal?.throwIfAborted();
   if (parts.stripe !== null)

@@ -10,7 +10,7 @@ export const auditLogsEndpoints = [
     method: 'GET',
     path: 'v1/audit-logs',
     tag: 'audit',
-    summary: 'List the audit trail, by actor, action, resource and time',
+    summary: 'List the audit trail, by actor, action, resource, trace and time',
     permission: 'audit:read',
     query: auditLogsQuery,
     responses: { 200: { description: 'A page.', schema: pageOf(auditLog), headers: ['Link'] } },

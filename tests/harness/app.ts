@@ -86,6 +86,8 @@ export interface TestAppOptions {
   readonly withoutRedis?: boolean;
   /** Settings that replace the harness's, for example another Redis. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Changes the whole environment, for example the port of a part behind a proxy. */
+  readonly adapt?: (environment: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
   /** For example shorter locks or other delivery counts. */
   readonly queues?: readonly QueueDefinition[];
   /** Triggers that do not run. Default: `['timer']`, so that tests decide when jobs run. */
@@ -105,7 +107,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   ]);
   const sas = { keyName: 'test', key: randomBytes(32).toString('base64') };
   const broker = await startBroker({ port: 0, dataDir: null, sas, queues: options.queues ?? QUEUES });
-  const environment: Record<string, string> = {
+  const usual: Record<string, string> = {
     DEPLOYMENT_ENVIRONMENT: 'local',
     CORE_DATABASE_URL: databases.core.app,
     BILLING_DATABASE_URL: databases.billing.app,
@@ -122,6 +124,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     STRIPE_WEBHOOK_SECRETS: `whsec_${randomBytes(16).toString('hex')}`,
     ...options.settings,
   };
+  const environment = options.adapt?.(usual) ?? usual;
   const settings = readSettings(environment);
   const services = openServices(settings);
   const admin = {
@@ -137,7 +140,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   const host = await startFunctionsHost({
     appDir: ownCopy(facts.dir),
     port: 0,
-    settings: environment,
+    settings: { ...environment },
     stateDir: `${facts.dir}/state-${newId()}`,
     disable: { kinds: options.silent ?? ['timer'] },
     log: ({ message }) => void logLines.push(message),

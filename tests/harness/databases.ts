@@ -1,7 +1,12 @@
 import path from 'node:path';
 import postgres from 'postgres';
 import { afterAll, afterEach } from 'vitest';
-import { CONNECTING_ROLES, DATABASES, forEachDatabase, OWNER_ROLE } from '../../tools/migrate/databases.ts';
+import {
+  DATABASES,
+  forEachDatabase,
+  listConnectingRoles,
+  OWNER_ROLE,
+} from '../../tools/migrate/databases.ts';
 import type { DatabaseName, PerDatabase } from '../../tools/migrate/databases.ts';
 import { askForFileNumber, askForPart, keepAfterRun } from './ask.ts';
 import type { PostgresFacts } from './part-facts.ts';
@@ -50,11 +55,16 @@ async function administer(adminUrl: string, work: (sql: postgres.Sql) => Promise
 
 let opened = 0; // a file may open more than one set
 
-async function clone(sql: postgres.Sql, template: string, name: string): Promise<void> {
+async function clone(
+  sql: postgres.Sql,
+  template: string,
+  name: string,
+  database: DatabaseName,
+): Promise<void> {
   await sql.unsafe(`create database ${name} template ${template} owner ${OWNER_ROLE}`);
   // Grants on a database are not cloned.
   await sql.unsafe(`revoke all on database ${name} from public`);
-  await sql.unsafe(`grant connect on database ${name} to ${CONNECTING_ROLES.join(', ')}`);
+  await sql.unsafe(`grant connect on database ${name} to ${listConnectingRoles(database).join(', ')}`);
 }
 
 /**
@@ -67,7 +77,9 @@ export async function openDatabases(): Promise<PerDatabase<TestDatabase>> {
   const prefix = `t${number}_${opened}`;
   const nameFor = (database: DatabaseName): string => `${prefix}_${database}`;
   await administer(facts.adminUrl, async (sql) => {
-    await Promise.all(DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database))));
+    await Promise.all(
+      DATABASES.map((database) => clone(sql, facts.templates[database], nameFor(database), database)),
+    );
   });
   let failedFile: string | undefined;
   afterEach(({ task }) => {

@@ -321,6 +321,7 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
   });
   await send('platform-tenants-read', 200, 'GET', `v1/platform/tenants/${tenantId}`);
   await send('platform-tenants-list', 200, 'GET', 'v1/platform/tenants');
+  await send('platform-metrics-read', 200, 'GET', 'v1/platform/metrics');
   await send('platform-jobs-list', 200, 'GET', 'v1/platform/jobs');
   await send('platform-job-runs-create', 200, 'POST', 'v1/platform/jobs/outbox-relay/runs', {});
   await send('platform-job-runs-list', 200, 'GET', 'v1/platform/jobs/outbox-relay/runs');

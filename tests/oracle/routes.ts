@@ -226,6 +226,7 @@ const OTHERS: readonly Route[] = [
   self('platform-quarantine-read', 'GET', `platform/quarantine/${NO_ID}`, 'platform:operate'),
   self('platform-quarantine-replay', 'POST', `platform/quarantine/${NO_ID}/replay`, 'platform:operate'),
   self('platform-quarantine-discard', 'POST', `platform/quarantine/${NO_ID}/discard`, 'platform:operate'),
+  self('platform-metrics-read', 'GET', 'platform/metrics', 'platform:operate'),
   self('platform-jobs-list', 'GET', 'platform/jobs', 'platform:operate'),
   self('platform-job-runs-list', 'GET', 'platform/jobs/outbox-relay/runs', 'platform:operate'),
   self('platform-job-runs-create', 'POST', 'platform/jobs/outbox-relay/runs', 'platform:operate', {}),

@@ -72,7 +72,7 @@ const RULES = {
       and r.rolname like 'comply\\_%' and r.rolname <> '${OWNER_ROLE}'
     union all
     select 'relation ' || c.oid::regclass::text || ' is owned by ' || pg_get_userbyid(c.relowner)
-    from pg_class c where c.relnamespace in ('public'::regnamespace, to_regnamespace('ops'))
+    from pg_class c where c.relnamespace in ('public'::regnamespace, to_regnamespace('ops'), to_regnamespace('people'))
       and c.relkind in ('r', 'p', 'v', 'm', 'S') and pg_get_userbyid(c.relowner) <> '${OWNER_ROLE}'
       and pg_get_userbyid(c.relowner) not like 'comply\\_%'`,
 
@@ -89,7 +89,7 @@ const RULES = {
 
   'has no view that reads past row security': `
     select c.oid::regclass::text || ' is a view without security_invoker' as fault
-    from pg_class c where c.relnamespace in ('public'::regnamespace, to_regnamespace('ops'))
+    from pg_class c where c.relnamespace in ('public'::regnamespace, to_regnamespace('ops'), to_regnamespace('people'))
       and (c.relkind = 'm' or (c.relkind = 'v'
         and not coalesce('security_invoker=true' = any (c.reloptions) or 'security_invoker=on' = any (c.reloptions), false)))`,
 
@@ -101,7 +101,25 @@ const RULES = {
     where rolname in ('comply_app', 'comply_jobs') and rolinherit
     union all
     select 'role ' || pg_get_userbyid(m.member) || ' is a member of ' || pg_get_userbyid(m.roleid)
-    from pg_auth_members m where pg_get_userbyid(m.member) in ('comply_app', 'comply_jobs', 'comply_readonly')`,
+    from pg_auth_members m where pg_get_userbyid(m.member) in ('comply_app', 'comply_jobs', 'comply_readonly')
+    union all
+    select 'role ' || pg_get_userbyid(m.member) || ' is a member of ' || pg_get_userbyid(m.roleid)
+    from pg_auth_members m where pg_get_userbyid(m.member) like 'comply\\_readonly\\_%'
+      and (pg_get_userbyid(m.roleid) <> 'comply_readonly' or m.set_option or m.admin_option)`,
+
+  'lets people only read': `
+    select c.oid::regclass::text || ' grants ' || acl.privilege_type || ' to ' || pg_get_userbyid(acl.grantee) as fault
+    from pg_class c cross join aclexplode(c.relacl) acl
+    where pg_get_userbyid(acl.grantee) like 'comply\\_readonly%'
+      and (acl.privilege_type <> 'SELECT' or c.relnamespace is distinct from to_regnamespace('people'))
+    union all
+    select c.oid::regclass::text || '.' || a.attname || ' grants ' || acl.privilege_type || ' to ' || pg_get_userbyid(acl.grantee)
+    from pg_class c join pg_attribute a on a.attrelid = c.oid cross join aclexplode(a.attacl) acl
+    where pg_get_userbyid(acl.grantee) like 'comply\\_readonly%' and acl.privilege_type <> 'SELECT'
+    union all
+    select p.polrelid::regclass::text || ' has policy ' || p.polname || ', with which people may do more than read'
+    from policies p where p.polcmd <> 'r'
+      and p.polroles && array(select oid from pg_roles where rolname like 'comply\\_readonly%')`,
 } as const;
 
 // A tenant table has a tenant_id and is not declared as the platform's. These rules do not see a declared tenant table

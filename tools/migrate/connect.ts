@@ -1,27 +1,33 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { sslOf } from '../../shared/platform/config/connection-settings.ts';
+import { tlsOfPostgres } from '../../shared/platform/tls/tls.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 
-/** URL parameters with which the driver would choose the encryption itself, instead of {@link sslOf}. */
+/** URL parameters with which the driver would choose the encryption itself, instead of {@link tlsOfPostgres}. */
 const DRIVERS_OWN = ['sslmode', 'ssl', 'uselibpqcompat'];
 
-/** Options for the driver, with the app's rule for encryption: `require`, unless the server is on this machine. */
-function clientOptions(url: string): pg.ClientConfig {
-  const ssl = sslOf(url);
+/** Options for the driver, with the app's rule for encryption: verified, unless the server is on this machine. */
+function clientOptions(url: string, extraCa: readonly string[]): pg.ClientConfig {
+  const ssl = tlsOfPostgres(url, extraCa);
   const plain = new URL(url);
   for (const name of DRIVERS_OWN) plain.searchParams.delete(name);
   const connectionString = plain.toString();
   // The driver cannot try both, so 'prefer' means no encryption. It occurs only with a server on this machine.
-  if (ssl === false || ssl === 'prefer') return { connectionString, ssl: false };
-  return { connectionString, ssl: { rejectUnauthorized: ssl === 'verify-full' } };
+  return { connectionString, ssl: ssl === 'prefer' ? false : ssl };
 }
 
-/** Runs `work` on a new connection, and always closes it. */
-export async function withConnection<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+/**
+ * Runs `work` on a new connection, and always closes it. `extraCa`: authorities that the server's certificate may have,
+ * besides those that Node knows.
+ */
+export async function withConnection<T>(
+  url: string,
+  work: (client: pg.Client) => Promise<T>,
+  extraCa: readonly string[] = [],
+): Promise<T> {
   const client = new pg.Client({
-    ...clientOptions(url),
+    ...clientOptions(url, extraCa),
     application_name: 'comply-migrate',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   });

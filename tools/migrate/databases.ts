@@ -15,8 +15,22 @@ const MIGRATIONS = fileURLToPath(new URL('../../migrations/', import.meta.url));
 /** The role that owns every object. */
 export const OWNER_ROLE = 'comply_owner';
 
-/** The roles that may connect, besides the owner. */
-export const CONNECTING_ROLES = ['comply_app', 'comply_jobs', 'comply_readonly'] as const;
+/** The roles of the app, which may connect to each database. */
+const APP_ROLES = ['comply_app', 'comply_jobs'] as const;
+
+/** The role that a team signs in as. It may connect to its own database only. */
+export function nameTeamRole(database: DatabaseName): string {
+  return `comply_readonly_${database}`;
+}
+
+/**
+ * The roles that may connect to a database, besides the owner. `label` is one of {@link DATABASES}; another label has no
+ * team.
+ */
+export function listConnectingRoles(label: string): readonly string[] {
+  const team = DATABASES.find((database) => database === label);
+  return team === undefined ? APP_ROLES : [...APP_ROLES, nameTeamRole(team)];
+}
 
 /** The folder of a database's migrations. */
 export function findMigrationsFolder(database: DatabaseName): string {

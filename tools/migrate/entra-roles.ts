@@ -30,29 +30,36 @@ export function labelStatement(role: string, objectId: string): string {
  * changed; can be repeated.
  * @throws NoEntraError when the server has no Entra sign-in.
  */
-export async function mapEntraRoles(url: string, roles: EntraRoles): Promise<string[]> {
-  return withConnection(withDatabase(url, MAINTENANCE_DATABASE), async (client) => {
-    const { rows } = await client.query<{ role: string; label: string | null }>(
-      `select r.rolname as role, l.label from pg_roles r
+export async function mapEntraRoles(
+  url: string,
+  roles: EntraRoles,
+  extraCa: readonly string[] = [],
+): Promise<string[]> {
+  const server = withDatabase(url, MAINTENANCE_DATABASE);
+  return withConnection(server, (client) => mapOn(client, roles), extraCa);
+}
+
+async function mapOn(client: pg.Client, roles: EntraRoles): Promise<string[]> {
+  const { rows } = await client.query<{ role: string; label: string | null }>(
+    `select r.rolname as role, l.label from pg_roles r
        left join pg_shseclabel l on l.objoid = r.oid and l.classoid = 'pg_authid'::regclass and l.provider = $1
        where r.rolname = any ($2)`,
-      [PROVIDER, Object.keys(roles)],
-    );
-    const changed: string[] = [];
-    for (const [role, objectId] of Object.entries(roles)) {
-      if (rows.find((row) => row.role === role)?.label?.toLowerCase() === labelOf(objectId)) continue;
-      try {
-        await client.query(labelStatement(role, objectId));
-      } catch (error) {
-        if (error instanceof pg.DatabaseError && error.code === INVALID_PARAMETER) {
-          throw new NoEntraError(`${role}: the server has no sign-in with Entra (${error.message})`, {
-            cause: error,
-          });
-        }
-        throw error;
+    [PROVIDER, Object.keys(roles)],
+  );
+  const changed: string[] = [];
+  for (const [role, objectId] of Object.entries(roles)) {
+    if (rows.find((row) => row.role === role)?.label?.toLowerCase() === labelOf(objectId)) continue;
+    try {
+      await client.query(labelStatement(role, objectId));
+    } catch (error) {
+      if (error instanceof pg.DatabaseError && error.code === INVALID_PARAMETER) {
+        throw new NoEntraError(`${role}: the server has no sign-in with Entra (${error.message})`, {
+          cause: error,
+        });
       }
-      changed.push(role);
+      throw error;
     }
-    return changed;
-  });
+    changed.push(role);
+  }
+  return changed;
 }

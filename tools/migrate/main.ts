@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { postgresUrl } from '../../shared/platform/config/connection-settings.ts';
+import { caCertificates, postgresUrl } from '../../shared/platform/config/connection-settings.ts';
 import { databaseToken } from '../../shared/platform/entra/database-password.ts';
 import { DATABASES, findMigrationsFolder, forEachDatabase } from './databases.ts';
 import type { DatabaseName } from './databases.ts';
@@ -12,8 +12,9 @@ const USAGE = `usage: npm run migrate [-- --check]
 Applies this build's migrations to the three databases, or with --check only lists the missing ones.
 Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
 (to make roles and databases) or of a member of comply_owner (when they exist). Connect directly to the
-server, PostgreSQL 16, 17 or 18, not through a pooler. The connection is encrypted unless the server is on this
-machine. A password may come from PGPASSWORD instead.
+server, PostgreSQL 16, 17 or 18, not through a pooler. The connection is encrypted and the server's certificate
+checked, unless the server is on this machine; EXTRA_CA_CERTS has the certificates of a private authority. A password
+may come from PGPASSWORD instead.
 
 With MIGRATE_AUTH=entra, who is signed in to Azure here (az login, azd auth login, a managed identity) gets a token, which
 is the password. The URLs' user is their name as administrator of the servers. With MIGRATE_APP_PRINCIPAL_ID and
@@ -24,6 +25,12 @@ const settings = z.object({
   MIGRATE_BILLING_URL: postgresUrl,
   MIGRATE_ANALYTICS_URL: postgresUrl,
 });
+const given = settings.extend({ EXTRA_CA_CERTS: caCertificates.default([]) });
+
+interface Target {
+  readonly urls: Record<DatabaseName, string>;
+  readonly extraCa: readonly string[];
+}
 
 const entraSettings = z
   .object({
@@ -38,17 +45,19 @@ const entraSettings = z
   );
 
 /** Throws with the name of each invalid setting, but never with its value. */
-function readUrls(): Record<DatabaseName, string> | undefined {
+function readTarget(): Target | undefined {
   if (Object.keys(settings.shape).some((name) => !process.env[name])) return undefined;
-  const parsed = settings.safeParse(process.env);
+  const { EXTRA_CA_CERTS: extra, ...others } = process.env;
+  const parsed = given.safeParse(extra === '' ? others : process.env);
   if (!parsed.success)
     throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('\n'));
   const {
     MIGRATE_CORE_URL: core,
     MIGRATE_BILLING_URL: billing,
     MIGRATE_ANALYTICS_URL: analytics,
+    EXTRA_CA_CERTS: extraCa,
   } = parsed.data;
-  return { core, billing, analytics };
+  return { urls: { core, billing, analytics }, extraCa };
 }
 
 interface Entra {
@@ -57,10 +66,10 @@ interface Entra {
   readonly roles: EntraRoles | undefined;
 }
 
-/** Throws like {@link readUrls}. */
+/** Throws like {@link readTarget}. */
 function readEntra(): Entra {
-  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-  const parsed = entraSettings.safeParse(given);
+  const set = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
+  const parsed = entraSettings.safeParse(set);
   if (!parsed.success)
     throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('\n'));
   const { MIGRATE_AUTH: auth, MIGRATE_APP_PRINCIPAL_ID: app, MIGRATE_JOBS_PRINCIPAL_ID: jobs } = parsed.data;
@@ -75,14 +84,15 @@ function readEntra(): Entra {
   };
 }
 
-async function migrateOne(database: DatabaseName, url: string): Promise<void> {
-  const applied = await migrateDatabase(url, findMigrationsFolder(database), database);
+async function migrateOne(database: DatabaseName, { urls, extraCa }: Target): Promise<void> {
+  const folder = findMigrationsFolder(database);
+  const applied = await migrateDatabase(urls[database], folder, database, extraCa);
   const what = applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`;
   process.stdout.write(`${database}: ${what}\n`);
 }
 
-async function checkOne(database: DatabaseName, url: string): Promise<void> {
-  const pending = await checkDatabase(url, findMigrationsFolder(database), database);
+async function checkOne(database: DatabaseName, { urls, extraCa }: Target): Promise<void> {
+  const pending = await checkDatabase(urls[database], findMigrationsFolder(database), database, extraCa);
   if (pending.length > 0) {
     process.exitCode = 1;
   }
@@ -90,16 +100,16 @@ async function checkOne(database: DatabaseName, url: string): Promise<void> {
   process.stdout.write(`${database}: ${what}\n`);
 }
 
-async function mapRoles(database: DatabaseName, url: string, roles: EntraRoles): Promise<void> {
-  const changed = await mapEntraRoles(url, roles);
+async function mapRoles(database: DatabaseName, { urls, extraCa }: Target, roles: EntraRoles): Promise<void> {
+  const changed = await mapEntraRoles(urls[database], roles, extraCa);
   if (changed.length > 0) process.stdout.write(`${database}: ${changed.join(', ')} signs in with Entra\n`);
 }
 
 /** Checks all three servers before the first is changed. */
-async function checkServers(urls: Record<DatabaseName, string>): Promise<void> {
+async function checkServers({ urls, extraCa }: Target): Promise<void> {
   for (const database of DATABASES) {
     try {
-      await checkServer(urls[database]);
+      await checkServer(urls[database], extraCa);
     } catch (error) {
       if (error instanceof UnsupportedServerError) {
         throw new Error(`${database}: ${error.message}; nothing was migrated`, { cause: error });
@@ -111,20 +121,21 @@ async function checkServers(urls: Record<DatabaseName, string>): Promise<void> {
 
 async function main(args: string[]): Promise<void> {
   const check = args.includes('--check');
-  const given = readUrls();
-  if (given === undefined || args.some((arg) => arg !== '--check')) {
+  const found = readTarget();
+  if (found === undefined || args.some((arg) => arg !== '--check')) {
     process.stderr.write(`${USAGE}\n`);
     process.exitCode = 2;
     return;
   }
   const { signIn, roles } = readEntra();
-  const urls = await forEachDatabase((database) => signIn(given[database]));
+  const urls = await forEachDatabase((database) => signIn(found.urls[database]));
+  const target = { ...found, urls };
   if (!check) {
-    await checkServers(urls);
+    await checkServers(target);
   }
   for (const database of DATABASES) {
-    await (check ? checkOne : migrateOne)(database, urls[database]);
-    if (!check && roles !== undefined) await mapRoles(database, urls[database], roles);
+    await (check ? checkOne : migrateOne)(database, target);
+    if (!check && roles !== undefined) await mapRoles(database, target, roles);
   }
 }
 

@@ -79,7 +79,7 @@ describe('migrating', () => {
     expect(rows).toEqual([
       {
         owner: 'comply_owner',
-        others: ['comply_app', 'comply_jobs', 'comply_readonly'],
+        others: ['comply_app', 'comply_jobs'],
         open: false,
         table_owner: 'comply_owner',
       },

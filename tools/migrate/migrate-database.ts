@@ -71,27 +71,38 @@ async function applyPending(client: Client, folder: string): Promise<string[]> {
 
 /**
  * Applies a folder's pending migrations to one database and returns their names. First makes roles and database if they are
- * missing. The migrations are applied together or not at all. Migrators that run at the same time wait for each other; the
+ * missing. `label` names the database in messages, and says which team may connect to it. The migrations are applied together or not at all. Migrators that run at the same time wait for each other; the
  * second one has nothing to do. Throws MigrationRefusedError when database and folder do not match, and PostgreSQL's error
  * when a statement fails.
  */
-export async function migrateDatabase(url: string, folder: string, label: string): Promise<string[]> {
+export async function migrateDatabase(
+  url: string,
+  folder: string,
+  label: string,
+  extraCa: readonly string[] = [],
+): Promise<string[]> {
   const files = readMigrationFolder(folder);
-  await prepareServer(url);
-  return withConnection(url, (client) =>
+  await prepareServer(url, extraCa);
+  const migrate = (client: Client): Promise<string[]> =>
     withMigrationLock(client, async () => {
-      await prepareDatabase(client);
+      await prepareDatabase(client, label);
       const pending = findPendingMigrations(label, files, await readAppliedMigrations(client));
       return pending.length === 0 ? [] : applyPending(client, folder);
-    }),
-  );
+    });
+  return withConnection(url, migrate, extraCa);
 }
 
 /** The names of the pending migrations. Changes nothing. Throws MigrationRefusedError as migrateDatabase does. */
-export async function checkDatabase(url: string, folder: string, label: string): Promise<string[]> {
+export async function checkDatabase(
+  url: string,
+  folder: string,
+  label: string,
+  extraCa: readonly string[] = [],
+): Promise<string[]> {
   const files = readMigrationFolder(folder);
-  return withConnection(url, async (client) => {
+  const check = async (client: Client): Promise<string[]> => {
     await checkConnectedServer(client);
     return findPendingMigrations(label, files, await readAppliedMigrations(client)).map(({ name }) => name);
-  });
+  };
+  return withConnection(url, check, extraCa);
 }

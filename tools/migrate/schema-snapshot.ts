@@ -4,7 +4,7 @@ import type { Client } from 'pg';
 // its output changes with its version. Two things are left out: not-null constraints, because they are shown with the column,
 // and partitions named after a date, because they depend on the day of the migration.
 
-const SCHEMAS = `('public', 'ops')`;
+const SCHEMAS = `('public', 'ops', 'people')`;
 
 /** Matches names like storage_records_d20261123 and audit_logs_m202611. */
 const DATED_PARTITION = `(c.relispartition and c.relname ~ '_[dm][0-9]{6,8}(_|$)')`;

@@ -32,6 +32,6 @@ export async function checkConnectedServer(client: Client): Promise<void> {
 }
 
 /** Throws UnsupportedServerError when the server of this connection string is too old. Changes nothing. */
-export async function checkServer(url: string): Promise<void> {
-  await withConnection(withDatabase(url, MAINTENANCE_DATABASE), checkConnectedServer);
+export async function checkServer(url: string, extraCa: readonly string[] = []): Promise<void> {
+  await withConnection(withDatabase(url, MAINTENANCE_DATABASE), checkConnectedServer, extraCa);
 }

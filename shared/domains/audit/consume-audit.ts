@@ -1,4 +1,4 @@
-import type { EventConsumer, TenantEvent } from '../../platform/consume/event-consumer.ts';
+import type { EventConsumer, TenantEvent, WriteTally } from '../../platform/consume/event-consumer.ts';
 import { eventRowId } from '../../platform/bus/event-row-id.ts';
 import {
   ALERT_RESOLVED,
@@ -35,8 +35,8 @@ export const auditConsumer: EventConsumer<AuditData> = {
   type: AUDIT_RECORDED,
   schema: auditData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(services.crossTenant.core, services.settings, firstOfEach(events), now),
+  write: (services, events, now, tally) =>
+    told(events, tally, (first) => writeEntries(services.crossTenant.core, services.settings, first, now)),
 };
 
 /** Turns an event of a used-up limit into an entry, so that the tenant's people find it where they look. */
@@ -44,14 +44,26 @@ export const thresholdConsumer: EventConsumer<UsageThresholdData> = {
   type: USAGE_THRESHOLD_REACHED,
   schema: usageThresholdData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(
-      services.crossTenant.core,
-      services.settings,
-      firstOfEach(events).map((event) => ({ ...event, data: thresholdEntry(event.data) })),
-      now,
+  write: (services, events, now, tally) =>
+    told(events, tally, (first) =>
+      writeEntries(
+        services.crossTenant.core,
+        services.settings,
+        first.map((event) => ({ ...event, data: thresholdEntry(event.data) })),
+        now,
+      ),
     ),
 };
+
+/** Writes each event once, and tallies those that were there already. */
+async function told<T>(
+  events: readonly TenantEvent<T>[],
+  tally: WriteTally | undefined,
+  write: (first: readonly TenantEvent<T>[]) => Promise<number>,
+): Promise<void> {
+  const written = await write(firstOfEach(events));
+  if (tally !== undefined) tally.duplicates = events.length - written;
+}
 
 function thresholdEntry({ tenant_id, user_id, ...details }: UsageThresholdData): AuditData {
   return {
@@ -70,12 +82,14 @@ export const alertTriggeredConsumer: EventConsumer<AlertTriggeredData> = {
   type: ALERT_TRIGGERED,
   schema: alertTriggeredData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(
-      services.crossTenant.core,
-      services.settings,
-      firstOfEach(events).map((event) => ({ ...event, data: alertEntry('alert.triggered', event.data) })),
-      now,
+  write: (services, events, now, tally) =>
+    told(events, tally, (first) =>
+      writeEntries(
+        services.crossTenant.core,
+        services.settings,
+        first.map((event) => ({ ...event, data: alertEntry('alert.triggered', event.data) })),
+        now,
+      ),
     ),
 };
 
@@ -84,15 +98,14 @@ export const alertResolvedConsumer: EventConsumer<AlertResolvedData> = {
   type: ALERT_RESOLVED,
   schema: alertResolvedData,
   maxAgeDays: MAX_AGE_DAYS,
-  write: (services, events, now) =>
-    writeEntries(
-      services.crossTenant.core,
-      services.settings,
-      firstOfEach(events)
+  write: (services, events, now, tally) =>
+    told(events, tally, async (first) => {
+      const entries = first
         .filter((event) => event.data.resolution !== 'by_person')
-        .map((event) => ({ ...event, data: alertEntry('alert.resolved', event.data) })),
-      now,
-    ),
+        .map((event) => ({ ...event, data: alertEntry('alert.resolved', event.data) }));
+      const written = await writeEntries(services.crossTenant.core, services.settings, entries, now);
+      return written + first.length - entries.length;
+    }),
 };
 
 function alertEntry(action: string, { tenant_id, alert_id, ...details }: AlertTriggeredData): AuditData {
@@ -132,15 +145,15 @@ ${onConflict}`;
 export const AUDIT_LOGS: PartitionedTable = { table: 'audit_logs', grain: 'month' };
 const TRAIL = { table: AUDIT_LOGS.table, timeColumn: 'created_at' };
 
-/** Writes entries in one statement. Each is written once, by its event's source and id. */
+/** Writes entries in one statement. Each is written once, by its event's source and id. Returns how many are new. */
 async function writeEntries(
   database: CrossTenantDatabase,
   settings: Settings,
   events: readonly TenantEvent<AuditData>[],
   now: Date,
-): Promise<void> {
+): Promise<number> {
   const entries = await findNew(database, TRAIL, inInsertOrder(events.map(entryOf)));
-  if (entries.length === 0) return;
+  if (entries.length === 0) return 0;
   const parameters = [
     now,
     settings.AZURE_REGION,
@@ -152,6 +165,7 @@ async function writeEntries(
   await withPartitions(database, AUDIT_LOGS, instants, () =>
     insertNew((onConflict) => database.query(insertText(onConflict), parameters)),
   );
+  return entries.length;
 }
 
 function entryOf({ id, source, time, at, data, tenant }: TenantEvent<AuditData>) {

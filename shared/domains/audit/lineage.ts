@@ -12,6 +12,7 @@ export interface AuditItem {
   readonly actor: string | null;
   readonly outcome: string;
   readonly resource_id: string;
+  readonly trace_id: string | null;
 }
 
 /** The newest audit entries about these resources. No entry is older than the oldest resource. */
@@ -24,7 +25,7 @@ export async function findAuditEntries(
   const kinds = [...new Set(things.map(({ kind }) => kind))];
   return findLimited<AuditItem>(
     call.tenant,
-    `select id, created_at, action, actor, outcome, resource_id from audit_logs
+    `select id, created_at, action, actor, outcome, resource_id, trace_id from audit_logs
       where tenant_id = scope.tenant_id and created_at >= date_trunc('day', $5::timestamptz)
         and created_at < $2::timestamptz + interval '1 day'
         and resource_type = any($3::text[]) and resource_id = any($4::text[])

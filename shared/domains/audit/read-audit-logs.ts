@@ -35,6 +35,7 @@ export function listAuditLogs(
         ...when('resource_type = ?', query.resource_type),
         ...when('resource_id = ?', query.resource_id),
         ...when('outcome = ?', query.outcome),
+        ...when('trace_id = ?', query.trace_id),
         ...when('created_at >= ?::timestamptz', query.from),
         ...when('created_at < ?::timestamptz', query.to),
       ],

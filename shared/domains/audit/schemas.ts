@@ -16,6 +16,7 @@ export const auditLogsQuery = z.object({
   resource_type: z.string().min(1).max(255).optional(),
   resource_id: name,
   outcome: outcome.optional(),
+  trace_id: z.string().min(1).max(64).optional().describe('The trace of the request: `x-ms-request-id`.'),
   from: instant.optional().describe('At or after this instant.'),
   to: instant.optional().describe('Before this instant.'),
 });

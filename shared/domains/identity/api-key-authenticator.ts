@@ -2,7 +2,8 @@ import type { Authenticator, Principal } from '../../platform/auth/principal.ts'
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import { unauthorized } from '../../platform/call/problem.ts';
+import { unauthorized, type Problem } from '../../platform/call/problem.ts';
+import { count } from '../../platform/telemetry/metrics.ts';
 import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 
@@ -31,7 +32,11 @@ const LAST_USED_GRAIN_MS = 60_000;
 export class ApiKeyAuthenticator implements Authenticator {
   readonly #database: CrossTenantDatabase;
   readonly #settings: Settings;
-  readonly #memory = new SingleFlightCache<StoredKey | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<StoredKey | null>({
+    ttlMs: MEMORY_TTL_MS,
+    max: MEMORY_MAX,
+    name: 'api_keys',
+  });
   /** Each key's permissions, parsed from its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #hashes = new Map<string, Buffer>();
@@ -49,17 +54,17 @@ export class ApiKeyAuthenticator implements Authenticator {
   async authenticate(headers: Headers, now: Date): Promise<Principal> {
     const credential = credentialOf(headers);
     if (credential === undefined)
-      throw unauthorized('Send an API key as Authorization: Bearer or X-API-Key.');
+      throw refused('missing', 'Send an API key as Authorization: Bearer or X-API-Key.');
     const parts = parseApiKey(credential);
-    if (parts === undefined) throw unauthorized('The credential is not an API key of this service.');
+    if (parts === undefined) throw refused('malformed', 'The credential is not an API key of this service.');
     const stored = await this.#find(parts.keyId);
     if (stored === null || !sameHash(stored.key_hash, this.#hash(credential, parts)))
-      throw unauthorized('The API key is not known.');
+      throw refused('unknown', 'The API key is not known.');
     if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
-      throw unauthorized('The API key was revoked.');
-    if (!stored.is_active) throw unauthorized('The API key is not active.');
+      throw refused('revoked', 'The API key was revoked.');
+    if (!stored.is_active) throw refused('inactive', 'The API key is not active.');
     if (stored.expires_at !== null && Date.parse(stored.expires_at) <= now.getTime())
-      throw unauthorized('The API key has expired.');
+      throw refused('expired', 'The API key has expired.');
     this.#touch(stored.tenant_id, parts.keyId, now);
     return {
       tenantId: stored.tenant_id,
@@ -122,6 +127,13 @@ export class ApiKeyAuthenticator implements Authenticator {
       ])
       .catch(() => undefined);
   }
+}
+
+type Reason = 'missing' | 'malformed' | 'unknown' | 'revoked' | 'inactive' | 'expired';
+
+function refused(reason: Reason, detail: string): Problem {
+  count('sign_in_failures_total', { reason });
+  return unauthorized(detail);
 }
 
 function credentialOf(headers: Headers): string | undefined {

@@ -88,9 +88,9 @@ export class LineageGraph {
   }
 
   addAuditEntry(item: AuditItem): void {
-    const { id, created_at, action, actor, outcome, resource_id } = item;
+    const { id, created_at, action, actor, outcome, resource_id, trace_id } = item;
     const href = `/api/v1/audit-logs/${id}`;
-    this.#nodes.set(id, { kind: 'audit_entry', id, created_at, href, action, actor, outcome });
+    this.#nodes.set(id, { kind: 'audit_entry', id, created_at, href, action, actor, outcome, trace_id });
     this.#audited.push({ from: resource_id, to: id, relation: 'audited' });
   }
 

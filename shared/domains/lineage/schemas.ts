@@ -28,6 +28,7 @@ const node = z.object({
   action: z.string().optional(),
   actor: z.string().nullable().optional(),
   outcome: z.string().optional(),
+  trace_id: z.string().nullable().optional().describe('The trace of the request that an entry is about.'),
 });
 /** One node of a lineage. */
 export type LineageNode = z.output<typeof node>;

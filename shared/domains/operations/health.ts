@@ -7,13 +7,16 @@ import type { BusSender } from '../../platform/bus/bus-sender.ts';
 import type { Cache } from '../../platform/cache/cache.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { CrossTenantDatabases } from '../../platform/call/call.ts';
-import type { Clock } from '../../platform/time/clock.ts';
+import { setGauge } from '../../platform/telemetry/metrics.ts';
+import { MINUTE_MS, type Clock } from '../../platform/time/clock.ts';
 
 /** A slower probe counts as failed: a load balancer does not wait. */
 const PROBE_TIMEOUT_MS = 1_500;
 /** Several gateways probe at once and share an answer for this time. */
 const ANSWER_TTL_MS = 1_000;
 const REDIS_TTL_S = 60;
+/** An older probe does not say how a dependency is now. */
+const UP_TTL_MS = 5 * MINUTE_MS;
 
 const dependency = z.object({
   name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']),
@@ -87,7 +90,11 @@ async function check(services: ProbedServices): Promise<Readiness> {
   const checkedAt = services.clock.now().toISOString();
   const keep = (name: string, value: object): void =>
     void services.cache.write(healthCheckKey(name, instanceId), value, REDIS_TTL_S).catch(() => undefined);
-  for (const part of dependencies) keep(part.name, part);
+  for (const part of dependencies) {
+    keep(part.name, part);
+    if (part.status !== 'absent')
+      setGauge('dependency_up', { dependency: part.name }, part.status === 'healthy' ? 1 : 0, UP_TTL_MS);
+  }
   keep(OWN_SERVICE, { name: OWN_SERVICE, status, checked_at: checkedAt });
   return { status, checked_at: checkedAt, dependencies };
 }

@@ -46,7 +46,11 @@ const MEMORY_MAX = 10_000;
 export class CachedTenantDirectory implements TenantDirectory {
   readonly #database: CrossTenantDatabase;
   readonly #retentionDays: RetentionDays;
-  readonly #memory = new SingleFlightCache<TenantContext | null>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<TenantContext | null>({
+    ttlMs: MEMORY_TTL_MS,
+    max: MEMORY_MAX,
+    name: 'tenants',
+  });
 
   constructor(database: CrossTenantDatabase, retentionDays: RetentionDays) {
     this.#database = database;

@@ -1,5 +1,7 @@
 import type { BlobServiceClient, ContainerClient } from '@azure/storage-blob';
 import type { Settings } from '../config/settings.ts';
+import { count } from '../telemetry/metrics.ts';
+import { inChildSpan } from '../telemetry/tracing.ts';
 
 /** The containers, one for each path family of the reference's storage layout. `bicep/modules/storage.bicep` has the same. */
 export const CONTAINERS = {
@@ -30,6 +32,23 @@ function statusOf(error: unknown): number | undefined {
   const status: unknown =
     typeof error === 'object' && error !== null ? Reflect.get(error, 'statusCode') : undefined;
   return typeof status === 'number' ? status : undefined;
+}
+
+type Operation = 'create' | 'read' | 'describe' | 'set_tier' | 'delete';
+
+/** Runs an operation in its span, and counts it. Neither names the blob, whose path has the tenant's id. */
+function observed<T>(operation: Operation, container: string, run: () => Promise<T>): Promise<T> {
+  const attributes = { 'comply.blob.container': container };
+  return inChildSpan(`blob ${operation}`, { kind: 'client', attributes }, async () => {
+    try {
+      const result = await run();
+      count('blob_storage_operations_total', { operation, outcome: 'success' });
+      return result;
+    } catch (error) {
+      count('blob_storage_operations_total', { operation, outcome: 'failure' });
+      throw error;
+    }
+  });
 }
 
 /** Azure Blob Storage. Opens its client on first use. */
@@ -83,77 +102,87 @@ export class BlobStore {
   }
 
   /** Writes a new blob, and never overwrites. Returns its URL and whether it was written: `false` if it existed already. */
-  async create(
+  create(
     containerName: string,
     blobName: string,
     content: Uint8Array,
     metadata: Readonly<Record<string, string>>,
     contentType = 'application/json',
   ): Promise<{ written: boolean; url: string }> {
-    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
-    try {
-      await blob.uploadData(content, {
-        conditions: { ifNoneMatch: '*' },
-        metadata,
-        blobHTTPHeaders: { blobContentType: contentType },
-      });
-      return { written: true, url: blob.url };
-    } catch (error) {
-      // 409: BlobAlreadyExists. 412: a concurrent writer was first.
-      if (statusOf(error) === 409 || statusOf(error) === 412) return { written: false, url: blob.url };
-      throw error;
-    }
+    return observed('create', containerName, async () => {
+      const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+      try {
+        await blob.uploadData(content, {
+          conditions: { ifNoneMatch: '*' },
+          metadata,
+          blobHTTPHeaders: { blobContentType: contentType },
+        });
+        return { written: true, url: blob.url };
+      } catch (error) {
+        // 409: BlobAlreadyExists. 412: a concurrent writer was first.
+        if (statusOf(error) === 409 || statusOf(error) === 412) return { written: false, url: blob.url };
+        throw error;
+      }
+    });
   }
 
   /** A blob's bytes; undefined if there is none. @throws for a blob in the Archive tier, which cannot be read. */
-  async read(containerName: string, blobName: string): Promise<Buffer | undefined> {
-    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
-    try {
-      return await blob.downloadToBuffer();
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw error;
-    }
+  read(containerName: string, blobName: string): Promise<Buffer | undefined> {
+    return observed('read', containerName, async () => {
+      const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+      try {
+        return await blob.downloadToBuffer();
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
   }
 
   /** A blob's properties, in any tier; undefined if there is none. */
-  async describe(containerName: string, blobName: string): Promise<BlobDescription | undefined> {
-    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
-    try {
-      const { accessTier, metadata } = await blob.getProperties();
-      return { archived: accessTier === 'Archive', metadata: metadata ?? {} };
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw error;
-    }
+  describe(containerName: string, blobName: string): Promise<BlobDescription | undefined> {
+    return observed('describe', containerName, async () => {
+      const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+      try {
+        const { accessTier, metadata } = await blob.getProperties();
+        return { archived: accessTier === 'Archive', metadata: metadata ?? {} };
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
   }
 
   /** Moves a blob to a tier. @throws when the service is unavailable or asks to retry later. */
-  async setTier(containerName: string, blobName: string, tier: AccessTier): Promise<TierOutcome> {
-    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
-    try {
-      await blob.setAccessTier(tier);
-      return 'moved';
-    } catch (error) {
-      const status = statusOf(error);
-      if (status === 404) return 'absent';
-      // The account has no such tier (400), or the blob is being rehydrated (409) or is leased (412). A retry would not
-      // help.
-      if (status === 400 || status === 409 || status === 412) return 'refused';
-      throw error;
-    }
+  setTier(containerName: string, blobName: string, tier: AccessTier): Promise<TierOutcome> {
+    return observed('set_tier', containerName, async () => {
+      const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+      try {
+        await blob.setAccessTier(tier);
+        return 'moved';
+      } catch (error) {
+        const status = statusOf(error);
+        if (status === 404) return 'absent';
+        // The account has no such tier (400), or the blob is being rehydrated (409) or is leased (412). A retry would not
+        // help.
+        if (status === 400 || status === 409 || status === 412) return 'refused';
+        throw error;
+      }
+    });
   }
 
   /** Deletes a blob. An immutable blob (409) or a leased one (412) is `immutable`: a later try may delete it. */
-  async delete(containerName: string, blobName: string): Promise<DeleteOutcome> {
-    const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
-    try {
-      await blob.delete();
-      return 'deleted';
-    } catch (error) {
-      if (statusOf(error) === 404) return 'absent';
-      if (statusOf(error) === 409 || statusOf(error) === 412) return 'immutable';
-      throw error;
-    }
+  delete(containerName: string, blobName: string): Promise<DeleteOutcome> {
+    return observed('delete', containerName, async () => {
+      const blob = (await this.#container(containerName)).getBlockBlobClient(blobName);
+      try {
+        await blob.delete();
+        return 'deleted';
+      } catch (error) {
+        if (statusOf(error) === 404) return 'absent';
+        if (statusOf(error) === 409 || statusOf(error) === 412) return 'immutable';
+        throw error;
+      }
+    });
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
 import type { Settings } from '../config/settings.ts';
+import { causesOf, inSpan, traceparentOf, type ActiveSpan } from '../telemetry/tracing.ts';
 import { queueOf, type CloudEvent } from './events.ts';
 import { packEvents } from './pack-events.ts';
 
@@ -16,6 +17,16 @@ export class MessageTooLarge extends Error {
     super('a message is too large for its queue');
     this.events = events;
   }
+}
+
+/** A message whose receiver can find the span that sent it. Azure's own SDKs read and write `Diagnostic-Id`. */
+function withTrace(message: ServiceBusMessage, context: ActiveSpan['context']): ServiceBusMessage {
+  if (context === undefined) return message;
+  const traceparent = traceparentOf(context);
+  return {
+    ...message,
+    applicationProperties: { ...message.applicationProperties, traceparent, 'Diagnostic-Id': traceparent },
+  };
 }
 
 /** Sends events to Service Bus. Opens its client on first use. */
@@ -71,10 +82,21 @@ export class BusSender {
 
   /** Returns the events that are too large for the queue. */
   async #publishTo(queue: string, events: readonly CloudEvent[]): Promise<readonly CloudEvent[]> {
-    const packed = packEvents(events);
-    const messages = packed.map(({ message }) => message);
-    const tooLarge = new Set(await this.#sendFitting(queue, messages));
-    return packed.filter(({ message }) => tooLarge.has(message)).flatMap((one) => one.events);
+    const options = {
+      kind: 'producer' as const,
+      attributes: { 'messaging.system': 'servicebus', 'messaging.destination.name': queue },
+      causes: causesOf(new Set(events.map(({ traceparent }) => traceparent))),
+    };
+    const publish = async ({ context }: Pick<ActiveSpan, 'context'>): Promise<readonly CloudEvent[]> => {
+      const sent = packEvents(events).map((one) => ({ ...one, message: withTrace(one.message, context) }));
+      const messages = sent.map(({ message }) => message);
+      const tooLarge = new Set(await this.#sendFitting(queue, messages));
+      return sent.filter(({ message }) => tooLarge.has(message)).flatMap((one) => one.events);
+    };
+    // Events of requests that are not exported make no span.
+    return options.causes.length === 0
+      ? publish({ context: undefined })
+      : inSpan(`publish ${queue}`, options, publish);
   }
 
   /**
@@ -117,6 +139,24 @@ export class BusSender {
     try {
       await receiver.peekMessages(1);
       return performance.now() - start;
+    } finally {
+      await receiver.close().catch(() => undefined);
+    }
+  }
+
+  /**
+   * The first messages of a queue, or of its dead-letter queue, with the time when the broker got them, oldest first. They stay
+   * where they are.
+   */
+  async peek(
+    queue: string,
+    { dead, limit }: { readonly dead: boolean; readonly limit: number },
+  ): Promise<(Date | undefined)[]> {
+    this.#client ??= this.#connect();
+    const receiver = (await this.#client).createReceiver(queue, dead ? { subQueueType: 'deadLetter' } : {});
+    try {
+      const found = await receiver.peekMessages(limit);
+      return found.map(({ enqueuedTimeUtc }) => enqueuedTimeUtc);
     } finally {
       await receiver.close().catch(() => undefined);
     }

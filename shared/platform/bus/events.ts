@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { newId } from '../ids/ids.ts';
 import { lowerUuid, uuid } from '../ids/uuid.ts';
+import { activeTraceparent } from '../telemetry/tracing.ts';
 
 /** The source of this service's own events (CloudEvents `source`). */
 export const EVENT_SOURCE = '/comply-ai/backend';
@@ -112,6 +113,8 @@ export const cloudEvent = z.object({
     .string()
     .regex(/^application\/([\w.-]+\+)?json\s*(;|$)/i, 'must be JSON')
     .optional(),
+  /** The span that caused it (CloudEvents' Distributed Tracing extension). Whatever it is, the event counts. */
+  traceparent: z.string().optional().catch(undefined),
   data: z.unknown(),
 });
 
@@ -123,11 +126,14 @@ export interface CloudEvent<T = unknown> {
   readonly type: string;
   readonly time: string;
   readonly datacontenttype: 'application/json';
+  /** The span that caused it. Absent if that is not exported: then nothing could follow it. */
+  readonly traceparent?: string;
   readonly data: T;
 }
 
-/** Builds an event of this service. */
+/** Builds an event of this service. The present span is its cause. */
 export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
+  const traceparent = activeTraceparent();
   return {
     specversion: '1.0',
     id: newId(at),
@@ -135,6 +141,7 @@ export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
     type,
     time: at.toISOString(),
     datacontenttype: 'application/json',
+    ...(traceparent === undefined ? {} : { traceparent }),
     data,
   };
 }

@@ -10,6 +10,8 @@ import type { Redis } from 'ioredis';
 import type { z } from 'zod';
 import { RedisLogin } from '../entra/redis-login.ts';
 import { errorFields, log } from '../log/log.ts';
+import { counterOf } from '../telemetry/metrics.ts';
+import { tellTlsFault, tlsOfRedis } from '../tls/tls.ts';
 import { defineLimiterCommand } from './limiter-command.ts';
 
 /**
@@ -28,6 +30,9 @@ const GATHER_MS = 20;
 /** The most collected values. The rest is not kept: memory must be limited, and a cache may forget. */
 const GATHERED_MAX = 5_000;
 
+const countHit = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'hit' });
+const countMiss = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'miss' });
+
 /** The answer of Redis; undefined when Redis is absent, slow or unavailable. */
 type Answer<T> = T | undefined;
 
@@ -38,6 +43,7 @@ type Answer<T> = T | undefined;
 export class Cache {
   readonly #url: string | undefined;
   readonly #prefix: string;
+  readonly #extraCa: readonly string[];
   readonly #breaker: CircuitBreakerPolicy;
   readonly #login: RedisLogin | undefined;
   #client: Promise<Redis | undefined> | undefined;
@@ -45,11 +51,20 @@ export class Cache {
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
 
-  /** With a credential, its tokens are the passwords of the URL's user. */
-  constructor(url: string | undefined, prefix: string, credential?: () => Promise<TokenCredential>) {
+  /**
+   * `extraCa`: authorities that the server's certificate may have, besides those that Node knows. With a credential, its tokens
+   * are the passwords of the URL's user.
+   */
+  constructor(
+    url: string | undefined,
+    prefix: string,
+    extraCa: readonly string[] = [],
+    credential?: () => Promise<TokenCredential>,
+  ) {
     this.#url = url;
     this.#login = credential === undefined ? undefined : new RedisLogin(credential);
     this.#prefix = prefix;
+    this.#extraCa = extraCa;
     // Never half open by itself: otherwise the next request would try, and wait.
     this.#breaker = circuitBreaker(handleAll, {
       halfOpenAfter: Infinity,
@@ -79,6 +94,11 @@ export class Cache {
     this.#probing = undefined;
   }
 
+  /** Whether the breaker is open: no request waits for Redis. */
+  get open(): boolean {
+    return this.#breaker.state === CircuitState.Isolated;
+  }
+
   /** Whether a Redis is configured. */
   get configured(): boolean {
     return this.#url !== undefined;
@@ -100,9 +120,11 @@ export class Cache {
   async #connect(url: string): Promise<Redis> {
     // A CommonJS module: its exports are the default export, in Node.js and in the bundle.
     const { default: ioredis } = await import('ioredis');
+    const tls = tlsOfRedis(url, this.#extraCa);
     const address = await this.#address(url);
     const client = new ioredis.Redis(address.url, {
       ...address.login,
+      ...(tls === undefined ? {} : { tls }),
       keyPrefix: this.#prefix,
       commandTimeout: COMMAND_TIMEOUT_MS,
       connectTimeout: CONNECT_TIMEOUT_MS,
@@ -114,7 +136,7 @@ export class Cache {
     this.#login?.keep(client);
     defineLimiterCommand(client);
     // Without a listener, a lost connection would end the process. The breaker logs the loss once.
-    client.on('error', () => undefined);
+    client.on('error', (error: unknown) => tellTlsFault(url, error));
     // The first callers wait until the connection is made or has failed. Otherwise a limit would be counted in two places
     // from the start, and granted twice.
     await new Promise<void>((resolve) => {
@@ -155,6 +177,8 @@ export class Cache {
   /** Reads a cached value. Undefined if it is absent or does not match its schema. */
   async read<S extends z.ZodType>(key: string, schema: S): Promise<Answer<z.output<S>>> {
     const text = this.#gathered.get(key)?.text ?? (await this.attempt((client) => client.get(key)));
+    // Without an answer it is a miss too: the database is read.
+    if (this.configured) (text === undefined || text === null ? countMiss : countHit)();
     if (text === undefined || text === null) return undefined;
     try {
       const parsed = schema.safeParse(JSON.parse(text));

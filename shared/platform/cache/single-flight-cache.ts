@@ -1,4 +1,11 @@
 import { performance } from 'node:perf_hooks';
+import { counterOf } from '../telemetry/metrics.ts';
+
+interface CacheOptions {
+  readonly ttlMs: number;
+  readonly max: number;
+  readonly name?: string;
+}
 
 interface Kept<V> {
   readonly value: V;
@@ -13,19 +20,31 @@ interface Kept<V> {
 export class SingleFlightCache<V> {
   readonly #ttlMs: number;
   readonly #max: number;
+  readonly #hit: (() => void) | undefined;
+  readonly #miss: (() => void) | undefined;
   readonly #kept = new Map<string, Kept<V>>();
   readonly #loading = new Map<string, Promise<V>>();
 
-  /** `ttlMs` counts from the start of a look-up. `max`: the most keys. One more, and the cache is emptied. */
-  constructor({ ttlMs, max }: { readonly ttlMs: number; readonly max: number }) {
+  /**
+   * `ttlMs` counts from the start of a look-up. `max`: the most keys. One more, and the cache is emptied. `name`: under which its
+   * hits are counted.
+   */
+  constructor({ ttlMs, max, name }: CacheOptions) {
     this.#ttlMs = ttlMs;
     this.#max = max;
+    if (name === undefined) return;
+    this.#hit = counterOf('cache_lookups_total', { cache: name, outcome: 'hit' });
+    this.#miss = counterOf('cache_lookups_total', { cache: name, outcome: 'miss' });
   }
 
   /** Returns the cached value, or the result of `load`. That is then cached, but a failure is not. */
   find(key: string, load: () => Promise<V>): V | Promise<V> {
     const kept = this.#kept.get(key);
-    if (kept !== undefined && kept.until > performance.now()) return kept.value;
+    if (kept !== undefined && kept.until > performance.now()) {
+      this.#hit?.();
+      return kept.value;
+    }
+    this.#miss?.();
     return this.#loading.get(key) ?? this.#load(key, load);
   }
 

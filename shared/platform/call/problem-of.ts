@@ -1,6 +1,7 @@
 import { DependencyUnavailable, faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
 import { SettingsError } from '../config/settings.ts';
+import { count } from '../telemetry/metrics.ts';
 import { Problem } from './problem.ts';
 
 /** After this time, a restarted database or a closed breaker usually works again. */
@@ -30,8 +31,10 @@ export function problemOf(error: unknown, endpointName: string, traceId: string)
   if (fault === 'unavailable') return unavailable('The database is unavailable');
   if (fault === 'contention') return unavailable('The database is busy');
   if (fault === 'unique') return new Problem('CONFLICT', { detail: 'It exists already.', cause: error });
-  if (fault === 'tenant_isolation')
+  if (fault === 'tenant_isolation') {
+    count('tenant_isolation_refusals_total', {});
     log.error('tenant-isolation-refused', { endpoint: endpointName, trace_id: traceId });
+  }
   log.error('request-failed', { endpoint: endpointName, trace_id: traceId, fault, ...errorFields(error) });
   return new Problem('INTERNAL_ERROR', { cause: error });
 }

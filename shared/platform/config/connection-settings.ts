@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 
 /**
@@ -66,11 +67,13 @@ export const postgresUrl = urlSetting(
 );
 
 /**
- * How the driver encrypts the connection to the server of a PostgreSQL URL. The default is `require`, except on this
- * machine: encrypted, but without a check of the server's identity. `verify-full` also checks its certificate.
+ * How a connection to the server of a PostgreSQL URL is encrypted. Over a network it is always `verify-full`: without a check
+ * of the certificate, another machine could answer in the server's place. On this machine, the URL's `sslmode` says; the
+ * default is plain, and `require` is encrypted without that check.
  */
 export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer' | false {
   const url = new URL(postgresUrl);
+  if (!isLoopback(url)) return 'verify-full';
   switch (url.searchParams.get('sslmode')) {
     case 'require':
       return 'require';
@@ -81,18 +84,39 @@ export function sslOf(postgresUrl: string): 'require' | 'verify-full' | 'prefer'
     case 'allow':
       return 'prefer';
     case null:
-      return isLoopback(url) ? false : 'require';
     default:
       return false;
   }
 }
 
 /** A Redis URL. It must be `rediss://` if the server is not on this machine. */
-export const redisUrl = urlSetting('rediss://:password@host:6380', ['redis', 'rediss'], (url) =>
-  url.protocol === 'redis:' && !isLoopback(url)
+export const redisUrl = urlSetting('rediss://:password@host:6380', ['redis', 'rediss'], (url) => {
+  // The client takes parameters as its options. Some of them would turn encryption off, or lead to another host.
+  if (url.search !== '') return 'must have no parameters';
+  return url.protocol === 'redis:' && !isLoopback(url)
     ? 'must begin with rediss://: the server is not on this machine'
-    : undefined,
-);
+    : undefined;
+});
+
+/** Certificates of authorities, one after the other in PEM. A line end may also be written as `\n`. */
+export const caCertificates: z.ZodType<readonly string[], string> = z.string().transform((text, context) => {
+  const plain = text.replaceAll('\\n', '\n');
+  const found = plain.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const isCertificate = (pem: string): boolean => {
+    try {
+      const certificate = new X509Certificate(pem);
+      return certificate.ca || certificate.checkIssued(certificate);
+    } catch {
+      return false;
+    }
+  };
+  if (found.length > 0 && !plain.includes('PRIVATE KEY') && found.every(isCertificate)) return found;
+  context.addIssue({
+    code: 'custom',
+    message: 'must be PEM certificates of authorities, and nothing else (never a private key)',
+  });
+  return z.NEVER;
+});
 
 /** An `https://` URL. */
 export const httpsUrl = urlSetting('https://host', ['https'], () => undefined);
@@ -137,13 +161,16 @@ function connectionStringParts(text: string): ReadonlyMap<string, string> | unde
       const end = Math.max(0, part.indexOf('='));
       return [part.slice(0, end).toLowerCase(), part.slice(end + 1)];
     });
-  return parts.every(([name]) => name !== '') ? new Map(parts) : undefined;
+  const read = new Map(parts);
+  // Of a name that is there twice, the client may take the other one.
+  return parts.every(([name]) => name !== '') && read.size === parts.length ? read : undefined;
 }
 
 function connectionString(check: (parts: ReadonlyMap<string, string>) => Refusal): z.ZodType<string> {
   return z.string().superRefine((text, context) => {
     const parts = connectionStringParts(text);
-    const fault = parts === undefined ? 'must be Name=value pairs, separated by ;' : check(parts);
+    const fault =
+      parts === undefined ? 'must be Name=value pairs, separated by ;, each name once' : check(parts);
     if (fault !== undefined) context.addIssue({ code: 'custom', message: fault });
   });
 }
@@ -152,18 +179,42 @@ function connectionString(check: (parts: ReadonlyMap<string, string>) => Refusal
 export const serviceBusConnection = connectionString((parts) => {
   const endpoint = readUrl(parts.get('endpoint') ?? '');
   if (endpoint?.protocol !== 'sb:' || endpoint.hostname === '') return 'must have Endpoint=sb://<host>';
+  // With it, the client connects without encryption.
+  if (parts.get('usedevelopmentemulator')?.toLowerCase() === 'true' && !isLoopback(endpoint))
+    return 'must not have UseDevelopmentEmulator: the broker is not on this machine';
   const hasKey = parts.has('sharedaccesskeyname') && parts.has('sharedaccesskey');
   if (hasKey || parts.has('sharedaccesssignature')) return undefined;
   return 'must have SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature';
 });
 
+/** Whether a URL is `https://`, or leads to this machine. */
+function isPrivate(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+}
+
+/** What is wrong with where a blob connection leads. */
+function blobAddressFault(parts: ReadonlyMap<string, string>): Refusal {
+  const endpoint = parts.get('blobendpoint');
+  if (endpoint === undefined) {
+    if (!parts.has('accountname')) return 'must have AccountName or BlobEndpoint';
+    const protocol = parts.get('defaultendpointsprotocol') ?? 'https';
+    return protocol.toLowerCase() === 'https' ? undefined : 'must have DefaultEndpointsProtocol=https';
+  }
+  const url = readUrl(endpoint);
+  if (url === undefined) return 'has a BlobEndpoint that is not a URL';
+  return isPrivate(url) ? undefined : 'must have a BlobEndpoint that begins with https://';
+}
+
 /** Blob Storage: an account's name or endpoint with a key or a signature. */
 export const blobConnection = connectionString((parts) => {
-  if (parts.get('usedevelopmentstorage') === 'true') return undefined;
-  const endpoint = parts.get('blobendpoint');
-  if (endpoint === undefined && !parts.has('accountname')) return 'must have AccountName or BlobEndpoint';
-  if (endpoint !== undefined && readUrl(endpoint) === undefined)
-    return 'has a BlobEndpoint that is not a URL';
+  if (parts.get('usedevelopmentstorage') === 'true') {
+    const proxy = parts.get('developmentstorageproxyuri');
+    const url = proxy === undefined ? undefined : readUrl(proxy);
+    if (proxy === undefined || (url !== undefined && isPrivate(url))) return undefined;
+    return 'must have a DevelopmentStorageProxyUri on this machine, or none';
+  }
+  const fault = blobAddressFault(parts);
+  if (fault !== undefined) return fault;
   if ((parts.has('accountname') && parts.has('accountkey')) || parts.has('sharedaccesssignature'))
     return undefined;
   return 'must have AccountName and AccountKey, or SharedAccessSignature';

@@ -80,13 +80,13 @@ describe('a broken setting is refused by its name and reason, without its value'
   });
 });
 
-describe('a connection that crosses a network is encrypted', () => {
+describe('a connection that crosses a network is encrypted, and its certificate checked', () => {
   const url = (host: string, mode?: string): string =>
     `postgres://app:pw@${host}:5432/core${mode === undefined ? '' : `?sslmode=${mode}`}`;
 
   test.each([
-    ['db.example.com', undefined, 'require'],
-    ['db.example.com', 'require', 'require'],
+    ['db.example.com', undefined, 'verify-full'],
+    ['db.example.com', 'require', 'verify-full'],
     ['db.example.com', 'verify-ca', 'verify-full'],
     ['db.example.com', 'verify-full', 'verify-full'],
     ['127.0.0.1', undefined, false],
@@ -94,7 +94,8 @@ describe('a connection that crosses a network is encrypted', () => {
     ['[::1]', undefined, false],
     ['localhost', 'require', 'require'],
     ['127.0.0.1', 'disable', false],
-    ['127.0.0.1.example.com', undefined, 'require'],
+    ['127.0.0.1.example.com', undefined, 'verify-full'],
+    ['127.0.0.1,db.example.com', undefined, 'verify-full'],
   ] as const)('PostgreSQL at %s with sslmode %s: %s', (host, mode, ssl) => {
     expect(sslOf(read({ CORE_DATABASE_URL: url(host, mode) }).CORE_DATABASE_URL)).toBe(ssl);
   });
@@ -106,6 +107,71 @@ describe('a connection that crosses a network is encrypted', () => {
   test('Redis: rediss:// anywhere, redis:// only on this machine', () => {
     expect(read({ REDIS_URL: 'redis://:pw@127.0.0.1:6379' }).REDIS_URL).toBe('redis://:pw@127.0.0.1:6379');
     expect(faultOf({ REDIS_URL: 'redis://:pw@cache.example.com:6379' }).message).toContain('rediss://');
+  });
+
+  // The client takes parameters as options: an empty tls would mean none.
+  test.each(['tls=', 'host=cache.example.com', 'path=/tmp/redis.sock'])(
+    'Redis: no parameter changes that: %s',
+    (parameter) => {
+      expect(faultOf({ REDIS_URL: `rediss://:pw@127.0.0.1:6380?${parameter}` }).message).toContain(
+        'no parameters',
+      );
+    },
+  );
+
+  test.each([
+    [
+      'SERVICE_BUS_CONNECTION',
+      'Endpoint=sb://bus.example.com;UseDevelopmentEmulator=true',
+      'UseDevelopmentEmulator',
+    ],
+    ['SERVICE_BUS_CONNECTION', 'Endpoint=sb://localhost;endpoint=sb://bus.example.com', 'each name once'],
+    ['SERVICE_BUS_CONNECTION', 'Endpoint=http://bus.example.com', 'Endpoint=sb://'],
+    ['BLOB_CONNECTION', 'AccountName=a;BlobEndpoint=http://a.blob.example.com', 'https://'],
+    ['BLOB_CONNECTION', 'BlobEndpoint=http://a.example.com;SharedAccessSignature=s', 'https://'],
+    ['BLOB_CONNECTION', 'DefaultEndpointsProtocol=http;AccountName=a', 'DefaultEndpointsProtocol=https'],
+    [
+      'BLOB_CONNECTION',
+      'UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://blobs.example.com',
+      'on this machine',
+    ],
+    [
+      'BLOB_CONNECTION',
+      'BlobEndpoint=https://a.example.com;BlobEndpoint=http://a.example.com',
+      'each name once',
+    ],
+    ['BLOB_CONNECTION__blobServiceUri', 'http://a.blob.example.com', 'must be like https://host'],
+    ['KEY_VAULT_URL', 'http://vault.example.com', 'must be like https://host'],
+    ['STRIPE_API_URL', 'http://stripe.example.com', 'must begin with https://'],
+    ['API_PUBLIC_URL', 'http://api.example.com', 'must begin with https://'],
+    ['BILLING_RETURN_ORIGINS', 'http://app.example.com', 'must begin with https://'],
+  ])('%s: not %s', (name, value, reason) => {
+    const keys = ';SharedAccessKeyName=n;SharedAccessKey=k=;AccountKey=k==';
+    const { message, settings } = faultOf({ [name]: name.endsWith('CONNECTION') ? value + keys : value });
+    expect(settings).toContain(name);
+    expect(message).toContain(reason);
+  });
+
+  test.each([
+    [
+      'SERVICE_BUS_CONNECTION',
+      'Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=n;SharedAccessKey=k=;UseDevelopmentEmulator=true',
+    ],
+    ['BLOB_CONNECTION', 'AccountName=a;AccountKey=k==;BlobEndpoint=http://127.0.0.1:10000/a'],
+    ['BLOB_CONNECTION', 'UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://127.0.0.1:10000'],
+    ['BLOB_CONNECTION', 'AccountName=a;AccountKey=k==;BlobEndpoint=https://a.blob.example.com'],
+    ['STRIPE_API_URL', 'http://127.0.0.1:12111'],
+  ])('%s on this machine may be plain: %s', (name, value) => {
+    expect(read({ [name]: value })).toMatchObject({ [name]: value });
+  });
+
+  test('Node’s switch that turns every check off is refused in a deployment', () => {
+    const off = { NODE_TLS_REJECT_UNAUTHORIZED: '0' };
+    expect(faultOf(off).settings).toEqual(['NODE_TLS_REJECT_UNAUTHORIZED']);
+    expect(read({ ...off, DEPLOYMENT_ENVIRONMENT: 'local' })).toMatchObject({
+      DEPLOYMENT_ENVIRONMENT: 'local',
+    });
+    expect(read({ NODE_TLS_REJECT_UNAUTHORIZED: '1' })).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'prod' });
   });
 });
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   blobConnection,
+  caCertificates,
   commaList,
   hostName,
   httpsUrl,
@@ -36,6 +37,8 @@ export const settingsSchema = z
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
     /** The client id of the managed identity that is `comply_jobs`. The default is the app's own identity. */
     DATABASE_CROSS_TENANT_CLIENT_ID: z.guid().optional(),
+    /** Authorities that a PostgreSQL or Redis server's certificate may have, besides those that Node knows. */
+    EXTRA_CA_CERTS: caCertificates.default([]),
     /** Where clients reach this API. The default is the host's own address. */
     API_PUBLIC_URL: publicUrl.optional(),
     SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
@@ -63,6 +66,23 @@ export const settingsSchema = z
     BILLING_RETURN_ORIGINS: commaList(origin),
     /** How long everything works after a failed payment. Then the tenant may only read, until it has paid. */
     BILLING_GRACE_DAYS: z.coerce.number().int().min(0).max(365).default(14),
+    /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
+    OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
+    /** Headers of those requests: `name=value`, comma-separated. */
+    OTEL_EXPORTER_OTLP_HEADERS: z.string().optional(),
+    /** The share of traces that are exported, of those that no caller decided on. */
+    OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(0.1),
+    /** Milliseconds between two exports of metrics. */
+    OTEL_METRIC_EXPORT_INTERVAL: positive(60_000),
+    APPLICATIONINSIGHTS_CONNECTION_STRING: z
+      .string()
+      .regex(/^InstrumentationKey=/i, 'must begin with InstrumentationKey=')
+      .optional(),
+    /** `Authorization=AAD`: with the managed identity instead of the key in the connection string. */
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: z
+      .string()
+      .regex(/Authorization=AAD/i, 'must contain Authorization=AAD')
+      .optional(),
     AZURE_REGION: z.string().default('eastus'),
     AZURE_RESOURCE_GROUP: z.string().default('comply-ai-rg'),
     AZURE_SUBSCRIPTION_ID: z.string().optional(),
@@ -119,6 +139,9 @@ function addressOfHost(hostname: string | undefined): string | undefined {
   return URL.canParse(plain) && isLoopback(new URL(plain)) ? plain : `https://${hostname}`;
 }
 
+/** Node's own: at 0, the clients of Service Bus, Blob Storage, Key Vault and Stripe would accept any certificate. */
+const CHECKS_OFF = 'NODE_TLS_REJECT_UNAUTHORIZED';
+
 /** Reads and checks the settings. Empty values count as unset, because some tools cannot leave out an app setting. */
 export function readSettings(environment: NodeJS.ProcessEnv = process.env): Settings {
   const given = Object.fromEntries(
@@ -126,8 +149,12 @@ export function readSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   );
   given['API_PUBLIC_URL'] ??= addressOfHost(given['WEBSITE_HOSTNAME']);
   const parsed = settingsSchema.safeParse(given);
-  if (parsed.success) return parsed.data;
-  throw new SettingsError(
-    parsed.error.issues.map(({ path, message }) => ({ setting: String(path[0]), fault: message })),
-  );
+  const faults = (parsed.error?.issues ?? []).map(({ path, message }) => ({
+    setting: String(path[0]),
+    fault: message,
+  }));
+  if (given[CHECKS_OFF] === '0' && given['DEPLOYMENT_ENVIRONMENT'] !== 'local')
+    faults.push({ setting: CHECKS_OFF, fault: 'must not be 0: no certificate would be checked' });
+  if (parsed.success && faults.length === 0) return parsed.data;
+  throw new SettingsError(faults);
 }

@@ -5,6 +5,8 @@ import { quarantineMessages, type QuarantinedMessage } from './quarantine.ts';
 import { readEnvelope, unknownType, type Envelope } from './read-event.ts';
 import { receivedMessages, type ReceivedMessage } from './received-message.ts';
 import { isRefusal } from './refusal.ts';
+import { count, observe } from '../telemetry/metrics.ts';
+import { causesOf, inSpan, type ActiveSpan, type SpanOptions } from '../telemetry/tracing.ts';
 import { writeEvents } from './write-events.ts';
 
 /** Events that are written together. Enough to share a statement's costs, and few enough to need little memory. */
@@ -34,8 +36,16 @@ export function queueConsumer(queue: string, consumers: readonly AnyConsumer[]):
     queue,
     types,
     consume: (services, messages, triggerMetadata) => {
-      const batch = openBatch(services, queue, consumers, receivedMessages(messages, triggerMetadata));
-      return retryWithBackoff(() => batch.consume());
+      const received = receivedMessages(messages, triggerMetadata);
+      return inSpan(`process ${queue}`, processingOf(queue, received), async (span) => {
+        const batch = openBatch(services, queue, consumers, received, span);
+        try {
+          await retryWithBackoff(() => batch.consume());
+        } catch (error) {
+          count('queue_events_total', { queue, outcome: 'failed' }, batch.left());
+          throw error;
+        }
+      });
     },
   };
 }
@@ -49,23 +59,51 @@ export interface ReceivedBatch {
    * @throws only temporary errors: a database that is unavailable or busy, or a bug of our own.
    */
   consume(): Promise<void>;
+  /** The events that are not consumed yet. Those of messages that were not read are counted as one a message. */
+  left(): number;
 }
 
-/** Opens a batch. Reads nothing yet. */
+/** The span of a batch. The senders of its messages caused it. */
+function processingOf(queue: string, messages: readonly ReceivedMessage[]): SpanOptions {
+  return {
+    kind: 'consumer',
+    attributes: {
+      'messaging.system': 'servicebus',
+      'messaging.destination.name': queue,
+      'messaging.batch.message_count': messages.length,
+    },
+    causes: causesOf(new Set(messages.map(({ properties }) => traceparentIn(properties)))),
+  };
+}
+
+/** The host changes the first letter of a property's name to lower case. */
+function traceparentIn(properties: ReceivedMessage['properties']): unknown {
+  return properties['traceparent'] ?? properties['diagnostic-Id'] ?? properties['Diagnostic-Id'];
+}
+
+/** Opens a batch. Reads nothing yet. `span`: gets a link to the cause of each event. */
 export function openBatch(
   services: ConsumeServices,
   queue: string,
   consumers: readonly AnyConsumer[],
   messages: readonly ReceivedMessage[],
+  span?: ActiveSpan,
 ): ReceivedBatch {
   const parts = partsOf(messages);
   let part = parts.next();
+  let messagesDone = 0;
   return {
     async consume() {
       while (part.done !== true) {
-        await consumePart(services, queue, consumers, part.value);
+        await consumePart(services, { queue, consumers, span }, part.value);
+        messagesDone += part.value.messages;
         part = parts.next();
       }
+    },
+    left() {
+      if (part.done === true) return 0;
+      const { events, refused, messages: inPart } = part.value;
+      return events.length + refused.length + messages.length - messagesDone - inPart;
     },
   };
 }
@@ -74,26 +112,36 @@ export function openBatch(
 interface Part {
   readonly events: readonly GivenEvent[];
   readonly refused: readonly QuarantinedMessage[];
+  /** The messages that it ends. */
+  readonly messages: number;
 }
 
 /** Reads messages only when their events are needed: a batch may contain thousands of events. */
 function* partsOf(messages: readonly ReceivedMessage[]): Generator<Part, undefined> {
   let [events, refused]: [GivenEvent[], QuarantinedMessage[]] = [[], []];
+  let inPart = 0;
   for (const message of messages) {
     const given = eventsIn(message);
     if (isRefusal(given)) refused.push({ message, refusal: given });
     else for (const event of given) events.push(event);
+    inPart += 1;
     if (events.length + refused.length < EVENTS_AT_ONCE) continue;
-    yield { events, refused };
+    yield { events, refused, messages: inPart };
     [events, refused] = [[], []];
+    inPart = 0;
   }
-  if (events.length + refused.length > 0) yield { events, refused };
+  if (events.length + refused.length > 0) yield { events, refused, messages: inPart };
+}
+
+interface Consuming {
+  readonly queue: string;
+  readonly consumers: readonly AnyConsumer[];
+  readonly span: ActiveSpan | undefined;
 }
 
 async function consumePart(
   services: ConsumeServices,
-  queue: string,
-  consumers: readonly AnyConsumer[],
+  { queue, consumers, span }: Consuming,
   part: Part,
 ): Promise<void> {
   const now = services.clock.now();
@@ -110,7 +158,20 @@ async function consumePart(
       else entry.envelopes.push(envelope);
     }
   }
-  for (const { consumer, envelopes } of taken.values())
-    refused.push(...(await writeEvents(services, consumer, envelopes, now)));
+  const envelopes = [...taken.values()].flatMap((one) => one.envelopes);
+  span?.link(causesOf(new Set(envelopes.map(({ traceparent }) => traceparent))));
+  const tally = { duplicates: 0 };
+  for (const one of taken.values())
+    refused.push(...(await writeEvents(services, one.consumer, one.envelopes, now, tally)));
   await quarantineMessages(services.crossTenant.core, queue, refused, now);
+  countEvents(queue, part, refused.length, tally.duplicates);
+  for (const { time } of envelopes)
+    observe('queue_event_age_seconds', { queue }, Math.max(0, now.getTime() - Date.parse(time)) / 1000);
+}
+
+function countEvents(queue: string, part: Part, quarantined: number, duplicates: number): void {
+  const all = part.events.length + part.refused.length;
+  count('queue_events_total', { queue, outcome: 'written' }, all - quarantined - duplicates);
+  count('queue_events_total', { queue, outcome: 'duplicate' }, duplicates);
+  count('queue_events_total', { queue, outcome: 'quarantined' }, quarantined);
 }

@@ -8,6 +8,12 @@ export type ConsumeServices = Pick<
   'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'blobs'
 >;
 
+/** What a consumer says about one `write`, for the metrics. It may leave it out. */
+export interface WriteTally {
+  /** The events that were there already. */
+  duplicates: number;
+}
+
 /** An event of a tenant that exists. */
 export interface TenantEvent<T> extends ReceivedEvent<T> {
   readonly tenant: TenantContext;
@@ -23,14 +29,24 @@ export interface EventConsumer<T extends { readonly tenant_id: string }> extends
    * Writes events, all or none in each database. It must be idempotent by the event's source and id, because an event may
    * come again. Throws what the database throws, or {@link EventRefused}.
    */
-  write(services: ConsumeServices, events: readonly TenantEvent<T>[], now: Date): Promise<void>;
+  write(
+    services: ConsumeServices,
+    events: readonly TenantEvent<T>[],
+    now: Date,
+    tally?: WriteTally,
+  ): Promise<void>;
 }
 
 /** The consumer of one type of event without a tenant, for example a vendor's webhooks. No tenant is looked up. */
 export interface TenantlessConsumer<T> extends EventShape<T> {
   readonly tenantless: true;
   /** Like {@link EventConsumer.write}. */
-  write(services: ConsumeServices, events: readonly ReceivedEvent<T>[], now: Date): Promise<void>;
+  write(
+    services: ConsumeServices,
+    events: readonly ReceivedEvent<T>[],
+    now: Date,
+    tally?: WriteTally,
+  ): Promise<void>;
 }
 
 /** A consumer of any type. It gets only events that match its schema. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { inBatch } from '../db/batch-transaction.ts';
 import { recordset } from '../db/recordset.ts';
 import type { CrossTenantDatabase } from '../db/tenant-database.ts';
 import { newId } from '../ids/ids.ts';
@@ -70,6 +71,21 @@ export async function quarantineMessages(
     messages: refused.length,
     reasons: [...new Set(refused.map(({ refusal }) => refusal.reason))].sort().join(','),
   });
+}
+
+/** The newest messages that {@link openInQuarantine} looks at. */
+const LOOKED_AT = 1_000;
+
+/** Open messages by queue, among the newest ones. */
+export async function openInQuarantine(database: CrossTenantDatabase): Promise<ReadonlyMap<string, number>> {
+  const rows = await inBatch(database, (transaction) =>
+    transaction.query<{ queue: string; open: number }>(
+      `select queue, count(*) as open
+       from (select queue, status from ops.quarantine order by created_at desc, id desc limit ${LOOKED_AT}) q
+      where status = 'open' group by queue`,
+    ),
+  );
+  return new Map(rows.map(({ queue, open }) => [queue, open]));
 }
 
 /** Returns the bytes of messages and of single events. Splits a batch only once for all of its events. */

@@ -14,6 +14,8 @@ export interface Envelope {
   readonly type: string;
   readonly time: string;
   readonly data: unknown;
+  /** The span that caused it. */
+  readonly traceparent: string | undefined;
   readonly given: GivenEvent;
 }
 
@@ -26,6 +28,8 @@ export interface ReceivedEvent<T> {
   /** The same at ms precision. */
   readonly at: Date;
   readonly data: T;
+  /** The span that caused it. */
+  readonly traceparent?: string | undefined;
   readonly given: GivenEvent;
 }
 
@@ -47,8 +51,8 @@ export function readEnvelope(given: GivenEvent): Envelope | Refusal {
   const envelope = cloudEvent.safeParse(given.value);
   if (!envelope.success)
     return { reason: 'NOT_A_CLOUD_EVENT', detail: faultsOf(envelope.error, ''), tenantId: null };
-  const { id, source, type, time, data } = envelope.data;
-  return { id, source, type, time, data, given };
+  const { id, source, type, time, data, traceparent } = envelope.data;
+  return { id, source, type, time, data, traceparent, given };
 }
 
 /** The refusal of an event whose type the queue does not accept. */
@@ -62,7 +66,7 @@ export function readEvent<T>(
   shape: EventShape<T>,
   now: Date,
 ): ReceivedEvent<T> | Refusal {
-  const { id, source, time, data, given } = envelope;
+  const { id, source, time, data, traceparent, given } = envelope;
   const fault = findUnstorable({ id, source, data });
   if (fault !== undefined) return { reason: 'INVALID_DATA', detail: [fault], tenantId: tenantIn(data) };
   const parsed = shape.schema.safeParse(data);
@@ -71,7 +75,7 @@ export function readEvent<T>(
   const at = new Date(time);
   const timeFault = faultOfTime(at, now, shape.maxAgeDays);
   if (timeFault !== undefined) return refuse('INVALID_TIME', '/time', timeFault, tenantIn(data));
-  return { source, id, time: utcMicroseconds(time), at, data: parsed.data, given };
+  return { source, id, time: utcMicroseconds(time), at, data: parsed.data, traceparent, given };
 }
 
 /** The refusal of an event whose tenant does not exist. */

@@ -6,6 +6,7 @@ import {
   type ConsumeServices,
   type EventConsumer,
   type TenantEvent,
+  type WriteTally,
 } from './event-consumer.ts';
 import type { QuarantinedMessage } from './quarantine.ts';
 import { readEvent, unknownTenant, type Envelope, type ReceivedEvent } from './read-event.ts';
@@ -13,7 +14,7 @@ import { isRefusal, refuse, type Refusal } from './refusal.ts';
 
 /**
  * Reads events of one type and writes the valid ones together. If the database refuses an event, finds it and writes the
- * others. Returns the events that can never be written.
+ * others. Returns the events that can never be written. Adds those that were there already to `tally`.
  * @throws only temporary errors.
  */
 export function writeEvents(
@@ -21,10 +22,11 @@ export function writeEvents(
   consumer: AnyConsumer,
   envelopes: readonly Envelope[],
   now: Date,
+  tally: WriteTally,
 ): Promise<QuarantinedMessage[]> {
   return consumer.tenantless === true
-    ? writeTenantless(services, consumer, envelopes, now)
-    : writeOfTenants(services, consumer, envelopes, now);
+    ? writeTenantless(services, consumer, envelopes, now, tally)
+    : writeOfTenants(services, consumer, envelopes, now, tally);
 }
 
 async function writeTenantless(
@@ -32,9 +34,10 @@ async function writeTenantless(
   consumer: Extract<AnyConsumer, { tenantless: true }>,
   envelopes: readonly Envelope[],
   now: Date,
+  tally: WriteTally,
 ): Promise<QuarantinedMessage[]> {
   const { events, refused } = readAll(envelopes, (envelope) => readEvent(envelope, consumer, now));
-  const unwritten = await writeSome(events, (some) => consumer.write(services, some, now));
+  const unwritten = await writeSome(events, tally, (some, own) => consumer.write(services, some, now, own));
   return [...refused, ...unwritten.map(([event, refusal]) => putAside(event, refusal))];
 }
 
@@ -43,6 +46,7 @@ async function writeOfTenants<T extends { readonly tenant_id: string }>(
   consumer: EventConsumer<T>,
   envelopes: readonly Envelope[],
   now: Date,
+  tally: WriteTally,
 ): Promise<QuarantinedMessage[]> {
   const { events: read, refused } = readAll(envelopes, (envelope) => readEvent(envelope, consumer, now));
   const tenants = await findTenants(services, new Set(read.map((event) => event.data.tenant_id)));
@@ -52,7 +56,7 @@ async function writeOfTenants<T extends { readonly tenant_id: string }>(
     if (tenant === undefined) refused.push(putAside(event, unknownTenant(event.data.tenant_id)));
     else events.push({ ...event, tenant });
   }
-  const unwritten = await writeSome(events, (some) => consumer.write(services, some, now));
+  const unwritten = await writeSome(events, tally, (some, own) => consumer.write(services, some, now, own));
   const told = unwritten.map(([event, refusal]) =>
     putAside(event, { ...refusal, tenantId: event.tenant.tenantId }),
   );
@@ -98,12 +102,16 @@ async function findTenants(
 /** Writes events together. When they are refused, halves them until the refused ones are alone, and returns those. */
 async function writeSome<E extends ReceivedEvent<unknown>>(
   events: readonly E[],
-  write: (events: readonly E[]) => Promise<void>,
+  tally: WriteTally,
+  write: (events: readonly E[], tally: WriteTally) => Promise<void>,
 ): Promise<[E, Refusal][]> {
   const [first] = events;
   if (first === undefined) return [];
   try {
-    await write(events);
+    // Of its own: what a refused write counted does not count.
+    const own = { duplicates: 0 };
+    await write(events, own);
+    tally.duplicates += own.duplicates;
     return [];
   } catch (error) {
     const refusal = refusalOf(error);
@@ -112,8 +120,8 @@ async function writeSome<E extends ReceivedEvent<unknown>>(
   }
   const middle = Math.ceil(events.length / 2);
   return [
-    ...(await writeSome(events.slice(0, middle), write)),
-    ...(await writeSome(events.slice(middle), write)),
+    ...(await writeSome(events.slice(0, middle), tally, write)),
+    ...(await writeSome(events.slice(middle), tally, write)),
   ];
 }
 

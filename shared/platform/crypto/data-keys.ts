@@ -27,7 +27,11 @@ const MEMORY_MAX = 10_000;
 export class DataKeys {
   readonly #database: CrossTenantDatabase;
   readonly #keyEncryptionKeys: KeyEncryptionKeys;
-  readonly #memory = new SingleFlightCache<DataKey>({ ttlMs: MEMORY_TTL_MS, max: MEMORY_MAX });
+  readonly #memory = new SingleFlightCache<DataKey>({
+    ttlMs: MEMORY_TTL_MS,
+    max: MEMORY_MAX,
+    name: 'data_keys',
+  });
 
   constructor(database: CrossTenantDatabase, keyEncryptionKeys: KeyEncryptionKeys) {
     this.#database = database;
@@ -44,6 +48,17 @@ export class DataKeys {
       [tenantId, keyId, wrapped, version],
     );
     return keyId;
+  }
+
+  /** The data keys that another version of the key-encryption key than the current one wraps, of the first 5,000. */
+  async countOutdated(): Promise<number> {
+    const { version } = await this.#keyEncryptionKeys.current();
+    const [row] = await this.#database.query<{ outdated: number }>(
+      `select count(*) filter (where wrapped_key is not null and wrapped_with <> $1) as outdated
+         from (select wrapped_key, wrapped_with from ops.data_keys order by tenant_id, key_id limit 5000) k`,
+      [version],
+    );
+    return row?.outdated ?? 0;
   }
 
   /**

@@ -1,15 +1,21 @@
 import type { Settings } from '../config/settings.ts';
-import { GuardedPool } from './guarded-pool.ts';
 import { appPassword, crossTenantPassword, type PasswordSource } from '../entra/database-password.ts';
+import { addGaugeSource } from '../telemetry/metrics.ts';
+import { tellTlsFault } from '../tls/tls.ts';
+import { GuardedPool, type PoolOf } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';
 
-/** Checks a server with one connection, which stays open between two checks. */
-export function openProbe(open: () => Pool): Probe {
+/** Checks the server of `url` with one connection, which stays open between two checks. */
+export function openProbe(open: () => Pool, url: string): Probe {
   let pool = open();
   const drop = (): Promise<void> => pool.end({ timeout: 0 }).catch(() => undefined);
   return {
-    ask: async () => pool.unsafe('select 1'),
+    ask: () =>
+      pool.unsafe('select 1').catch((error: unknown) => {
+        tellTlsFault(url, error);
+        throw error;
+      }),
     renew() {
       void drop();
       pool = open();
@@ -40,26 +46,37 @@ export function openDatabases(settings: Settings): Databases {
     max,
     applicationName: `comply-ai:${name}`,
     prepare: settings.DATABASE_PREPARE,
+    extraCa: settings.EXTRA_CA_CERTS,
     ...(password === undefined ? {} : { password }),
   });
-  const open = (name: string, url: string, max: number, password: PasswordSource): GuardedPool => {
+  const open = (
+    of: PoolOf,
+    name: string,
+    url: string,
+    max: number,
+    password: PasswordSource,
+  ): GuardedPool => {
     const server = new URL(url).host;
     let monitor = monitors.get(server);
     if (monitor === undefined) {
       monitor = new HealthMonitor(
-        openProbe(() => openPool({ ...options('health-monitor', url, 1, password), idleTimeoutS: null })),
+        openProbe(
+          () => openPool({ ...options('health-monitor', url, 1, password), idleTimeoutS: null }),
+          url,
+        ),
       );
       monitors.set(server, monitor);
     }
     return new GuardedPool(
-      { open: () => openPool(options(name, url, 1, password)), max, shares: settings.DATABASE_PREPARE },
+      { of, open: () => openPool(options(name, url, 1, password)), max, shares: settings.DATABASE_PREPARE },
       monitor,
     );
   };
-  const pair = (name: string, app: string, crossTenant: string): DatabasePools => ({
-    app: open(name, app, settings.DATABASE_POOL_MAX, appPassword(settings)),
+  const pair = (database: string, app: string, crossTenant: string): DatabasePools => ({
+    app: open({ database, role: 'app' }, database, app, settings.DATABASE_POOL_MAX, appPassword(settings)),
     crossTenant: open(
-      `${name}-cross-tenant`,
+      { database, role: 'cross_tenant' },
+      `${database}-cross-tenant`,
       crossTenant,
       settings.DATABASE_CROSS_TENANT_POOL_MAX,
       crossTenantPassword(settings),
@@ -72,15 +89,25 @@ export function openDatabases(settings: Settings): Databases {
     settings.ANALYTICS_DATABASE_URL,
     settings.ANALYTICS_CROSS_TENANT_DATABASE_URL,
   );
+  const pools = [core, billing, analytics].flatMap(({ app, crossTenant }) => [app, crossTenant]);
+  const forget = addGaugeSource(() => pools.flatMap(poolGauges));
   return {
     core,
     billing,
     analytics,
     async close() {
-      await Promise.all(
-        [core, billing, analytics].flatMap(({ app, crossTenant }) => [app.end(5), crossTenant.end(5)]),
-      );
+      forget();
+      await Promise.all(pools.map((pool) => pool.end(5)));
       await Promise.all([...monitors.values()].map((monitor) => monitor.close()));
     },
   };
+}
+
+function poolGauges({ of, size }: GuardedPool) {
+  if (of === undefined) return [];
+  return Object.entries(size).map(([state, value]: [string, number]) => ({
+    name: 'database_connection_pool_size' as const,
+    attributes: { ...of, state },
+    value,
+  }));
 }

@@ -1,3 +1,5 @@
+import { tlsFaultOf } from '../tls/tls.ts';
+
 /** A dependency is unavailable. The caller may try again: the answer is 503 with Retry-After. */
 export class DependencyUnavailable extends Error {
   override name = 'DependencyUnavailable';
@@ -38,7 +40,12 @@ const DRIVER_CODES = new Set([
  */
 export function isConnectionLost(error: unknown): boolean {
   const code = stringProperty(error, 'code') ?? '';
-  return DRIVER_CODES.has(code) || code.startsWith('08') || /^57P0[123]$/.test(code);
+  return (
+    DRIVER_CODES.has(code) ||
+    tlsFaultOf(error) !== undefined ||
+    code.startsWith('08') ||
+    /^57P0[123]$/.test(code)
+  );
 }
 
 function stringProperty(error: unknown, name: string): string | undefined {
@@ -56,7 +63,7 @@ export function constraintOf(error: unknown): string | undefined {
 export function faultOf(error: unknown): DatabaseFault {
   if (error instanceof DependencyUnavailable) return 'unavailable';
   const code = stringProperty(error, 'code') ?? '';
-  if (DRIVER_CODES.has(code)) return 'unavailable';
+  if (DRIVER_CODES.has(code) || tlsFaultOf(error) !== undefined) return 'unavailable';
   switch (code) {
     case '23505':
       return 'unique';

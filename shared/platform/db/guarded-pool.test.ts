@@ -31,7 +31,7 @@ async function open(max: number): Promise<Opened> {
   url.port = String(wire.port);
   const application = `guarded-${++opened}`;
   const openOne = () => openPool({ url: url.href, max: 1, applicationName: application, prepare: true });
-  const monitor = new HealthMonitor(openProbe(openOne));
+  const monitor = new HealthMonitor(openProbe(openOne, url.href));
   let monitored: MonitoredPool | undefined;
   const addPool = monitor.addPool.bind(monitor);
   monitor.addPool = (pool) => {

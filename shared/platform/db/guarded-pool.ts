@@ -85,8 +85,24 @@ class Connection {
   }
 }
 
+/** The database of a pool, and for what its connections are. */
+export interface PoolOf {
+  readonly database: string;
+  readonly role: 'app' | 'cross_tenant';
+}
+
+/** The connections of a pool, and the callers that wait for one. */
+export interface PoolSize {
+  readonly used: number;
+  readonly idle: number;
+  readonly waiting: number;
+  readonly max: number;
+}
+
 /** How a pool is made. */
 export interface GuardedPoolOptions {
+  /** Whose connections they are, for metrics and spans. */
+  readonly of?: PoolOf;
   /** Opens a pool of the driver's with one connection. */
   readonly open: () => Pool;
   /** How many connections there may be. */
@@ -107,6 +123,8 @@ interface Turn {
  * are rejected as soon as the server is found unavailable or their connection breaks.
  */
 export class GuardedPool {
+  /** Undefined for a pool without a name, in tests. */
+  readonly of: PoolOf | undefined;
   readonly #open: () => Pool;
   readonly #max: number;
   readonly #shares: boolean;
@@ -116,13 +134,25 @@ export class GuardedPool {
   readonly #waiting: Turn[] = [];
   #ended = false;
 
-  constructor({ open, max, shares = true }: GuardedPoolOptions, monitor: HealthMonitor) {
+  constructor({ of, open, max, shares = true }: GuardedPoolOptions, monitor: HealthMonitor) {
+    this.of = of;
     this.#open = open;
     this.#max = max;
     this.#shares = shares;
     this.#limit = Math.min(FIRST_CONNECTIONS, max);
     this.#monitor = monitor;
     monitor.addPool({ drop: () => void this.#renew(0), refresh: () => void this.#renew(FINISH_S) });
+  }
+
+  /** The connections as they are now. */
+  get size(): PoolSize {
+    const idle = this.#connections.filter((connection) => connection.idle).length;
+    return {
+      used: this.#connections.length - idle,
+      idle,
+      waiting: this.#waiting.length,
+      max: this.#max,
+    };
   }
 
   /** Runs one statement. @throws DependencyUnavailable when the server is unavailable; what the statement throws. */

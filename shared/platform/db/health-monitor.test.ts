@@ -34,7 +34,7 @@ async function openMonitored(limits = LIMITS): Promise<Monitored> {
   const application = `monitored-${++opened}`;
   const open = (applicationName: string, max: number) => (): Pool =>
     openPool({ url: url.href, max, applicationName, prepare: true });
-  const monitor = new HealthMonitor(openProbe(open(`${application}-health`, 1)), limits);
+  const monitor = new HealthMonitor(openProbe(open(`${application}-health`, 1), url.href), limits);
   const pool = new GuardedPool({ open: open(application, 1), max: 2 }, monitor);
   onTestFinished(async () => {
     await pool.end(0);

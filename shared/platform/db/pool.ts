@@ -1,5 +1,5 @@
 import postgres from 'postgres';
-import { sslOf } from '../config/connection-settings.ts';
+import { tlsOfPostgres } from '../tls/tls.ts';
 
 /** Seconds until an attempt to connect ends: when a server is down, clients must get a clear 503 within two seconds. */
 const CONNECT_TIMEOUT_S = 1;
@@ -60,6 +60,8 @@ export interface PoolOptions {
   readonly prepare: boolean;
   /** Null keeps an idle connection open; the default is 60 s. */
   readonly idleTimeoutS?: number | null;
+  /** Authorities that the server's certificate may have, besides those that Node knows. */
+  readonly extraCa?: readonly string[];
   /** Called for each new connection, to get a managed identity's token. */
   readonly password?: () => Promise<string>;
 }
@@ -68,7 +70,7 @@ export interface PoolOptions {
 export function openPool(options: PoolOptions): Pool {
   return postgres(options.url, {
     max: options.max,
-    ssl: sslOf(options.url),
+    ssl: tlsOfPostgres(options.url, options.extraCa ?? []),
     connect_timeout: CONNECT_TIMEOUT_S,
     idle_timeout: options.idleTimeoutS === undefined ? IDLE_TIMEOUT_S : (options.idleTimeoutS ?? undefined),
     max_lifetime: LIFETIME_S * (1 + Math.random()),

@@ -1,8 +1,11 @@
 import { channel } from 'node:diagnostics_channel';
+import type { SpanContext } from '@opentelemetry/api';
 import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { Pool } from './pool.ts';
-import type { GuardedPool } from './guarded-pool.ts';
+import { inChildSpan } from '../telemetry/tracing.ts';
+import type { GuardedPool, PoolOf } from './guarded-pool.ts';
 import { quoted } from './recordset.ts';
+import { statementName } from './statement-name.ts';
 import type { LiveTransaction } from './transaction.ts';
 
 /** The value of a placeholder. Wrap an object or array in `json` for jsonb. */
@@ -34,6 +37,10 @@ export interface StatementOptions {
    * other short statements, see {@link GuardedPool}. An unnamed statement cannot share one, so this has no effect on it.
    */
   readonly short?: boolean;
+  /** Its name in a trace, if the text tells too little. */
+  readonly name?: string;
+  /** The spans of other callers whose rows it writes. */
+  readonly causes?: readonly SpanContext[];
 }
 
 /** Before it sends an unnamed statement, the driver asks the server to describe it, and blocks its connection until then. */
@@ -81,6 +88,33 @@ async function execute<T extends Row>(
   return [...rows];
 }
 
+/** Runs a statement in its span, which has the wait for a connection too. */
+function traced<T extends Row>(
+  of: PoolOf | undefined,
+  text: string,
+  { name, causes }: StatementOptions,
+  run: () => Promise<T[]>,
+): Promise<T[]> {
+  return inChildSpan(() => name ?? statementName(text), { ...spanOf(of), ...linksOf(causes) }, run);
+}
+
+function spanOf(of: PoolOf | undefined) {
+  return {
+    kind: 'client' as const,
+    attributes: {
+      'db.system.name': 'postgresql',
+      ...(of === undefined ? {} : { 'db.namespace': of.database }),
+    },
+  };
+}
+
+/** The first cause is the statement's parent: the caller who waits longest. The others are linked. */
+function linksOf(causes: readonly SpanContext[] | undefined) {
+  if (causes === undefined) return {};
+  const [first, ...others] = causes;
+  return { parent: first, links: others };
+}
+
 /**
  * A transaction bound to one tenant: every statement in it runs under that tenant's row security. {@link
  * TenantDatabase.transaction} makes it. It cannot be used after its end.
@@ -99,7 +133,7 @@ export class TenantTransaction {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    return execute<T>(this.#transaction, text, parameters, options);
+    return traced(undefined, text, options, () => execute<T>(this.#transaction, text, parameters, options));
   }
 
   /**
@@ -157,14 +191,16 @@ export class TenantDatabase {
     options: StatementOptions = {},
   ): Promise<T[]> {
     const whole = inScope(text);
-    return this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options), {
-      short: isShort(options),
-    });
+    return traced(this.#pool.of, text, options, () =>
+      this.#pool.run((pool) => execute<T>(pool, whole, [this.tenantId, ...parameters], options), {
+        short: isShort(options),
+      }),
+    );
   }
 
   /** Runs several statements in one transaction under the tenant's row security. A throw rolls back. */
   transaction<T>(run: (transaction: TenantTransaction) => Promise<T>): Promise<T> {
-    return this.#pool.begin(async (transaction) => {
+    return inTransactionSpan(this.#pool, async (transaction) => {
       // Not awaited here: the driver pipelines it before the first statement of `run`.
       const scope = execute(transaction, SET_TENANT, [this.tenantId], {});
       const [, value] = await Promise.all([scope, run(new TenantTransaction(this.tenantId, transaction))]);
@@ -189,12 +225,14 @@ export class CrossTenantDatabase {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    return this.#pool.run((pool) => execute<T>(pool, text, parameters, options), { short: isShort(options) });
+    return traced(this.#pool.of, text, options, () =>
+      this.#pool.run((pool) => execute<T>(pool, text, parameters, options), { short: isShort(options) }),
+    );
   }
 
   /** Runs several statements in one transaction. A throw rolls back. */
   transaction<T>(run: (transaction: CrossTenantTransaction) => Promise<T>): Promise<T> {
-    return this.#pool.begin((transaction) => run(new CrossTenantTransaction(transaction)));
+    return inTransactionSpan(this.#pool, (transaction) => run(new CrossTenantTransaction(transaction)));
   }
 }
 
@@ -210,6 +248,14 @@ export class CrossTenantTransaction {
     parameters: readonly Parameter[] = [],
     options: StatementOptions = {},
   ): Promise<T[]> {
-    return execute<T>(this.#transaction, text, parameters, options);
+    return traced(undefined, text, options, () => execute<T>(this.#transaction, text, parameters, options));
   }
+}
+
+/** From the wait for a connection to the commit. */
+function inTransactionSpan<T>(
+  pool: GuardedPool,
+  run: (transaction: LiveTransaction) => Promise<T>,
+): Promise<T> {
+  return inChildSpan('transaction', spanOf(pool.of), () => pool.begin(run));
 }

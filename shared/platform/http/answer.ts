@@ -1,7 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import type { RateWindow } from '../cache/rate-limit.ts';
-import { randomHex } from '../ids/random-pool.ts';
 import { errorFields, log } from '../log/log.ts';
 import { problemOf } from '../call/problem-of.ts';
 import type { Call, Origin } from '../call/call.ts';
@@ -12,12 +11,14 @@ import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { tenantParams } from './fields.ts';
 import { fingerprintOf, readIdempotencyKey } from '../call/idempotency-key.ts';
 import { givenByOperator, queryOf, refuseOtherTenants } from '../call/named-tenants.ts';
+import { observeRequest, type ObservedRequest, type ObservedRoute } from './observed-request.ts';
 import { parseParts, readBodyOf } from './parse-request.ts';
 import { fallbackProblem, type Route } from './fallback.ts';
 import { rateHeaders, requestUrl, writeReply } from './write-reply.ts';
 import { Problem, problemReply, unauthorized } from '../call/problem.ts';
 import type { NotModified, Reply } from '../call/reply.ts';
 import { paymentRequired, standingAt, standingHeaders } from './billing-standing.ts';
+import { count } from '../telemetry/metrics.ts';
 import { auditEvent, emitEvents } from '../writes/caused-events.ts';
 
 /** What an answer needs besides the services of the domains. */
@@ -26,27 +27,6 @@ export interface AnswerServices extends CallServices {
   readonly rateLimiter: Pick<RateLimiter, 'take'>;
   /** The databases bound to a tenant. */
   forTenant(tenantId: string): TenantDatabases;
-}
-
-interface Trace {
-  readonly id: string;
-  readonly headers: Record<string, string>;
-}
-
-function traceOf(request: HttpRequest): Trace {
-  const given = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(
-    request.headers.get('traceparent') ?? '',
-  );
-  const id = given?.[1] ?? randomHex(16);
-  const headers: Record<string, string> = {
-    traceparent: `00-${id}-${randomHex(8)}-${given?.[3] ?? '01'}`,
-    'x-ms-request-id': id,
-  };
-  const clientRequestId = request.headers.get('x-ms-client-request-id');
-  if (clientRequestId !== null && /^[\x21-\x7e]{1,128}$/.test(clientRequestId)) {
-    headers['x-ms-client-request-id'] = clientRequestId;
-  }
-  return { id, headers };
 }
 
 /** Addresses of private networks, where a gateway in front of the app is. */
@@ -81,23 +61,27 @@ function clientAddress(forwarded: string | null): string | null {
   return client === undefined ? (hops.at(-1) ?? null) : client;
 }
 
-function originOf(request: HttpRequest, trace: Trace): Origin {
+function originOf(request: HttpRequest, traceId: string): Origin {
   const ip = clientAddress(request.headers.get('x-forwarded-for'));
-  return { traceId: trace.id, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
+  return { traceId, ip, userAgent: request.headers.get('user-agent')?.slice(0, 1000) ?? null };
 }
 
 /** The parts of a route that {@link answerPublic} needs. */
 type PublicRoute = Pick<
   PublicEndpoint,
-  'name' | 'params' | 'query' | 'body' | 'rawBody' | 'bodyLimit' | 'run'
+  'name' | 'method' | 'path' | 'tag' | 'params' | 'query' | 'body' | 'rawBody' | 'bodyLimit' | 'run'
 >;
 
 /**
  * Answers a request to a public route. Checks the body's size and format, then the shape of all parts, then runs the
  * handler.
  */
-export function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promise<HttpResponseInit> {
-  return answerAnyone(endpoint.name, request, async () => {
+export function answerPublic(
+  endpoint: PublicRoute,
+  request: HttpRequest,
+  hostTrace?: string,
+): Promise<HttpResponseInit> {
+  return answerAnyone(endpoint, request, hostTrace, async () => {
     const parsed = parseParts(endpoint, {
       params: { ...request.params },
       query: queryOf(request),
@@ -112,24 +96,38 @@ export function answerPublic(endpoint: PublicRoute, request: HttpRequest): Promi
 }
 
 /** Answers a request without a matching route: 404, or 405 with `Allow`. */
-export function answerUnrouted(routes: readonly Route[], request: HttpRequest): Promise<HttpResponseInit> {
-  return answerAnyone('unrouted', request, () => {
+export function answerUnrouted(
+  routes: readonly Route[],
+  request: HttpRequest,
+  hostTrace?: string,
+): Promise<HttpResponseInit> {
+  return answerAnyone({ ...UNROUTED, method: request.method }, request, hostTrace, () => {
     throw fallbackProblem(new URL(request.url).pathname, routes);
   });
 }
 
-async function answerAnyone(
-  name: string,
+/** The route of requests without one. */
+export const UNROUTED = { name: 'unrouted', path: '{*path}', tag: 'unrouted' } as const;
+
+function answerAnyone(
+  route: ObservedRoute,
   request: HttpRequest,
+  hostTrace: string | undefined,
   run: () => Promise<Reply | NotModified>,
 ): Promise<HttpResponseInit> {
-  const trace = traceOf(request);
-  try {
-    return writeReply(request, await run(), trace.headers);
-  } catch (error) {
-    const problem = problemOf(error, name, trace.id);
-    return writeReply(request, problemReply(problem, trace.id, new URL(request.url).pathname), trace.headers);
-  }
+  return observeRequest(route, request, hostTrace, async (seen) => {
+    try {
+      return writeReply(request, await run(), seen.headers);
+    } catch (error) {
+      return refuse(request, seen, problemOf(error, route.name, seen.traceId));
+    }
+  });
+}
+
+function refuse(request: HttpRequest, seen: ObservedRequest, problem: Problem): HttpResponseInit {
+  seen.refused(problem);
+  const reply = problemReply(problem, seen.traceId, new URL(request.url).pathname);
+  return writeReply(request, reply, seen.headers);
 }
 
 /**
@@ -139,21 +137,32 @@ async function answerAnyone(
  * learns that before its input is checked.
  * `open` opens the process's services; the first request does it.
  */
-export async function answer(
+export function answer(
   open: () => AnswerServices,
   endpoint: GuardedEndpoint,
   request: HttpRequest,
+  hostTrace?: string,
 ): Promise<HttpResponseInit> {
-  const trace = traceOf(request);
-  const extra = trace.headers;
+  return observeRequest(endpoint, request, hostTrace, (seen) => answerCaller(open, endpoint, request, seen));
+}
+
+async function answerCaller(
+  open: () => AnswerServices,
+  endpoint: GuardedEndpoint,
+  request: HttpRequest,
+  seen: ObservedRequest,
+): Promise<HttpResponseInit> {
+  const extra = seen.headers;
   let call: Call | undefined;
   try {
     const services = open();
     const now = services.clock.now();
     const principal = await services.authenticator.authenticate(request.headers, now);
     const context = await services.tenants.find(principal.tenantId);
-    if (context === null || context.status === 'erased')
+    if (context === null || context.status === 'erased') {
+      count('sign_in_failures_total', { reason: 'no_tenant' });
       throw unauthorized('The tenant of this key does not exist.');
+    }
     const billing = standingAt(context.billing, now);
     Object.assign(extra, standingHeaders(billing));
     const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
@@ -162,7 +171,10 @@ export async function answer(
       tenantHour: context.config.rate_limit_per_hour,
     });
     Object.assign(extra, rateHeaders(verdict.windows));
-    if (!verdict.allowed) throw rateLimited(verdict.windows);
+    if (!verdict.allowed) {
+      count('rate_limit_refusals_total', {});
+      throw rateLimited(verdict.windows);
+    }
     const own = services.forTenant(principal.tenantId);
     call = {
       services,
@@ -174,7 +186,7 @@ export async function answer(
       route: endpoint.name,
       params: {},
       idempotency: null,
-      origin: originOf(request, trace),
+      origin: originOf(request, seen.traceId),
     };
     requirePermission(call, endpoint);
     requireActiveTenant(call, endpoint);
@@ -201,9 +213,9 @@ export async function answer(
     const bound = { ...call, params, idempotency, tenant: databases.core, databases };
     return writeReply(request, await endpoint.run(bound, input), extra);
   } catch (error) {
-    const problem = problemOf(error, endpoint.name, trace.id);
+    const problem = problemOf(error, endpoint.name, seen.traceId);
     if (call !== undefined) await auditRefusal(call, endpoint, problem);
-    return writeReply(request, problemReply(problem, trace.id, new URL(request.url).pathname), extra);
+    return refuse(request, seen, problem);
   }
 }
 
@@ -257,6 +269,7 @@ function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
 /** Audits a refusal that matters to auditors: a request for another tenant, or beyond the key's permissions. */
 async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Problem): Promise<void> {
   if (problem.code !== 'TENANT_MISMATCH' && problem.code !== 'INSUFFICIENT_RBAC') return;
+  count('access_denials_total', { code: problem.code });
   try {
     const note = {
       action: `${endpoint.name}.denied`,

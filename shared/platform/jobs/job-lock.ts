@@ -40,6 +40,7 @@ export async function takeJobLock(
     max: 1,
     applicationName: 'comply-ai:job-lock',
     prepare: false,
+    extraCa: settings.EXTRA_CA_CERTS,
     ...(password === undefined ? {} : { password }),
   });
   let release = (): void => undefined;

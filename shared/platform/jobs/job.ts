@@ -3,6 +3,8 @@ import { newId } from '../ids/ids.ts';
 import { faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
 import type { CallServices } from '../call/call.ts';
+import { count } from '../telemetry/metrics.ts';
+import { inSpan } from '../telemetry/tracing.ts';
 import { clockAt } from '../time/clock.ts';
 import { takeJobLock } from './job-lock.ts';
 import {
@@ -18,7 +20,7 @@ import { readPosition, writePosition } from './watermarks.ts';
 /** The services for jobs. */
 export type JobServices = Pick<
   CallServices,
-  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs'
+  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs' | 'dataKeys'
 >;
 
 /** One run of a job, as the job sees it. */
@@ -73,7 +75,21 @@ export interface RunOptions {
  * failure, the error's name and code.
  * @throws what the job threw, after the ledger has it; or that the database is unavailable, see {@link Job.runsWithoutCore}.
  */
-export async function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
+export function runJob(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
+  return inSpan(`job ${job.name}`, {}, async (span) => {
+    try {
+      const summary = await runAnyway(services, job, options);
+      count('job_runs_total', { job: job.name, status: summary.status });
+      span.set('comply.job.status', summary.status);
+      return summary;
+    } catch (error) {
+      count('job_runs_total', { job: job.name, status: 'failed' });
+      throw error;
+    }
+  });
+}
+
+async function runAnyway(services: JobServices, job: Job, options: RunOptions): Promise<RunSummary> {
   if (job.runsWithoutCore !== true) return runRecorded(services, job, options);
   const noted = { started: false };
   const watched: Job = {

@@ -1,3 +1,4 @@
+import { inBatch } from '../db/batch-transaction.ts';
 import { json, type CrossTenantDatabase } from '../db/tenant-database.ts';
 
 /** The progress of a run. The job counts here, and the ledger gets it when the run ends. Mutable. */
@@ -119,4 +120,30 @@ function describeError(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const code = 'code' in error && typeof error.code === 'string' ? ` ${error.code}` : '';
   return `${error.name}${code}`;
+}
+
+/** The newest runs of a job that {@link lastCompleted} looks at: three hours of one that runs every minute. */
+const LOOKED_AT = 200;
+
+/**
+ * When each job last completed a run. For one that never did, when its first run began: the first of the newest ones. A job without
+ * runs is missing.
+ */
+export async function lastCompleted(
+  database: CrossTenantDatabase,
+  jobs: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const rows = await inBatch(database, (transaction) =>
+    transaction.query<{ job: string; at: string | null }>(
+      `select j.job, coalesce(
+       (select coalesce(r.finished_at, r.started_at) from (
+          select status, started_at, finished_at from retention_runs
+           where job = j.job order by started_at desc limit ${LOOKED_AT}) r where r.status = 'completed' limit 1),
+       (select min(r.started_at) from (
+          select started_at from retention_runs where job = j.job order by started_at desc limit ${LOOKED_AT}) r)) as at
+       from unnest($1::text[]) j (job)`,
+      [jobs],
+    ),
+  );
+  return new Map(rows.flatMap(({ job, at }) => (at === null ? [] : [[job, at] as const])));
 }

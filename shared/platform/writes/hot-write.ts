@@ -13,6 +13,7 @@ import {
   findAnswersWithin,
   type StoredAnswer,
 } from './idempotency.ts';
+import { inChildSpan } from '../telemetry/tracing.ts';
 import { outboxInsert } from './outbox.ts';
 import { withPartition, type DailyTable } from './with-partition.ts';
 import { WriteCoalescer, type CoalescedRow, type RowOutcome } from './write-coalescer.ts';
@@ -101,7 +102,11 @@ export interface ItemStore {
 export function coalesced(call: Call, write: HotWrite): ItemStore {
   const tenant = call.databases[write.database];
   return {
-    write: (rows) => withPartition(call, write, () => coalescerOf(call.services, tenant, write).add(rows)),
+    // Its own span, so that a caller whose rows are in another one's statement shows how long it waited, and for which statement.
+    write: (rows) =>
+      inChildSpan(`await ${write.route}`, {}, () =>
+        withPartition(call, write, () => coalescerOf(call.services, tenant, write).add(rows)),
+      ),
     findAnswers: (keys) => findAnswers(tenant, { route: write.route, now: call.now }, keys),
     onWritten: (entry) => call.services.publisher.publish(entry),
   };
@@ -117,9 +122,13 @@ function coalescerOf(services: CallServices, tenant: TenantDatabase, write: HotW
   let coalescer = busy.get(name);
   if (coalescer === undefined) {
     coalescer = new WriteCoalescer(
-      async (rows) =>
+      async (rows, causes) =>
         outcomesById(
-          await tenant.statement<WrittenRow>(write.text, parametersOf(write, rows), { short: true }),
+          await tenant.statement<WrittenRow>(write.text, parametersOf(write, rows), {
+            short: true,
+            name: `write ${write.route}`,
+            causes,
+          }),
         ),
       () => busy.delete(name),
     );
@@ -141,7 +150,9 @@ export function within(
     write: (rows) =>
       transaction.savepoint(async (inner) =>
         outcomesById(
-          await inner.query<WrittenRow>(text, [transaction.tenantId, ...parametersOf(write, rows)]),
+          await inner.query<WrittenRow>(text, [transaction.tenantId, ...parametersOf(write, rows)], {
+            name: `write ${write.route}`,
+          }),
         ),
       ),
     findAnswers: (keys) => findAnswersWithin(transaction, { route: write.route, now: call.now }, keys),

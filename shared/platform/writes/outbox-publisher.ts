@@ -3,6 +3,8 @@ import type { Cache } from '../cache/cache.ts';
 import { SharedBreaker } from '../cache/shared-breaker.ts';
 import type { CrossTenantDatabases, OutboxEntry } from '../call/call.ts';
 import { errorFields, log } from '../log/log.ts';
+import { count } from '../telemetry/metrics.ts';
+import { detached } from '../telemetry/tracing.ts';
 import { deleteFromOutbox, namesOtherTenant } from './outbox.ts';
 
 /**
@@ -45,7 +47,8 @@ export class Publisher {
     if (this.#waiting.length >= BACKLOG_MAX || this.#breaker.open) return;
     if (entry.events.some((event) => namesOtherTenant(event, entry.tenantId))) return;
     this.#waiting.push(entry);
-    this.#running ??= this.#run();
+    // Not part of the request that happens to come first.
+    this.#running ??= detached(() => this.#run());
   }
 
   /** Resolves when nothing waits any more. Used at shutdown. */
@@ -62,6 +65,7 @@ export class Publisher {
         // Deletes them after the broker has them: a crash in between sends them twice instead of never.
         await deleteFromOutbox(this.#databases, entries);
       } catch (error) {
+        count('publish_failures_total', { by: 'publisher' });
         log.warn('publish-failed', { ...errorFields(error), entries: entries.length + this.#waiting.length });
         this.#waiting = [];
       }

@@ -5,6 +5,7 @@ import type { DatabaseName, OutboxEntry } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
 import { quarantineMessages } from '../consume/quarantine.ts';
 import { errorFields, log } from '../log/log.ts';
+import { count } from '../telemetry/metrics.ts';
 import { deleteFromOutbox, readOutbox, readRow } from './outbox.ts';
 
 /**
@@ -82,7 +83,10 @@ async function relay(run: JobRun, entries: readonly OutboxEntry[]): Promise<void
   try {
     await bus.publish(entries.flatMap((entry) => entry.events));
   } catch (error) {
-    if (!(error instanceof MessageTooLarge)) throw error;
+    if (!(error instanceof MessageTooLarge)) {
+      count('publish_failures_total', { by: 'relay' });
+      throw error;
+    }
     // The broker has all the other events.
     const tooLarge = new Set(error.events);
     const fault = { pointer: '', detail: 'is too large for its queue' };

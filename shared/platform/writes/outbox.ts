@@ -201,6 +201,22 @@ export function readOutbox(
   );
 }
 
+/** How many rows are counted at most. More than that is a great many. */
+const COUNTED_MAX = 5_000;
+
+/** How many rows an outbox has, up to a limit, and when the first one was written. */
+export async function measureOutbox(
+  database: CrossTenantDatabase,
+): Promise<{ readonly rows: number; readonly oldest: string | null }> {
+  const [row] = await inBatch(database, (transaction) =>
+    transaction.query<{ n: number; oldest: string | null }>(
+      `select (select count(*) from (select 1 from ops.outbox order by id limit ${COUNTED_MAX}) o) as n,
+              (select created_at from ops.outbox order by id limit 1) as oldest`,
+    ),
+  );
+  return { rows: row?.n ?? 0, oldest: row?.oldest ?? null };
+}
+
 /**
  * Deletes the rows of entries, each in its database.
  * @throws what a database throws, after the others are done.

@@ -1,5 +1,7 @@
+import type { SpanContext } from '@opentelemetry/api';
 import { faultOf } from '../db/errors.ts';
 import type { EncodedRow } from '../db/recordset.ts';
+import { activeSpan } from '../telemetry/tracing.ts';
 
 /** The most rows of one statement. With more, a row does not become cheaper, and each row waits longer for the others. */
 const ROWS_MAX = 32;
@@ -26,11 +28,15 @@ export interface RowOutcome {
   readonly fresh: boolean;
 }
 
-/** Writes rows in one statement. Returns the outcomes by request id. */
-export type WriteRows = (rows: readonly CoalescedRow[]) => Promise<ReadonlyMap<string, RowOutcome>>;
+/** Writes rows in one statement. Returns the outcomes by request id. `causes`: the callers' spans. */
+export type WriteRows = (
+  rows: readonly CoalescedRow[],
+  causes: readonly SpanContext[],
+) => Promise<ReadonlyMap<string, RowOutcome>>;
 
 interface Waiting {
   readonly rows: readonly CoalescedRow[];
+  readonly span: SpanContext | undefined;
   readonly resolve: (outcomes: ReadonlyMap<string, RowOutcome>) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -61,7 +67,7 @@ export class WriteCoalescer {
    */
   add(rows: readonly CoalescedRow[]): Promise<ReadonlyMap<string, RowOutcome>> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ rows, resolve, reject });
+      this.#waiting.push({ rows, span: activeSpan(), resolve, reject });
       this.#start();
     });
   }
@@ -107,7 +113,10 @@ export class WriteCoalescer {
 
   async #run(callers: readonly Waiting[]): Promise<void> {
     try {
-      const outcomes = await this.#write(callers.flatMap(({ rows }) => rows));
+      const outcomes = await this.#write(
+        callers.flatMap(({ rows }) => rows),
+        callers.flatMap(({ span }) => (span === undefined ? [] : [span])),
+      );
       for (const { resolve } of callers) resolve(outcomes);
     } catch (error) {
       const fault = faultOf(error);

@@ -17,11 +17,12 @@ export const usageConsumer: EventConsumer<UsageData> = {
   type: USAGE_RECORDED,
   schema: usageData,
   maxAgeDays: MAX_AGE_DAYS,
-  async write(services, events, now) {
+  async write(services, events, now, tally) {
     const { billing, analytics } = services.crossTenant;
     await makeAllowances(billing, events, now);
     const usage = firstOfEach(events).map(usageOf);
-    const caused = await writeUsage(billing, usage, now);
+    const { caused, fresh } = await writeUsage(billing, usage, now);
+    if (tally !== undefined) tally.duplicates = events.length - fresh;
     for (const entry of caused) services.publisher.publish(entry);
     await rollUpUsage(analytics, usage, now);
   },

@@ -5,6 +5,7 @@ import type { Call } from '../../../platform/call/call.ts';
 import type { Quota, QuotaRequest } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
+import { count } from '../../../platform/telemetry/metrics.ts';
 import { ensureAllowances } from './adjust-allowances.ts';
 import { resetDueAllowances } from './free-tier.ts';
 
@@ -120,6 +121,7 @@ async function reserveWithin(
 }
 
 function quotaExceeded(usageType: string, resetsAt: string | undefined, now: Date): Problem {
+  count('quota_refusals_total', { usage_type: usageType });
   const seconds =
     resetsAt === undefined ? 1 : Math.max(1, Math.ceil((Date.parse(resetsAt) - now.getTime()) / 1000));
   return new Problem('QUOTA_EXCEEDED', {

@@ -156,15 +156,15 @@ const LEDGER = { table: USAGE_RECORDS.table, timeColumn: 'occurred_at' };
 /**
  * Writes usage to the ledger, the allowances and the quota reservations. Idempotent by the events' source and id. The
  * events of one call must differ. Returns the entries of the outbox that it has caused, which are committed: the thresholds that
- * were reached.
+ * were reached; and how many events are new.
  * @throws the database's error; then nothing is written.
  */
 export async function writeUsage(
   database: CrossTenantDatabase,
   usage: readonly Usage[],
   now: Date,
-): Promise<readonly OutboxEntry[]> {
-  if (usage.length === 0) return [];
+): Promise<{ readonly caused: readonly OutboxEntry[]; readonly fresh: number }> {
+  if (usage.length === 0) return { caused: [], fresh: 0 };
   const instants = usage.map((event) => new Date(event.at));
   const ordered = inInsertOrder(usage);
   const write = (): Promise<Written> =>
@@ -173,8 +173,8 @@ export async function writeUsage(
     );
   // An allowance can become due between two attempts, but hardly twice.
   for (let attempt = 1; attempt <= 3; attempt++) {
-    const { due, entries } = await withPartitions(database, USAGE_RECORDS, instants, write);
-    if (due.size === 0) return entries;
+    const { due, entries, fresh } = await withPartitions(database, USAGE_RECORDS, instants, write);
+    if (due.size === 0) return { caused: entries, fresh };
     for (const tenantId of due) await resetDueAllowances(database, now, { tenantId });
   }
   throw new Error('the allowances are still due after three resets');
@@ -184,6 +184,8 @@ export async function writeUsage(
 interface Written {
   readonly due: ReadonlySet<string>;
   readonly entries: readonly OutboxEntry[];
+  /** The events that were not counted before. */
+  readonly fresh: number;
 }
 
 async function writeWithin(
@@ -203,8 +205,9 @@ async function writeWithin(
     findNew(transaction, LEDGER, usage),
   ]);
   const due = allowances.filter((allowance) => Date.parse(allowance.next_reset_at) <= now.getTime());
-  if (due.length > 0) return { due: new Set(due.map((allowance) => allowance.tenant_id)), entries: [] };
-  if (fresh.length === 0) return { due: new Set(), entries: [] };
+  if (due.length > 0)
+    return { due: new Set(due.map((allowance) => allowance.tenant_id)), entries: [], fresh: 0 };
+  if (fresh.length === 0) return { due: new Set(), entries: [], fresh: 0 };
   const parameters = [
     now,
     ...ALLOWANCES.parameters(allowances),
@@ -213,7 +216,7 @@ async function writeWithin(
   const changed = await transaction.query<Changed>(insertText(onConflict), parameters);
   const entries = await raiseThresholds(transaction, changesOf(allowances, changed), now);
   await addToOutbox(transaction, entries);
-  return { due: new Set(), entries };
+  return { due: new Set(), entries, fresh: fresh.length };
 }
 
 /** The events with their subscription and the period that each is counted in. */

@@ -2,6 +2,7 @@ import type Stripe from 'stripe';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { Settings } from '../../../platform/config/settings.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
+import { inChildSpan } from '../../../platform/telemetry/tracing.ts';
 
 /** The version of Stripe's API that this build speaks. Events come in the version of their webhook endpoint. */
 export const STRIPE_API_VERSION = '2026-10-28.endive';
@@ -37,10 +38,36 @@ async function connect(
     host: hostname,
     protocol: protocol === 'http:' ? 'http' : 'https',
     ...(port === '' ? {} : { port: Number(port) }),
-    httpClient: StripeSdk.createFetchHttpClient(fetcher),
+    httpClient: StripeSdk.createFetchHttpClient(traced(fetcher)),
     telemetry: false,
     ...config,
   });
+}
+
+/** Stripe's groups of resources: `/v1/billing/meters`. */
+const GROUPS: ReadonlySet<string> = new Set(['billing', 'billing_portal', 'checkout', 'test_helpers']);
+
+/** A call's name in a trace: its method and resource, without ids. */
+function callName(method: string, path: string): string {
+  const [, version = '', first = '', second = ''] = path.split('/');
+  const resource = GROUPS.has(first) ? `${first}/${second}` : first;
+  return /^v\d$/.test(version) && /^[a-z_/]{1,60}$/.test(resource)
+    ? `stripe ${method} /${version}/${resource}`
+    : 'stripe';
+}
+
+/** Each call of Stripe in its span. */
+function traced(fetcher: typeof fetch): typeof fetch {
+  return (input, init) => {
+    const { pathname } = new URL(input instanceof Request ? input.url : input);
+    const name = (): string => callName(init?.method ?? 'GET', pathname);
+    return inChildSpan(name, { kind: 'client' }, async (span) => {
+      const response = await fetcher(input, init);
+      span.set('http.response.status_code', response.status);
+      if (response.status >= 500) span.fail();
+      return response;
+    });
+  };
 }
 
 const background = new WeakMap<StripeSettings, Promise<Stripe>>();

@@ -20,6 +20,7 @@ import type { OutboxEntry } from '../../../platform/call/call.ts';
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
+import { activeSpan, causedBy, causesOf, inChildSpan } from '../../../platform/telemetry/tracing.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { blobSha256 } from './blob-sha256.ts';
@@ -48,7 +49,7 @@ export function archiveConsumerOf(orchestrationOf: OrchestrationOf): EventConsum
     schema: archiveData,
     maxAgeDays: MAX_AGE_DAYS,
     write: async (services, events, now) => {
-      const wanted = events.map((event) => event.data);
+      const wanted = events.map(({ data, traceparent }) => ({ ...data, traceparent }));
       const { conflicts } = await archiveRecords(services, orchestrationOf, wanted, now);
       if (conflicts.length === 0) return;
       // A failing batch is halved until one event is left. Only that one is logged.
@@ -56,6 +57,11 @@ export function archiveConsumerOf(orchestrationOf: OrchestrationOf): EventConsum
       throw new EventRefused('is a record whose blob exists with other bytes');
     },
   };
+}
+
+/** A record to archive, and the span of the request that wrote it. */
+export interface WantedArchive extends ArchiveData {
+  readonly traceparent?: string | undefined;
 }
 
 /** The result of archiving. */
@@ -75,11 +81,13 @@ export interface ArchiveOutcome {
 export async function archiveRecords(
   services: ConsumeServices,
   orchestrationOf: OrchestrationOf,
-  wanted: readonly ArchiveData[],
+  wanted: readonly WantedArchive[],
   now: Date,
 ): Promise<ArchiveOutcome> {
   const text = markArchivedText(orchestrationOf);
-  const distinct = [...new Map(wanted.map((one) => [`${one.tenant_id}/${one.record_id}`, one])).values()];
+  const byRecord = new Map(wanted.map((one) => [`${one.tenant_id}/${one.record_id}`, one]));
+  const distinct = [...byRecord.values()];
+  const wantedOf = (record: ArchivableRecord) => byRecord.get(`${record.tenant_id}/${record.id}`);
   let archived = 0;
   const conflicts: ArchiveData[] = [];
   for (let from = 0; from < distinct.length; from += CHUNK_SIZE) {
@@ -89,12 +97,14 @@ export async function archiveRecords(
     );
     const unarchived = records.filter((record) => record.archived_at === null);
     const written = await inParallel(unarchived, UPLOADS_AT_ONCE, (record) =>
-      writeDocument(services.blobs, record),
+      inTraceOf(wantedOf(record), () => writeDocument(services.blobs, record)),
     );
     archived += await markArchived(
       services,
       text,
-      written.filter((one) => one.url !== undefined),
+      written
+        .filter((one) => one.url !== undefined)
+        .map((one) => ({ ...one, traceparent: wantedOf(one.record)?.traceparent })),
       now,
     );
     for (const { record, url } of written)
@@ -103,7 +113,16 @@ export async function archiveRecords(
   return { archived, conflicts };
 }
 
+/** A record's blob is a span in the trace of the request that wrote the record, and is linked to the batch. */
+function inTraceOf<T>(wanted: WantedArchive | undefined, run: () => Promise<T>): Promise<T> {
+  const [parent] = causesOf([wanted?.traceparent]);
+  const batch = activeSpan();
+  const links = batch === undefined ? [] : [batch];
+  return inChildSpan('archive record', { ...(parent === undefined ? {} : { parent, links }) }, run);
+}
+
 interface WrittenDocument {
+  readonly traceparent?: string | undefined;
   readonly record: ArchivableRecord;
   readonly document: ArchiveDocument;
   /** Undefined if the blob exists with another document. */
@@ -174,7 +193,7 @@ async function markArchived(
   now: Date,
 ): Promise<number> {
   if (written.length === 0) return 0;
-  const entries = written.map((one) => outboxOf(one, now));
+  const entries = written.map((one) => causedBy(one.traceparent, () => outboxOf(one, now)));
   const rows = written.map((one, n) => ({
     ...columnsOf(one, now),
     outbox_id: entries[n]?.id,

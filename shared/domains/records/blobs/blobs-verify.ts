@@ -5,6 +5,7 @@ import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { log } from '../../../platform/log/log.ts';
+import { count } from '../../../platform/telemetry/metrics.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { addToOutbox } from '../../../platform/writes/outbox.ts';
 import { findStoredRecords } from '../archive/archivable-records.ts';
@@ -126,6 +127,7 @@ async function verify(run: JobRun, blobs: readonly BookedBlob[]): Promise<void> 
   run.progress.examined += blobs.length;
   for (const blob of blobs) run.progress.bytes += blob.bytes;
   const unsound = blobs.filter((_, n) => found[n] !== 'sound');
+  count('blobs_verified_total', { outcome: 'sound' }, blobs.length - unsound.length);
   if (unsound.length === 0) return;
   const { outcomes, told } = await inBatch(run.services.crossTenant.core, (transaction) =>
     repair(run, transaction, unsound),
@@ -192,6 +194,7 @@ async function restore(
 function report(run: JobRun, what: (typeof OUTCOMES)[number], outcomes: Repaired['outcomes']): void {
   const blobs = [...outcomes].flatMap(([blob, outcome]) => (outcome === what ? [blob] : []));
   if (blobs.length === 0) return;
+  count('blobs_verified_total', { outcome: what }, blobs.length);
   const { details } = run.progress;
   details[what] = Number(details[what] ?? 0) + blobs.length;
   for (const blob of blobs) {

@@ -14,6 +14,8 @@ param gatewayCertificate = readEnvironmentVariable('GATEWAY_CERTIFICATE', '')
 param stripeConfigured = bool(readEnvironmentVariable('STRIPE_CONFIGURED', 'false'))
 param billingReturnOrigins = readEnvironmentVariable('BILLING_RETURN_ORIGINS', '')
 param alertEmails = readEnvironmentVariable('ALERT_EMAILS')
+// The folder in this repository, unless it is said where people can read it.
+param runbookBaseUrl = readEnvironmentVariable('RUNBOOK_BASE_URL', 'docs/runbooks')
 param budgetStartDate = readEnvironmentVariable('BUDGET_START_DATE')
 
 // Three environments side by side, and a laptop's VPN, do not overlap.
@@ -31,6 +33,8 @@ param maximumInstanceCount = 1
 param alwaysReadyHttp = 0
 param gatewayInstances = { minimum: 0, maximum: 2 }
 
+// Nobody is woken by an environment that people break on purpose.
+param alertsEnabled = false
 param logRetentionDays = 31
 param logDailyCapGb = 1
 param defenderPlans = bool(readEnvironmentVariable('DEFENDER_PLANS', 'false'))

@@ -51,6 +51,12 @@ param billingReturnOrigins string = ''
 @minLength(3)
 param alertEmails string
 
+@description('Where people read the runbooks that alerts name.')
+param runbookBaseUrl string
+
+@description('Whether alerts tell anybody.')
+param alertsEnabled bool
+
 @description('What a month may cost before people are told, in the currency of the bill. See docs/deployment.md.')
 @minValue(1)
 param monthlyBudget int
@@ -120,16 +126,16 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  1 + 14) × 15 + 14 =   314
-//   stage  (6 ×  6 + 14) × 15 + 14 =   764
-//   prod   (6 × 15 + 14) × 15 + 14 = 1 574
+//   dev    (6 ×  1 + 15) × 15 + 15 =   330
+//   stage  (6 ×  6 + 15) × 15 + 15 =   780
+//   prod   (6 × 15 + 15) × 15 + 15 = 1 590
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.
 var poolMax = 8
 var crossTenantPoolMax = 6
 var queueFunctions = length(loadJsonContent('queues.json'))
-var timerFunctions = 14
+var timerFunctions = 15
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions
 var maxConnections = instances * (poolMax + crossTenantPoolMax + 1) + timerFunctions + otherConnections
@@ -458,6 +464,28 @@ module gateway 'modules/gateway.bicep' = if (!empty(gatewayCertificate)) {
     minimumInstances: gatewayInstances.minimum
     maximumInstances: gatewayInstances.maximum
     zoneRedundant: highAvailability
+  }
+}
+
+// With the gateway, which one of them watches: nothing answers before.
+module alerts 'modules/alerts.bicep' = if (!empty(gatewayCertificate)) {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    namePrefix: namePrefix
+    logAnalyticsWorkspaceId: monitor.outputs.workspaceId
+    actionGroupId: monitor.outputs.actionGroupId
+    runbookBaseUrl: runbookBaseUrl
+    postgresServers: [
+      { name: 'core', id: core.outputs.id }
+      { name: 'billing', id: billing.outputs.id }
+      { name: 'analytics', id: analytics.outputs.id }
+    ]
+    gatewayId: gateway.?outputs.id ?? ''
+    redisId: redis.outputs.id
+    evidenceAccountId: storage.outputs.evidenceAccountId
+    enabled: alertsEnabled
   }
 }
 

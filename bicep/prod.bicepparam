@@ -14,6 +14,8 @@ param gatewayCertificate = readEnvironmentVariable('GATEWAY_CERTIFICATE', '')
 param stripeConfigured = bool(readEnvironmentVariable('STRIPE_CONFIGURED', 'false'))
 param billingReturnOrigins = readEnvironmentVariable('BILLING_RETURN_ORIGINS', '')
 param alertEmails = readEnvironmentVariable('ALERT_EMAILS')
+// The folder in this repository, unless it is said where people can read it.
+param runbookBaseUrl = readEnvironmentVariable('RUNBOOK_BASE_URL', 'docs/runbooks')
 param budgetStartDate = readEnvironmentVariable('BUDGET_START_DATE')
 
 param addressPrefix = '10.40.16.0/21'
@@ -32,6 +34,7 @@ param maximumInstanceCount = 15
 param alwaysReadyHttp = 2
 param gatewayInstances = { minimum: 2, maximum: 10 }
 
+param alertsEnabled = true
 param logRetentionDays = 90
 // A limit would lose the alerts' own data on the day when most happens.
 param logDailyCapGb = -1

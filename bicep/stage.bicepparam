@@ -14,6 +14,8 @@ param gatewayCertificate = readEnvironmentVariable('GATEWAY_CERTIFICATE', '')
 param stripeConfigured = bool(readEnvironmentVariable('STRIPE_CONFIGURED', 'false'))
 param billingReturnOrigins = readEnvironmentVariable('BILLING_RETURN_ORIGINS', '')
 param alertEmails = readEnvironmentVariable('ALERT_EMAILS')
+// The folder in this repository, unless it is said where people can read it.
+param runbookBaseUrl = readEnvironmentVariable('RUNBOOK_BASE_URL', 'docs/runbooks')
 param budgetStartDate = readEnvironmentVariable('BUDGET_START_DATE')
 
 param addressPrefix = '10.40.8.0/21'
@@ -30,6 +32,7 @@ param maximumInstanceCount = 6
 param alwaysReadyHttp = 1
 param gatewayInstances = { minimum: 1, maximum: 4 }
 
+param alertsEnabled = true
 param logRetentionDays = 31
 param logDailyCapGb = 5
 param defenderPlans = bool(readEnvironmentVariable('DEFENDER_PLANS', 'false'))

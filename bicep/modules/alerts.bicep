@@ -1,10 +1,15 @@
 // Alerts on the app's metrics, one rule for each entry of alerts.json (`npm run alerts:write` makes it from tools/alerts/alerts.ts),
 // and on the services' own metrics.
 
+@description('The region.')
 param location string
+@description('The tags of every resource.')
 param tags object
+@description('The start of every name, like `comply-ai-dev`.')
 param namePrefix string
+@description('The workspace that the rules read.')
 param logAnalyticsWorkspaceId string
+@description('Whom the alerts tell.')
 param actionGroupId string
 
 @description('Where the runbooks are, for example https://github.com/<owner>/<repository>/blob/main/docs/runbooks.')
@@ -12,8 +17,11 @@ param runbookBaseUrl string
 
 @description('The servers, each with the name that its rules end with: core, billing, analytics.')
 param postgresServers { name: string, id: string }[]
+@description('The gateway.')
 param gatewayId string
+@description('The cache.')
 param redisId string
+@description('The evidence account.')
 param evidenceAccountId string
 
 @description('False in environments where nobody shall be woken.')
@@ -188,4 +196,5 @@ resource serviceAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   }
 ]
 
+@description('The names of the rules on the app’s metrics.')
 output ruleNames array = [for (one, index) in rules: appAlerts[index].name]

@@ -226,6 +226,8 @@ resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
 
 @description('The setting BLOB_CONNECTION__blobServiceUri.')
 output evidenceBlobUri string = evidence.properties.primaryEndpoints.blob
+@description('The evidence account.')
+output evidenceAccountId string = evidence.id
 @description('The evidence account\'s name.')
 output evidenceAccountName string = evidence.name
 @description('Its containers.')

@@ -25,13 +25,16 @@ const NOT_GIVEN: Readonly<Record<string, string>> = {
   BLOB_CONNECTION: 'has a key; the address is given, and the app signs in',
   KEY_ENCRYPTION_KEYS: 'has the keys themselves; they are in the vault',
   STRIPE_API_URL: 'is for a stand-in',
+  EXTRA_CA_CERTS: 'is for a private authority; Azure’s servers have certificates of public ones',
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'is for another collector; telemetry goes to Application Insights',
+  OTEL_EXPORTER_OTLP_HEADERS: 'is for another collector',
+  OTEL_TRACES_SAMPLER_ARG: 'has a default, which docs/telemetry.md explains',
+  OTEL_METRIC_EXPORT_INTERVAL: 'has a default',
 };
 /** Settings that are given when Stripe's secrets are in the vault. */
 const STRIPE = ['STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRETS'];
 /** Settings of the Functions host and of libraries. */
 const NOT_OURS = [
-  'APPLICATIONINSIGHTS_AUTHENTICATION_STRING',
-  'APPLICATIONINSIGHTS_CONNECTION_STRING',
   'AZURE_CLIENT_ID',
   'AzureWebJobsStorage__accountName',
   'AzureWebJobsStorage__clientId',
@@ -127,7 +130,9 @@ function known(value: string): string {
           ? '10000'
           : /(vaultUri|evidenceBlobUri)/.test(expression)
             ? 'https://known.example.com/'
-            : 'known.example.com';
+            : /ConnectionString/.test(expression)
+              ? 'InstrumentationKey=00000000-0000-0000-0000-00000000000c'
+              : 'known.example.com';
   if (format === null) return guess(value.slice(1));
   // Arguments are texts, or expressions with brackets.
   const args: string[] = [];

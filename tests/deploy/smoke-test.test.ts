@@ -2,19 +2,20 @@ import { createServer, type Server } from 'node:https';
 import { createServer as createPlainServer, type AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { smokeTest } from '../../tools/deploy/smoke-test.ts';
-import { makeSelfSigned } from '../harness/self-signed.ts';
+import { certifySelf } from '../harness/certificates.ts';
 
-const own = makeSelfSigned('localhost');
+/** As Key Vault makes them: signed by itself, and no authority for others. */
+const own = certifySelf({ name: 'localhost', hosts: ['localhost', '127.0.0.1'] });
 const READY = { status: 'degraded', dependencies: [{ name: 'redis', status: 'unavailable' }] };
 /** Nothing listens at port 1 of this machine. */
-const QUICK = { trusted: [own.cert], readyWithinMs: 2_000, retryMs: 10, plainPort: 1 };
+const QUICK = { trusted: [own.certificate], readyWithinMs: 2_000, retryMs: 10, plainPort: 1 };
 
 /** A gateway that gives these answers, the last one for ever. */
 async function start(
   ...answers: { status: number; body: unknown }[]
 ): Promise<{ url: string; asked: string[] }> {
   const asked: string[] = [];
-  const server: Server = createServer(own, (request, response) => {
+  const server: Server = createServer({ key: own.key, cert: own.certificate }, (request, response) => {
     asked.push(request.url ?? '');
     const { status, body } = answers[Math.min(asked.length, answers.length) - 1] ?? { status: 500, body: {} };
     response.writeHead(status).end(JSON.stringify(body));
@@ -48,7 +49,11 @@ test('something else that answers 200 is not the API', async () => {
 
 test('a certificate that nobody trusts fails it', async () => {
   const { url, asked } = await start({ status: 200, body: READY });
-  const untrusted = { ...QUICK, trusted: [makeSelfSigned('localhost').cert], readyWithinMs: 100 };
+  const untrusted = {
+    ...QUICK,
+    trusted: [certifySelf({ name: 'localhost', hosts: ['127.0.0.1'] }).certificate],
+    readyWithinMs: 100,
+  };
   await expect(smokeTest(url, untrusted)).rejects.toThrow(/is not ready: .*certificate/i);
   expect(asked).toEqual([]);
 });

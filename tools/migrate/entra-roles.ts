@@ -40,22 +40,20 @@ export async function mapEntraRoles(
       `select r.rolname as role, l.label from pg_roles r
        left join pg_shseclabel l on l.objoid = r.oid and l.classoid = 'pg_authid'::regclass and l.provider = $1
        where r.rolname = any ($2)`,
-      [PROVIDER, Object.keys(roles)],
-    );
-    const changed: string[] = [];
-    for (const [role, objectId] of Object.entries(roles)) {
-      if (rows.find((row) => row.role === role)?.label?.toLowerCase() === labelOf(objectId)) continue;
-      try {
-        await client.query(labelStatement(role, objectId));
-      } catch (error) {
-        if (error instanceof pg.DatabaseError && error.code === INVALID_PARAMETER) {
-          throw new NoEntraError(`${role}: the server has no sign-in with Entra (${error.message})`, {
-            cause: error,
-          });
-        }
-        throw error;
+    [PROVIDER, Object.keys(roles)],
+  );
+  const changed: string[] = [];
+  for (const [role, objectId] of Object.entries(roles)) {
+    if (rows.find((row) => row.role === role)?.label?.toLowerCase() === labelOf(objectId)) continue;
+    try {
+      await client.query(labelStatement(role, objectId));
+    } catch (error) {
+      if (error instanceof pg.DatabaseError && error.code === INVALID_PARAMETER) {
+        throw new NoEntraError(`${role}: the server has no sign-in with Entra (${error.message})`, {
+          cause: error,
+        });
       }
-      changed.push(role);
+      throw error;
     }
     return changed;
   };

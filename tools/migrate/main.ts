@@ -68,8 +68,8 @@ interface Entra {
 
 /** Throws like {@link readTarget}. */
 function readEntra(): Entra {
-  const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-  const parsed = entraSettings.safeParse(given);
+  const set = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
+  const parsed = entraSettings.safeParse(set);
   if (!parsed.success)
     throw new Error(parsed.error.issues.map(({ path, message }) => `${path.join()}: ${message}`).join('\n'));
   const { MIGRATE_AUTH: auth, MIGRATE_APP_PRINCIPAL_ID: app, MIGRATE_JOBS_PRINCIPAL_ID: jobs } = parsed.data;

@@ -35,9 +35,13 @@ export async function mapEntraRoles(
   roles: EntraRoles,
   extraCa: readonly string[] = [],
 ): Promise<string[]> {
-  const work = async (client: pg.Client): Promise<string[]> => {
-    const { rows } = await client.query<{ role: string; label: string | null }>(
-      `select r.rolname as role, l.label from pg_roles r
+  const server = withDatabase(url, MAINTENANCE_DATABASE);
+  return withConnection(server, (client) => mapOn(client, roles), extraCa);
+}
+
+async function mapOn(client: pg.Client, roles: EntraRoles): Promise<string[]> {
+  const { rows } = await client.query<{ role: string; label: string | null }>(
+    `select r.rolname as role, l.label from pg_roles r
        left join pg_shseclabel l on l.objoid = r.oid and l.classoid = 'pg_authid'::regclass and l.provider = $1
        where r.rolname = any ($2)`,
     [PROVIDER, Object.keys(roles)],
@@ -55,7 +59,7 @@ export async function mapEntraRoles(
       }
       throw error;
     }
-    return changed;
-  };
-  return withConnection(withDatabase(url, MAINTENANCE_DATABASE), work, extraCa);
+    changed.push(role);
+  }
+  return changed;
 }

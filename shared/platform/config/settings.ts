@@ -5,6 +5,7 @@ import {
   commaList,
   hostName,
   httpsUrl,
+  insightsConnection,
   isLoopback,
   origin,
   postgresUrl,
@@ -74,10 +75,7 @@ export const settingsSchema = z
     OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(0.1),
     /** Milliseconds between two exports of metrics. */
     OTEL_METRIC_EXPORT_INTERVAL: positive(60_000),
-    APPLICATIONINSIGHTS_CONNECTION_STRING: z
-      .string()
-      .regex(/^InstrumentationKey=/i, 'must begin with InstrumentationKey=')
-      .optional(),
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection.optional(),
     /** `Authorization=AAD`: with the managed identity instead of the key in the connection string. */
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: z
       .string()

@@ -118,14 +118,23 @@ function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx
   exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
 }
 
+/** What is wrong with one setting. */
+export interface SettingFault {
+  readonly setting: string;
+  readonly fault: string;
+}
+
 /** The environment's settings are invalid. The message lists every fault, but no value. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
   /** The names of the invalid settings. */
   readonly settings: readonly string[];
-  constructor(faults: readonly { readonly setting: string; readonly fault: string }[]) {
+  /** What is wrong with each. No fault contains a value. */
+  readonly faults: readonly SettingFault[];
+  constructor(faults: readonly SettingFault[]) {
     const lines = faults.map(({ setting, fault }) => `  ${setting}: ${fault}`);
     super(`The app's settings are not complete:\n${lines.join('\n')}`);
+    this.faults = faults;
     this.settings = [...new Set(faults.map(({ setting }) => setting))];
   }
 }

@@ -1,7 +1,7 @@
 import type { Client } from 'pg';
 import { openServices, type Services } from '../../functions/services.ts';
 import type { CrossTenantDatabase } from '../../shared/platform/db/tenant-database.ts';
-import { entraPassword } from '../../shared/platform/db/entra-password.ts';
+import { databaseToken } from '../../shared/platform/entra/database-password.ts';
 import type { Settings } from '../../shared/platform/config/settings.ts';
 import { systemClock, type Clock } from '../../shared/platform/time/clock.ts';
 import { openConnection } from '../migrate/connect.ts';
@@ -112,6 +112,7 @@ export class Patient {
     const key = `${database}/${role}`;
     let connection = this.#connections.get(key);
     if (connection === undefined) {
+      const identity = role === 'crossTenant' ? this.setting('DATABASE_CROSS_TENANT_CLIENT_ID') : undefined;
       const isToken = this.setting('DATABASE_AUTH') === 'entra' && role !== 'owner';
       connection = openConnection(
         this.urlOf(database, role),
@@ -119,7 +120,7 @@ export class Patient {
           application_name: 'comply-doctor',
           connectionTimeoutMillis: CONNECT_MS,
           statement_timeout: STATEMENT_MS,
-          ...(isToken ? { password: entraPassword } : {}),
+          ...(isToken ? { password: () => databaseToken(identity) } : {}),
         },
         this.setting('EXTRA_CA_CERTS'),
       );

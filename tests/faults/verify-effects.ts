@@ -145,6 +145,7 @@ export async function checkAudit(
       expected.add(`${message.tenantId} producer.probed ${message.id}`);
   }
   for (const blob of ledger.restoredBlobs) expected.add(blob.replace(' ', ' blob.restored '));
+  for (const record of ledger.sourcesRead) expected.add(record.replace(' ', ' record.source_read '));
   for (const entry of expected) {
     const times = told.get(entry) ?? 0;
     found.check(times === 1, () => `the audit trail has ${times} times: ${entry}`);

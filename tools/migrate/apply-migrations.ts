@@ -10,7 +10,7 @@ import { splitStatements } from './split-statements.ts';
  * A statement that changes a table waits for the statements that use the table, and all later ones wait for this one. So it
  * gives up soon, and the requests behind it go on; then it is tried again.
  */
-const LOCK_TIMEOUT = '1s';
+const LOCK_TIMEOUT = '500ms';
 /** CREATE INDEX CONCURRENTLY and its like wait for running transactions, but nobody waits for them. */
 export const CONCURRENT_LOCK_TIMEOUT = '10min';
 /** While such a statement runs, its table is locked. Adding and removing takes milliseconds: what takes longer reads the rows. */
@@ -135,7 +135,7 @@ async function attempt(client: Client, folder: string, file: MigrationFile): Pro
 }
 
 /**
- * Applies one file to a database in use. When a lock is not granted within a second, it gives way to the requests and tries
+ * Applies one file to a database in use. When a lock is not granted within half a second, it gives way to the requests and tries
  * again after a pause. Throws MigrationBlockedError when the patience is over.
  */
 export async function applyToUsed(

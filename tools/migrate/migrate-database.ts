@@ -1,5 +1,4 @@
 import type { Client } from 'pg';
-import { VERSION } from '../../shared/platform/config/version.ts';
 import {
   applyToNew,
   applyToUsed,
@@ -87,7 +86,7 @@ export async function migrateDatabase(
   label: string,
   options: MigrateOptions = {},
 ): Promise<string[]> {
-  const { contract = true, release = VERSION, extraCa = [] } = options;
+  const { contract = true, release, extraCa = [] } = options;
   const files = readMigrationFolder(folder);
   await prepareServer(url, extraCa);
   const migrate = (client: Client): Promise<string[]> =>
@@ -128,7 +127,7 @@ export async function findPending(
   const find = async (client: Client): Promise<PendingMigrations> => {
     await checkConnectedServer(client);
     const applied = await readAppliedMigrations(client);
-    const pending = findPendingMigrations(label, files, applied, VERSION);
+    const pending = findPendingMigrations(label, files, applied);
     const isLater = ({ phase }: MigrationFile): boolean => applied.length > 0 && phase === 'contract';
     return { needed: pending.filter((file) => !isLater(file)), contract: pending.filter(isLater) };
   };

@@ -1,4 +1,5 @@
 import type { Client } from 'pg';
+import { VERSION } from '../../shared/platform/config/version.ts';
 import type { MigrationFile } from './migration-files.ts';
 import { compareReleases } from './releases.ts';
 
@@ -61,7 +62,7 @@ export function findPendingMigrations(
   database: string,
   files: MigrationFile[],
   applied: AppliedMigration[],
-  release: string,
+  release = VERSION,
 ): MigrationFile[] {
   const byName = new Map(files.map((file) => [file.name, file]));
   for (const [index, { name, sha256 }] of applied.slice(0, files.length).entries()) {

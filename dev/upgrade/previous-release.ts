@@ -28,26 +28,26 @@ export function readPreviousRelease(): Release {
   );
 }
 
-async function git(...args: string[]): Promise<string> {
-  return (await run('git', ['-C', APP_FOLDER, ...args])).stdout.trim();
+async function git(clone: string, ...args: string[]): Promise<string> {
+  return (await run('git', ['-C', clone, ...args])).stdout.trim();
 }
 
-async function hasCommit(commit: string): Promise<boolean> {
-  return git('cat-file', '-e', `${commit}^{commit}`).then(
+async function hasCommit(clone: string, commit: string): Promise<boolean> {
+  return git(clone, 'cat-file', '-e', `${commit}^{commit}`).then(
     () => true,
     () => false,
   );
 }
 
 /** Makes sure that the commit is there. A shallow clone fetches it, alone. Throws, with what to do, when it cannot be had. */
-async function needCommit({ version, commit }: Release): Promise<void> {
-  if (await hasCommit(commit)) return;
+export async function needCommit({ version, commit }: Release, clone = APP_FOLDER): Promise<void> {
+  if (await hasCommit(clone, commit)) return;
   let reason = 'this is no clone of the repository';
   try {
-    const isShallow = (await git('rev-parse', '--is-shallow-repository')) === 'true';
+    const isShallow = (await git(clone, 'rev-parse', '--is-shallow-repository')) === 'true';
     reason = isShallow ? '' : 'the clone is whole, and its history does not have it';
-    if (isShallow) await git('fetch', '--quiet', '--no-tags', '--depth=1', 'origin', commit);
-    if (await hasCommit(commit)) return;
+    if (isShallow) await git(clone, 'fetch', '--quiet', '--no-tags', '--depth=1', 'origin', commit);
+    if (await hasCommit(clone, commit)) return;
   } catch (error) {
     reason ||= `git fetch failed: ${error instanceof Error ? error.message : String(error)}`;
   }
@@ -113,7 +113,7 @@ export async function extractRelease(
   await needCommit(release);
   mkdirSync(folder, { recursive: true });
   const archive = path.join(folder, 'release.tar');
-  await git('archive', '--format=tar', `--output=${archive}`, release.commit);
+  await git(APP_FOLDER, 'archive', '--format=tar', `--output=${archive}`, release.commit);
   await run('tar', ['-xf', archive, '-C', folder]);
   rmSync(archive);
   symlinkSync(path.join(APP_FOLDER, 'node_modules'), path.join(folder, 'node_modules'));

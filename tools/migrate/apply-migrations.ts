@@ -42,7 +42,7 @@ export interface Waiting {
 }
 
 /** A migration did not get its locks. The database is as the files before it left it. */
-export class MigrationBlockedError extends Error {
+class MigrationBlockedError extends Error {
   override name = 'MigrationBlockedError';
 }
 

@@ -28,7 +28,7 @@ export async function readAppliedMigrations(client: Client): Promise<AppliedMigr
     return [];
   }
   // to_jsonb: a table that an older migrator made does not have the columns of the labels.
-  const applied = await client.query<AppliedMigration & { sha256: string | null }>(
+  const applied = await client.query<Omit<AppliedMigration, 'sha256'> & { sha256: string | null }>(
     `select m.name, c.sha256, to_jsonb(c)->>'phase' as phase, to_jsonb(c)->>'after_release' as "afterRelease"
      from ops.migrations m left join ops.migration_checksums c on c.name = m.name order by m.id`,
   );

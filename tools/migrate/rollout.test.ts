@@ -47,8 +47,11 @@ async function ask(url: string, statement: string): Promise<Record<string, unkno
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 15_000; !(await holds()); await delay(20))
+  const end = performance.now() + 15_000;
+  while (!(await holds())) {
     if (performance.now() > end) throw new Error('it did not become so within 15 s');
+    await delay(20);
+  }
 }
 
 type Files = Record<string, string>;

@@ -62,7 +62,9 @@ export async function openUpgrade(): Promise<UpgradeScene> {
   const running = new Set<RunningBuild>();
   const queues = stack.host.ready.functions.filter(({ type }) => type === 'serviceBusTrigger');
   await stack.host.stop();
-  const stopAll = (): Promise<void[]> => Promise.all([...running].map((build) => build.stop()));
+  const stopAll = async (): Promise<void> => {
+    await Promise.all([...running].map((build) => build.stop()));
+  };
   afterEach(stopAll);
   afterAll(async () => {
     await stopAll();

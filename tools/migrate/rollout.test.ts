@@ -1,7 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startPostgres } from '../../dev/postgres/start-postgres.ts';
@@ -210,6 +212,9 @@ describe('a migration of a table in use', () => {
       '0003_expand: its locks were not granted within 2 s',
     );
     expect(await checkDatabase(url, files, 'test')).toEqual(['0003_expand']);
+    // The runbook's query shows who holds the lock.
+    const [query = ''] = /(?<=```sql\n)[^`]*/.exec(readFileSync('docs/runbooks/upgrade.md', 'utf8')) ?? [];
+    await until(async () => (await ask(url, query)).some((row) => row['application_name'] === 'test'));
     await long.query('commit');
     expect(await migrateDatabase(url, files, 'test')).toEqual(['0003_expand']);
   });
@@ -309,4 +314,33 @@ describe('an index that is built while its table is used', () => {
     expect(await isValid(url, 'one_old')).toEqual([{ valid: true }]);
     expect(await isValid(url, 'one_old_ccnew')).toEqual([]);
   });
+});
+
+test('the commands of the runbook say what they have done, and what they have not', async () => {
+  databases += 1;
+  const urlOf = (name: string): string => server.adminUrl(`rollout-${databases}-${name}`);
+  const env = {
+    ...process.env,
+    MIGRATE_CORE_URL: urlOf('core'),
+    MIGRATE_BILLING_URL: urlOf('billing'),
+    MIGRATE_ANALYTICS_URL: urlOf('analytics'),
+  };
+  const run = (...args: string[]): Promise<{ code: number; stdout: string }> =>
+    promisify(execFile)(process.execPath, ['tools/migrate/main.ts', ...args], { env }).then(
+      ({ stdout }) => ({ code: 0, stdout }),
+      (error: unknown) => error as { code: number; stdout: string },
+    );
+  const done = { code: 0, stdout: 'core: up to date\nbilling: up to date\nanalytics: up to date\n' };
+  expect((await run()).stdout).toMatch(
+    /^core: applied 0001_foundation, .*\nbilling: applied .*\nanalytics: applied/,
+  );
+  expect(await run('--check')).toMatchObject(done);
+  expect(await run()).toMatchObject(done);
+  expect(await run('--contract')).toMatchObject(done);
+  await ask(urlOf('core'), `delete from ops.migrations where id = (select max(id) from ops.migrations)`);
+  expect(await run('--check')).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^core: lacks \d{4}_/),
+  });
+  expect(await run('--nonsense')).toMatchObject({ code: 2, stdout: '' });
 });

@@ -143,7 +143,7 @@ export async function openUpgrade(): Promise<UpgradeScene> {
         noise: by.noise,
         random,
         since,
-        tolerated: ALL_SERVED,
+        tolerated: { ...ALL_SERVED, starting: true },
       }),
   };
 }

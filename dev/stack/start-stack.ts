@@ -53,6 +53,8 @@ export interface StackOptions {
   filling?: StackFilling;
   /** False for throw-away data: faster. */
   durable?: boolean;
+  /** Settings of the PostgreSQL server, over the stack's own. */
+  postgresSettings?: Readonly<Record<string, string>>;
   /** False to run without any Redis. */
   withRedis?: boolean;
   /** Queue settings that differ from Azure's. */
@@ -169,6 +171,7 @@ async function buildAndStartParts(
     onEvent,
     onStarted,
     durable: options.durable ?? true,
+    postgresSettings: options.postgresSettings ?? {},
     withRedis: options.withRedis ?? true,
     withStripe,
     queues: options.queues ?? {},

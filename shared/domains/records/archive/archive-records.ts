@@ -22,6 +22,7 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
 import { activeSpan, causedBy, causesOf, inChildSpan } from '../../../platform/telemetry/tracing.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
+import { auditEventId, usageEventId } from '../../../platform/writes/event-cause.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { blobSha256 } from './blob-sha256.ts';
 import { findStoredRecords } from './archivable-records.ts';
@@ -38,6 +39,9 @@ const MAX_AGE_DAYS = 400;
 const BYTES_A_GB = 2 ** 30;
 /** The actor in the audit trail. */
 const ACTOR = 'service:archive-records';
+
+const RECORD_ARCHIVED = 'record.archived';
+const ARCHIVED_ACT = 'archived';
 
 /** SQL for a mapping's orchestration. The mapping domain owns this SQL. */
 export type OrchestrationOf = (of: { tenantId: string; mappingId: string }) => string;
@@ -228,7 +232,10 @@ function columnsOf({ record, document, url }: WrittenDocument, now: Date) {
   };
 }
 
-/** The events of an archived record: its storage as usage, and an audit entry. */
+/**
+ * The events of an archived record: its storage as usage, of the time of the record, and an audit entry. A record that a restored
+ * database has as not archived is archived again. Its events then are the same ones, so its storage is counted once.
+ */
 function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry {
   const usage: UsageData = {
     tenant_id: record.tenant_id,
@@ -244,9 +251,12 @@ function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry
     bytes: document.bytes.length,
   };
   const of = { tenant_id: record.tenant_id, record_id: record.id };
+  const createdAt = new Date(record.created_at);
+  const cause = { tenantId: record.tenant_id, at: createdAt, of: record.id, act: ARCHIVED_ACT };
+  const auditId = auditEventId(cause, RECORD_ARCHIVED);
   const events = [
-    newEvent(USAGE_RECORDED, usage, now),
-    archiveAudit(of, 'record.archived', 'success', details, now),
+    newEvent(USAGE_RECORDED, usage, createdAt, usageEventId(cause, usage.usage_type)),
+    archiveAudit(of, RECORD_ARCHIVED, 'success', details, now, auditId),
   ];
   return newEntry('core', record.tenant_id, events, now);
 }
@@ -257,6 +267,7 @@ function archiveAudit(
   outcome: AuditData['outcome'],
   details: Record<string, unknown>,
   now: Date,
+  id?: string,
 ): CloudEvent<AuditData> {
   const data: AuditData = {
     tenant_id: of.tenant_id,
@@ -267,7 +278,7 @@ function archiveAudit(
     outcome,
     details,
   };
-  return newEvent(AUDIT_RECORDED, data, now);
+  return newEvent(AUDIT_RECORDED, data, now, id);
 }
 
 /** Other bytes have the name of a record's document. That is an incident, for the log and the audit trail. */

@@ -26,6 +26,7 @@ import { auditEventId, usageEventId } from '../../../platform/writes/event-cause
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { blobSha256 } from './blob-sha256.ts';
 import { findStoredRecords } from './archivable-records.ts';
+import { archivedCause, archiveDetails, RECORD_ARCHIVED, storageUsage } from './archived-events.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
@@ -35,13 +36,8 @@ const UPLOADS_AT_ONCE = 16;
 const CHUNK_SIZE = 50;
 /** Longer than any backlog. The expiry job requests lost archives again, with a new time. */
 const MAX_AGE_DAYS = 400;
-/** Storage is metered in GB. */
-const BYTES_A_GB = 2 ** 30;
 /** The actor in the audit trail. */
 const ACTOR = 'service:archive-records';
-
-const RECORD_ARCHIVED = 'record.archived';
-const ARCHIVED_ACT = 'archived';
 
 /** SQL for a mapping's orchestration. The mapping domain owns this SQL. */
 export type OrchestrationOf = (of: { tenantId: string; mappingId: string }) => string;
@@ -237,25 +233,17 @@ function columnsOf({ record, document, url }: WrittenDocument, now: Date) {
  * database has as not archived is archived again. Its events then are the same ones, so its storage is counted once.
  */
 function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry {
-  const usage: UsageData = {
-    tenant_id: record.tenant_id,
-    usage_type: 'storage_gb',
-    usage_amount: document.bytes.length / BYTES_A_GB,
-    usage_unit: 'gb',
-    resource_type: 'record',
-    resource_id: record.id,
-  };
-  const details = {
-    container_name: CONTAINERS.records,
-    blob_sha256: document.sha256.toString('hex'),
+  const usage: UsageData = { tenant_id: record.tenant_id, ...storageUsage(record, document.bytes.length) };
+  const details = archiveDetails({
+    container: CONTAINERS.records,
+    sha256: document.sha256.toString('hex'),
     bytes: document.bytes.length,
-  };
+  });
   const of = { tenant_id: record.tenant_id, record_id: record.id };
-  const createdAt = new Date(record.created_at);
-  const cause = { tenantId: record.tenant_id, at: createdAt, of: record.id, act: ARCHIVED_ACT };
+  const cause = archivedCause(record);
   const auditId = auditEventId(cause, RECORD_ARCHIVED);
   const events = [
-    newEvent(USAGE_RECORDED, usage, createdAt, usageEventId(cause, usage.usage_type)),
+    newEvent(USAGE_RECORDED, usage, cause.at, usageEventId(cause, usage.usage_type)),
     archiveAudit(of, RECORD_ARCHIVED, 'success', details, now, auditId),
   ];
   return newEntry('core', record.tenant_id, events, now);

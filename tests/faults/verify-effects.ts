@@ -7,7 +7,7 @@ import type { StoredRow } from './verify-rows.ts';
 import { RESULTS_EACH } from './traffic.ts';
 
 /** Mappings whose response came separately. */
-function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[] {
+export function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[] {
   const pending = new Set(
     ledger.writes.filter(({ kind }) => kind === 'pending_mapping').map(({ marker }) => marker),
   );
@@ -15,7 +15,7 @@ function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[]
 }
 
 /** The expected usage of a tenant's rows, by usage type: the number of events and the amount. */
-function expectedUsage(
+export function expectedUsage(
   ledger: Ledger,
   rows: readonly StoredRow[],
   tenantId: string,

@@ -1,16 +1,20 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type Stripe from 'stripe';
+import { listMissingEvents } from '../../shared/domains/billing/events/find-missed-events.ts';
 import { stripeReconcile } from '../../shared/domains/billing/events/reconcile-job.ts';
-import { reconcilePosition } from '../../shared/domains/billing/events/reconcile-position.ts';
 import { findLostPlans, openPlanAgain } from '../../shared/domains/billing/find-lost-plans.ts';
 import { bookLostUnits, findLostUnits } from '../../shared/domains/billing/metering/lost-windows.ts';
 import { billedTenants } from '../../shared/domains/billing/metering/compare-ledger.ts';
 import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
 import { findStaleBilling, refreshBilling } from '../../shared/domains/tenancy/refresh-billing.ts';
+import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import { runJob } from '../../shared/platform/jobs/job.ts';
-import { readPosition, writePosition } from '../../shared/platform/jobs/watermarks.ts';
+import { writePosition } from '../../shared/platform/jobs/watermarks.ts';
 import { ACTOR, type Scope } from './scope.ts';
 
-/** A job that never ends would be a bug; each run does a part of its work. */
-const RUNS_MAX = 1_000;
+/** Each run does a part of the work, and ends within a minute. */
+const RUNS_MAX = 300;
+const AGAIN_MS = 1_000;
 
 /**
  * Compares billing with Stripe and with core. In this order: what Stripe knows comes back first, because plans, allowances and
@@ -19,10 +23,11 @@ const RUNS_MAX = 1_000;
 export async function compareBilling(scope: Scope): Promise<void> {
   await compareTenants(scope);
   if (scope.services.settings.STRIPE_SECRET_KEY !== undefined) {
-    await catchUpWithStripe(scope);
-    await compareUnits(scope);
-  }
-  await comparePlans(scope);
+    const stripe = await stripeInBackground(scope.services.settings);
+    await catchUpWithStripe(scope, stripe);
+    await compareUnits(scope, stripe);
+    await comparePlans(scope, stripe);
+  } else await comparePlans(scope, undefined);
   await compareStandings(scope);
 }
 
@@ -36,30 +41,37 @@ async function compareTenants({ services, findings, tenants }: Scope): Promise<v
  * The job remembers in core how far it has read Stripe's events, which it stores in billing. When billing is older than core, the
  * events in between would never be read again.
  */
-async function catchUpWithStripe({ services, findings, moments, mend }: Scope): Promise<void> {
-  const { billing: moment } = moments;
-  if (moment === undefined) return;
-  const { core } = services.crossTenant;
-  const position = await readPosition(core, stripeReconcile.name, reconcilePosition);
-  const isPast = (time: string | undefined): boolean => time !== undefined && new Date(time) > moment;
-  const isAhead =
-    isPast(position?.listed_at) ||
-    isPast(position?.compared_at) ||
-    (position?.events_until ?? 0) * 1000 > moment.getTime();
+async function catchUpWithStripe(scope: Scope, stripe: Stripe): Promise<void> {
+  const { services, findings, moments, mend } = scope;
+  if (moments.billing === undefined) return;
+  const { core, billing } = services.crossTenant;
+  const missing = await listMissingEvents(billing, stripe, moments.billing);
   if (mend) {
-    // Also when the position is no later: the day's comparison of objects may be done, and does not come again today.
+    // Also without missing events: the day's comparison of objects may be done, and would not come again today.
     await writePosition(core, stripeReconcile.name, {});
-    for (let run = 0; run < RUNS_MAX; run++) {
-      const { status } = await runJob(services, stripeReconcile, { triggeredBy: ACTOR });
-      if (status === 'completed') break;
-    }
+    await runToEnd(scope);
+    await scope.waitUntilQuiet();
   }
-  if (isAhead) findings.add('stripe_position', null, [{ position: position ?? null }], { mended: mend });
+  findings.add(
+    'stripe_behind',
+    null,
+    missing.map((id) => ({ stripe_event_id: id })),
+    { mended: mend },
+  );
 }
 
-async function compareUnits({ services, findings, mend, now }: Scope): Promise<void> {
+/** Runs the job until it has nothing left. A timer may run it at the same moment. */
+async function runToEnd({ services }: Scope): Promise<void> {
+  for (let run = 0; run < RUNS_MAX; run++) {
+    const { status } = await runJob(services, stripeReconcile, { triggeredBy: ACTOR });
+    if (status === 'completed') return;
+    await delay(AGAIN_MS);
+  }
+  throw new Error('Stripe does not answer, or the job stripe-reconcile does not end');
+}
+
+async function compareUnits({ services, findings, mend, now }: Scope, stripe: Stripe): Promise<void> {
   const { billing } = services.crossTenant;
-  const stripe = await stripeInBackground(services.settings);
   const lost = mend ? await bookLostUnits(billing, stripe, now) : await findLostUnits(billing, stripe, now);
   for (const { tenantId, usageType, units } of lost)
     findings.add('units_ahead', tenantId, [{ usage_type: usageType, units }], {
@@ -68,15 +80,32 @@ async function compareUnits({ services, findings, mend, now }: Scope): Promise<v
     });
 }
 
-/** A plan that an operator gave has no other copy than core's, as long as core is the newer one. */
-async function comparePlans({ services, findings, tenants, moments, mend, now }: Scope): Promise<void> {
+/**
+ * A plan that an operator gave has no other copy than core's, as long as core is the newer one. A plan that was bought comes back
+ * from Stripe.
+ */
+async function comparePlans(scope: Scope, stripe: Stripe | undefined): Promise<void> {
+  const { services, findings, tenants, moments, mend, now } = scope;
   const { billing: moment, core } = moments;
   if (moment === undefined || (core !== undefined && core < moment)) return;
   const { billing } = services.crossTenant;
-  for (const lost of await findLostPlans(billing, tenants)) {
-    if (mend) await openPlanAgain(billing, lost, now);
-    findings.add('plan_lost', lost.tenantId, [{ plan_id: lost.planId }], { mended: mend });
+  const own = tenants.filter(({ tenantId }) => tenantId !== PLATFORM_TENANT);
+  const lost = await findLostPlans(billing, own);
+  const customers = lost.length === 0 || stripe === undefined ? new Set() : await tenantsOfCustomers(stripe);
+  for (const one of lost) {
+    if (customers.has(one.tenantId)) continue;
+    if (mend) await openPlanAgain(billing, one, now);
+    findings.add('plan_lost', one.tenantId, [{ plan_id: one.planId }], { mended: mend });
   }
+}
+
+async function tenantsOfCustomers(stripe: Stripe): Promise<ReadonlySet<string>> {
+  const tenants = new Set<string>();
+  for await (const { metadata } of stripe.customers.list({ limit: 100 })) {
+    const { tenant_id: tenantId } = metadata;
+    if (tenantId !== undefined) tenants.add(tenantId);
+  }
+  return tenants;
 }
 
 async function compareStandings({ services, findings, tenants, mend, now }: Scope): Promise<void> {

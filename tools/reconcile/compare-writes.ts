@@ -15,6 +15,9 @@ import { ACTOR, emit, type Scope } from './scope.ts';
  * before it can be of lost writes too.
  */
 const LONGEST_WRITE_MS = 5 * 60_000;
+/** The actions of entries that rows explain. An entry of another action has nothing to be compared with. */
+const TRACED =
+  /^(mapping|orchestration|analysis|record)\.(created|completed|results_added|cancelled|archived)$/;
 /** The type of usage that every metered call has. */
 const EVERY_CALL = 'api_calls';
 
@@ -23,7 +26,7 @@ const EVERY_CALL = 'api_calls';
  * the identities that the events had, so it does no harm if they are still on their way.
  */
 export async function compareWrites(scope: Scope, tenantId: string): Promise<void> {
-  const known = new Set<string>();
+  const known: Known = { usage: new Set(), entries: new Set() };
   const { core } = scope.services.crossTenant;
   for (const pages of [traceMappings, traceOrchestrations, traceAnalyses])
     for await (const writes of pages(core, tenantId, scope.since))
@@ -40,17 +43,23 @@ export async function compareWrites(scope: Scope, tenantId: string): Promise<voi
   await compareAhead(scope, tenantId, known);
 }
 
+/** The identities of all events that rows explain. */
+interface Known {
+  readonly usage: Set<string>;
+  readonly entries: Set<string>;
+}
+
 async function comparePage(
   scope: Scope,
   tenantId: string,
   writes: readonly TracedWrite[],
-  known: Set<string>,
+  known: Known,
 ): Promise<void> {
   const { findings, mend } = scope;
   const { core, billing, analytics } = scope.services.crossTenant;
   const inSpan = writes.filter(({ at }) => at >= scope.since && at <= scope.until);
   const usage = inSpan.flatMap(usageOf);
-  for (const { id } of usage) known.add(id);
+  for (const { id } of usage) known.usage.add(id);
   const lost = new Set([
     ...(await findUnrecorded(billing, usage)),
     ...(await findUnrolled(analytics, usage)),
@@ -69,10 +78,9 @@ async function comparePage(
     })),
     { mended: mend, amounts },
   );
-  const entries = await findLostEntries(
-    core,
-    inSpan.flatMap((write) => auditOf(write, ACTOR)),
-  );
+  const told = inSpan.flatMap((write) => auditOf(write, ACTOR));
+  for (const { id } of told) known.entries.add(id);
+  const entries = await findLostEntries(core, told);
   if (mend) await emit(scope, tenantId, entries);
   findings.add(
     'audit_behind',
@@ -104,7 +112,7 @@ async function requestArchives(scope: Scope, tenantId: string, ids: readonly str
 }
 
 /** Usage that billing has, and that no write in core explains. It can only be of writes after the moment of core. */
-async function compareAhead(scope: Scope, tenantId: string, known: Set<string>): Promise<void> {
+async function compareAhead(scope: Scope, tenantId: string, known: Known): Promise<void> {
   const moment = scope.moments.core;
   if (moment === undefined) return;
   const { core, billing } = scope.services.crossTenant;
@@ -114,10 +122,19 @@ async function compareAhead(scope: Scope, tenantId: string, known: Set<string>):
   for await (const entries of readEntryEvents(core, span))
     for (const entry of entries) {
       const cause = causeOfEntry({ id: entry.event_id });
-      known.add(usageEventId({ ...cause, tenantId, at: new Date(entry.created_at) }, EVERY_CALL));
+      known.usage.add(usageEventId({ ...cause, tenantId, at: new Date(entry.created_at) }, EVERY_CALL));
+      if (TRACED.test(entry.action) && !known.entries.has(entry.event_id))
+        scope.findings.add('audit_ahead', tenantId, [
+          {
+            event_id: entry.event_id,
+            time: entry.created_at,
+            action: entry.action,
+            resource_id: entry.resource_id,
+          },
+        ]);
     }
   for await (const rows of readRecorded(billing, span)) {
-    const ahead = rows.filter(({ event_id: id }) => !known.has(id));
+    const ahead = rows.filter(({ event_id: id }) => !known.usage.has(id));
     const amounts: Record<string, number> = {};
     for (const { usage_type: type, amount } of ahead) amounts[type] = (amounts[type] ?? 0) + amount;
     scope.findings.add(

@@ -30,6 +30,11 @@ export const KINDS = {
     mend: 'Written again from the rows. Who acted is not known any more; the entry says that it was made again.',
     byTool: true,
   },
+  audit_ahead: {
+    what: 'entries of the audit trail of writes that core does not have any more',
+    mend: 'They stay: they came from the bus after the restore, and are evidence of lost writes.',
+    byTool: false,
+  },
   record_not_archived: {
     what: 'records that are not marked as archived',
     mend: 'Their archive is requested again. A blob that exists is compared, never overwritten.',
@@ -60,9 +65,9 @@ export const KINDS = {
     mend: 'Taken over from billing.',
     byTool: true,
   },
-  stripe_position: {
-    what: 'Stripe was read further than billing now knows',
-    mend: 'Stripe’s events of the last 30 days and its objects are compared again.',
+  stripe_behind: {
+    what: 'events of Stripe that billing does not have',
+    mend: 'Stripe’s events of the last 30 days are read again, and its objects compared.',
     byTool: true,
   },
   units_ahead: {

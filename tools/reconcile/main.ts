@@ -13,7 +13,7 @@ Compares the three databases with each other, with the blobs and with Stripe, af
   --since                          compare from this time (default: a day before the earliest moment)
   --until                          when the last client was shut out (default: now)
   --mend                           bring right what a program can; may be repeated
-  --json FILE                      write the whole report to a file ('-': to the standard output)
+  --json FILE                      write the whole report to a file
   --wait SECONDS                   how long the queues may take to get empty, with --mend (default: 600)
 Times are RFC 3339. Reads the app's settings from the environment. Ends with 0 if nothing is left to do, with 3 if something is.
 `;
@@ -81,10 +81,8 @@ async function main(args: readonly string[]): Promise<void> {
   try {
     const report = await reconcile(services, options);
     const json = `${JSON.stringify(report, null, 2)}\n`;
-    if (options.json === '-') process.stdout.write(json);
-    else process.stdout.write(printReport(report));
-    if (options.json !== undefined && options.json !== '-')
-      writeFileSync(options.json, json, { mode: 0o600 });
+    if (options.json !== undefined) writeFileSync(options.json, json, { mode: 0o600 });
+    process.stdout.write(printReport(report));
     if (report.findings.some(({ mended }) => !mended)) process.exitCode = DIFFERENCES_LEFT;
   } finally {
     await services.close();

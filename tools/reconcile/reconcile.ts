@@ -65,6 +65,7 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
     until: options.until ?? now,
     now,
     mend,
+    waitUntilQuiet: () => waitUntilQuiet(services, options.waitMs),
     tenants: tenants
       .filter(({ status }) => status !== 'erased')
       .map(({ tenant_id: tenantId, plan_id: planId }) => ({ tenantId, planId })),
@@ -82,7 +83,7 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
   onStep?.('the entry of the restore');
   await noteRestore(scope);
   onStep?.('empty queues, then roll-ups');
-  const isQuiet = mend && (await waitUntilQuiet(scope, options.waitMs));
+  const isQuiet = mend && (await scope.waitUntilQuiet());
   for (const { tenantId } of scope.tenants) await compareTenantRollUps(scope, tenantId, isQuiet);
   return {
     at: now.toISOString(),
@@ -118,8 +119,7 @@ async function compareAllBlobs(scope: Scope): Promise<void> {
     else scope.findings.add('tenant_ahead', tenantId, [{ store: 'blobs' }]);
 }
 
-/** Waits until no message and no outbox row is left. False if that takes too long: then something does not run. */
-async function waitUntilQuiet({ services }: Scope, waitMs: number): Promise<boolean> {
+async function waitUntilQuiet(services: Services, waitMs: number): Promise<boolean> {
   await services.publisher.drain();
   const deadline = performance.now() + waitMs;
   let quiet = 0;

@@ -21,6 +21,8 @@ export interface Scope {
   readonly until: Date;
   readonly now: Date;
   readonly mend: boolean;
+  /** Waits until no message and no outbox row is left. False if that takes too long: then something does not run. */
+  readonly waitUntilQuiet: () => Promise<boolean>;
   /** The tenants that core has, without erased ones. */
   readonly tenants: readonly { readonly tenantId: string; readonly planId: string }[];
 }

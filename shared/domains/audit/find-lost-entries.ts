@@ -25,6 +25,8 @@ export interface EntryEvent {
   readonly id: string;
   readonly event_id: string;
   readonly created_at: string;
+  readonly action: string;
+  readonly resource_id: string | null;
 }
 
 /** Reads the events of a tenant's entries in a span, from one source, in pages. */
@@ -35,7 +37,7 @@ export async function* readEntryEvents(
   let after: readonly [string, string] = ['-infinity', ''];
   for (;;) {
     const rows = await core.query<EntryEvent>(
-      `select id, event_id, created_at from audit_logs
+      `select id, event_id, created_at, action, resource_id from audit_logs
         where tenant_id = $1 and event_source = $2 and created_at >= $3 and created_at <= $4
           and (created_at, event_id) > ($5::timestamptz, $6)
         order by created_at, event_id limit ${TRACE_PAGE}`,

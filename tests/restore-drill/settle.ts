@@ -11,8 +11,6 @@ import type { Scene } from './scene.ts';
 const SETTLE_S = 40;
 /** Reads of empty queues in a row: a consumer commits before its message is gone, and publishes its own events after that. */
 const QUIET_READS = 3;
-/** A message's lock is long, so the number of those that wait is enough. */
-const COUNTED_MAX = 10;
 
 /** Waits until no outbox and no queue has anything. The relay is asked to publish also what is young. */
 export async function settle(settings: AppSettings, scene: Pick<Scene, 'runJob'>): Promise<void> {
@@ -25,8 +23,10 @@ export async function settle(settings: AppSettings, scene: Pick<Scene, 'runJob'>
         const rows = await Promise.all([core, billing, analytics].map(countOutbox));
         const outbox = rows.reduce((sum, count) => sum + count, 0);
         if (outbox > 0) await scene.runJob('outbox-relay', new Date(Date.now() + MINUTE_MS));
-        const queued = await Promise.all(QUEUES.map(({ name }) => services.bus.count(name, COUNTED_MAX)));
-        const waiting = queued.reduce((sum, count) => sum + count.waiting, 0);
+        const queued = await Promise.all(
+          QUEUES.map(({ name }) => services.bus.peek(name, { dead: false, limit: 1 })),
+        );
+        const waiting = queued.flat().length;
         quiet = outbox + waiting === 0 ? quiet + 1 : 0;
         return { outbox, waiting };
       },

@@ -98,7 +98,7 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
 
 async function compareBacklog({ services, findings }: Scope): Promise<void> {
   for (const { name } of QUEUES) {
-    const [waiting, dead] = await Promise.all(
+    const [waiting = 0, dead = 0] = await Promise.all(
       [false, true].map(async (dead) => (await services.bus.peek(name, { dead, limit: COUNTED_MAX })).length),
     );
     findings.add('messages_waiting', null, waiting === 0 ? [] : [{ queue: name, waiting }], {

@@ -7,8 +7,8 @@ const USAGE = `usage: npm run restore-drill -- [--without-mend] [--per-second N]
 Backs up a local stack under load, destroys its server, restores the three databases to three moments, reconciles, and compares
 everything with what clients were answered. Takes about two minutes. Ends with 1 if anything is wrong.
   --without-mend   skip the mending: shows what a restore leaves behind
-  --per-second N   new writes a second (default: 40)
-  --stage SECONDS  between two moments (default: 4)
+  --per-second N   new writes a second (default: 25)
+  --stage SECONDS  between two moments (default: 3)
 `;
 /** Differences that are shown of a round. */
 const SHOWN = 40;
@@ -18,8 +18,8 @@ async function main(args: readonly string[]): Promise<void> {
     args: [...args],
     options: {
       'without-mend': { type: 'boolean', default: false },
-      'per-second': { type: 'string', default: '40' },
-      stage: { type: 'string', default: '4' },
+      'per-second': { type: 'string', default: '25' },
+      stage: { type: 'string', default: '3' },
     },
   });
   const perSecond = Number(values['per-second']);

@@ -14,7 +14,7 @@ export const INCLUDED_CALLS = 20;
 /** Where a checkout sends a person back. */
 export const RETURN_ORIGIN = 'https://drill.comply-ai.example';
 /** A message passes Stripe, a webhook and two queues. */
-const EFFECT_S = 30;
+const EFFECT_S = 60;
 
 /** A tenant with its owner's key. */
 export interface Owner {

@@ -32,6 +32,8 @@ const ROUNDS: readonly Readonly<Record<Database, 0 | 1 | 2>>[] = [
   { core: 0, billing: 2, analytics: 1 },
   { core: 2, billing: 0, analytics: 1 },
 ];
+/** How long a message stays locked that the destroyed app had; in Azure it is five minutes. */
+const LOCK_MS = 4_000;
 /** The runbook stops this timer. */
 const SETTINGS = { 'AzureWebJobs.usage-report.Disabled': 'true', BILLING_RETURN_ORIGINS: RETURN_ORIGIN };
 
@@ -54,6 +56,7 @@ export async function runDrill(options: DrillOptions): Promise<readonly RoundRes
     folder,
     appDir,
     durable: false,
+    queues: { lockDurationMs: LOCK_MS },
     port: await findFreePort(),
     postgresSettings: archive.serverSettings,
     settings: SETTINGS,

@@ -78,8 +78,6 @@ export async function runRound(
       ...(await compareAgain(restored, until)),
     ];
     onStep(`  ${wrong.length} differences at the end`);
-    for (const line of wrong.slice(0, 10)) onStep(`  DEBUG ${line}`);
-    onStep(JSON.stringify(report.findings.filter((f) => /waiting|dead/.test(f.kind))));
     return {
       moments: {
         core: moments.core.toISOString(),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ServiceBusClient, ServiceBusMessage, ServiceBusSender } from '@azure/service-bus';
+import Long from 'long';
 import type { Settings } from '../config/settings.ts';
 import { causesOf, inSpan, traceparentOf, type ActiveSpan } from '../telemetry/tracing.ts';
 import { queueOf, type CloudEvent } from './events.ts';
@@ -156,7 +157,8 @@ export class BusSender {
     this.#client ??= connectBus(this.#settings);
     const receiver = (await this.#client).createReceiver(queue, dead ? { subQueueType: 'deadLetter' } : {});
     try {
-      const found = await receiver.peekMessages(limit);
+      // Without a number, the SDK continues behind the last message that this client has peeked, also with another receiver.
+      const found = await receiver.peekMessages(limit, { fromSequenceNumber: Long.ZERO });
       return found.map(({ enqueuedTimeUtc }) => enqueuedTimeUtc);
     } finally {
       await receiver.close().catch(() => undefined);

@@ -51,17 +51,17 @@ export const KINDS = {
     byTool: false,
   },
   tenant_ahead: {
-    what: 'tenants that billing or the blobs have and core does not',
+    what: 'each tenant that billing or the blobs have and core does not',
     mend: 'Make the tenant again (POST /platform/tenants). Its data key is lost: what it sealed cannot be opened.',
     byTool: false,
   },
   plan_lost: {
-    what: 'tenants whose plan billing does not have any more',
+    what: 'each tenant whose plan billing does not have any more',
     mend: 'The plan begins again, with a new period.',
     byTool: true,
   },
   standing_stale: {
-    what: 'tenants of which core knows another plan or standing than billing has',
+    what: 'each tenant of which core knows another plan or standing than billing has',
     mend: 'Taken over from billing.',
     byTool: true,
   },

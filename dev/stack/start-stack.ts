@@ -119,6 +119,12 @@ async function seedOnce(
   return seed;
 }
 
+/** An account at Stripe itself is a person's: its key stays in that person's environment. */
+function withoutAccount(settings: AppSettings): AppSettings {
+  const { STRIPE_SECRET_KEY: _key, STRIPE_WEBHOOK_SECRETS: _secrets, ...others } = settings;
+  return others;
+}
+
 function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
   const {
     CORE_DATABASE_URL: core,
@@ -142,7 +148,7 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
             secret_key: stack.settings['STRIPE_SECRET_KEY'] ?? '',
             webhook_secret: stack.settings['STRIPE_WEBHOOK_SECRETS'] ?? '',
           },
-    settings: stack.settings,
+    settings: stack.stripe === null ? withoutAccount(stack.settings) : stack.settings,
     pid: process.pid,
   };
 }

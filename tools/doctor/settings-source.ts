@@ -63,6 +63,11 @@ function ownersIn(environment: NodeJS.ProcessEnv): Partial<PerDatabase<string>> 
   );
 }
 
+/** An account at Stripe itself, which a stack's file does not have. */
+function accountIn({ STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { STRIPE_SECRET_KEY, STRIPE_WEBHOOK_SECRETS };
+}
+
 /**
  * Reads settings from a file of one of four forms. Where a value is a Key Vault reference, a variable of the environment of that
  * name is its value.
@@ -86,8 +91,12 @@ function readFile(file: string, text: string, environment: NodeJS.ProcessEnv): S
       return value === undefined || value === '' ? [] : [[name, value]];
     }),
   );
-  const given = readGiven({ ...settings, ...resolved });
   const { owners, url } = parsed.data;
+  const given = readGiven({
+    ...(owners === undefined ? {} : accountIn(environment)),
+    ...settings,
+    ...resolved,
+  });
   return {
     name: owners === undefined ? `the settings of ${file}` : `the local stack of ${file}`,
     given,

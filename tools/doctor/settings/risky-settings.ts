@@ -77,6 +77,28 @@ const databases: Rule = (patient) => {
   ];
 };
 
+const redisSignIn: Rule = (patient) => {
+  const text = patient.setting('REDIS_URL');
+  if (text === undefined) return [];
+  const url = new URL(text);
+  const isEntra = patient.setting('REDIS_AUTH') === 'entra';
+  return [
+    isEntra &&
+      url.password !== '' &&
+      warning('REDIS_URL has a password, which REDIS_AUTH=entra does not use', 'remove it from REDIS_URL'),
+    isEntra &&
+      url.username === '' &&
+      problem(
+        'REDIS_URL has no user, as whom REDIS_AUTH=entra signs in',
+        'put the object id of the identity into REDIS_URL: rediss://<object id>@<host>:10000',
+      ),
+    !isEntra &&
+      url.password === '' &&
+      !isLoopback(url) &&
+      problem('REDIS_URL has no password', 'put it into REDIS_URL, or set REDIS_AUTH=entra'),
+  ];
+};
+
 const pooler: Rule = (patient) =>
   databaseUrls(patient).map(
     ({ name, url }) =>
@@ -179,7 +201,7 @@ const places: Rule = (patient) => [
     ),
 ];
 
-const RULES: readonly Rule[] = [databases, passwords, pooler, stripe, keys, places];
+const RULES: readonly Rule[] = [databases, passwords, redisSignIn, pooler, stripe, keys, places];
 
 /** Settings that are valid one by one, and contradict each other or are not safe where the app runs. */
 export const riskySettings: Check = {

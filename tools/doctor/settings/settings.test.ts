@@ -62,6 +62,27 @@ describe('settings that are not safe, each with its remedy', () => {
       /^remove it/,
     ],
     [
+      'a password of Redis that is not used',
+      { REDIS_URL: 'rediss://object:secret@cache.example.com:10000', REDIS_AUTH: 'entra' },
+      'warning',
+      /^REDIS_URL has a password/,
+      /^remove it/,
+    ],
+    [
+      'an identity of Redis without its name',
+      { REDIS_URL: 'rediss://cache.example.com:10000', REDIS_AUTH: 'entra' },
+      'problem',
+      /^REDIS_URL has no user/,
+      /object id/,
+    ],
+    [
+      'no password of Redis',
+      { REDIS_URL: 'rediss://cache.example.com:10000' },
+      'problem',
+      /^REDIS_URL has no password/,
+      /REDIS_AUTH=entra/,
+    ],
+    [
       'one database for two',
       {
         BILLING_DATABASE_URL: url('CORE_DATABASE_URL'),

@@ -1,4 +1,3 @@
-import type { ScheduledJob } from '../shared/platform/jobs/scheduled-job.ts';
 import type { Endpoint } from '../shared/platform/http/endpoint.ts';
 import { resourceEndpoints } from '../shared/platform/resources/resource-endpoints.ts';
 import { declaredResources } from './declared-resources.ts';
@@ -43,40 +42,9 @@ import {
   registerTimers,
 } from './register.ts';
 import { processServices } from './services.ts';
-import { alertsEvaluateTimer } from './timer/alerts-evaluate.ts';
-import { blobsTierTimer } from './timer/blobs-tier.ts';
-import { blobsVerifyTimer } from './timer/blobs-verify.ts';
-import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
-import { freeTierResetTimer } from './timer/free-tier-reset.ts';
-import { healthMeasureTimer } from './timer/health-measure.ts';
-import { healthProbeTimer } from './timer/health-probe.ts';
-import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
-import { outboxRelayTimer } from './timer/outbox-relay.ts';
-import { partitionsMakeTimer } from './timer/partitions-make.ts';
-import { recordsExpireTimer } from './timer/records-expire.ts';
-import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
-import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
-import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
-import { usageReportTimer } from './timer/usage-report.ts';
+import { timers } from './timers.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
-const timers: readonly ScheduledJob[] = [
-  alertsEvaluateTimer,
-  blobsTierTimer,
-  blobsVerifyTimer,
-  dunningAdvanceTimer,
-  freeTierResetTimer,
-  healthMeasureTimer,
-  healthProbeTimer(processServices),
-  leftoversSweepTimer,
-  outboxRelayTimer,
-  partitionsMakeTimer,
-  recordsExpireTimer,
-  stripeEventsExpireTimer,
-  stripeReconcileTimer,
-  telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
-  usageReportTimer,
-];
 const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
 const endpoints: readonly Endpoint[] = [
   ...alertsEndpoints,

@@ -42,12 +42,10 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     billing: new CrossTenantDatabase(databases.billing.crossTenant),
     analytics: new CrossTenantDatabase(databases.analytics.crossTenant),
   };
-  const cache = new Cache(
-    settings.REDIS_URL,
-    settings.REDIS_KEY_PREFIX,
-    settings.EXTRA_CA_CERTS,
-    settings.REDIS_AUTH === 'entra' ? () => entraCredential() : undefined,
-  );
+  const cache = new Cache(settings.REDIS_URL, settings.REDIS_KEY_PREFIX, {
+    extraCa: settings.EXTRA_CA_CERTS,
+    ...(settings.REDIS_AUTH === 'entra' ? { credential: () => entraCredential() } : {}),
+  });
   const forget = addGaugeSource(() => [
     { name: 'redis_breaker_open', attributes: {}, value: cache.open ? 1 : 0 },
   ]);

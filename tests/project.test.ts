@@ -183,7 +183,9 @@ describe('functions/', () => {
   });
 
   it('is imported completely by its entry', () => {
-    const imported = [...read('functions/main.ts').matchAll(/from '\.\/((?:http|queue|timer)\/[^']+)'/g)].map(
+    const entry = read('functions/main.ts') + read('functions/timers.ts');
+    expect(entry).toContain(`import { timers } from './timers.ts'`);
+    const imported = [...entry.matchAll(/from '\.\/((?:http|queue|timer)\/[^']+)'/g)].map(
       (match) => `functions/${match[1]}`,
     );
     expect(sources.filter((file) => file.split('/').length > 2 && !file.endsWith('.test.ts'))).toEqual(

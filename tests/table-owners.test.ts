@@ -21,8 +21,8 @@ const OPERATORS_DOMAIN = 'operations';
 const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.current_tenant': 'platform',
   'ops.wall': 'platform', // the first name of ops.isolate_tenant
-  'ops.make_partition': 'platform',
   'ops.show_people': 'platform',
+  'ops.make_partition': 'platform',
   'ops.index_partition': 'platform',
   'ops.hold_partition': 'domains/records',
   'ops.drop_partition': 'domains/records',

@@ -231,7 +231,7 @@ describe('Redis over a network', () => {
   }
 
   async function ping(url: string, extraCa: readonly string[]): Promise<number | undefined> {
-    const cache = new Cache(url, '', extraCa);
+    const cache = new Cache(url, '', { extraCa });
     try {
       return await cache.ping();
     } finally {

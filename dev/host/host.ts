@@ -231,7 +231,6 @@ async function startWithSettings(
   const run = (fn: HostedFunction, input: string): Promise<unknown> =>
     withTimeout(invoke(fn, createManualRequest(fn, input, store, http.port)), functionTimeoutMs);
 
-  await runAppHooks(app.registry, 'appStart', appDir);
   const admin = createAdminHandler({ functions, run, baseUrl: () => baseUrl, log });
   const http = await startHttpTrigger(
     { routes, admin, invoke, functionTimeoutMs, maxBodyBytes, verbose, log },
@@ -258,6 +257,8 @@ async function startWithSettings(
   }
 
   try {
+    // As in Azure, the app knows its host's name when it starts.
+    await runAppHooks(app.registry, 'appStart', appDir);
     triggers.push(...startTriggers(functions, invoke, config, { store, verbose, log }));
   } catch (error) {
     await stopOnce();

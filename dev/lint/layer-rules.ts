@@ -5,6 +5,9 @@ const TESTS = '[.]test[.]ts$';
 /** Seeds use it to open the same services as the app. */
 const COMPOSITION_ROOT = '^functions/services[.]ts$';
 
+/** The app's jobs with their schedules, which the doctor compares with their runs. */
+const TIMERS = '^functions/timers[.]ts$';
+
 /**
  * The layers: functions -> shared/domains -> shared/platform; tools/ for deployments; dev/ for a laptop. Another check finds
  * cycles between folders, see folder-cycles.ts.
@@ -36,7 +39,7 @@ const RULES: IForbiddenRuleType[] = [
     comment: 'A deployment has tools/ but not dev/, tests/ and bench/.',
     severity: 'error',
     from: { path: '^tools/', pathNot: TESTS },
-    to: { path: '^(dev|tests|bench|functions)/', pathNot: COMPOSITION_ROOT },
+    to: { path: '^(dev|tests|bench|functions)/', pathNot: [COMPOSITION_ROOT, TIMERS] },
   },
   {
     name: 'dev-imports-no-test',

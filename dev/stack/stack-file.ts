@@ -15,6 +15,8 @@ export interface StackFile {
   redis: string | null;
   /** The stand-in for Stripe. Null with an account at Stripe itself: its key is not written here. */
   stripe: { url: string; secret_key: string; webhook_secret: string } | null;
+  /** The app's settings, for `npm run doctor`. */
+  settings: Record<string, string>;
   pid: number;
 }
 

@@ -124,6 +124,7 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
             secret_key: stack.settings['STRIPE_SECRET_KEY'] ?? '',
             webhook_secret: stack.settings['STRIPE_WEBHOOK_SECRETS'] ?? '',
           },
+    settings: stack.settings,
     pid: process.pid,
   };
 }

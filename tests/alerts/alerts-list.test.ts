@@ -40,34 +40,7 @@ describe('the list of alerts', () => {
     expect(faultsInQuery('AppMetrics | where Nmae == "x"')).not.toEqual([]);
     expect(faultsInQuery('AppMetrics | summarise count()')).not.toEqual([]);
   });
-
-  it('has a late time for each job, of at least two of its periods', async () => {
-    const late = ALERTS.find(({ name }) => name === 'JobLate')?.condition;
-    if (late?.kind !== 'limits') throw new Error('JobLate has no limits');
-    const schedules = new Map<string, string>();
-    for (const file of readdirSync(new URL('functions/timer/', ROOT))) {
-      const module = (await import(new URL(`functions/timer/${file}`, ROOT).href)) as object;
-      for (const value of Object.values(module) as unknown[])
-        if (isTimer(value)) schedules.set(value.job.name, value.schedule);
-    }
-    expect(Object.keys(late.above).toSorted()).toEqual([...schedules.keys()].toSorted());
-    for (const [job, schedule] of schedules)
-      expect([job, (late.above[job] ?? 0) >= leastLateS(schedule)]).toEqual([job, true]);
-  });
 });
-
-function isTimer(value: unknown): value is { job: { name: string }; schedule: string } {
-  return typeof value === 'object' && value !== null && 'job' in value && 'schedule' in value;
-}
-
-/** Two periods of a schedule, and for a daily one a day and an hour: nobody wants to wait two days. */
-function leastLateS(schedule: string): number {
-  const [, minute = '', hour = ''] = schedule.split(' ');
-  if (hour !== '*') return 25 * 3_600;
-  const step = /\/(\d+)$/.exec(minute)?.[1];
-  if (step !== undefined) return 2 * 60 * Number(step);
-  return minute === '*' ? 2 * 60 : 2 * 3_600;
-}
 
 describe('a runbook', () => {
   const runbooks = [...new Set(all.map(({ runbook }) => runbook))];

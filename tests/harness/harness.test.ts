@@ -13,7 +13,8 @@ async function askWho(url: string): Promise<unknown> {
   const sql = postgres(url, { max: 1 });
   try {
     const rows = await sql`select current_user::text as role, current_database()::text as database,
-      (select count(*)::int from pg_class where relname in ('tenants', 'usage_records', 'usage_metrics')) as tables`;
+      (select count(*)::int from pg_class where relnamespace = 'public'::regnamespace
+        and relname in ('tenants', 'usage_records', 'usage_metrics')) as tables`;
     return rows[0];
   } finally {
     await sql.end();

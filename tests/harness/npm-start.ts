@@ -30,6 +30,7 @@ const stackSchema = z.strictObject({
     secret_key: z.string().startsWith('sk_test_'),
     webhook_secret: z.string().startsWith('whsec_'),
   }),
+  settings: z.record(z.string(), z.string()),
   pid: z.int(),
 });
 

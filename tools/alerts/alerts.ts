@@ -2,7 +2,7 @@ import type { Alert } from './alert.ts';
 
 /**
  * After how many seconds without a completed run a job is late: two of its periods and its longest run, and a day and three
- * hours for a daily one. `tests/alerts-list.test.ts` compares this list with the timers.
+ * hours for a daily one. `tests/alerts/conditions.test.ts` compares this list with the timers.
  */
 const JOB_LATE_AFTER_S = {
   'alerts-evaluate': 10 * 60,

@@ -174,8 +174,16 @@ async function checkTables(client: Client, tables: Record<string, TableKind>): P
  * when there is nothing.
  */
 export async function checkCatalogue(client: Client, tables: Record<string, TableKind>): Promise<string[]> {
+  return [...(await checkTables(client, tables)), ...(await checkIsolation(client, tables))];
+}
+
+/**
+ * Describes everything in the connected database that violates tenant isolation. Every role may read what it reads. Tables
+ * that are not in `tables` count as tenants' tables if they have a tenant.
+ */
+export async function checkIsolation(client: Client, tables: Record<string, TableKind>): Promise<string[]> {
   const platform = Object.keys(tables).filter((name) => tables[name] === 'platform');
-  const faults = await checkTables(client, tables);
+  const faults: string[] = [];
   for (const rule of Object.values(RULES)) {
     // PostgreSQL must know the types of both parameters, also when a rule does not use them.
     const { rows } = await client.query<{ fault: string }>(

@@ -18,22 +18,33 @@ function clientOptions(url: string, extraCa: readonly string[]): pg.ClientConfig
 }
 
 /**
- * Runs `work` on a new connection, and always closes it. `extraCa`: authorities that the server's certificate may have,
- * besides those that Node knows.
+ * Opens a connection, which the caller closes. `options` replace the migrator's. `extraCa`: authorities that the server's
+ * certificate may have, besides those that Node knows.
  */
+export async function openConnection(
+  url: string,
+  options: pg.ClientConfig = {},
+  extraCa: readonly string[] = [],
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...clientOptions(url, extraCa),
+    application_name: 'comply-migrate',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...options,
+  });
+  // When a connection breaks between two statements, the next statement fails. Without this listener, the process would end.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** Runs `work` on a new connection, and always closes it. `extraCa`: see {@link openConnection}. */
 export async function withConnection<T>(
   url: string,
   work: (client: pg.Client) => Promise<T>,
   extraCa: readonly string[] = [],
 ): Promise<T> {
-  const client = new pg.Client({
-    ...clientOptions(url, extraCa),
-    application_name: 'comply-migrate',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-  });
-  // When a connection breaks between two statements, the next statement fails. Without this listener, the process would end.
-  client.on('error', () => undefined);
-  await client.connect();
+  const client = await openConnection(url, {}, extraCa);
   try {
     return await work(client);
   } finally {

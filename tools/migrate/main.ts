@@ -121,15 +121,15 @@ async function checkServers({ urls, extraCa }: Target): Promise<void> {
 
 async function main(args: string[]): Promise<void> {
   const check = args.includes('--check');
-  const found = readTarget();
-  if (found === undefined || args.some((arg) => arg !== '--check')) {
+  const given = readTarget();
+  if (given === undefined || args.some((arg) => arg !== '--check')) {
     process.stderr.write(`${USAGE}\n`);
     process.exitCode = 2;
     return;
   }
   const { signIn, roles } = readEntra();
-  const urls = await forEachDatabase((database) => signIn(found.urls[database]));
-  const target = { ...found, urls };
+  const urls = await forEachDatabase((database) => signIn(given.urls[database]));
+  const target: Target = { urls, extraCa: given.extraCa };
   if (!check) {
     await checkServers(target);
   }

@@ -1,4 +1,6 @@
-import type { TenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { Permission } from '../../platform/auth/permissions.ts';
+import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
+import type { CrossTenantDatabase, TenantTransaction } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
@@ -53,4 +55,19 @@ export function requireManagingKeyLeft(
 
 function isLasting(key: Pick<ManagingKey, 'expires_at'>, now: Date): boolean {
   return key.expires_at === null || Date.parse(key.expires_at) >= now.getTime() + LASTING_MS;
+}
+
+/** Until when the platform's keys with a permission are valid: how many there are, and the latest end, null for none. */
+export async function measurePlatformKeys(
+  core: CrossTenantDatabase,
+  permission: Permission,
+  now: Date,
+): Promise<{ readonly keys: number; readonly lasts_until: string | null }> {
+  const [row] = await core.query<{ keys: number; lasts_until: string | null }>(
+    `select count(*) as keys, nullif(max(coalesce(k.expires_at, 'infinity')), 'infinity') as lasts_until from api_keys k
+      where k.tenant_id = $1 and k.is_active and k.revoked_at is null
+        and (k.expires_at is null or k.expires_at > $2) and k.permissions ? $3`,
+    [PLATFORM_TENANT, now, permission],
+  );
+  return row ?? { keys: 0, lasts_until: null };
 }

@@ -1,5 +1,5 @@
 import { recordset } from '../../platform/db/recordset.ts';
-import type { CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { FRAMEWORKS_VERSION, LABELS, severityOf, TAXONOMY_VERSION } from './reference-taxonomy.ts';
 
@@ -43,4 +43,14 @@ export async function seedTaxonomy(transaction: CrossTenantTransaction): Promise
      on conflict do nothing`,
     [FRAMEWORKS_VERSION, ...MAPPING_ROWS.parameters(mappings)],
   );
+}
+
+/** The labels of the taxonomy that the database lacks. Mappings with such a label are refused. */
+export async function findMissingLabels(core: CrossTenantDatabase): Promise<string[]> {
+  const rows = await core.query<{ label: string }>(
+    `select wanted.label from unnest($1::text[]) wanted (label)
+      where not exists (select from taxonomy_labels t where t.label = wanted.label) order by 1`,
+    [[...LABELS.keys()]],
+  );
+  return rows.map(({ label }) => label);
 }

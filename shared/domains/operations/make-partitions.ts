@@ -1,7 +1,8 @@
 import { AUDIT_LOGS } from '../audit/consume-audit.ts';
 import { USAGE_RECORDS } from '../billing/metering/write-usage.ts';
 import { STORAGE_RECORDS } from '../records/record-columns.ts';
-import { makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
+import { findPartitionsEnd, makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
+import type { CrossTenantDatabases } from '../../platform/call/call.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
@@ -68,4 +69,36 @@ async function completeIndexes(
     run.progress.details['indexes_built'] = built + 1;
   }
   return false;
+}
+
+/** A table whose partitions `partitions-make` makes, and how far they reach. */
+export interface PartitionsAhead {
+  readonly database: 'core' | 'billing';
+  readonly table: string;
+  /** The day after the last partition, `2026-01-31`; undefined without one. */
+  readonly end: string | undefined;
+  /** The last day for which the job's last run should have made one. */
+  readonly wanted: string;
+}
+
+/** How far the partitions of the app's tables reach. `now`: the time of a run that is to be judged. */
+export async function findPartitionsAhead(
+  databases: Pick<CrossTenantDatabases, 'core' | 'billing'>,
+  now: Date,
+): Promise<PartitionsAhead[]> {
+  const lastMonth = utcDay(new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + MONTHS_AHEAD, 1)));
+  const lastDay = utcDay(addDays(now, DAYS_AHEAD));
+  const tables = [
+    ['core', STORAGE_RECORDS, lastDay],
+    ['core', AUDIT_LOGS, lastMonth],
+    ['billing', USAGE_RECORDS, lastMonth],
+  ] as const;
+  return Promise.all(
+    tables.map(async ([database, partitioned, wanted]) => ({
+      database,
+      table: partitioned.table,
+      end: await findPartitionsEnd(databases[database], partitioned),
+      wanted,
+    })),
+  );
 }

@@ -29,6 +29,18 @@ function withTrace(message: ServiceBusMessage, context: ActiveSpan['context']): 
   };
 }
 
+/** Connects to the namespace of the settings, when it is first used. */
+export async function connectBus(settings: Settings): Promise<ServiceBusClient> {
+  const { ServiceBusClient: Client } = await import('@azure/service-bus');
+  // The outbox retries. The SDK's own three tries of 30 s would block a flush for minutes.
+  const options = { retryOptions: { maxRetries: 0, timeoutInMs: 5_000 } };
+  const namespace = settings.SERVICE_BUS_CONNECTION__fullyQualifiedNamespace;
+  if (settings.SERVICE_BUS_CONNECTION !== undefined)
+    return new Client(settings.SERVICE_BUS_CONNECTION, options);
+  const { DefaultAzureCredential } = await import('@azure/identity');
+  return new Client(namespace ?? '', new DefaultAzureCredential(), options);
+}
+
 /** Sends events to Service Bus. Opens its client on first use. */
 export class BusSender {
   readonly #settings: Settings;
@@ -40,7 +52,7 @@ export class BusSender {
   }
 
   async #sender(queue: string): Promise<ServiceBusSender> {
-    this.#client ??= this.#connect();
+    this.#client ??= connectBus(this.#settings);
     const client = await this.#client;
     let sender = this.#senders.get(queue);
     if (sender === undefined) {
@@ -48,17 +60,6 @@ export class BusSender {
       this.#senders.set(queue, sender);
     }
     return sender;
-  }
-
-  async #connect(): Promise<ServiceBusClient> {
-    const { ServiceBusClient: Client } = await import('@azure/service-bus');
-    // The outbox retries. The SDK's own three tries of 30 s would block a flush for minutes.
-    const options = { retryOptions: { maxRetries: 0, timeoutInMs: 5_000 } };
-    const namespace = this.#settings.SERVICE_BUS_CONNECTION__fullyQualifiedNamespace;
-    if (this.#settings.SERVICE_BUS_CONNECTION !== undefined)
-      return new Client(this.#settings.SERVICE_BUS_CONNECTION, options);
-    const { DefaultAzureCredential } = await import('@azure/identity');
-    return new Client(namespace ?? '', new DefaultAzureCredential(), options);
   }
 
   /**
@@ -134,7 +135,7 @@ export class BusSender {
   /** The round trip to a queue's broker in ms: one peek. */
   async ping(queue: string): Promise<number> {
     const start = performance.now();
-    this.#client ??= this.#connect();
+    this.#client ??= connectBus(this.#settings);
     const receiver = (await this.#client).createReceiver(queue);
     try {
       await receiver.peekMessages(1);
@@ -152,7 +153,7 @@ export class BusSender {
     queue: string,
     { dead, limit }: { readonly dead: boolean; readonly limit: number },
   ): Promise<(Date | undefined)[]> {
-    this.#client ??= this.#connect();
+    this.#client ??= connectBus(this.#settings);
     const receiver = (await this.#client).createReceiver(queue, dead ? { subQueueType: 'deadLetter' } : {});
     try {
       const found = await receiver.peekMessages(limit);

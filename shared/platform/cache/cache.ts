@@ -36,6 +36,14 @@ const countMiss = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'm
 /** The answer of Redis; undefined when Redis is absent, slow or unavailable. */
 type Answer<T> = T | undefined;
 
+/** How a cache's Redis is reached. */
+export interface CacheOptions {
+  /** Authorities that the server's certificate may have, besides those that Node knows. */
+  readonly extraCa?: readonly string[];
+  /** With a credential, its tokens are the passwords of the URL's user. */
+  readonly credential?: () => Promise<TokenCredential>;
+}
+
 /**
  * Redis as a cache: never a lock, never the only copy. Every call returns quickly. Without Redis it returns undefined, and
  * at once while the breaker is open.
@@ -51,16 +59,7 @@ export class Cache {
   #gathered = new Map<string, { readonly text: string; readonly ttlSeconds: number }>();
   #sending: NodeJS.Timeout | undefined;
 
-  /**
-   * `extraCa`: authorities that the server's certificate may have, besides those that Node knows. With a credential, its tokens
-   * are the passwords of the URL's user.
-   */
-  constructor(
-    url: string | undefined,
-    prefix: string,
-    extraCa: readonly string[] = [],
-    credential?: () => Promise<TokenCredential>,
-  ) {
+  constructor(url: string | undefined, prefix: string, { extraCa = [], credential }: CacheOptions = {}) {
     this.#url = url;
     this.#login = credential === undefined ? undefined : new RedisLogin(credential);
     this.#prefix = prefix;

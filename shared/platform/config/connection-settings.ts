@@ -220,6 +220,16 @@ export const blobConnection = connectionString((parts) => {
   return 'must have AccountName and AccountKey, or SharedAccessSignature';
 });
 
+/** Application Insights: a key, and addresses that are `https://`. */
+export const insightsConnection = connectionString((parts) => {
+  if (!parts.has('instrumentationkey')) return 'must begin with InstrumentationKey=';
+  const isOpen = [...parts].some(([name, value]) => {
+    const url = name.endsWith('endpoint') ? readUrl(value) : undefined;
+    return name.endsWith('endpoint') && (url === undefined || !isPrivate(url));
+  });
+  return isOpen ? 'must have addresses that begin with https://' : undefined;
+});
+
 /** A namespace's host name, without a scheme. */
 export const hostName = z
   .string()

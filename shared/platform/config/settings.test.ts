@@ -145,6 +145,17 @@ describe('a connection that crosses a network is encrypted, and its certificate 
     ['STRIPE_API_URL', 'http://stripe.example.com', 'must begin with https://'],
     ['API_PUBLIC_URL', 'http://api.example.com', 'must begin with https://'],
     ['BILLING_RETURN_ORIGINS', 'http://app.example.com', 'must begin with https://'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector.example.com', 'must begin with https://'],
+    [
+      'APPLICATIONINSIGHTS_CONNECTION_STRING',
+      'InstrumentationKey=k;IngestionEndpoint=http://ingest.example.com/',
+      'https://',
+    ],
+    [
+      'APPLICATIONINSIGHTS_CONNECTION_STRING',
+      'IngestionEndpoint=https://ingest.example.com/',
+      'InstrumentationKey',
+    ],
   ])('%s: not %s', (name, value, reason) => {
     const keys = ';SharedAccessKeyName=n;SharedAccessKey=k=;AccountKey=k==';
     const { message, settings } = faultOf({ [name]: name.endsWith('CONNECTION') ? value + keys : value });

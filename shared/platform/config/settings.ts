@@ -5,6 +5,7 @@ import {
   commaList,
   hostName,
   httpsUrl,
+  insightsConnection,
   isLoopback,
   origin,
   postgresUrl,
@@ -35,10 +36,10 @@ export const settingsSchema = z
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
-    /** The client id of the managed identity that is `comply_jobs`. The default is the app's own identity. */
-    DATABASE_CROSS_TENANT_CLIENT_ID: z.guid().optional(),
     /** Authorities that a PostgreSQL or Redis server's certificate may have, besides those that Node knows. */
     EXTRA_CA_CERTS: caCertificates.default([]),
+    /** The client id of the managed identity that is `comply_jobs`. The default is the app's own identity. */
+    DATABASE_CROSS_TENANT_CLIENT_ID: z.guid().optional(),
     /** Where clients reach this API. The default is the host's own address. */
     API_PUBLIC_URL: publicUrl.optional(),
     SERVICE_BUS_CONNECTION: serviceBusConnection.optional(),
@@ -74,10 +75,7 @@ export const settingsSchema = z
     OTEL_TRACES_SAMPLER_ARG: z.coerce.number().min(0).max(1).default(0.1),
     /** Milliseconds between two exports of metrics. */
     OTEL_METRIC_EXPORT_INTERVAL: positive(60_000),
-    APPLICATIONINSIGHTS_CONNECTION_STRING: z
-      .string()
-      .regex(/^InstrumentationKey=/i, 'must begin with InstrumentationKey=')
-      .optional(),
+    APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection.optional(),
     /** `Authorization=AAD`: with the managed identity instead of the key in the connection string. */
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: z
       .string()
@@ -120,14 +118,23 @@ function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx
   exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
 }
 
+/** What is wrong with one setting. */
+export interface SettingFault {
+  readonly setting: string;
+  readonly fault: string;
+}
+
 /** The environment's settings are invalid. The message lists every fault, but no value. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
   /** The names of the invalid settings. */
   readonly settings: readonly string[];
-  constructor(faults: readonly { readonly setting: string; readonly fault: string }[]) {
+  /** What is wrong with each. No fault contains a value. */
+  readonly faults: readonly SettingFault[];
+  constructor(faults: readonly SettingFault[]) {
     const lines = faults.map(({ setting, fault }) => `  ${setting}: ${fault}`);
     super(`The app's settings are not complete:\n${lines.join('\n')}`);
+    this.faults = faults;
     this.settings = [...new Set(faults.map(({ setting }) => setting))];
   }
 }

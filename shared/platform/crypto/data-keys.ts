@@ -79,3 +79,13 @@ export class DataKeys {
     });
   }
 }
+
+/** How many living data keys each version of the key-encryption key wraps. None can be opened without its version. */
+export function countWrappedKeys(
+  database: CrossTenantDatabase,
+): Promise<{ readonly version: string; readonly data_keys: number }[]> {
+  return database.query<{ version: string; data_keys: number }>(
+    `select wrapped_with as version, count(*) as data_keys from ops.data_keys
+      where wrapped_key is not null group by 1 order by 1`,
+  );
+}

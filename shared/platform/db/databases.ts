@@ -1,7 +1,7 @@
 import type { Settings } from '../config/settings.ts';
-import { appPassword, crossTenantPassword, type PasswordSource } from '../entra/database-password.ts';
 import { addGaugeSource } from '../telemetry/metrics.ts';
 import { tellTlsFault } from '../tls/tls.ts';
+import { appPassword, crossTenantPassword, type PasswordSource } from '../entra/database-password.ts';
 import { GuardedPool, type PoolOf } from './guarded-pool.ts';
 import { openPool, type Pool, type PoolOptions } from './pool.ts';
 import { HealthMonitor, type Probe } from './health-monitor.ts';

@@ -50,3 +50,19 @@ export async function withPartitions<T>(
   }
   return write();
 }
+
+/**
+ * The first day, `2026-01-31`, for which a table has no partition by its last one's end; undefined if it has no partition of a
+ * date. Every role may ask.
+ */
+export async function findPartitionsEnd(
+  database: CrossTenantDatabase,
+  { table }: PartitionedTable,
+): Promise<string | undefined> {
+  const [row] = await database.query<{ past: string | null }>(
+    `select max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \\(''(\\d{4}-\\d{2}-\\d{2})'))[1]) as past
+       from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = to_regclass($1)`,
+    [`public.${table}`],
+  );
+  return row?.past ?? undefined;
+}

@@ -72,7 +72,7 @@ class Entra implements TokenCredential {
 const HOUR = 3_600_000;
 
 function open(entra: Entra): Cache {
-  const cache = new Cache(url, '', [], () => Promise.resolve(entra));
+  const cache = new Cache(url, '', { credential: () => Promise.resolve(entra) });
   onTestFinished(() => cache.close());
   return cache;
 }

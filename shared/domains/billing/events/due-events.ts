@@ -1,4 +1,5 @@
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import type { JobRun } from '../../../platform/jobs/job.ts';
 import { systemClock } from '../../../platform/time/clock.ts';
 import { processEvents } from './process-events.ts';
@@ -50,4 +51,18 @@ export async function processDue(run: JobRun, goOn: () => boolean): Promise<bool
     events_unexpected: sum.unexpected,
   });
   return isDone && !isAway;
+}
+
+/** The events of Stripe that cannot be processed, and those that have waited since before a time. */
+export async function countStuckEvents(
+  billing: CrossTenantDatabase,
+  before: Date,
+): Promise<{ readonly failed: number; readonly late: number }> {
+  const [row] = await billing.query<{ failed: number; late: number }>(
+    `select count(*) filter (where status = 'failed') as failed,
+            count(*) filter (where status = 'received' and received_at < $1) as late
+       from stripe_events where status in ('failed', 'received')`,
+    [before],
+  );
+  return row ?? { failed: 0, late: 0 };
 }

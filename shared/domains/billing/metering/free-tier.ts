@@ -186,3 +186,12 @@ function changeOf(
     },
   };
 }
+
+/** How many allowances should have been reset before a time and were not. */
+export async function countOverdueAllowances(database: CrossTenantDatabase, before: Date): Promise<number> {
+  const [row] = await database.query<{ overdue: number }>(
+    'select count(*) as overdue from free_tier_usage where next_reset_at < $1',
+    [before],
+  );
+  return row?.overdue ?? 0;
+}

@@ -118,3 +118,14 @@ function present(plan: z.output<typeof row>): PublicPlan {
     })),
   };
 }
+
+/** The active plans that say what a free tenant gets, and those that are sold. */
+export async function countPlans(
+  billing: CrossTenantDatabase,
+): Promise<{ readonly free: number; readonly sold: number }> {
+  const [row] = await billing.query<{ free: number; sold: number }>(
+    `select count(*) filter (where plan_type = 'free') as free, count(*) filter (where plan_type <> 'free') as sold
+       from billing_plans where is_active`,
+  );
+  return row ?? { free: 0, sold: 0 };
+}

@@ -1,4 +1,4 @@
-import { json, type CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { json, type CrossTenantDatabase, type CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 
 /** Where Stripe and this database can differ. */
@@ -78,4 +78,12 @@ export async function resolveKind(
     `update ops.stripe_mismatches set resolved_at = $3 where kind = $1 and object_id = $2 and resolved_at is null`,
     [kind, objectId, now],
   );
+}
+
+/** How many differences are open that nobody has mended. */
+export async function countOpenMismatches(billing: CrossTenantDatabase): Promise<number> {
+  const [row] = await billing.query<{ open: number }>(
+    `select count(*) as open from ops.stripe_mismatches where resolved_at is null and kind <> 'mended'`,
+  );
+  return row?.open ?? 0;
 }

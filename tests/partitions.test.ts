@@ -14,11 +14,12 @@ import { openDatabases } from './harness/databases.ts';
 // What the cross-tenant role (`comply_jobs`) may do with partitions, independent of the timers' code.
 
 const databases = await openDatabases();
-const open = (url: string) => postgres(url, { max: 2, onnotice: () => undefined });
+const open = (url: string) => postgres(url, { max: 3, onnotice: () => undefined });
 const admin = open(databases.core.admin);
 const jobs = open(databases.core.crossTenant);
+const billingAdmin = open(databases.billing.admin);
 const billingJobs = open(databases.billing.crossTenant);
-afterAll(() => Promise.all([admin, jobs, billingJobs].map((sql) => sql.end())));
+afterAll(() => Promise.all([admin, jobs, billingAdmin, billingJobs].map((sql) => sql.end())));
 
 const DAY_AGO = 200;
 const [{ day, partition } = { day: '', partition: '' }] = await admin<{ day: string; partition: string }[]>`
@@ -226,6 +227,37 @@ describe('a partition is made', () => {
     const make = () => sql`select ops.make_partition(${table}, ${grain}, '2031-05-01') as made`;
     expect([await make(), await make()]).toEqual([[{ made: true }], [{ made: false }]]);
   });
+
+  it.each([
+    ['storage_records', 'day', admin, jobs],
+    ['usage_records', 'month', billingAdmin, billingJobs],
+  ])(
+    'of %s, or given up after a second: meanwhile its reads wait, and no longer',
+    async (table, grain, holder, sql) => {
+      const [holding, reading] = await Promise.all([holder.reserve(), holder.reserve()]);
+      try {
+        await holding`begin`;
+        await holding.unsafe(`select from ${table} limit 1`);
+        const begun = performance.now();
+        const making = expect(
+          sql`select ops.make_partition(${table}, ${grain}, '2032-05-01')`,
+        ).rejects.toMatchObject({ code: '55P03' });
+        await expect
+          .poll(
+            () =>
+              holder`select 1 as waits from pg_locks where not granted and relation = to_regclass(${table})`,
+          )
+          .toEqual([{ waits: 1 }]);
+        await reading.unsafe(`select from ${table} limit 1`);
+        expect(performance.now() - begun).toBeLessThan(3_000);
+        await making;
+        await holding`rollback`;
+      } finally {
+        holding.release();
+        reading.release();
+      }
+    },
+  );
 
   it.each([null, 'year', ''])('never with an unknown grain: %s', async (grain) => {
     await expect(jobs`select ops.make_partition('audit_logs', ${grain}, '2031-05-01')`).rejects.toMatchObject(

@@ -56,6 +56,8 @@ export interface PostgresOptions {
   port?: number | undefined;
   /** False for throw-away data: faster, but a crash of the machine (not of the process) can lose it. */
   durable: boolean;
+  /** Server settings, over the ones of a local server. */
+  settings?: Readonly<Record<string, string>> | undefined;
   /** Start the server again when it ends unexpectedly. */
   restart?: boolean;
   onEvent?: ((text: string) => void) | undefined;
@@ -101,7 +103,11 @@ async function spawnServer(
   options: PostgresOptions,
   port: number,
 ): Promise<ChildProcess> {
-  const settings = { ...SETTINGS, ...(options.durable ? {} : THROW_AWAY_SETTINGS) };
+  const settings = {
+    ...SETTINGS,
+    ...(options.durable ? {} : THROW_AWAY_SETTINGS),
+    ...options.settings,
+  };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const { argument, cwd } = placeData(account, options.dataDir);
   const log = openSync(options.logFile, 'a', 0o600);

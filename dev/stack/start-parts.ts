@@ -38,6 +38,7 @@ export interface PartsOptions {
   secrets: StackSecrets;
   /** False for throw-away data. */
   durable: boolean;
+  postgresSettings: Readonly<Record<string, string>>;
   withRedis: boolean;
   /** False with an account at Stripe itself. */
   withStripe: boolean;
@@ -85,13 +86,14 @@ async function startOwnRedis(options: PartsOptions, port: number | undefined): P
 }
 
 async function startOwnPostgres(options: PartsOptions, port: number | undefined): Promise<PostgresServer> {
-  const { folder, secrets, durable, onEvent, onStarted } = options;
+  const { folder, secrets, durable, postgresSettings, onEvent, onStarted } = options;
   const postgres = await startPostgres({
     dataDir: path.join(folder, 'postgres'),
     logFile: path.join(folder, 'logs', 'postgres.log'),
     password: secrets.postgresPassword,
     port,
     durable,
+    settings: postgresSettings,
     restart: true,
     onEvent,
   });

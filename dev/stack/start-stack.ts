@@ -9,6 +9,7 @@ import { APP_FOLDER, buildApp } from './build-app.ts';
 import { carryPlans } from './carry-plans.ts';
 import { takeLocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
+import type { MigrateOne } from './prepare-databases.ts';
 import { findNextFreePort } from '../processes/free-port.ts';
 import { readGuardPid } from '../processes/guard.ts';
 import type { ManagedProcess } from '../processes/managed-process.ts';
@@ -30,6 +31,14 @@ import { startTelemetry } from './start-telemetry.ts';
 
 const FIRST_HOST_PORT = 7071; // the port of Azure Functions Core Tools
 
+/** What fills a stack's databases, and Stripe. Tests start a stack as an earlier release has left it. */
+export interface StackFilling {
+  migrate: MigrateOne;
+  seed: (settings: AppSettings) => Promise<SeedResult>;
+  /** Returns how many plans were made at Stripe. */
+  carry: (settings: AppSettings) => Promise<number>;
+}
+
 /** How a stack runs. The defaults are those of `npm start`. */
 export interface StackOptions {
   /** The folder of data, logs and stack.json; made when missing. */
@@ -40,8 +49,12 @@ export interface StackOptions {
   port?: number;
   /** A folder with a built app. Default: the repository, which is built first. */
   appDir?: string;
+  /** How the databases are filled. Default: with this build's migrations, seed and plans. */
+  filling?: StackFilling;
   /** False for throw-away data: faster. */
   durable?: boolean;
+  /** Settings of the PostgreSQL server, over the stack's own. */
+  postgresSettings?: Readonly<Record<string, string>>;
   /** False to run without any Redis. */
   withRedis?: boolean;
   /** Queue settings that differ from Azure's. */
@@ -92,11 +105,16 @@ class Stops {
   }
 }
 
-async function seedOnce(folder: string, secrets: StackSecrets, settings: AppSettings): Promise<SeedResult> {
+async function seedOnce(
+  folder: string,
+  secrets: StackSecrets,
+  settings: AppSettings,
+  fill: StackFilling['seed'] | undefined,
+): Promise<SeedResult> {
   if (secrets.seed !== undefined) {
     return secrets.seed;
   }
-  const seed = await seedStack({ settings });
+  const seed = await (fill === undefined ? seedStack({ settings }) : fill(settings));
   writeSecrets(folder, { ...secrets, seed });
   return seed;
 }
@@ -153,6 +171,7 @@ async function buildAndStartParts(
     onEvent,
     onStarted,
     durable: options.durable ?? true,
+    postgresSettings: options.postgresSettings ?? {},
     withRedis: options.withRedis ?? true,
     withStripe,
     queues: options.queues ?? {},
@@ -220,7 +239,7 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   options.signal?.throwIfAborted();
   const { urls: adminUrls } = await progress.step(
     'migrations',
-    () => prepareDatabases(parts.postgres, opened),
+    () => prepareDatabases(parts.postgres, opened, options.filling?.migrate),
     ({ applied }) => (applied === 0 ? 'up to date' : `${applied} applied`),
   );
   options.signal?.throwIfAborted();
@@ -228,12 +247,12 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   const telemetry = options.telemetry === true ? await startTelemetry(folder) : undefined;
   if (telemetry !== undefined) start.onStarted(() => telemetry.stop());
   const known = { ...own, ...account, ...telemetry?.settings, ...options.settings };
-  const keys = await progress.step('seed', () => seedOnce(folder, secrets, known));
+  const keys = await progress.step('seed', () => seedOnce(folder, secrets, known, options.filling?.seed));
   options.signal?.throwIfAborted();
   if (parts.stripe !== null)
     await progress.step(
       'plans at Stripe',
-      () => carryPlans(known),
+      () => (options.filling?.carry ?? carryPlans)(known),
       (count) => `${count} carried`,
     );
   options.signal?.throwIfAborted();

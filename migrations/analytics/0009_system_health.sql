@@ -1,3 +1,4 @@
+-- phase: expand
 -- The health of the service and of what it depends on: a row for each service and check at each minute, and their counts by hour and
 -- day, so that 90 days are read from a few rows. The platform's own rows: requests have no right here.
 

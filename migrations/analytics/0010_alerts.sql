@@ -1,3 +1,4 @@
+-- phase: expand
 -- What tenants want to be told of, and what came of it.
 
 create table alert_configs (

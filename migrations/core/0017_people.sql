@@ -1,3 +1,4 @@
+-- phase: expand
 -- What people may read: views without content, and exactly those columns of the tables behind them.
 --
 -- The views are security_invoker: a person reads with the person's own rights, and row security applies to the person.
@@ -11,7 +12,9 @@ create schema people;
 grant usage on schema people to comply_readonly;
 
 -- The grants of whole tables that this replaces.
+-- allow removal-in-contract: only people use this role, and no build
 revoke all on all tables in schema public from comply_readonly;
+-- allow removal-in-contract: as above
 revoke usage on schema public from comply_readonly;
 
 -- Lets people read these columns of a table, and replaces what they could read of it before. A person sees the rows of all

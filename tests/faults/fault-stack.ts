@@ -5,7 +5,7 @@ import postgres from 'postgres';
 import { findFreePort } from '../../dev/processes/free-port.ts';
 import { writePorts } from '../../dev/stack/ports.ts';
 import { openSecrets } from '../../dev/stack/secrets.ts';
-import { startStack, type Stack } from '../../dev/stack/start-stack.ts';
+import { startStack, type Stack, type StackFilling } from '../../dev/stack/start-stack.ts';
 import { askForPart } from '../harness/ask.ts';
 import { until } from '../harness/app.ts';
 import { HttpClient } from './client.ts';
@@ -35,6 +35,8 @@ export interface FaultStack {
   readonly bus: BusProxies | undefined;
   /** The proxy between the host and the blob storage. */
   readonly blobs: TcpProxy;
+  /** Hosts that run beside the stack's own. */
+  readonly besides?: readonly number[];
   /** All processes that have belonged to the stack. */
   readonly pids: Set<number>;
   /** The app's log, from the host's output. */
@@ -49,6 +51,8 @@ export interface FaultStackOptions {
   /** Puts proxies between the host and the broker, and turns off duplicate detection, so that only consumers detect repeats. */
   readonly withBusProxies?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Another build than that of this tree, with what fills its databases. */
+  readonly release?: { readonly appDir: string; readonly filling: StackFilling };
 }
 
 /** The proxies, and the connection strings that lead through them. */
@@ -99,7 +103,7 @@ function keepLogs(folder: string): void {
 
 /** Starts a stack in a folder of its own on free ports; the tenants are acme (paid), globex (free) and initech (free). */
 export async function startFaultStack(options: FaultStackOptions = {}): Promise<FaultStack> {
-  const { dir: appDir } = await askForPart('app');
+  const appDir = options.release?.appDir ?? (await askForPart('app')).dir;
   // Tests kill Redis and Stripe, so the stack has its own.
   delete process.env['REDIS_URL'];
   delete process.env['STRIPE_SECRET_KEY'];
@@ -112,6 +116,7 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
   const stack = await startStack({
     folder,
     appDir,
+    ...(options.release === undefined ? {} : { filling: options.release.filling }),
     durable: false,
     port: await findFreePort(),
     queues: {

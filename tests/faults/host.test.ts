@@ -53,7 +53,7 @@ async function countWaiting(): Promise<number> {
   const rows = await sql.core`
     select distinct substring(query from 'insert into (audit_logs|ops.blobs|usage_metrics)') as target
       from pg_stat_activity
-     where wait_event_type = 'Lock' and application_name like 'comply-ai:%-cross-tenant'`;
+     where wait_event_type = 'Lock' and application_name like 'comply-ai:%-cross-tenant@%'`;
   return rows.filter(({ target }) => target !== null).length;
 }
 

@@ -47,6 +47,8 @@ export class Ledger {
   readonly messages: SentMessage[] = [];
   /** Blobs that the storage lost and that were written again, as `tenant container/name`. */
   readonly restoredBlobs: string[] = [];
+  /** Records whose source was read, once each, as `tenant record_id`: the audit trail tells it. */
+  readonly sourcesRead: string[] = [];
 
   /** Attempts sent since a moment. */
   since(moment: number): Attempt[] {

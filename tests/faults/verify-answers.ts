@@ -11,6 +11,8 @@ export interface Tolerated {
   readonly unavailable: boolean;
   /** Broken or refused connections: the host itself is stopped. */
   readonly unanswered: boolean;
+  /** Answers up to the limit of a host that starts: hosts start and stop during the load. */
+  readonly starting?: boolean;
 }
 
 /** A separate limit for a host that starts while all clients come back at once. */
@@ -31,7 +33,8 @@ export function checkAnswers(
       );
       continue;
     }
-    const limit = tolerated.unanswered && status !== 503 ? COLD_LIMIT_MS : ANSWER_LIMIT_MS;
+    const isCold = (tolerated.unanswered && status !== 503) || tolerated.starting === true;
+    const limit = isCold ? COLD_LIMIT_MS : ANSWER_LIMIT_MS;
     const forgiven = noise.forgiven(sentAt, sentAt + tookMs);
     found.check(
       tookMs <= limit + forgiven,

@@ -7,7 +7,7 @@ import type { StoredRow } from './verify-rows.ts';
 import { RESULTS_EACH } from './traffic.ts';
 
 /** Mappings whose response came separately. */
-function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[] {
+export function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[] {
   const pending = new Set(
     ledger.writes.filter(({ kind }) => kind === 'pending_mapping').map(({ marker }) => marker),
   );
@@ -15,7 +15,7 @@ function completedLater(ledger: Ledger, rows: readonly StoredRow[]): StoredRow[]
 }
 
 /** The expected usage of a tenant's rows, by usage type: the number of events and the amount. */
-function expectedUsage(
+export function expectedUsage(
   ledger: Ledger,
   rows: readonly StoredRow[],
   tenantId: string,
@@ -145,6 +145,7 @@ export async function checkAudit(
       expected.add(`${message.tenantId} producer.probed ${message.id}`);
   }
   for (const blob of ledger.restoredBlobs) expected.add(blob.replace(' ', ' blob.restored '));
+  for (const record of ledger.sourcesRead) expected.add(record.replace(' ', ' record.source_read '));
   for (const entry of expected) {
     const times = told.get(entry) ?? 0;
     found.check(times === 1, () => `the audit trail has ${times} times: ${entry}`);

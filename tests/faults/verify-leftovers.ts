@@ -32,7 +32,8 @@ export async function expectNothingLeft(faults: FaultStack): Promise<void> {
       const locks = await faults.sql.core`
         select l.pid, l.database, l.objid, a.application_name from pg_locks l left join pg_stat_activity a using (pid)
          where l.locktype = 'advisory'`;
-      const ports = localPorts(faults.stack.host.pid ?? 0);
+      const hosts = [faults.stack.host.pid ?? 0, ...(faults.besides ?? [])];
+      const ports = new Set(hosts.flatMap((pid) => [...localPorts(pid)]));
       return {
         locks,
         open: sessions.filter((session) => session.state.startsWith('idle in transaction')),
@@ -41,7 +42,7 @@ export async function expectNothingLeft(faults: FaultStack): Promise<void> {
           .map(([name, all]) => ({ name, sessions: all.length }))
           .filter(
             ({ name, sessions: count }) =>
-              count > (POOL_MAX[name.endsWith('-cross-tenant') ? 'crossTenant' : 'app'] ?? 0),
+              count > (POOL_MAX[/-cross-tenant(@|$)/.test(name) ? 'crossTenant' : 'app'] ?? 0),
           ),
       };
     },

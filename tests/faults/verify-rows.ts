@@ -19,7 +19,7 @@ export interface StoredRow {
 }
 
 /** Every request in the core database. */
-export async function readRows({ sql }: FaultStack): Promise<StoredRow[]> {
+export async function readRows({ sql }: Pick<FaultStack, 'sql'>): Promise<StoredRow[]> {
   return sql.core<StoredRow[]>`
     select tenant_id, request_id, metadata->>'ledger' as marker, 'mapping' as kind, status,
            (select record_id from mapper_responses s where s.tenant_id = r.tenant_id and s.request_id = r.request_id),

@@ -26,7 +26,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: '',
       hidden: 'tenant_id route key fingerprint status headers body created_at expires_at',
     },
-    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at' },
+    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at phase after_release' },
     'ops.migrations': { shown: '', hidden: 'id name run_on' },
     'ops.outbox': { shown: 'id tenant_id created_at', hidden: 'events' },
     'ops.quarantine': {
@@ -163,7 +163,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
         'tenant_id window_id usage_type period_start period_end amount status event_name meter_id reported_at sent_at attempts created_at',
       hidden: 'error',
     },
-    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at' },
+    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at phase after_release' },
     'ops.migrations': { shown: '', hidden: 'id name run_on' },
     'ops.outbox': { shown: 'id tenant_id created_at', hidden: 'events' },
     'ops.plan_prices': {
@@ -260,7 +260,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: '',
       hidden: 'tenant_id route key fingerprint status headers body created_at expires_at',
     },
-    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at' },
+    'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at phase after_release' },
     'ops.migrations': { shown: '', hidden: 'id name run_on' },
     'ops.outbox': { shown: 'id tenant_id created_at', hidden: 'events' },
     'public.performance_metrics': {

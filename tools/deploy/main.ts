@@ -19,6 +19,7 @@ The steps of azure.yaml, in the order in which azd runs them:
   open                before deploy: lets this machine reach the deployment endpoint
   deployed            after deploy: closes that again, and tests the API through the gateway
 By hand:
+  contract            when no older build runs: removes from the databases what only an older build needed
   close               closes everything that a deployment from outside has opened
   operator-key NAME   makes an operator's key and prints it
 Reads azd's environment: azd env get-values, or run a step with azd env exec (see docs/deployment.md).`;
@@ -92,6 +93,8 @@ async function main([step, name, ...rest]: readonly string[]): Promise<void> {
       return deployed(azure, deployment());
     case 'close':
       return closeDoor(azure, deployment());
+    case 'contract':
+      return withOpenDoor(azure, deployment(), ['databases'], () => migrate(deployment(), ['--contract']));
     case 'operator-key':
       return makeOperatorKey(azure, deployment(), name ?? '');
     case undefined:

@@ -27,9 +27,9 @@ function administratorUrls(deployment: Deployment): Urls {
 }
 
 /** Roles, databases, schema, and which identity is which role: `npm run migrate`. */
-export async function migrate(deployment: Deployment): Promise<void> {
+export async function migrate(deployment: Deployment, args: readonly string[] = []): Promise<void> {
   const urls = administratorUrls(deployment);
-  await runProgram(process.execPath, [path.join(TOOLS, 'migrate/main.ts')], {
+  await runProgram(process.execPath, [path.join(TOOLS, 'migrate/main.ts'), ...args], {
     MIGRATE_CORE_URL: urls.core,
     MIGRATE_BILLING_URL: urls.billing,
     MIGRATE_ANALYTICS_URL: urls.analytics,

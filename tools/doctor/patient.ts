@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 import { openServices, type Services } from '../../functions/services.ts';
 import type { CrossTenantDatabase } from '../../shared/platform/db/tenant-database.ts';
-import type { Settings } from '../../shared/platform/config/settings.ts';
 import { databaseToken } from '../../shared/platform/entra/database-password.ts';
+import type { Settings } from '../../shared/platform/config/settings.ts';
 import { systemClock, type Clock } from '../../shared/platform/time/clock.ts';
 import { openConnection } from '../migrate/connect.ts';
 import type { DatabaseName, PerDatabase } from '../migrate/databases.ts';
@@ -112,15 +112,15 @@ export class Patient {
     const key = `${database}/${role}`;
     let connection = this.#connections.get(key);
     if (connection === undefined) {
+      const identity = role === 'crossTenant' ? this.setting('DATABASE_CROSS_TENANT_CLIENT_ID') : undefined;
       const isToken = this.setting('DATABASE_AUTH') === 'entra' && role !== 'owner';
-      const clientId = role === 'crossTenant' ? this.setting('DATABASE_CROSS_TENANT_CLIENT_ID') : undefined;
       connection = openConnection(
         this.urlOf(database, role),
         {
           application_name: 'comply-doctor',
           connectionTimeoutMillis: CONNECT_MS,
           statement_timeout: STATEMENT_MS,
-          ...(isToken ? { password: () => databaseToken(clientId) } : {}),
+          ...(isToken ? { password: () => databaseToken(identity) } : {}),
         },
         this.setting('EXTRA_CA_CERTS'),
       );

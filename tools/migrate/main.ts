@@ -3,13 +3,17 @@ import { caCertificates, postgresUrl } from '../../shared/platform/config/connec
 import { databaseToken } from '../../shared/platform/entra/database-password.ts';
 import { DATABASES, findMigrationsFolder, forEachDatabase } from './databases.ts';
 import type { DatabaseName } from './databases.ts';
+import { withConnection } from './connect.ts';
 import { mapEntraRoles, type EntraRoles } from './entra-roles.ts';
-import { checkDatabase, migrateDatabase } from './migrate-database.ts';
+import { findPending, migrateDatabase } from './migrate-database.ts';
+import { olderOf, readOldestBuild } from './running-builds.ts';
 import { checkServer, UnsupportedServerError } from './server-version.ts';
 
-const USAGE = `usage: npm run migrate [-- --check]
+const USAGE = `usage: npm run migrate [-- --check | --contract]
 
-Applies this build's migrations to the three databases, or with --check only lists the missing ones.
+Applies this build's migrations to the three databases, except those that remove what an older build needs: before a
+rollout. With --contract it applies those too: after the rollout, when no older build runs. With --check it only lists
+the missing ones.
 Reads MIGRATE_CORE_URL, MIGRATE_BILLING_URL and MIGRATE_ANALYTICS_URL: postgres://… of an administrator
 (to make roles and databases) or of a member of comply_owner (when they exist). Connect directly to the
 server, PostgreSQL 16, 17 or 18, not through a pooler. The connection is encrypted and the server's certificate
@@ -84,20 +88,47 @@ function readEntra(): Entra {
   };
 }
 
-async function migrateOne(database: DatabaseName, { urls, extraCa }: Target): Promise<void> {
-  const folder = findMigrationsFolder(database);
-  const applied = await migrateDatabase(urls[database], folder, database, extraCa);
+async function migrateOne(
+  database: DatabaseName,
+  { urls, extraCa }: Target,
+  contract: boolean,
+  oldestBuild: string | undefined,
+): Promise<void> {
+  const applied = await migrateDatabase(urls[database], findMigrationsFolder(database), database, {
+    contract,
+    oldestBuild,
+    extraCa,
+    onEvent: (text) => process.stdout.write(`${database}: ${text}\n`),
+  });
   const what = applied.length === 0 ? 'up to date' : `applied ${applied.join(', ')}`;
   process.stdout.write(`${database}: ${what}\n`);
 }
 
+function listNames(files: readonly { name: string }[]): string {
+  return files.map(({ name }) => name).join(', ');
+}
+
 async function checkOne(database: DatabaseName, { urls, extraCa }: Target): Promise<void> {
-  const pending = await checkDatabase(urls[database], findMigrationsFolder(database), database, extraCa);
-  if (pending.length > 0) {
+  const { needed, contract } = await findPending(
+    urls[database],
+    findMigrationsFolder(database),
+    database,
+    extraCa,
+  );
+  if (needed.length > 0) {
     process.exitCode = 1;
   }
-  const what = pending.length === 0 ? 'up to date' : `lacks ${pending.join(', ')}`;
-  process.stdout.write(`${database}: ${what}\n`);
+  const what = needed.length === 0 ? 'up to date' : `lacks ${listNames(needed)}`;
+  const later = contract.length === 0 ? '' : `; for --contract, after the rollout: ${listNames(contract)}`;
+  process.stdout.write(`${database}: ${what}${later}\n`);
+}
+
+/** In all three databases: an instance that is idle keeps a connection to one server only, and to one of its databases. */
+async function findOldestBuild({ urls, extraCa }: Target): Promise<string | undefined> {
+  let oldest: string | undefined;
+  for (const database of DATABASES)
+    oldest = olderOf(oldest, await withConnection(urls[database], readOldestBuild, extraCa));
+  return oldest;
 }
 
 async function mapRoles(database: DatabaseName, { urls, extraCa }: Target, roles: EntraRoles): Promise<void> {
@@ -119,10 +150,10 @@ async function checkServers({ urls, extraCa }: Target): Promise<void> {
   }
 }
 
-async function main(args: string[]): Promise<void> {
-  const check = args.includes('--check');
+async function main([flag, ...rest]: string[]): Promise<void> {
   const given = readTarget();
-  if (given === undefined || args.some((arg) => arg !== '--check')) {
+  const isKnown = flag === undefined || flag === '--check' || flag === '--contract';
+  if (given === undefined || !isKnown || rest.length > 0) {
     process.stderr.write(`${USAGE}\n`);
     process.exitCode = 2;
     return;
@@ -130,12 +161,16 @@ async function main(args: string[]): Promise<void> {
   const { signIn, roles } = readEntra();
   const urls = await forEachDatabase((database) => signIn(given.urls[database]));
   const target: Target = { urls, extraCa: given.extraCa };
-  if (!check) {
-    await checkServers(target);
+  if (flag === '--check') {
+    for (const database of DATABASES) await checkOne(database, target);
+    return;
   }
+  await checkServers(target);
+  const contract = flag === '--contract';
+  const oldest = contract ? await findOldestBuild(target) : undefined;
   for (const database of DATABASES) {
-    await (check ? checkOne : migrateOne)(database, target);
-    if (!check && roles !== undefined) await mapRoles(database, target, roles);
+    await migrateOne(database, target, contract, oldest);
+    if (roles !== undefined) await mapRoles(database, target, roles);
   }
 }
 

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { readLabels, type MigrationLabels } from './migration-labels.ts';
 
 /** A migration file. */
-export interface MigrationFile {
+export interface MigrationFile extends MigrationLabels {
   /** The file's name without `.sql`. */
   name: string;
   text: string;
@@ -13,10 +14,12 @@ export interface MigrationFile {
 
 const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/;
 
-/** Reads one migration file. */
+/** Reads one migration file. Throws when its labels are wrong. */
 export function readMigrationFile(file: string): MigrationFile {
   const text = readFileSync(file, 'utf8').replaceAll('\r\n', '\n');
-  return { name: path.basename(file, '.sql'), text, sha256: createHash('sha256').update(text).digest('hex') };
+  const name = path.basename(file, '.sql');
+  const sha256 = createHash('sha256').update(text).digest('hex');
+  return { name, text, sha256, ...readLabels(name, text) };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { json, type TenantTransaction } from '../../platform/db/tenant-database.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
+import { COMPLETED } from '../../platform/writes/event-cause.ts';
 import type { Call } from '../../platform/call/call.ts';
 import { Problem } from '../../platform/call/problem.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
@@ -63,7 +64,9 @@ export async function respondToAnalysis(
           resource_id: requestId,
           details: { template_fallback_used },
         },
-        events: template_fallback_used ? [auditEvent(call, fallbackNote(requestId, settled))] : [],
+        events: template_fallback_used
+          ? [auditEvent(call, fallbackNote(requestId, settled), { of: requestId, act: COMPLETED })]
+          : [],
       };
     },
   });

@@ -1,4 +1,5 @@
 import { auditEvent, type AuditNote } from '../../platform/writes/caused-events.ts';
+import { CREATED } from '../../platform/writes/event-cause.ts';
 import type { Call, IdempotencyClaim } from '../../platform/call/call.ts';
 import type { Problem } from '../../platform/call/problem.ts';
 import { created, type Reply } from '../../platform/call/reply.ts';
@@ -115,7 +116,9 @@ function prepare(
       { usage_type: 'analysis_runs', usage_amount: 1 },
     ],
     events:
-      settled?.template_fallback_used === true ? [auditEvent(call, fallbackNote(requestId, settled))] : [],
+      settled?.template_fallback_used === true
+        ? [auditEvent(call, fallbackNote(requestId, settled), { of: requestId, act: CREATED })]
+        : [],
     row: { ...request, status, expires_at: expiresAt, answer: settled ?? null },
   };
 }

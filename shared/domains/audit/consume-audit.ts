@@ -25,6 +25,7 @@ import { withPartitions, type PartitionedTable } from '../../platform/db/partiti
 import { recordset } from '../../platform/db/recordset.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { Settings } from '../../platform/config/settings.ts';
+import { isJournaled, journalActs } from './act-journal.ts';
 import { hashEntry } from './entry-hash.ts';
 
 /** The audit trail is kept for seven years, leap days included. */
@@ -36,7 +37,13 @@ export const auditConsumer: EventConsumer<AuditData> = {
   schema: auditData,
   maxAgeDays: MAX_AGE_DAYS,
   write: (services, events, now, tally) =>
-    told(events, tally, (first) => writeEntries(services.crossTenant.core, services.settings, first, now)),
+    told(events, tally, async (first) => {
+      await journalActs(
+        services.blobs,
+        first.filter(({ data }) => isJournaled(data)).map((event) => entryOf(event)),
+      );
+      return writeEntries(services.crossTenant.core, services.settings, first, now);
+    }),
 };
 
 /** Turns an event of a used-up limit into an entry, so that the tenant's people find it where they look. */
@@ -143,7 +150,7 @@ ${onConflict}`;
 
 /** The trail's partitions. */
 export const AUDIT_LOGS: PartitionedTable = { table: 'audit_logs', grain: 'month' };
-const TRAIL = { table: AUDIT_LOGS.table, timeColumn: 'created_at' };
+export const TRAIL = { table: AUDIT_LOGS.table, timeColumn: 'created_at' };
 
 /** Writes entries in one statement. Each is written once, by its event's source and id. Returns how many are new. */
 async function writeEntries(

@@ -3,7 +3,9 @@ import { USAGE_RECORDS } from '../billing/metering/write-usage.ts';
 import { STORAGE_RECORDS } from '../records/record-columns.ts';
 import { findPartitionsEnd, makePartition, type PartitionedTable } from '../../platform/db/partitions.ts';
 import type { CrossTenantDatabases } from '../../platform/call/call.ts';
+import { faultOf } from '../../platform/db/errors.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
+import { log } from '../../platform/log/log.ts';
 import { addDays, utcDay } from '../../platform/time/clock.ts';
 import type { Job, JobRun } from '../../platform/jobs/job.ts';
 
@@ -14,7 +16,8 @@ const MONTHS_AHEAD = 3;
 
 /**
  * Makes the partitions of the coming days and months. Existing partitions stay. When a migration has declared an index on the
- * parent only, the index is built here in each filled partition, each in its own transaction.
+ * parent only, the index is built here in each filled partition, each in its own transaction. When a long transaction keeps a
+ * table's lock, the rest is left to the next run.
  */
 export const partitionsMake: Job = {
   name: 'partitions-make',
@@ -25,19 +28,33 @@ export const partitionsMake: Job = {
     const months = Array.from({ length: MONTHS_AHEAD + 1 }, (_, n) =>
       utcDay(new Date(Date.UTC(run.now.getUTCFullYear(), run.now.getUTCMonth() + n, 1))),
     );
-    await make(run, core, STORAGE_RECORDS, days);
-    await make(run, core, AUDIT_LOGS, months);
-    await make(run, billing, USAGE_RECORDS, months);
-    return (await completeIndexes(run, core, STORAGE_RECORDS)) ? 'completed' : 'partial';
+    const done = [
+      await unlessHeld(STORAGE_RECORDS, () => make(run, core, STORAGE_RECORDS, days)),
+      await unlessHeld(AUDIT_LOGS, () => make(run, core, AUDIT_LOGS, months)),
+      await unlessHeld(USAGE_RECORDS, () => make(run, billing, USAGE_RECORDS, months)),
+      await unlessHeld(STORAGE_RECORDS, () => completeIndexes(run, core, STORAGE_RECORDS)),
+    ];
+    return done.every(Boolean) ? 'completed' : 'partial';
   },
 };
+
+/** Does a table's work. Returns false, instead of failing, when its lock is not granted in time. */
+async function unlessHeld({ table }: PartitionedTable, work: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await work();
+  } catch (error) {
+    if (faultOf(error) !== 'contention') throw error;
+    log.warn('partitions-not-made', { table });
+    return false;
+  }
+}
 
 async function make(
   run: JobRun,
   database: CrossTenantDatabase,
   partitioned: PartitionedTable,
   dates: readonly string[],
-): Promise<void> {
+): Promise<true> {
   let made = 0;
   for (const date of dates) {
     // One transaction each, so that the lock on the parent is short.
@@ -45,6 +62,7 @@ async function make(
   }
   run.progress.examined += dates.length;
   run.progress.details[partitioned.table] = made;
+  return true;
 }
 
 /** Builds the missing partition indexes of a table. Returns whether all exist; the next run builds the rest. */

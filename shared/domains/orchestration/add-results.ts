@@ -53,6 +53,7 @@ export async function addResults(
           resource_id: requestId,
           details: { results: results.map(({ detector, status }) => ({ detector, status })) },
         },
+        cause: { of: requestId, act: resultsAct(stored) },
       };
     },
     { usage: [{ usage_type: 'detector_runs', usage_amount: results.length }] },
@@ -62,6 +63,14 @@ export async function addResults(
     keepKnownResults(call, { contentType: request.content_type, mac: request.content_mac }, measured);
   }
   return reply;
+}
+
+/** Results that came together: no other ones of the request have the same first attempt. */
+export function resultsAct(
+  results: readonly { readonly detector: string; readonly attempt: number }[],
+): string {
+  const [first] = results.map(({ detector, attempt }) => `${detector} ${attempt}`).sort();
+  return `results ${first ?? ''}`;
 }
 
 /** Locks the request's row until the transaction ends, so that callers number their attempts one after the other. */

@@ -4,6 +4,9 @@ import { ok, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import type { AsyncOrchestration } from './schemas.ts';
 
+/** What a cancellation is called in the identities of its events. */
+export const CANCELLED = 'cancelled';
+
 function noAsyncOrchestration(): Problem {
   return new Problem('NOT_FOUND', { detail: 'There is no such asynchronous orchestration.' });
 }
@@ -71,6 +74,7 @@ export async function cancelAsyncOrchestration(
         resource_id: found.request_id,
         details: { job_id: jobId, before: found.before },
       },
+      cause: { of: found.request_id, act: CANCELLED },
     };
   });
 }

@@ -28,6 +28,34 @@ const CHANGES = recordset({
   grace_ends_at: 'timestamptz',
 });
 
+const KEPT_COLUMNS = 'tenant_id, plan_id, has_quota, billing_standing, billing_grace_ends_at';
+
+/** Those tenants of which core keeps something else than billing says. Erased ones stay as they are. */
+export async function findStaleBilling(
+  { crossTenant, settings }: Pick<Services, 'settings' | 'crossTenant'>,
+  tenantIds: readonly string[],
+  now: Date,
+): Promise<readonly { readonly tenantId: string; readonly kept: string; readonly told: string }[]> {
+  const own = tenantIds.filter((id) => id !== PLATFORM_TENANT);
+  const told = await tenantBilling(crossTenant.billing, own, settings, now);
+  const kept = await crossTenant.core.query<KeptBilling>(
+    `select ${KEPT_COLUMNS} from tenants where tenant_id = any($1) and status <> 'erased' order by tenant_id`,
+    [own],
+  );
+  return kept.flatMap((before) => {
+    const after = told.get(before.tenant_id);
+    return after === undefined || isSame(before, after)
+      ? []
+      : [
+          {
+            tenantId: before.tenant_id,
+            kept: `${before.plan_id} ${before.billing_standing}`,
+            told: `${after.plan_id} ${after.standing}`,
+          },
+        ];
+  });
+}
+
 /**
  * Brings what core keeps of tenants' billing to what billing says now, as of `now`. Erased tenants stay as they are. Each change of
  * a standing or plan has one entry in the tenant's audit trail, by `actor`. Safe to repeat and in any order: the tenant's row is
@@ -57,7 +85,7 @@ async function refresh(
   now: Date,
 ): Promise<{ changed: readonly string[]; entries: readonly OutboxEntry[] }> {
   const kept = await transaction.query<KeptBilling>(
-    `select tenant_id, plan_id, has_quota, billing_standing, billing_grace_ends_at from tenants
+    `select ${KEPT_COLUMNS} from tenants
       where tenant_id = any($1) and status <> 'erased' order by tenant_id for no key update`,
     [tenantIds],
   );

@@ -6,6 +6,7 @@ import { inChildSpan } from '../telemetry/tracing.ts';
 /** The containers, one for each path family of the reference's storage layout. `bicep/modules/storage.bicep` has the same. */
 export const CONTAINERS = {
   records: 'mapper-outputs',
+  /** Copies of entries of the audit trail, see `domains/audit/act-journal.ts`. */
   auditLogs: 'audit-logs',
   models: 'models',
   backups: 'backups',
@@ -151,6 +152,20 @@ export class BlobStore {
         throw error;
       }
     });
+  }
+
+  /** The names of the blobs that begin with a prefix, in pages. */
+  async *list(containerName: string, prefix: string): AsyncIterable<readonly string[]> {
+    const container = await this.#container(containerName);
+    for await (const page of container.listBlobsFlat({ prefix }).byPage())
+      yield page.segment.blobItems.map((blob) => blob.name);
+  }
+
+  /** The folders directly under a prefix that ends in `/`, by their names alone. */
+  async *folders(containerName: string, prefix: string): AsyncIterable<string> {
+    const container = await this.#container(containerName);
+    for await (const item of container.listBlobsByHierarchy('/', { prefix }))
+      if (item.kind === 'prefix') yield item.name.slice(prefix.length, -1);
   }
 
   /** Moves a blob to a tier. @throws when the service is unavailable or asks to retry later. */

@@ -131,12 +131,12 @@ export interface CloudEvent<T = unknown> {
   readonly data: T;
 }
 
-/** Builds an event of this service. The present span is its cause. */
-export function newEvent<T>(type: string, data: T, at: Date): CloudEvent<T> {
+/** Builds an event of this service. The present span is its cause. `id`: its identity, if it is derived from what caused it. */
+export function newEvent<T>(type: string, data: T, at: Date, id = newId(at)): CloudEvent<T> {
   const traceparent = activeTraceparent();
   return {
     specversion: '1.0',
-    id: newId(at),
+    id,
     source: EVENT_SOURCE,
     type,
     time: at.toISOString(),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { log } from '../log/log.ts';
 import { utcDay } from '../time/clock.ts';
 import { faultOf } from './errors.ts';
@@ -9,20 +10,34 @@ export interface PartitionedTable {
   readonly grain: 'day' | 'month';
 }
 
+/** Each attempt waits at most a second for the table's lock, because all requests to the table wait behind it. */
+const ATTEMPTS = 3;
+/** The requests that have waited behind an attempt go on meanwhile. */
+const PAUSE_MS = 300;
+
 /**
  * Makes the partition of a date, `2026-01-31`. Returns whether it was missing. A partition belongs to no tenant, and only
  * the cross-tenant role (`comply_jobs`) may make one.
+ * @throws 55P03 when a long transaction keeps the table's lock.
  */
 export async function makePartition(
   database: CrossTenantDatabase,
   { table, grain }: PartitionedTable,
   date: string,
 ): Promise<boolean> {
-  const [row] = await database.query<{ made: boolean }>(
-    'select ops.make_partition($1, $2, $3::date) as made',
-    [table, grain, date],
-  );
-  return row?.made === true;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const [row] = await database.query<{ made: boolean }>(
+        'select ops.make_partition($1, $2, $3::date) as made',
+        [table, grain, date],
+      );
+      return row?.made === true;
+    } catch (error) {
+      if (attempt === ATTEMPTS || faultOf(error) !== 'contention') throw error;
+      log.warn('partition-waits', { table, date, attempt });
+      await delay(PAUSE_MS);
+    }
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { VERSION } from '../config/version.ts';
 import { tlsOfPostgres } from '../tls/tls.ts';
 
 /** Seconds until an attempt to connect ends: when a server is down, clients must get a clear 503 within two seconds. */
@@ -82,7 +83,8 @@ export function openPool(options: PoolOptions): Pool {
     types,
     onnotice: () => undefined,
     connection: {
-      application_name: options.applicationName,
+      // The migrator reads the release here: what an older build needs is not removed while one is connected.
+      application_name: `${options.applicationName}@${VERSION}`,
       TimeZone: 'UTC',
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: 2 * STATEMENT_TIMEOUT_MS,

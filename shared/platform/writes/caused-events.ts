@@ -8,6 +8,7 @@ import {
 } from '../bus/events.ts';
 import { json } from '../db/tenant-database.ts';
 import type { Call, DatabaseName } from '../call/call.ts';
+import { auditEventId, usageEventId, type EventCause } from './event-cause.ts';
 import { newEntry, outboxInsert } from './outbox.ts';
 
 /** A request's entry in the audit trail. Details contain field names and counts, never content. */
@@ -26,12 +27,13 @@ export interface AuditNote {
 /** An amount of one type of usage. */
 export type Used = Pick<UsageData, 'usage_type' | 'usage_amount'>;
 
-/** Makes the audit event of a note. */
-export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
+/** Makes the audit event of a note. With a cause, its identity is derived. */
+export function auditEvent(call: Call, note: AuditNote, cause?: EventCause): CloudEvent<AuditData> {
+  const tenantId = note.tenant_id ?? call.principal.tenantId;
   return newEvent(
     AUDIT_RECORDED,
     {
-      tenant_id: note.tenant_id ?? call.principal.tenantId,
+      tenant_id: tenantId,
       actor: `key:${call.principal.keyId}`,
       action: note.action,
       resource_type: note.resource_type,
@@ -43,24 +45,31 @@ export function auditEvent(call: Call, note: AuditNote): CloudEvent<AuditData> {
       trace_id: call.origin.traceId,
     },
     call.now,
+    cause === undefined ? undefined : auditEventId({ ...cause, tenantId, at: call.now }, note.action),
   );
 }
 
-/** Makes a usage event of the calling tenant. `reservationId`: the quota reservation that it settles. */
+/**
+ * Makes a usage event of the calling tenant. Its identity is derived from its cause. `reservationId`: the quota reservation that
+ * it settles.
+ */
 export function usageEvent(
   call: Call,
-  usage: Pick<UsageData, 'usage_type' | 'usage_amount'> & { resource_type?: string; resource_id?: string },
+  usage: Used,
+  cause: EventCause,
   reservationId?: string,
 ): CloudEvent<UsageData> {
+  const { tenantId } = call.principal;
   return newEvent(
     USAGE_RECORDED,
     {
-      tenant_id: call.principal.tenantId,
+      tenant_id: tenantId,
       usage_unit: 'count',
       ...usage,
       ...(reservationId === undefined ? {} : { reservation_id: reservationId }),
     },
     call.now,
+    usageEventId({ ...cause, tenantId, at: call.now }, usage.usage_type),
   );
 }
 

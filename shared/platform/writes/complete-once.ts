@@ -3,6 +3,7 @@ import { Problem } from '../call/problem.ts';
 import type { Reply } from '../call/reply.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { AuditNote } from './caused-events.ts';
+import { COMPLETED } from './event-cause.ts';
 import { performWrite, type Effect, type WriteOptions } from './perform-write.ts';
 
 /** A request that is completed once, with its response's fingerprint. */
@@ -49,7 +50,7 @@ export interface Completing<Row extends CompletionRow, Prepared> {
     transaction: TenantTransaction,
     open: Row,
     prepared: Prepared,
-  ) => Promise<Omit<Effect<Reply>, 'reply' | 'storedReply'>>;
+  ) => Promise<Omit<Effect<Reply>, 'reply' | 'storedReply' | 'cause'>>;
 }
 
 /** Thrown to leave the transaction, so that nothing is changed and nothing is metered. */
@@ -128,7 +129,8 @@ async function completeLocked<Row extends CompletionRow, Prepared, Answer extend
   const effect = await completing.store(transaction, locked, prepared.value);
   const [completed] = await read();
   if (completed === undefined) throw new Error(`a locked ${kind.one} is missing`);
-  return { effect: { ...effect, reply: kind.answer(completed) } };
+  const cause = { of: requestId, act: COMPLETED };
+  return { effect: { ...effect, reply: kind.answer(completed), cause } };
 }
 
 /**

@@ -119,6 +119,12 @@ export function namesOtherTenant(event: { readonly data?: unknown }, tenantId: s
   return named !== undefined && named !== tenantId;
 }
 
+/** How many rows wait. */
+export async function countOutbox(database: Pick<CrossTenantDatabase, 'query'>): Promise<number> {
+  const [row] = await database.query<{ rows: number }>('select count(*)::int as rows from ops.outbox');
+  return row?.rows ?? 0;
+}
+
 /** A row as it is in the table. Its events can be anything. */
 export interface OutboxRow {
   readonly [column: string]: unknown;

@@ -2,6 +2,7 @@ import { PLATFORM_TENANT } from '../auth/principal.ts';
 import type { CloudEvent } from '../bus/events.ts';
 import type { CrossTenantTransaction, TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent, type AuditNote, type Used } from './caused-events.ts';
+import { causeOfEntry, type EventCause } from './event-cause.ts';
 import type { Call, DatabaseName, OutboxEntry } from '../call/call.ts';
 import { claimKey, keepAnswer } from './idempotency.ts';
 import type { Reply } from '../call/reply.ts';
@@ -15,6 +16,8 @@ export interface Effect<Answer extends Reply> {
   readonly storedReply?: Answer;
   readonly audit: AuditNote;
   readonly events?: readonly CloudEvent[];
+  /** Given when the write's rows tell what it caused. Otherwise its entry in the audit trail tells it. */
+  readonly cause?: EventCause;
 }
 
 /** Where a write goes, and how it is metered. */
@@ -114,9 +117,11 @@ async function commitEffect<T extends Queries, Answer extends Reply>(
   const earlier = await claim<Answer>(call, transaction);
   if (earlier !== undefined) return { reply: earlier, entries: [] };
   const effect = await write(transaction);
+  const audit = auditEvent(call, effect.audit, effect.cause);
+  const cause = effect.cause ?? causeOfEntry(audit);
   const events = [
-    ...given.usage.map((used) => usageEvent(call, used, given.reservationId)),
-    auditEvent(call, effect.audit),
+    ...given.usage.map((used) => usageEvent(call, used, cause, given.reservationId)),
+    audit,
     ...(effect.events ?? []),
   ];
   const entries = newEntries(given.database ?? 'core', call.tenant.tenantId, events, call.now);

@@ -6,6 +6,7 @@ import type { Reply } from '../call/reply.ts';
 import { faultOf } from '../db/errors.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import { auditEvent, usageEvent } from './caused-events.ts';
+import { CREATED } from './event-cause.ts';
 import {
   coalesced,
   within,
@@ -238,9 +239,10 @@ async function writeTogether<Answer extends Reply>(
 
 /** The events that an item publishes after its commit. */
 function entryOf(call: Call, { database }: HotWrite, item: Item, metered: boolean): OutboxEntry {
+  const cause = { of: item.requestId, act: CREATED };
   const events = [
-    ...item.usage.map((used) => usageEvent(call, used, metered ? item.requestId : undefined)),
-    auditEvent(call, item.audit),
+    ...item.usage.map((used) => usageEvent(call, used, cause, metered ? item.requestId : undefined)),
+    auditEvent(call, item.audit, cause),
     ...item.events,
   ];
   return newEntry(database, call.tenant.tenantId, events, call.now);

@@ -1,8 +1,9 @@
 import type Stripe from 'stripe';
 import type { JobRun } from '../../../platform/jobs/job.ts';
+import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { DAY_MS, MINUTE_MS, systemClock } from '../../../platform/time/clock.ts';
 import type { ReconcilePosition } from './reconcile-position.ts';
-import { storeMissing } from './store-events.ts';
+import { findUnstored, storeMissing } from './store-events.ts';
 import { isNoEvent, readEventValue, type GivenEvent } from './stripe-event.ts';
 
 /** Stripe lists the events of the last 30 days. */
@@ -56,6 +57,30 @@ export async function findMissedEvents(
     ({ from } = at.listing ?? { from });
   }
   return at;
+}
+
+/**
+ * The ids of Stripe's events since a time that are not stored here. Changes nothing. Stripe lists 30 days.
+ * @throws what Stripe's SDK and the database throw.
+ */
+export async function listMissingEvents(
+  billing: CrossTenantDatabase,
+  stripe: Stripe,
+  since: Date,
+): Promise<string[]> {
+  const gte = Math.max(0, Math.floor(since.getTime() / 1000) - OVERLAP_SECONDS);
+  const missing: string[] = [];
+  let page: string[] = [];
+  const look = async (): Promise<void> => {
+    missing.push(...(await findUnstored(billing, page)));
+    page = [];
+  };
+  for await (const { id } of stripe.events.list({ limit: PAGE, created: { gte } })) {
+    page.push(id);
+    if (page.length === PAGE) await look();
+  }
+  await look();
+  return missing;
 }
 
 function firstSecond({ events_until: until }: ReconcilePosition, now: Date): number {

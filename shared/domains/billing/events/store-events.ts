@@ -105,6 +105,20 @@ function prepare(event: GivenEvent, { by, now }: Found): Prepared {
   return { row, entry, isHandled };
 }
 
+/** Those of the ids that are not stored. */
+export async function findUnstored(
+  billing: Pick<CrossTenantDatabase, 'query'>,
+  ids: readonly string[],
+): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const rows = await billing.query<{ id: string }>(
+    `select w.id from unnest($1::text[]) w (id)
+      where not exists (select from stripe_events e where e.event_id = w.id)`,
+    [[...ids]],
+  );
+  return rows.map((row) => row.id);
+}
+
 /** The message that an event waits to be processed. */
 export function receivedEntry(eventId: string, now: Date): OutboxEntry {
   const data: StripeEventData = { stripe_event_id: eventId };

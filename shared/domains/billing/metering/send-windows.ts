@@ -175,7 +175,12 @@ async function sumSent(database: CrossTenantDatabase, window: PendingWindow, spa
 }
 
 /** What Stripe has counted of a span. */
-async function sumCounted(stripe: Stripe, meter: string, customer: string, span: Period): Promise<number> {
+export async function sumCounted(
+  stripe: Stripe,
+  meter: string,
+  customer: string,
+  span: Period,
+): Promise<number> {
   const { data } = await stripe.billing.meters.listEventSummaries(meter, {
     customer,
     start_time: span.start.getTime() / 1000,

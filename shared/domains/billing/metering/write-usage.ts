@@ -151,7 +151,7 @@ select tenant_id, user_id, usage_type, reset_period, current_usage::float8 as af
 
 /** The ledger's partitions. */
 export const USAGE_RECORDS: PartitionedTable = { table: 'usage_records', grain: 'month' };
-const LEDGER = { table: USAGE_RECORDS.table, timeColumn: 'occurred_at' };
+export const LEDGER = { table: USAGE_RECORDS.table, timeColumn: 'occurred_at' };
 
 /**
  * Writes usage to the ledger, the allowances and the quota reservations. Idempotent by the events' source and id. The

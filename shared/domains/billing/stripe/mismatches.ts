@@ -1,4 +1,8 @@
-import { json, type CrossTenantDatabase, type CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
+import {
+  json,
+  type CrossTenantDatabase,
+  type CrossTenantTransaction,
+} from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 
 /** Where Stripe and this database can differ. */

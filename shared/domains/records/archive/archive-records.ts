@@ -22,9 +22,11 @@ import { recordset } from '../../../platform/db/recordset.ts';
 import { log } from '../../../platform/log/log.ts';
 import { activeSpan, causedBy, causesOf, inChildSpan } from '../../../platform/telemetry/tracing.ts';
 import { deleteAfter, firstCheck } from '../../retention/tiers.ts';
+import { auditEventId, usageEventId } from '../../../platform/writes/event-cause.ts';
 import { addToOutbox, newEntry, outboxInsert } from '../../../platform/writes/outbox.ts';
 import { blobSha256 } from './blob-sha256.ts';
 import { findStoredRecords } from './archivable-records.ts';
+import { archivedCause, archiveDetails, RECORD_ARCHIVED, storageUsage } from './archived-events.ts';
 import { archiveDocument, type ArchivableRecord, type ArchiveDocument } from './archive-document.ts';
 import { partitionDaysOfAll } from '../record-columns.ts';
 
@@ -34,8 +36,6 @@ const UPLOADS_AT_ONCE = 16;
 const CHUNK_SIZE = 50;
 /** Longer than any backlog. The expiry job requests lost archives again, with a new time. */
 const MAX_AGE_DAYS = 400;
-/** Storage is metered in GB. */
-const BYTES_A_GB = 2 ** 30;
 /** The actor in the audit trail. */
 const ACTOR = 'service:archive-records';
 
@@ -228,25 +228,23 @@ function columnsOf({ record, document, url }: WrittenDocument, now: Date) {
   };
 }
 
-/** The events of an archived record: its storage as usage, and an audit entry. */
+/**
+ * The events of an archived record: its storage as usage, of the time of the record, and an audit entry. A record that a restored
+ * database has as not archived is archived again. Its events then are the same ones, so its storage is counted once.
+ */
 function outboxOf({ record, document }: WrittenDocument, now: Date): OutboxEntry {
-  const usage: UsageData = {
-    tenant_id: record.tenant_id,
-    usage_type: 'storage_gb',
-    usage_amount: document.bytes.length / BYTES_A_GB,
-    usage_unit: 'gb',
-    resource_type: 'record',
-    resource_id: record.id,
-  };
-  const details = {
-    container_name: CONTAINERS.records,
-    blob_sha256: document.sha256.toString('hex'),
+  const usage: UsageData = { tenant_id: record.tenant_id, ...storageUsage(record, document.bytes.length) };
+  const details = archiveDetails({
+    container: CONTAINERS.records,
+    sha256: document.sha256.toString('hex'),
     bytes: document.bytes.length,
-  };
+  });
   const of = { tenant_id: record.tenant_id, record_id: record.id };
+  const cause = archivedCause(record);
+  const auditId = auditEventId(cause, RECORD_ARCHIVED);
   const events = [
-    newEvent(USAGE_RECORDED, usage, now),
-    archiveAudit(of, 'record.archived', 'success', details, now),
+    newEvent(USAGE_RECORDED, usage, cause.at, usageEventId(cause, usage.usage_type)),
+    archiveAudit(of, RECORD_ARCHIVED, 'success', details, now, auditId),
   ];
   return newEntry('core', record.tenant_id, events, now);
 }
@@ -257,6 +255,7 @@ function archiveAudit(
   outcome: AuditData['outcome'],
   details: Record<string, unknown>,
   now: Date,
+  id?: string,
 ): CloudEvent<AuditData> {
   const data: AuditData = {
     tenant_id: of.tenant_id,
@@ -267,7 +266,7 @@ function archiveAudit(
     outcome,
     details,
   };
-  return newEvent(AUDIT_RECORDED, data, now);
+  return newEvent(AUDIT_RECORDED, data, now, id);
 }
 
 /** Other bytes have the name of a record's document. That is an incident, for the log and the audit trail. */

@@ -1,0 +1,3 @@
+-- phase: expand
+-- A column with a constant default: no row is written again.
+alter table usage_metrics add column note text not null default '';

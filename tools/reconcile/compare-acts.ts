@@ -25,30 +25,42 @@ function eventOf(act: JournaledAct): CloudEvent<AuditData> {
  * comes back as it was. Other acts a person repeats: the copy says who did what, and not with which content.
  */
 export async function compareActs(scope: Scope): Promise<void> {
-  const { services, findings, mend, moments, until } = scope;
+  const { services, moments, until } = scope;
   if (moments.core === undefined) return;
   const { core } = services.crossTenant;
   const days: string[] = [];
   for (let at = moments.core; utcDay(at) <= utcDay(until); at = addDays(at, 1)) days.push(utcDay(at));
-  const own = new Set(scope.tenants.map(({ tenantId }) => tenantId));
   for (const tenantId of await tenantsWithActs(services.blobs)) {
     const acts = await readActs(services.blobs, tenantId, days);
     const events = new Map(acts.map((act) => [eventOf(act), act]));
     for (const event of await findLostEntries(core, [...events.keys()])) {
       const act = events.get(event);
-      // An entry can be lost although the act is not: both are in core, and the entry comes later.
-      if (act === undefined) continue;
-      const item = { action: act.action, resource_id: act.resource_id, actor: act.actor, at: act.created_at };
-      if (act.action === KEY_REVOKED && act.resource_id !== null && own.has(tenantId)) {
-        const isAlive = await isKeyAlive(core, tenantId, act.resource_id);
-        if (mend) {
-          if (isAlive) await revokeAgain(core, tenantId, act.resource_id, new Date(act.created_at));
-          await emit(scope, tenantId, [event]);
-        }
-        if (isAlive) findings.add('act_undone', tenantId, [item], { mended: mend });
-      } else findings.add('act_to_repeat', tenantId, [item]);
+      if (act !== undefined) await compareAct(scope, tenantId, act, event);
     }
   }
+}
+
+async function compareAct(
+  scope: Scope,
+  tenantId: string,
+  act: JournaledAct,
+  event: CloudEvent<AuditData>,
+): Promise<void> {
+  const { services, findings, mend, moments, tenants } = scope;
+  const { core } = services.crossTenant;
+  const at = new Date(act.created_at);
+  const items = [{ action: act.action, resource_id: act.resource_id, actor: act.actor, at: act.created_at }];
+  const isOwn = tenants.some((tenant) => tenant.tenantId === tenantId);
+  if (act.action === KEY_REVOKED && act.resource_id !== null && isOwn) {
+    const isAlive = await isKeyAlive(core, tenantId, act.resource_id);
+    if (mend && isAlive) await revokeAgain(core, tenantId, act.resource_id, at);
+    if (mend) await emit(scope, [event]);
+    findings.add(isAlive ? 'act_undone' : 'audit_behind', tenantId, items, { mended: mend });
+  } else if (moments.core !== undefined && at <= moments.core) {
+    // The act is there, and its entry, which comes later, is not.
+    if (mend) await emit(scope, [event]);
+    findings.add('audit_behind', tenantId, items, { mended: mend });
+  } else findings.add('act_to_repeat', tenantId, items);
 }
 
 /** Writes into each tenant's audit trail that it was restored, once for each restore. */
@@ -70,7 +82,7 @@ export async function noteRestore(scope: Scope): Promise<void> {
     const stamp = new Date(Math.max(...Object.values(moments).map((moment) => moment.getTime())));
     const event = newEvent<AuditData>(AUDIT_RECORDED, data, stamp, derivedId(stamp, identity));
     const lost = await findLostEntries(services.crossTenant.core, [event]);
-    if (mend) await emit(scope, tenantId, lost);
+    if (mend) await emit(scope, lost);
     findings.add(
       'restore_unnoted',
       tenantId,

@@ -66,7 +66,7 @@ async function comparePage(
   ]);
   const amounts: Record<string, number> = {};
   for (const { data } of lost) amounts[data.usage_type] = (amounts[data.usage_type] ?? 0) + data.usage_amount;
-  if (mend) await emit(scope, tenantId, [...lost]);
+  if (mend) await emit(scope, [...lost]);
   findings.add(
     'usage_behind',
     tenantId,
@@ -81,7 +81,7 @@ async function comparePage(
   const told = inSpan.flatMap((write) => auditOf(write, ACTOR));
   for (const { id } of told) known.entries.add(id);
   const entries = await findLostEntries(core, told);
-  if (mend) await emit(scope, tenantId, entries);
+  if (mend) await emit(scope, entries);
   findings.add(
     'audit_behind',
     tenantId,
@@ -100,7 +100,6 @@ async function requestArchives(scope: Scope, tenantId: string, ids: readonly str
   if (mend)
     await emit(
       scope,
-      tenantId,
       ids.map((id) => newEvent(ARCHIVE_REQUESTED, { tenant_id: tenantId, record_id: id }, now)),
     );
   findings.add(

@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { Services } from '../../functions/services.ts';
-import type { DatabaseName, OutboxEntry } from '../../shared/platform/call/call.ts';
-import type { CloudEvent } from '../../shared/platform/bus/events.ts';
-import { addToOutbox, newEntry } from '../../shared/platform/writes/outbox.ts';
+import type { DatabaseName } from '../../shared/platform/call/call.ts';
+import { queueOf, type CloudEvent } from '../../shared/platform/bus/events.ts';
+import { packEvents } from '../../shared/platform/bus/pack-events.ts';
 import type { Findings } from './findings.ts';
 
 /** Who mends, in the audit trail. */
@@ -27,18 +28,20 @@ export interface Scope {
   readonly tenants: readonly { readonly tenantId: string; readonly planId: string }[];
 }
 
-/** Events of one outbox row: about as many as fit into a message. */
-const EVENTS_A_ROW = 50;
-
-/** Writes events of a tenant to core's outbox and publishes them, as a write does. */
-export async function emit(
-  { services, now }: Scope,
-  tenantId: string,
-  events: readonly CloudEvent[],
-): Promise<void> {
-  const entries: OutboxEntry[] = [];
-  for (let from = 0; from < events.length; from += EVENTS_A_ROW)
-    entries.push(newEntry('core', tenantId, events.slice(from, from + EVENTS_A_ROW), now));
-  await addToOutbox(services.crossTenant.core, entries);
-  for (const entry of entries) services.publisher.publish(entry);
+/**
+ * Publishes events again. Their messages have new ids: the broker would drop a message that it has seen within ten minutes, and a
+ * restored consumer has forgotten what it did with that. No outbox is needed: a later run finds what a dead one did not send.
+ */
+export async function emit({ services }: Scope, events: readonly CloudEvent[]): Promise<void> {
+  const byQueue = new Map<string, CloudEvent[]>();
+  for (const event of events) {
+    const queue = queueOf(event.type);
+    if (queue === undefined) throw new Error(`no queue takes events of type ${event.type}`);
+    byQueue.set(queue, [...(byQueue.get(queue) ?? []), event]);
+  }
+  for (const [queue, some] of byQueue)
+    await services.bus.send(
+      queue,
+      packEvents(some).map(({ message }) => ({ ...message, messageId: randomUUID() })),
+    );
 }

@@ -7,14 +7,20 @@ import { utcDay } from '../../platform/time/clock.ts';
 // A second copy of the few entries whose loss is dangerous: who may enter, what must not be deleted. A restored database has lost the
 // acts and their entries together. The copies are in the blob storage, which a restore of a database leaves as it is.
 
-/** The kinds of things whose acts are copied: the part of an action before the dot. */
-const JOURNALED = new Set(['api_key', 'legal_hold', 'data_retention_policy', 'tenant', 'tenant_config']);
+/** What is copied: an action, or all acts on a kind of thing (the part of their actions before the dot). */
+const JOURNALED = new Set([
+  'api_key',
+  'legal_hold',
+  'data_retention_policy',
+  'tenant_config',
+  'tenant.created',
+]);
 /** Uploads and downloads at once. */
 const AT_ONCE = 8;
 
 /** Whether an entry is copied: only acts that succeeded. */
 export function isJournaled({ action, outcome }: Pick<AuditData, 'action' | 'outcome'>): boolean {
-  return outcome === 'success' && JOURNALED.has(action.split('.')[0] ?? '');
+  return outcome === 'success' && (JOURNALED.has(action) || JOURNALED.has(action.split('.')[0] ?? ''));
 }
 
 /** An entry to copy. */

@@ -17,7 +17,7 @@ export interface BaseBackup {
 /** The major version of the `pg_basebackup` on the PATH; undefined without one. */
 function findProgram(): string | undefined {
   const { stdout } = spawnSync('pg_basebackup', ['--version'], { encoding: 'utf8' });
-  return /\(PostgreSQL\) (\d+)/.exec(String(stdout))?.[1];
+  return /\(PostgreSQL\) (\d+)/.exec(stdout)?.[1];
 }
 
 async function readMajor(url: string): Promise<string> {

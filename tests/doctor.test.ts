@@ -453,6 +453,32 @@ describe('databases', () => {
     expect(run.code).toBe(1);
   });
 
+  test('migrations of a newer build that leaves this one what it needs are well', async () => {
+    await make(
+      () =>
+        core(
+          `insert into ops.migrations (name, run_on) values ('9999_later', now());
+           insert into ops.migration_checksums (name, sha256, phase) values ('9999_later', repeat('0', 64), 'expand');
+           create table later (id int); alter table later owner to comply_owner`,
+        ),
+      () =>
+        core(
+          `delete from ops.migrations where name = '9999_later'; drop table later;
+           delete from ops.migration_checksums where name = '9999_later'`,
+        ),
+    );
+    const found = await examineWith();
+    expectWrong(found);
+    expect(findingsOf(found.report, 'core-migrations')[0]).toMatchObject({
+      result: 'ok',
+      detail: expect.stringMatching(/, and 1 of a newer build with which this one works$/),
+    });
+    expect(findingsOf(found.report, 'core-schema')[0]).toMatchObject({
+      result: 'not checked',
+      detail: 'the schema is that of another build, see core-migrations',
+    });
+  });
+
   test('partitions that do not reach far enough', async () => {
     const { rows } = await withConnection(stack.adminUrls.core, (client) =>
       client.query<{ name: string }>(

@@ -15,7 +15,7 @@ import { nameDatabase } from '../../tools/migrate/databases.ts';
 import type { ReconcileReport } from '../../tools/reconcile/reconcile.ts';
 
 export type Database = 'core' | 'billing' | 'analytics';
-export const DATABASES: readonly Database[] = ['core', 'billing', 'analytics'];
+const DATABASES: readonly Database[] = ['core', 'billing', 'analytics'];
 
 /** Reconciling ends with this when something is left for a person. */
 const DIFFERENCES_LEFT = 3;

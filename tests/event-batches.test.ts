@@ -12,6 +12,8 @@ import { usageEvents } from '../functions/queue/usage-events.ts';
 import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { MessageTooLarge } from '../shared/platform/bus/bus-sender.ts';
 import {
+  ALERT_RESOLVED,
+  ALERT_TRIGGERED,
   ARCHIVE_REQUESTED,
   AUDIT_RECORDED,
   BILLING_CHANGED,
@@ -303,6 +305,8 @@ describe('a queue of several event types', () => {
     expect(taken.map(([type = '']) => [type, queueOf(type)])).toEqual(taken);
     expect(taken.map(([type]) => type).sort()).toEqual(
       [
+        ALERT_RESOLVED,
+        ALERT_TRIGGERED,
         ARCHIVE_REQUESTED,
         AUDIT_RECORDED,
         BILLING_CHANGED,

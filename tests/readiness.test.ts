@@ -59,7 +59,7 @@ it('connects ahead of the first request, to the core database with both roles an
   const count = async (): Promise<number> => {
     const [row] = await app.admin.core<{ sessions: number }[]>`
       select count(*)::int as sessions from pg_stat_activity
-       where datname = current_database() and application_name in ('comply-ai:core', 'comply-ai:core-cross-tenant')`;
+       where datname = current_database() and application_name ~ '^comply-ai:core(-cross-tenant)?@'`;
     return row?.sessions ?? 0;
   };
   const before = await count();

@@ -158,6 +158,7 @@ export class BusSender {
     const receiver = (await this.#client).createReceiver(queue, dead ? { subQueueType: 'deadLetter' } : {});
     try {
       // Without a number, the SDK continues behind the last message that this client has peeked, also with another receiver.
+      // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the SDK's types name another build of this package
       const found = await receiver.peekMessages(limit, { fromSequenceNumber: Long.ZERO });
       return found.map(({ enqueuedTimeUtc }) => enqueuedTimeUtc);
     } finally {

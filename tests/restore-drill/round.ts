@@ -71,11 +71,13 @@ export async function runRound(
     const report = mend ? await mendAll(round, restored, until) : found;
     await scene.runJob('free-tier-reset', new Date(Date.now() + ABANDONED_MS));
     await scene.runJob('usage-report');
+    const rows = await compare(round, restored, report);
     const wrong = [
-      ...(await compare(round, restored, report)),
       ...(await compareUnits(round, restored, charged)),
-      ...(await comparePeople(round, restored, report)),
       ...(await compareAgain(restored, until)),
+      // Last: it writes again.
+      ...(await comparePeople(round, restored, report)),
+      ...rows,
     ];
     onStep(`  ${wrong.length} differences at the end`);
     return {

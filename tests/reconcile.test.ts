@@ -134,9 +134,11 @@ describe('after a restore', () => {
     await app.admin.billing`delete from usage_records`;
     await app.admin.analytics`delete from ops.consumed_events`;
     await app.admin.analytics`delete from usage_metrics`;
-    await app.admin.core`set session_replication_role = replica`;
-    await app.admin.core`delete from audit_logs where tenant_id = 'acme'`;
-    await app.admin.core`set session_replication_role = origin`;
+    await app.admin.core.begin(async (sql) => {
+      // Of this transaction's own connection: the pool has another one.
+      await sql`set local session_replication_role = replica`;
+      await sql`delete from audit_logs where tenant_id = 'acme'`;
+    });
     const report = await run(moment, true);
     expect(kindsOf(report)).toEqual(expect.arrayContaining(['usage_behind', 'audit_behind']));
     await settled();
@@ -201,7 +203,8 @@ describe('after a restore', () => {
       { key_name: 'temporary', permission_set: 'reader' },
       acme.owner,
     );
-    const moment = new Date();
+    // Before the next request even if that begins in the same millisecond.
+    const moment = new Date(Date.now() - 1);
     await app.request('DELETE', `/api/v1/api-keys/${key['key_id']}`, { key: acme.owner });
     await write('POST', 'legal-holds', { name: 'A case', reason: 'A lawsuit.', scope: {} }, acme.owner);
     await settled();
@@ -211,9 +214,11 @@ describe('after a restore', () => {
     const [entry] = await entryOf();
     await app.admin
       .core`update api_keys set revoked_at = null, is_active = true where key_id = ${key['key_id'] ?? ''}`;
-    await app.admin.core`set session_replication_role = replica`;
-    await app.admin.core`delete from audit_logs where created_at > ${moment}`;
-    await app.admin.core`set session_replication_role = origin`;
+    await app.admin.core.begin(async (sql) => {
+      // Of this transaction's own connection: the pool has another one.
+      await sql`set local session_replication_role = replica`;
+      await sql`delete from audit_logs where created_at > ${moment}`;
+    });
     const report = await run(moment, true);
     expect(findingsOf(report, 'act_undone')).toMatchObject([
       { tenantId: 'acme', mended: true, items: [{ action: 'api_key.revoked', resource_id: key['key_id'] }] },

@@ -64,7 +64,7 @@ async function holdLock(key: number): Promise<() => Promise<void>> {
 }
 
 const waitingFor = (application: string) =>
-  admin`select pid from pg_stat_activity where application_name = ${application} and wait_event_type = 'Lock'`;
+  admin`select pid from pg_stat_activity where application_name like ${`${application}@%`} and wait_event_type = 'Lock'`;
 
 describe('short statements', () => {
   test('sent at the same time share a connection, and each gets its own answer', async () => {

@@ -115,7 +115,7 @@ describe('a database server', { timeout: 20_000 }, () => {
 
 describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
   const cut = (application: string) =>
-    admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name = ${application}`;
+    admin`select pg_terminate_backend(pid) from pg_stat_activity where application_name like ${`${application}@%`}`;
 
   test('between two statements fails, and ends neither the process nor the pool', async () => {
     const { database, application } = await openMonitored();
@@ -123,7 +123,7 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
       await transaction.query('select 1');
       await cut(application);
       await until(
-        () => admin`select 1 from pg_stat_activity where application_name = ${application}`,
+        () => admin`select 1 from pg_stat_activity where application_name like ${`${application}@%`}`,
         (sessions) => sessions.length === 0,
       );
       // Long enough that the driver has noticed. Otherwise it would send the next statement on a closed socket.
@@ -151,7 +151,7 @@ describe('a transaction whose connection is cut', { timeout: 20_000 }, () => {
     const fails = expect(work).rejects.toThrow();
     await until(
       () =>
-        admin`select 1 from pg_stat_activity where application_name = ${application} and query ~ 'pg_sleep'`,
+        admin`select 1 from pg_stat_activity where application_name like ${`${application}@%`} and query ~ 'pg_sleep'`,
       (sessions) => sessions.length === 1,
     );
     await cut(application);

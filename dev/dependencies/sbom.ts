@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,6 +39,37 @@ function flatten(components: readonly Component[]): string[] {
   ]);
 }
 
+const written = z.looseObject({
+  components: z.array(
+    z.looseObject({
+      'bom-ref': z.string(),
+      properties: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+    }),
+  ),
+  dependencies: z.array(z.looseObject({ ref: z.string(), dependsOn: z.array(z.string()).optional() })),
+});
+
+/** Takes out what an install script of a development package has put beside the locked packages: no deployment has it. */
+function dropExtraneous(file: string): void {
+  const sbom = written.parse(JSON.parse(readFileSync(file, 'utf8')));
+  const dropped = new Set(
+    sbom.components
+      .filter(({ properties }) => properties.some(({ name }) => name === 'cdx:npm:package:extraneous'))
+      .map((one) => one['bom-ref']),
+  );
+  if (dropped.size === 0) return;
+  const kept = {
+    ...sbom,
+    components: sbom.components.filter((one) => !dropped.has(one['bom-ref'])),
+    dependencies: sbom.dependencies
+      .filter(({ ref }) => !dropped.has(ref))
+      .map(({ dependsOn, ...one }) =>
+        dependsOn === undefined ? one : { ...one, dependsOn: dependsOn.filter((ref) => !dropped.has(ref)) },
+      ),
+  };
+  writeFileSync(file, `${JSON.stringify(kept, null, 2)}\n`);
+}
+
 /** The name of a package in an SBOM. */
 export function purlOf(name: string, version: string): string {
   return `pkg:npm/${name.replace(/^@/, '%40')}@${encodeURIComponent(version)}`;
@@ -59,6 +90,7 @@ export async function writeSbom(folder: string, file: string): Promise<Sbom> {
   // missing is found below.
   const options = ['--ignore-npm-errors', '--mc-type', 'application', '--output-reproducible', '--validate'];
   await promisify(execFile)(process.execPath, [cli, ...args, ...options], { cwd: folder });
+  dropExtraneous(file);
   const { specVersion, components } = document.parse(JSON.parse(readFileSync(file, 'utf8')));
   const purls = new Set(flatten(components));
   const missing = readLockFile(folder)

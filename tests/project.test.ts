@@ -67,9 +67,7 @@ describe('the documented commands', () => {
     const run = read('.ci/run').split('\n');
     expect(run).toContain('npm test');
     expect(run.some((line) => line.startsWith('npm ci'))).toBe(true);
-    // With `&` it runs beside the next one.
-    for (const part of ['format', 'types', 'lint'])
-      expect(run.some((line) => line.replace(/ &$/, '') === `npm run ${part}`)).toBe(true);
+    for (const part of ['format', 'types', 'lint']) expect(run).toContain(`npm run ${part}`);
   });
 
   it.each(documents)('exist: %s', (document) => {

@@ -4,16 +4,13 @@ import { expect, test, vi } from 'vitest';
 import { ensureNeeds } from './ensure.ts';
 import { NEEDS } from './needs.ts';
 
-/** A need for all tests and one for some, as they are, on a machine that has only these packages. */
+/** The needs as they are, on a machine that has only these packages. */
 const onMachineWith = (there: ReadonlySet<string>): typeof NEEDS =>
-  NEEDS.filter((need) => ['redis-server', 'chromium'].includes(need.package)).map((need) => ({
-    ...need,
-    isThere: () => there.has(need.package),
-  }));
+  NEEDS.map((need) => ({ ...need, isThere: () => there.has(need.package) }));
 
 test('a machine that has everything is left alone', () => {
   const install = vi.fn();
-  const there = new Set(['redis-server', 'chromium']);
+  const there = new Set(['redis-server', 'chromium', 'curl']);
   expect(ensureNeeds(onMachineWith(there), install)).toEqual({ said: [], isEnough: true });
   expect(install).not.toHaveBeenCalled();
 });
@@ -25,7 +22,7 @@ test('only what is missing is installed, in one go', () => {
     return undefined;
   });
   expect(ensureNeeds(onMachineWith(there), install)).toEqual({ said: [], isEnough: true });
-  expect(install.mock.calls).toEqual([[['chromium']]]);
+  expect(install.mock.calls).toEqual([[['chromium', 'curl']]]);
 });
 
 test('without the rights to install, it says what to install by hand', () => {
@@ -33,13 +30,17 @@ test('without the rights to install, it says what to install by hand', () => {
     said: [
       'The tests need a Redis: install redis-server or valkey-server and put it on the PATH, or set REDIS_URL',
       'Some tests will fail, because they need a Chromium: install chromium and put it on the PATH, or set PUPPETEER_EXECUTABLE_PATH',
+      'Some tests will fail, because they need curl, for the commands of the runbooks: install curl and put it on the PATH',
     ],
     isEnough: false,
   });
 });
 
 test('a browser that cannot be installed stops only the tests that use it, and the reason is told', () => {
-  const { said, isEnough } = ensureNeeds(onMachineWith(new Set(['redis-server'])), () => 'E: no network');
+  const { said, isEnough } = ensureNeeds(
+    onMachineWith(new Set(['redis-server', 'curl'])),
+    () => 'E: no network',
+  );
   expect([said.length, said[0], isEnough]).toEqual([1, expect.stringContaining('E: no network'), true]);
 });
 

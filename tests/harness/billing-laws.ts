@@ -73,9 +73,6 @@ interface Extent {
   readonly runs: number;
 }
 
-/** Stories that each of the two test files plays. `npm run test:laws` plays 252; a usual run plays fewer, to end within CI's time. */
-export const LAW_RUNS = Number(process.env['BILLING_LAWS_RUNS'] ?? 72);
-
 /** Stories side by side: enough to keep the stand-in and PostgreSQL busy, as each of them often waits. */
 const LANES = 6;
 

@@ -1,3 +1,4 @@
+import { readInPages } from '../../platform/db/read-in-pages.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { COMPLETED, CREATED } from '../../platform/writes/event-cause.ts';
 import {
@@ -22,22 +23,22 @@ export async function* traceMappings(
   tenantId: string,
   from: Date,
 ): TracePages {
-  let after: readonly [string, string] = ['-infinity', FIRST_ID];
-  for (;;) {
-    const rows = await database.query<Row>(
-      `select q.request_id, q.created_at, q.detector, p.record_id, p.created_at as completed_at
+  const pages = readInPages<Row>({
+    size: TRACE_PAGE,
+    firstId: FIRST_ID,
+    read: (after) =>
+      database.query<Row>(
+        `select q.request_id, q.created_at, q.detector, p.record_id, p.created_at as completed_at
          from mapper_requests q
          left join mapper_responses p on p.tenant_id = q.tenant_id and p.request_id = q.request_id
         where q.tenant_id = $1 and q.updated_at >= $2 and (q.created_at, q.request_id) > ($3::timestamptz, $4::uuid)
         order by q.created_at, q.request_id limit ${TRACE_PAGE}`,
-      [tenantId, from, ...after],
-      { prepare: false },
-    );
-    yield rows.flatMap((row) => writesOf(tenantId, row));
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < TRACE_PAGE) return;
-    after = [last.created_at, last.request_id];
-  }
+        [tenantId, from, ...after],
+        { prepare: false },
+      ),
+    placeOf: (row) => [row.created_at, row.request_id],
+  });
+  for await (const rows of pages) yield rows.flatMap((row) => writesOf(tenantId, row));
 }
 
 function writesOf(tenantId: string, row: Row): TracedWrite[] {

@@ -1,3 +1,4 @@
+import { readInPages } from '../../platform/db/read-in-pages.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { COMPLETED, CREATED } from '../../platform/writes/event-cause.ts';
 import {
@@ -37,10 +38,12 @@ export async function* traceOrchestrations(
   tenantId: string,
   from: Date,
 ): TracePages {
-  let after: readonly [string, string] = ['-infinity', FIRST_ID];
-  for (;;) {
-    const rows = await database.query<Row>(
-      `select q.request_id, q.created_at, q.updated_at, q.policy_bundle, q.status, p.created_at as completed_at, r.results
+  const pages = readInPages<Row>({
+    size: TRACE_PAGE,
+    firstId: FIRST_ID,
+    read: (after) =>
+      database.query<Row>(
+        `select q.request_id, q.created_at, q.updated_at, q.policy_bundle, q.status, p.created_at as completed_at, r.results
          from orchestration_requests q
          left join orchestration_responses p on p.tenant_id = q.tenant_id and p.request_id = q.request_id
         cross join lateral (
@@ -50,14 +53,12 @@ export async function* traceOrchestrations(
               from detector_results d where d.tenant_id = q.tenant_id and d.request_id = q.request_id group by 1) g) r
         where q.tenant_id = $1 and q.updated_at >= $2 and (q.created_at, q.request_id) > ($3::timestamptz, $4::uuid)
         order by q.created_at, q.request_id limit ${TRACE_PAGE}`,
-      [tenantId, from, ...after],
-      { prepare: false },
-    );
-    yield rows.flatMap((row) => writesOf(tenantId, row));
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < TRACE_PAGE) return;
-    after = [last.created_at, last.request_id];
-  }
+        [tenantId, from, ...after],
+        { prepare: false },
+      ),
+    placeOf: (row) => [row.created_at, row.request_id],
+  });
+  for await (const rows of pages) yield rows.flatMap((row) => writesOf(tenantId, row));
 }
 
 const ONE_CALL = { usage_type: 'api_calls', usage_amount: 1 };

@@ -1,3 +1,4 @@
+import type { CloudEvent } from '../bus/events.ts';
 import { faultOf } from '../db/errors.ts';
 import { recordset } from '../db/recordset.ts';
 import type { CrossTenantTransaction } from '../db/tenant-database.ts';
@@ -108,4 +109,20 @@ export function firstOfEach<T>(events: readonly TenantEvent<T>[]): TenantEvent<T
     const identity = `${tenant.tenantId}\0${source}\0${id}`; // none of them can contain a NUL
     return seen.size < seen.add(identity).size;
   });
+}
+
+/** Those of the events that their ledger does not have. */
+export async function findNewEvents<D extends { readonly tenant_id: string }>(
+  database: Pick<CrossTenantTransaction, 'query'>,
+  ledger: EventLedger,
+  events: readonly CloudEvent<D>[],
+): Promise<CloudEvent<D>[]> {
+  const identities = events.map((event) => ({
+    tenant_id: event.data.tenant_id,
+    source: event.source,
+    event_id: event.id,
+    at: event.time,
+    event,
+  }));
+  return (await findNew(database, ledger, identities)).map(({ event }) => event);
 }

@@ -1,22 +1,16 @@
 import type { CloudEvent, UsageData } from '../../../platform/bus/events.ts';
-import { findNew } from '../../../platform/consume/same-event.ts';
+import { findNewEvents } from '../../../platform/consume/same-event.ts';
+import { readInPages } from '../../../platform/db/read-in-pages.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { TRACE_PAGE } from '../../../platform/writes/traced-write.ts';
 import { LEDGER } from './write-usage.ts';
 
 /** Those of the events that the ledger does not have. */
-export async function findUnrecorded(
+export function findUnrecorded(
   billing: CrossTenantDatabase,
   events: readonly CloudEvent<UsageData>[],
 ): Promise<CloudEvent<UsageData>[]> {
-  const identities = events.map((event) => ({
-    tenant_id: event.data.tenant_id,
-    source: event.source,
-    event_id: event.id,
-    at: event.time,
-    event,
-  }));
-  return (await findNew(billing, LEDGER, identities)).map(({ event }) => event);
+  return findNewEvents(billing, LEDGER, events);
 }
 
 /** A row of the ledger, as far as its event is concerned. */
@@ -34,21 +28,20 @@ export async function* readRecorded(
   billing: CrossTenantDatabase,
   of: { readonly tenantId: string; readonly source: string; readonly from: Date; readonly to: Date },
 ): AsyncIterable<readonly RecordedUsage[]> {
-  let after: readonly [string, string] = ['-infinity', ''];
-  for (;;) {
-    const rows = await billing.query<RecordedUsage>(
-      `select event_id, usage_type, usage_amount::float8 as amount, resource_id, occurred_at from usage_records
+  yield* readInPages<RecordedUsage>({
+    size: TRACE_PAGE,
+    firstId: '',
+    read: (after) =>
+      billing.query<RecordedUsage>(
+        `select event_id, usage_type, usage_amount::float8 as amount, resource_id, occurred_at from usage_records
         where tenant_id = $1 and event_source = $2 and occurred_at >= $3 and occurred_at <= $4
           and (occurred_at, event_id) > ($5::timestamptz, $6)
         order by occurred_at, event_id limit ${TRACE_PAGE}`,
-      [of.tenantId, of.source, of.from, of.to, ...after],
-      { prepare: false },
-    );
-    yield rows;
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < TRACE_PAGE) return;
-    after = [last.occurred_at, last.event_id];
-  }
+        [of.tenantId, of.source, of.from, of.to, ...after],
+        { prepare: false },
+      ),
+    placeOf: (row) => [row.occurred_at, row.event_id],
+  });
 }
 
 /** An hour's usage of a type, as the ledger adds it up. Amounts are exact. */

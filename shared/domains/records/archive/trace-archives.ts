@@ -1,3 +1,4 @@
+import { readInPages } from '../../../platform/db/read-in-pages.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { FIRST_ID, TRACE_PAGE, type TracedWrite } from '../../../platform/writes/traced-write.ts';
 import { archivedCause, archiveDetails, RECORD_ARCHIVED, storageUsage } from './archived-events.ts';
@@ -26,21 +27,22 @@ export async function* traceRecords(
   tenantId: string,
   from: Date,
 ): AsyncIterable<readonly TracedRecord[]> {
-  let after: readonly [string, string] = ['-infinity', FIRST_ID];
-  for (;;) {
-    const rows = await database.query<Row>(
-      `select id, created_at, archived_at, container_name, encode(blob_sha256, 'hex') as sha256, blob_bytes::text as bytes
+  const pages = readInPages<Row>({
+    size: TRACE_PAGE,
+    firstId: FIRST_ID,
+    read: (after) =>
+      database.query<Row>(
+        `select id, created_at, archived_at, container_name, encode(blob_sha256, 'hex') as sha256, blob_bytes::text as bytes
          from storage_records
         where tenant_id = $1 and created_at >= $2 and (created_at, id) > ($3::timestamptz, $4::uuid)
         order by created_at, id limit ${TRACE_PAGE}`,
-      [tenantId, from, ...after],
-      { prepare: false },
-    );
+        [tenantId, from, ...after],
+        { prepare: false },
+      ),
+    placeOf: (row) => [row.created_at, row.id],
+  });
+  for await (const rows of pages)
     yield rows.map((row) => ({ id: row.id, created_at: row.created_at, archive: archiveOf(tenantId, row) }));
-    const last = rows.at(-1);
-    if (last === undefined || rows.length < TRACE_PAGE) return;
-    after = [last.created_at, last.id];
-  }
 }
 
 function archiveOf(tenantId: string, row: Row): TracedWrite | undefined {

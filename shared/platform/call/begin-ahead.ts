@@ -3,6 +3,6 @@ export function beginAhead(begin: () => unknown): void {
   try {
     Promise.resolve(begin()).catch(() => undefined);
   } catch {
-    // As above.
+    // It failed at once: the same holds.
   }
 }

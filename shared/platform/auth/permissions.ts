@@ -24,6 +24,14 @@ export const PERMISSIONS = [
   'billing:read',
   'billing:manage',
   'api_keys:manage',
+  'users:read',
+  'users:manage',
+  'roles:manage',
+  'webhooks:read',
+  'webhooks:manage',
+  'data_keys:rotate',
+  'tenant:export',
+  'tenant:offboard',
   'platform:operate',
 ] as const;
 
@@ -54,7 +62,8 @@ const WRITES: readonly Permission[] = [
 /**
  * The usual sets of permissions. `reader`: reads everything except sources. `writer`: a service that also writes evidence.
  * `owner`: everything that a tenant may do, including the review of what a service wrote. `billing_admin`: the subscription, what it
- * costs and what is used of it. `operator`: a key of the platform.
+ * costs and what is used of it. `auditor`: sees everything, sources and people too, and changes nothing. `operator`: a key of the
+ * platform.
  */
 export const PERMISSION_SETS = {
   reader: READS,
@@ -70,7 +79,16 @@ export const PERMISSION_SETS = {
     'billing:read',
     'billing:manage',
     'api_keys:manage',
+    'users:read',
+    'users:manage',
+    'roles:manage',
+    'webhooks:read',
+    'webhooks:manage',
+    'data_keys:rotate',
+    'tenant:export',
+    'tenant:offboard',
   ],
+  auditor: [...READS, 'records:read_source', 'billing:read', 'users:read', 'webhooks:read'],
   billing_admin: ['usage:read', 'billing:read', 'billing:manage'],
   operator: [
     ...READS,

@@ -44,6 +44,9 @@ param gatewayCertificate string = ''
 @description('Whether STRIPE-SECRET-KEY and STRIPE-WEBHOOK-SECRETS are in the vault. Until then, routes that need Stripe answer 503.')
 param stripeConfigured bool = false
 
+@description('Other origins whose pages may use a session’s cookie, comma-separated.')
+param sessionOrigins string = ''
+
 @description('The origins to which checkout and portal may send a person back, comma-separated.')
 param billingReturnOrigins string = ''
 
@@ -431,6 +434,9 @@ module app 'modules/app.bicep' = {
         API_KEY_PEPPER: '${secretReference}api-key-pepper)'
         KEY_VAULT_URL: vault.outputs.uri
         KEY_ENCRYPTION_SECRET_NAME: 'key-encryption-key'
+        SESSION_IDLE_MINUTES: '30'
+        SESSION_HOURS: '12'
+        SESSION_ORIGINS: sessionOrigins
         BILLING_RETURN_ORIGINS: billingReturnOrigins
         BILLING_GRACE_DAYS: '14'
         AZURE_REGION: location

@@ -1,5 +1,5 @@
 import { freeTierQuota } from '../shared/domains/billing/metering/quota-reservation.ts';
-import { ApiKeyAuthenticator } from '../shared/domains/identity/api-key-authenticator.ts';
+import { CredentialAuthenticator } from '../shared/domains/identity/credential-authenticator.ts';
 import { retentionDays } from '../shared/domains/retention/retention-days.ts';
 import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
@@ -51,7 +51,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
   ]);
   const bus = new BusSender(settings);
   const publisher = new Publisher(bus, crossTenant, cache);
-  const authenticator = new ApiKeyAuthenticator(crossTenant.core, settings);
+  const authenticator = new CredentialAuthenticator({ settings, crossTenant, cache });
   return {
     settings,
     clock,

@@ -76,7 +76,10 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
   ];
   if (route.subject === 'signed') return { statuses: [400], code: 'INVALID_REQUEST' };
   if (route.needs === null) return { statuses: [200] };
-  if (!principal.permissions.includes(route.needs)) return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
+  // These principals are keys. A key is nobody's person.
+  if (route.needs === 'person') return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
+  if (route.needs !== 'authenticated' && !principal.permissions.includes(route.needs))
+    return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
   if (names === 'query' || names === 'header') return { statuses: [403], code: 'TENANT_MISMATCH' };
   switch (route.subject) {
     case 'row':

@@ -231,10 +231,10 @@ describe('every operation', () => {
   it('names its credential and permission, unless it is public', () => {
     const isPublic = operations.filter(({ security }) => security?.length === 0);
     expect(isPublic.map(({ id }) => id).sort()).toEqual(PUBLIC);
-    expect(document.security).toEqual([{ bearer: [] }, { apiKey: [] }]);
+    expect(document.security).toEqual([{ bearer: [] }, { apiKey: [] }, { session: [] }]);
     const secured = operations.filter((operation) => !isPublic.includes(operation));
     expect(secured.filter(({ security }) => security !== undefined)).toEqual([]);
-    const permissions: readonly (string | null)[] = PERMISSIONS;
+    const permissions: readonly (string | null)[] = [...PERMISSIONS, 'authenticated', 'person'];
     expect(secured.filter(({ permission }) => !permissions.includes(permission))).toEqual([]);
   });
 

@@ -60,8 +60,8 @@ resource queue 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = [
       duplicateDetectionHistoryTimeWindow: definition.duplicateDetectionHistoryTimeWindow
       // The longest that there is where the list says "without a limit".
       defaultMessageTimeToLive: definition.defaultMessageTimeToLive
-      // A message with a time to live of its own is kept too.
-      deadLetteringOnMessageExpiration: true
+      // A message with a time to live of its own is kept too, unless the queue's own messages end.
+      deadLetteringOnMessageExpiration: definition.deadLetteringOnMessageExpiration
       requiresSession: false
       enableBatchedOperations: true
       // The largest message is one event. Its own limit is the request body's.

@@ -13,6 +13,8 @@ export interface DeployedQueue {
   readonly requiresDuplicateDetection: boolean;
   readonly duplicateDetectionHistoryTimeWindow: string;
   readonly defaultMessageTimeToLive: string;
+  /** False where a message is worthless after its time: the dead-letter queue would keep it, and the tokens in it. */
+  readonly deadLetteringOnMessageExpiration: boolean;
 }
 
 /** As Azure writes it, so that a comparison of template and resource shows no difference. */
@@ -28,6 +30,7 @@ function deployed(queue: QueueDefinition): DeployedQueue {
     requiresDuplicateDetection: queue.duplicateDetectionWindowMs !== null,
     duplicateDetectionHistoryTimeWindow: duration(queue.duplicateDetectionWindowMs ?? ANY_WINDOW_MS),
     defaultMessageTimeToLive: queue.defaultTtlMs === null ? LONGEST : duration(queue.defaultTtlMs),
+    deadLetteringOnMessageExpiration: queue.defaultTtlMs === null,
   };
 }
 

@@ -45,6 +45,7 @@ export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> 
             rateLimitPerDay: RATE_PER_DAY,
             expiresAt: null,
             createdBy: 'seed',
+            makerId: null,
           },
           now,
         );

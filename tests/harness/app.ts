@@ -11,6 +11,7 @@ import { QUEUES, type QueueDefinition } from '../../shared/platform/bus/queues.t
 import { readSettings, type Settings } from '../../shared/platform/config/settings.ts';
 import { openServices, type Services } from '../../functions/services.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
+import { seedRoles } from '../../shared/domains/identity/roles/seed-roles.ts';
 import { askForPart } from './ask.ts';
 import { openBlobAccount } from './blobs.ts';
 import { openDatabases, type TestDatabase } from './databases.ts';
@@ -236,6 +237,7 @@ async function seedTenants(
 ): Promise<TestApp['keys']> {
   await admin.core`insert into tenants (tenant_id, name, plan_id, has_quota) values
     ('platform', 'Platform', 'enterprise', false), ('acme', 'Acme', 'professional', false), ('globex', 'Globex', 'free', true)`;
+  await services.crossTenant.core.transaction((transaction) => seedRoles(transaction));
   const tenant = async (tenantId: string): Promise<TenantKeys> => {
     const dataKeyId = await services.crossTenant.core.transaction((transaction) =>
       services.dataKeys.create(transaction, tenantId),

@@ -1,4 +1,4 @@
-import type { Permission } from '../../shared/platform/auth/permissions.ts';
+import type { Access } from '../../shared/platform/auth/permissions.ts';
 import {
   operationOf,
   operatorVerbsOf,
@@ -38,7 +38,7 @@ export interface Route {
   readonly collection: string;
   readonly subject: Subject;
   /** Null for a public route. */
-  readonly needs: Permission | null;
+  readonly needs: Access | null;
   readonly body?: unknown;
   /** Makes a different body each time; takes precedence over `body`. */
   readonly freshBody?: (rows: RowMaker) => Promise<unknown>;
@@ -48,7 +48,7 @@ export interface Route {
 /** A version that no row has. An allowed change is refused because of it, so it can be repeated. */
 const STALE = { 'if-match': '"999999"' };
 
-const read = (operation: string, collection: string, needs: Permission, rest = ''): Route => ({
+const read = (operation: string, collection: string, needs: Access, rest = ''): Route => ({
   operation,
   method: 'GET',
   path: `${collection}/{}${rest}`,
@@ -56,7 +56,7 @@ const read = (operation: string, collection: string, needs: Permission, rest = '
   subject: 'row',
   needs,
 });
-const list = (operation: string, collection: string, needs: Permission): Route => ({
+const list = (operation: string, collection: string, needs: Access): Route => ({
   operation,
   method: 'GET',
   path: `${collection}?limit=500`,
@@ -68,7 +68,7 @@ const write = (
   operation: string,
   method: Route['method'],
   path: string,
-  needs: Permission,
+  needs: Access,
   body?: unknown,
 ): Route => ({
   operation,
@@ -79,7 +79,7 @@ const write = (
   needs,
   body,
 });
-const create = (operation: string, path: string, needs: Permission, body: unknown): Route => ({
+const create = (operation: string, path: string, needs: Access, body: unknown): Route => ({
   operation,
   method: 'POST',
   path,
@@ -92,7 +92,7 @@ const self = (
   operation: string,
   method: Route['method'],
   path: string,
-  needs: Permission,
+  needs: Access,
   body?: unknown,
 ): Route => ({ operation, method, path, collection: '', subject: 'self', needs, body, headers: STALE });
 const open = (operation: string, path: string): Route => ({

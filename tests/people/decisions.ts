@@ -34,6 +34,37 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       hidden: 'identity detail message_id body properties resolution',
     },
     'ops.watermarks': { shown: 'job updated_at', hidden: 'position' },
+    'ops.invitations': {
+      shown: '',
+      hidden:
+        'tenant_id invitation_id email roles token_hash invited_by created_at expires_at accepted_at accepted_by revoked_at revoked_by',
+    },
+    'ops.recovery_codes': { shown: '', hidden: 'user_id code_hash created_at used_at' },
+    'ops.user_identities': { shown: '', hidden: 'issuer subject user_id created_at last_seen_at' },
+    'ops.user_tokens': { shown: '', hidden: 'token_hash purpose user_id created_at expires_at used_at' },
+    'ops.user_totp': {
+      shown: '',
+      hidden: 'user_id secret_sealed encryption_key_id confirmed_at last_step created_at',
+    },
+    'public.users': {
+      shown: 'user_id is_active is_verified created_at updated_at version',
+      hidden:
+        'email password_hash password_changed_at first_name last_name company phone email_verified_at failed_sign_ins locked_until last_login_at azure_region resource_group',
+    },
+    'public.user_roles': {
+      shown: 'tenant_id role_name permissions is_system_role created_at updated_at version',
+      hidden: 'description',
+    },
+    'public.user_role_assignments': {
+      shown:
+        'tenant_id user_id role_name source assigned_by assigned_at expires_at is_active ended_at ended_by updated_at',
+      hidden: '',
+    },
+    'public.user_sessions': {
+      shown:
+        'tenant_id session_id user_id methods created_at last_accessed_at expires_at revoked_at revoked_by',
+      hidden: 'token_hash ip_address user_agent idle_expires_at',
+    },
     'public.analysis_metrics': {
       shown: 'tenant_id id metric_name metric_unit time_period created_at expires_at',
       hidden: 'metric_value evidence_refs metadata',
@@ -55,7 +86,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
     'public.api_keys': {
       shown:
-        'tenant_id key_id permissions rate_limit_per_hour rate_limit_per_day is_active last_used_at expires_at revoked_at replaced_by created_by created_at updated_at version',
+        'tenant_id key_id permissions rate_limit_per_hour rate_limit_per_day is_active last_used_at expires_at revoked_at replaced_by created_by made_by_user created_at updated_at version',
       hidden: 'key_name key_hash key_prefix',
     },
     'public.audit_logs': {

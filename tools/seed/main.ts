@@ -36,6 +36,7 @@ async function main(args: readonly string[]): Promise<void> {
         rateLimitPerDay: RATE_PER_DAY,
         expiresAt: null,
         createdBy: 'seed',
+        makerId: null,
       };
       return (await insertKey(services.settings, transaction, key, services.clock.now())).credential;
     });

@@ -1,6 +1,7 @@
 import { seedDefaultTemplate } from '../../shared/domains/analysis/seed-template.ts';
 import { seedTaxonomy } from '../../shared/domains/mapping/seed-taxonomy.ts';
 import { seedRoutingDefaults } from '../../shared/domains/orchestration/seed-defaults.ts';
+import { seedRoles } from '../../shared/domains/identity/roles/seed-roles.ts';
 import { seedPlatformTenant } from '../../shared/domains/tenancy/seed-platform.ts';
 import type { CrossTenantTransaction } from '../../shared/platform/db/tenant-database.ts';
 
@@ -10,6 +11,7 @@ import type { CrossTenantTransaction } from '../../shared/platform/db/tenant-dat
  */
 export async function seedReferenceData(transaction: CrossTenantTransaction): Promise<void> {
   await seedPlatformTenant(transaction);
+  await seedRoles(transaction);
   await seedTaxonomy(transaction);
   await seedRoutingDefaults(transaction);
   await seedDefaultTemplate(transaction);

@@ -25,7 +25,7 @@ export function acknowledgeAlert(call: Call, alertId: string): Promise<Reply<200
       const [row] = await transaction.query<ResourceRow>(
         `update alert_history t set status = 'acknowledged', acknowledged_at = $3, acknowledged_by = $4
           where t.tenant_id = $1 and t.alert_id = $2 returning ${selectList(alerts)}`,
-        [transaction.tenantId, alertId, call.now, actorOf(call)],
+        [transaction.tenantId, alertId, call.now, call.principal.actor],
       );
       return effectOf(row, 'alert.acknowledged', alertId);
     },
@@ -54,7 +54,7 @@ export function resolveAlert(call: Call, alertId: string): Promise<Reply<200, Sh
         `update alert_history t set status = 'resolved', resolved_at = greatest($3::timestamptz, t.triggered_at), resolved_by = $4,
                 resolution = 'by_person'
           where t.tenant_id = $1 and t.alert_id = $2 returning ${selectList(alerts)}`,
-        [...own, call.now, actorOf(call)],
+        [...own, call.now, call.principal.actor],
       );
       await transaction.query(
         `update alert_configs c set last_ended_at = $3 from alert_history h
@@ -74,8 +74,6 @@ export function resolveAlert(call: Call, alertId: string): Promise<Reply<200, Sh
     WRITE,
   );
 }
-
-const actorOf = (call: Call): string => `key:${call.principal.keyId}`;
 
 /** Locks an alert, and returns its status. */
 async function lockAlert(transaction: TenantTransaction, alertId: string): Promise<string> {

@@ -1,11 +1,11 @@
-import type { Authenticator, Principal } from '../../platform/auth/principal.ts';
+import type { Principal } from '../../platform/auth/principal.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import { unauthorized, type Problem } from '../../platform/call/problem.ts';
-import { count } from '../../platform/telemetry/metrics.ts';
 import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
+import { refusedCredential } from './refused-credential.ts';
+import { heldRolesSql, LastingRights, readHeldRoles } from './roles/held-roles.ts';
 
 interface StoredKey {
   readonly [column: string]: unknown;
@@ -17,6 +17,9 @@ interface StoredKey {
   readonly is_active: boolean;
   readonly expires_at: string | null;
   readonly revoked_at: string | null;
+  readonly made_by_user: string | null;
+  /** The maker's roles; null without a maker. */
+  readonly maker_held: unknown;
 }
 
 /**
@@ -29,7 +32,7 @@ const MEMORY_MAX = 10_000;
 const LAST_USED_GRAIN_MS = 60_000;
 
 /** Checks API keys against their stored hashes. */
-export class ApiKeyAuthenticator implements Authenticator {
+export class ApiKeyAuthenticator {
   readonly #database: CrossTenantDatabase;
   readonly #settings: Settings;
   readonly #memory = new SingleFlightCache<StoredKey | null>({
@@ -39,6 +42,7 @@ export class ApiKeyAuthenticator implements Authenticator {
   });
   /** Each key's permissions, parsed from its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
+  readonly #makers = new WeakMap<StoredKey, LastingRights>();
   readonly #hashes = new Map<string, Buffer>();
   readonly #lastUsed = new Map<string, number>();
 
@@ -48,28 +52,38 @@ export class ApiKeyAuthenticator implements Authenticator {
   }
 
   /**
-   * The principal of a request's headers: `Authorization: Bearer` or `X-API-Key`.
-   * @throws Problem 401 that says whether the key is missing, unknown, revoked or expired. Only the key's holder can learn that.
+   * The principal of a key.
+   * @throws Problem 401 that says whether the key is unknown, revoked or expired. Only the key's holder can learn that.
    */
-  async authenticate(headers: Headers, now: Date): Promise<Principal> {
-    const credential = credentialOf(headers);
-    if (credential === undefined)
-      throw refused('missing', 'Send an API key as Authorization: Bearer or X-API-Key.');
+  async authenticate(credential: string, now: Date): Promise<Principal> {
     const parts = parseApiKey(credential);
-    if (parts === undefined) throw refused('malformed', 'The credential is not an API key of this service.');
+    if (parts === undefined)
+      throw refusedCredential('malformed', 'The credential is not one of this service.');
     const stored = await this.#find(parts.keyId);
     if (stored === null || !sameHash(stored.key_hash, this.#hash(credential, parts)))
-      throw refused('unknown', 'The API key is not known.');
+      throw refusedCredential('unknown', 'The API key is not known.');
     if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
-      throw refused('revoked', 'The API key was revoked.');
-    if (!stored.is_active) throw refused('inactive', 'The API key is not active.');
+      throw refusedCredential('revoked', 'The API key was revoked.');
+    if (!stored.is_active) throw refusedCredential('inactive', 'The API key is not active.');
     if (stored.expires_at !== null && Date.parse(stored.expires_at) <= now.getTime())
-      throw refused('expired', 'The API key has expired.');
+      throw refusedCredential('expired', 'The API key has expired.');
+    const permissions = this.#permissionsOf(stored, now);
+    if (permissions === undefined)
+      throw refusedCredential(
+        'inactive',
+        'The person who made the API key no longer has a role in this tenant.',
+      );
     this.#touch(stored.tenant_id, parts.keyId, now);
     return {
+      kind: 'key',
       tenantId: stored.tenant_id,
-      keyId: parts.keyId,
-      permissions: this.#permissionsOf(stored),
+      actor: `key:${parts.keyId}`,
+      credentialId: parts.keyId,
+      userId: null,
+      makerId: stored.made_by_user,
+      sessionId: null,
+      roles: [],
+      permissions,
       rateLimitPerHour: stored.rate_limit_per_hour,
       rateLimitPerDay: stored.rate_limit_per_day,
       expiresAt: stored.expires_at === null ? null : new Date(stored.expires_at),
@@ -81,13 +95,30 @@ export class ApiKeyAuthenticator implements Authenticator {
     this.#memory.forget(keyId);
   }
 
-  #permissionsOf(stored: StoredKey): ReadonlySet<Permission> {
+  /** The key's own permissions that its maker, if it has one, holds now. Undefined if the maker holds none. */
+  #permissionsOf(stored: StoredKey, now: Date): ReadonlySet<Permission> | undefined {
+    const own = this.#ownPermissions(stored);
+    if (stored.made_by_user === null) return own;
+    const held = this.#makerRights(stored).at(now).permissions;
+    return held.size === 0 ? undefined : new Set([...own].filter((permission) => held.has(permission)));
+  }
+
+  #ownPermissions(stored: StoredKey): ReadonlySet<Permission> {
     let permissions = this.#permissions.get(stored);
     if (permissions === undefined) {
       permissions = knownPermissions(stored.permissions);
       this.#permissions.set(stored, permissions);
     }
     return permissions;
+  }
+
+  #makerRights(stored: StoredKey): LastingRights {
+    let rights = this.#makers.get(stored);
+    if (rights === undefined) {
+      rights = new LastingRights(readHeldRoles(stored.maker_held));
+      this.#makers.set(stored, rights);
+    }
+    return rights;
   }
 
   #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {
@@ -104,7 +135,10 @@ export class ApiKeyAuthenticator implements Authenticator {
     return this.#memory.find(keyId, async () => {
       const [row] = await this.#database.query<StoredKey>(
         `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
-                k.expires_at, k.revoked_at
+                k.expires_at, k.revoked_at, k.made_by_user,
+                case when k.made_by_user is not null then
+                  case when exists (select from users u where u.user_id = k.made_by_user and u.is_active)
+                    then ${heldRolesSql('k.tenant_id', 'k.made_by_user')} else '[]' end end as maker_held
            from api_keys k where k.key_id = $1`,
         [keyId],
         { short: true },
@@ -127,20 +161,4 @@ export class ApiKeyAuthenticator implements Authenticator {
       ])
       .catch(() => undefined);
   }
-}
-
-type Reason = 'missing' | 'malformed' | 'unknown' | 'revoked' | 'inactive' | 'expired';
-
-function refused(reason: Reason, detail: string): Problem {
-  count('sign_in_failures_total', { reason });
-  return unauthorized(detail);
-}
-
-function credentialOf(headers: Headers): string | undefined {
-  const authorization = headers.get('authorization');
-  if (authorization !== null) {
-    const match = /^bearer +(\S+)$/i.exec(authorization.trim());
-    return match?.[1] ?? '';
-  }
-  return headers.get('x-api-key')?.trim() ?? undefined;
 }

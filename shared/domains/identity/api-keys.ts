@@ -38,7 +38,8 @@ export function createApiKey(call: Call, body: NewApiKey): Promise<Reply<201, Ap
         ...grants,
         tenantId: call.tenant.tenantId,
         name: body.key_name,
-        createdBy: actorOf(call),
+        createdBy: call.principal.actor,
+        makerId: call.principal.makerId,
       },
       call.now,
     );
@@ -99,7 +100,13 @@ export async function rotateApiKey(
       const { row, credential } = await insertKey(
         call.services.settings,
         transaction,
-        { ...grants, tenantId: call.tenant.tenantId, name: old.key_name, createdBy: actorOf(call) },
+        {
+          ...grants,
+          tenantId: call.tenant.tenantId,
+          name: old.key_name,
+          createdBy: call.principal.actor,
+          makerId: call.principal.makerId,
+        },
         call.now,
       );
       requireManagingKeyLeft(call, managing, keyId, [row]);
@@ -152,10 +159,6 @@ export async function revokeApiKey(call: Call, keyId: string): Promise<NoContent
   );
   call.services.credentials.forget(keyId);
   return reply;
-}
-
-function actorOf(call: Call): string {
-  return `key:${call.principal.keyId}`;
 }
 
 /** The answer with the key's text, and the answer without it that a repeated Idempotency-Key gets. */

@@ -20,6 +20,8 @@ export interface KeyToMake {
   readonly expiresAt: Date | null;
   /** Who makes it, spelled like an actor in audit entries. */
   readonly createdBy: string;
+  /** The person whose permissions bound the key's. Null: nobody's. */
+  readonly makerId: string | null;
 }
 
 /** A key's row, with {@link KEY_COLUMNS}. */
@@ -51,8 +53,8 @@ export async function insertKey(
   const made = generateApiKey(settings.DEPLOYMENT_ENVIRONMENT);
   const [row] = await transaction.query<KeyRow>(
     `insert into api_keys as k (tenant_id, key_id, key_name, key_hash, key_prefix, permissions, rate_limit_per_hour,
-       rate_limit_per_day, expires_at, created_by, created_at, updated_at)
-     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $1, $1) returning ${KEY_COLUMNS}`,
+       rate_limit_per_day, expires_at, created_by, made_by_user, created_at, updated_at)
+     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $1, $1) returning ${KEY_COLUMNS}`,
     [
       now,
       key.tenantId,
@@ -65,6 +67,7 @@ export async function insertKey(
       key.rateLimitPerDay,
       key.expiresAt,
       key.createdBy,
+      key.makerId,
     ],
   );
   if (row === undefined) throw new Error('the key was not inserted');

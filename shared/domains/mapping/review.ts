@@ -26,14 +26,7 @@ export async function reviewMapping(
       `update mapper_requests set review_status = $3, review_note = $4, reviewed_by = $5, reviewed_at = $6,
               updated_at = $6, version = version + 1
         where tenant_id = $1 and request_id = $2 returning ${COLUMNS}`,
-      [
-        call.tenant.tenantId,
-        requestId,
-        review.decision,
-        review.note ?? null,
-        `key:${call.principal.keyId}`,
-        call.now,
-      ],
+      [call.tenant.tenantId, requestId, review.decision, review.note ?? null, call.principal.actor, call.now],
     );
     if (row === undefined) throw new Error('a row that is locked was not written');
     return {

@@ -125,7 +125,7 @@ async function run(call: Call, job: Job, asOf: Date | undefined, note: AuditNote
   try {
     return await runJob(call.services, job, {
       ...(asOf === undefined ? {} : { asOf }),
-      triggeredBy: `key:${call.principal.keyId}`,
+      triggeredBy: call.principal.actor,
       budgetMs: WAIT_MS,
     });
   } catch (error) {

@@ -133,7 +133,7 @@ async function resolve(
   await transaction.query(
     `update ops.quarantine set status = $2, attempts = $3, resolution = $4, resolved_at = $5, resolved_by = $6
       where id = $1`,
-    [id, to.status, to.attempts, to.resolution, call.now, `key:${call.principal.keyId}`],
+    [id, to.status, to.attempts, to.resolution, call.now, call.principal.actor],
   );
 }
 

@@ -63,7 +63,7 @@ export const legalHolds = declareResource({
     released_at: z.string().nullable(),
   },
   filters: { name: nameText },
-  stamp: ({ principal, now }) => ({ placed_by: `key:${principal.keyId}`, placed_at: now.toISOString() }),
+  stamp: ({ principal, now }) => ({ placed_by: principal.actor, placed_at: now.toISOString() }),
   essential: true,
   sample: ({ unique }) => ({ name: unique, reason: unique, scope: { data_types: ['analyses'] } }),
 });
@@ -107,7 +107,7 @@ export function releaseHold(call: Call, holdId: string): Promise<Reply<200, Show
       const own = [call.tenant.tenantId];
       const [held] = await transaction.query<ResourceRow>(lockText(legalHolds), [holdId, ...own]);
       if (held === undefined) throw noSuch(legalHolds);
-      const released = { released_by: `key:${call.principal.keyId}`, released_at: call.now.toISOString() };
+      const released = { released_by: call.principal.actor, released_at: call.now.toISOString() };
       const text = updateText(legalHolds, Object.keys(released));
       const [row] =
         held['released_at'] === null

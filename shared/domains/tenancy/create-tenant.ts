@@ -127,7 +127,9 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply<2
         rateLimitPerHour: body.rate_limit_per_hour,
         rateLimitPerDay: body.rate_limit_per_day,
         expiresAt: null,
-        createdBy: `key:${call.principal.keyId}`,
+        createdBy: call.principal.actor,
+        // An operator has no role in the tenant, and the key must outlast that person.
+        makerId: null,
       },
       call.now,
     );

@@ -1,4 +1,4 @@
-/** What a key may do. Each route needs exactly one of these. */
+/** What a caller may do. */
 export const PERMISSIONS = [
   'orchestrations:write',
   'orchestrations:read',
@@ -36,6 +36,9 @@ export const PERMISSIONS = [
 ] as const;
 
 export type Permission = (typeof PERMISSIONS)[number];
+
+/** What a route needs: a permission, any valid credential (`authenticated`), or the credential of a person (`person`). */
+export type Access = Permission | 'authenticated' | 'person';
 
 const READS: readonly Permission[] = [
   'orchestrations:read',
@@ -97,6 +100,8 @@ export const PERMISSION_SETS = {
     'retention:write',
     'alerts:manage',
     'api_keys:manage',
+    'users:read',
+    'users:manage',
     'platform:operate',
   ],
 } as const satisfies Record<string, readonly Permission[]>;

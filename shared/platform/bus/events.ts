@@ -15,6 +15,10 @@ export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 export const ALERT_TRIGGERED = 'com.comply-ai.alert.triggered.v1';
 export const ALERT_RESOLVED = 'com.comply-ai.alert.resolved.v1';
 
+export const USER_INVITED = 'com.comply-ai.user.invited.v1';
+export const EMAIL_VERIFICATION_REQUESTED = 'com.comply-ai.user.email-verification-requested.v1';
+export const PASSWORD_RESET_REQUESTED = 'com.comply-ai.user.password-reset-requested.v1';
+
 const text = (max: number) => z.string().min(1).max(max);
 /** The name of a user, service or object. It is often a UUID, which is then in lower case. */
 const name = (max: number) => z.string().max(max).overwrite(lowerUuid);
@@ -100,6 +104,26 @@ export const alertResolvedData = alertTriggeredData.extend({
 export type AlertResolvedData = z.output<typeof alertResolvedData>;
 
 /**
+ * A person is to be told something by e-mail, with a one-time token. The token is nowhere else: whoever reads these events can use
+ * it, so only the sender of mails may.
+ */
+export const notificationData = z.object({
+  tenant_id: tenantId.describe('`platform` for what concerns a person in every tenant.'),
+  email: text(320),
+  token: text(200),
+  expires_at: z.iso.datetime(),
+});
+export type NotificationData = z.output<typeof notificationData>;
+
+/** An invitation to a tenant. */
+export const userInvitedData = notificationData.extend({
+  invitation_id: uuid,
+  tenant_name: text(200),
+  roles: z.array(text(100)),
+});
+export type UserInvitedData = z.output<typeof userInvitedData>;
+
+/**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
  * + `id`.
  */
@@ -161,6 +185,10 @@ export function queueOf(type: string): string | undefined {
       return 'archive-records';
     case STRIPE_EVENT_RECEIVED:
       return 'stripe-events';
+    case USER_INVITED:
+    case EMAIL_VERIFICATION_REQUESTED:
+    case PASSWORD_RESET_REQUESTED:
+      return 'notifications';
     case BILLING_CHANGED:
       return 'billing-changes';
     default:

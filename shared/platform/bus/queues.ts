@@ -26,13 +26,17 @@ const DUPLICATE_DETECTION_WINDOW_MS = 10 * 60_000;
 // Evidence and usage may wait as long as needed, but must never be lost by age.
 const DEFAULT_TTL_MS = null;
 
-function defineQueue(name: string): QueueDefinition {
+/** Longer than any token in a notification is valid. */
+const NOTIFICATIONS_TTL_MS = 7 * 24 * 60 * 60_000;
+
+function defineQueue(name: string, differing: Partial<QueueDefinition> = {}): QueueDefinition {
   return {
     name,
     maxDeliveryCount: MAX_DELIVERY_COUNT,
     lockDurationMs: LOCK_DURATION_MS,
     duplicateDetectionWindowMs: DUPLICATE_DETECTION_WINDOW_MS,
     defaultTtlMs: DEFAULT_TTL_MS,
+    ...differing,
   };
 }
 
@@ -43,4 +47,6 @@ export const QUEUES: readonly QueueDefinition[] = [
   defineQueue('archive-records'),
   defineQueue('stripe-events'),
   defineQueue('billing-changes'),
+  // Another service consumes it: it sends mails.
+  defineQueue('notifications', { defaultTtlMs: NOTIFICATIONS_TTL_MS }),
 ];

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 
 /**
- * All keys that this app writes into Redis: six of the reference's eight patterns. Users' sessions do not exist yet. A
+ * All keys that this app writes into Redis: seven of the reference's eight patterns. A
  * tenant's settings are not cached in Redis, because the copy would survive the tenant's erasure.
  */
 
@@ -21,6 +21,8 @@ export const detectorResultKey = (tenantId: string, contentHash: string): string
   `detector:result:${tenantId}:${contentHash}`;
 export const modelConfigKey = (modelName: string, version: string): string =>
   `config:model:${modelName}:${version}`;
+/** When something about a person's sessions or rights last changed. It holds no session, so nothing stale can be read from it. */
+export const userSessionKey = (userId: string): string => `session:user:${userId}`;
 export const rateLimitPrefix = 'rate:limit';
 export const circuitBreakerKey = (serviceName: string): string => `circuit:breaker:${serviceName}`;
 export const healthCheckKey = (serviceName: string, instanceId: string): string =>

@@ -78,6 +78,14 @@ export interface OutboxPublisher {
   publish(entry: OutboxEntry): void;
 }
 
+/** What a process remembers of credentials. Call it after a change is committed. */
+export interface CredentialMemory {
+  /** An API key was changed. */
+  forget(keyId: string): void;
+  /** A person's sessions, roles or standing were changed. With Redis, other processes learn it within a second or two. */
+  forgetPerson(userId: string): void;
+}
+
 /** What a domain may use besides the tenant's databases. Each part is as narrow as its users allow. */
 export interface CallServices {
   readonly settings: Settings;
@@ -87,8 +95,8 @@ export interface CallServices {
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
   readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated'>;
   readonly tenants: TenantDirectory;
-  /** The API keys in this process's cache. */
-  readonly credentials: { forget(keyId: string): void };
+  /** What this process remembers of credentials. */
+  readonly credentials: CredentialMemory;
   readonly publisher: OutboxPublisher;
   readonly quota: Quota;
   readonly bus: Pick<BusSender, 'publish' | 'send' | 'peek'>;

@@ -57,6 +57,12 @@ export const settingsSchema = z
     KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
     KEY_ENCRYPTION_KEYS: keyVersions.optional(),
+    /** A session that nobody uses for this long is over. */
+    SESSION_IDLE_MINUTES: positive(30),
+    /** A session is over after this time, used or not. */
+    SESSION_HOURS: positive(12),
+    /** Other origins whose pages may use a session's cookie, comma-separated. The API's own origin always may. */
+    SESSION_ORIGINS: commaList(origin),
     /** Without it, the routes that need Stripe answer 503, and everything else works. */
     STRIPE_SECRET_KEY: z.string().min(1).optional(),
     /** Where Stripe's API is. The default is Stripe's own address; another one is for development. */

@@ -81,7 +81,7 @@ export function answerPublic(
   request: HttpRequest,
   hostTrace?: string,
 ): Promise<HttpResponseInit> {
-  return answerAnyone(endpoint, request, hostTrace, async () => {
+  return answerAnyone(endpoint, request, hostTrace, async (seen) => {
     const parsed = parseParts(endpoint, {
       params: { ...request.params },
       query: queryOf(request),
@@ -91,6 +91,7 @@ export function answerPublic(
       ...parsed,
       ifNoneMatch: request.headers.get('if-none-match'),
       header: (name) => request.headers.get(name),
+      origin: originOf(request, seen.traceId),
     });
   });
 }
@@ -113,11 +114,11 @@ function answerAnyone(
   route: ObservedRoute,
   request: HttpRequest,
   hostTrace: string | undefined,
-  run: () => Promise<Reply | NotModified>,
+  run: (seen: ObservedRequest) => Promise<Reply | NotModified>,
 ): Promise<HttpResponseInit> {
   return observeRequest(route, request, hostTrace, async (seen) => {
     try {
-      return writeReply(request, await run(), seen.headers);
+      return writeReply(request, await run(seen), seen.headers);
     } catch (error) {
       return refuse(request, seen, problemOf(error, route.name, seen.traceId));
     }
@@ -157,15 +158,15 @@ async function answerCaller(
   try {
     const services = open();
     const now = services.clock.now();
-    const principal = await services.authenticator.authenticate(request.headers, now);
+    const principal = await services.authenticator.authenticate(request, now);
     const context = await services.tenants.find(principal.tenantId);
     if (context === null || context.status === 'erased') {
       count('sign_in_failures_total', { reason: 'no_tenant' });
-      throw unauthorized('The tenant of this key does not exist.');
+      throw unauthorized('The tenant of this credential does not exist.');
     }
     const billing = standingAt(context.billing, now);
     Object.assign(extra, standingHeaders(billing));
-    const verdict = await services.rateLimiter.take(principal.tenantId, principal.keyId, {
+    const verdict = await services.rateLimiter.take(principal.tenantId, principal.credentialId, {
       hour: principal.rateLimitPerHour,
       day: principal.rateLimitPerDay,
       tenantHour: context.config.rate_limit_per_hour,
@@ -251,11 +252,17 @@ function rateLimited(windows: readonly RateWindow[]): Problem {
 }
 
 function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
-  if (!call.principal.permissions.has(endpoint.permission)) {
-    throw new Problem('INSUFFICIENT_RBAC', {
-      detail: `The key lacks the permission ${endpoint.permission}.`,
-    });
+  const { permission } = endpoint;
+  const { principal } = call;
+  if (permission === 'authenticated') return;
+  if (permission === 'person') {
+    if (principal.userId !== null) return;
+    throw new Problem('INSUFFICIENT_RBAC', { detail: 'Only a person who has signed in may do this.' });
   }
+  if (!principal.permissions.has(permission))
+    throw new Problem('INSUFFICIENT_RBAC', {
+      detail: `The ${principal.kind === 'key' ? 'key' : 'caller'} lacks the permission ${permission}.`,
+    });
 }
 
 function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
@@ -266,7 +273,7 @@ function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
   if (billing.standing === 'read_only') throw paymentRequired();
 }
 
-/** Audits a refusal that matters to auditors: a request for another tenant, or beyond the key's permissions. */
+/** Audits a refusal that matters to auditors: a request for another tenant, or beyond the caller's permissions. */
 async function auditRefusal(call: Call, endpoint: GuardedEndpoint, problem: Problem): Promise<void> {
   if (problem.code !== 'TENANT_MISMATCH' && problem.code !== 'INSUFFICIENT_RBAC') return;
   count('access_denials_total', { code: problem.code });

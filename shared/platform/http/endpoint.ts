@@ -1,6 +1,7 @@
 import type { z } from 'zod';
-import type { Permission } from '../auth/permissions.ts';
-import type { Call } from '../call/call.ts';
+import type { Access } from '../auth/permissions.ts';
+import type { Call, Origin } from '../call/call.ts';
+import type { ProblemCode } from '../call/problem.ts';
 import type { NotModified, OtherText, Reply } from '../call/reply.ts';
 
 /** A documented answer. Without a schema and a media type it has no body. */
@@ -53,6 +54,7 @@ export interface PublicInput<Params, Query, Body> {
   readonly ifNoneMatch: string | null;
   /** Returns a header by its name in any case; null if it is absent. */
   readonly header: (name: string) => string | null;
+  readonly origin: Origin;
 }
 
 /** A part of the request after its schema has parsed it. */
@@ -116,7 +118,7 @@ export type EndpointDefinition<
 > = Described &
   Parts<Params, Query, Documented> &
   Handled<Body, Run<Params, Query, Parsed<Body>, Documented>, Run<Params, Query, Buffer, Documented>> & {
-    readonly permission: Permission;
+    readonly permission: Access;
     /** True if a tenant with a lapsed subscription may still write: keys, holds, settings. */
     readonly openToSuspended?: boolean;
     /**
@@ -145,7 +147,10 @@ export type PublicEndpointDefinition<
     Body,
     PublicRun<Params, Query, Parsed<Body>, Documented>,
     PublicRun<Params, Query, Buffer, Documented>
-  >;
+  > & {
+    /** Refusals besides those that follow from the definition: a sign-in answers 401. */
+    readonly problems?: readonly ProblemCode[];
+  };
 
 /** An endpoint without its schemas' types, for the wrapper and OpenAPI. */
 interface Erased extends Described {
@@ -161,7 +166,7 @@ interface Erased extends Described {
 
 /** A route that needs a credential. */
 export interface GuardedEndpoint extends Erased {
-  readonly permission: Permission;
+  readonly permission: Access;
   readonly forNamedTenant: boolean;
   readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
@@ -169,6 +174,7 @@ export interface GuardedEndpoint extends Erased {
 /** A route that anyone may call. */
 export interface PublicEndpoint extends Erased {
   readonly permission: null;
+  readonly problems: readonly ProblemCode[];
   readonly run: (input: PublicInput<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
@@ -214,6 +220,7 @@ export function publicEndpoint<
     ...definition,
     ...erased(definition),
     permission: null,
+    problems: definition.problems ?? [],
     openToSuspended: true,
     // See above.
     run: definition.run as PublicEndpoint['run'],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PERMISSIONS } from '../auth/permissions.ts';
-import type { Endpoint, ResponseDefinition } from './endpoint.ts';
+import { SESSION_COOKIE } from '../auth/session-token.ts';
+import type { Endpoint, PublicEndpoint, ResponseDefinition } from './endpoint.ts';
 import { problemDocument } from './fields.ts';
 import { PROBLEM_CODES, PROBLEM_MEDIA_TYPE, type ProblemCode } from '../call/problem.ts';
 
@@ -97,15 +98,15 @@ function response(definition: ResponseDefinition, endpoint: Endpoint): Json {
 }
 
 /** A public route refuses unknown query parameters. A route with input can also answer that a part is missing. */
-function publicProblemStatuses({ method, params, query, body, rawBody }: Endpoint): number[] {
+function publicProblemStatuses({ method, params, query, body, rawBody, problems }: PublicEndpoint): number[] {
   const hasBody = body !== undefined || rawBody;
   const takesInput = params !== undefined || query !== undefined || hasBody || method !== 'GET';
-  const codes: ProblemCode[] = ['INVALID_REQUEST', 'INTERNAL_ERROR'];
+  const codes: ProblemCode[] = ['INVALID_REQUEST', 'INTERNAL_ERROR', ...problems];
   if (takesInput) codes.push('DEPENDENCY_UNAVAILABLE');
   if (params !== undefined) codes.push('NOT_FOUND');
   if (hasBody) codes.push('PAYLOAD_TOO_LARGE');
   if (body !== undefined) codes.push('UNSUPPORTED_MEDIA_TYPE');
-  return codes.map((code) => PROBLEM_CODES[code][0]).sort();
+  return [...new Set(codes.map((code) => PROBLEM_CODES[code][0]))].sort();
 }
 
 /** The problems that follow from a route's definition alone. */
@@ -238,7 +239,7 @@ export function openApiDocument(endpoints: readonly Endpoint[], words: DocumentW
       description: words.description,
     },
     servers: [{ url: words.serverUrl }],
-    security: [{ bearer: [] }, { apiKey: [] }],
+    security: [{ bearer: [] }, { apiKey: [] }, { session: [] }],
     tags: tagsOf(endpoints, words.tags),
     paths,
     components: {
@@ -246,9 +247,15 @@ export function openApiDocument(endpoints: readonly Endpoint[], words: DocumentW
         bearer: {
           type: 'http',
           scheme: 'bearer',
-          description: `An API key. Permissions: ${PERMISSIONS.join(', ')}.`,
+          description: `An API key (\`cai_…\`), a session's token (\`cas_…\`), or a JWT of the tenant's identity provider, which also needs the header \`X-Tenant-Id\`. Permissions: ${PERMISSIONS.join(', ')}.`,
         },
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'An API key.' },
+        session: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: SESSION_COOKIE,
+          description: 'A session, from a page of the API’s own origin or of one that it allows.',
+        },
       },
       headers: { 'Billing-Standing': HEADERS['Billing-Standing'] },
       schemas: { Problem: outputSchema(problemDocument) },

@@ -34,7 +34,8 @@ export function auditEvent(call: Call, note: AuditNote, cause?: EventCause): Clo
     AUDIT_RECORDED,
     {
       tenant_id: tenantId,
-      actor: `key:${call.principal.keyId}`,
+      ...(call.principal.userId === null ? {} : { user_id: call.principal.userId }),
+      actor: call.principal.actor,
       action: note.action,
       resource_type: note.resource_type,
       resource_id: note.resource_id ?? null,

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Bench, Sizes } from './bench.ts';
 import type { Figure } from './figures.ts';
+import { credentialsBench } from './credentials.ts';
 import { coldStartBench } from './cold-start.ts';
 import { eventsBench } from './events.ts';
 import { expiryBench } from './expiry.ts';
@@ -24,6 +25,7 @@ const BENCHES: readonly Bench[] = [
   tailBench,
   coldStartBench,
   readBench,
+  credentialsBench,
   farPageBench,
   expiryBench,
   eventsBench,

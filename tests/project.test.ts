@@ -155,7 +155,17 @@ describe('the documented figures', () => {
   it('are all that have a target, each in the same run as its baseline', () => {
     const benches = new Set(results.figures.filter(({ target }) => target).map(({ bench }) => bench));
     expect(benches).toEqual(
-      new Set(['write', 'stripe-events', 'tail', 'cold-start', 'read', 'far-page', 'expiry', 'events']),
+      new Set([
+        'write',
+        'stripe-events',
+        'tail',
+        'cold-start',
+        'read',
+        'credentials',
+        'far-page',
+        'expiry',
+        'events',
+      ]),
     );
     for (const { name, candidate, baseline, ratios } of results.figures)
       expect([name, candidate.values.length, baseline.values.length]).toEqual([

@@ -17,10 +17,10 @@ export const loadOrder = z.object({
       body: z.string(),
       marker: z.string(),
     }),
-    /** Reads all targets in turn, repeatedly. */
+    /** Reads all targets in turn, repeatedly. `tenant`: the tenant of a token that does not name one. */
     z.object({
       kind: z.literal('read'),
-      targets: z.array(z.object({ key: z.string(), path: z.string() })).min(1),
+      targets: z.array(z.object({ key: z.string(), path: z.string(), tenant: z.string().optional() })).min(1),
     }),
   ]),
 });

@@ -71,7 +71,9 @@ function readRequests(
   { targets }: Extract<LoadOrder['request'], { kind: 'read' }>,
   first: number,
 ): NextRequest {
-  const requests = targets.map(({ key, path }) => Buffer.from(headOf('GET', path, key, [])));
+  const requests = targets.map(({ key, path, tenant }) =>
+    Buffer.from(headOf('GET', path, key, tenant === undefined ? [] : [`x-tenant-id: ${tenant}`])),
+  );
   let next = first;
   return () => {
     next += 1;

@@ -152,6 +152,9 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     await services.close();
     await Promise.all(Object.values(admin).map((sql) => sql.end({ timeout: 2 })));
     await broker.stop();
+    // Whatever a file tests: no credential is ever in a line that the host or the app logs.
+    const told = logLines.filter((line) => CREDENTIAL.test(line));
+    if (told.length > 0) throw new Error(`a credential is in the log: ${told[0]?.replace(CREDENTIAL, '…')}`);
   });
   // Registered after that hook: hooks run in reverse order, and this one needs the databases.
   const tenantStatements = watchStatements(Object.values(admin));
@@ -171,6 +174,10 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     request: (method, path, sent = {}) => ask(baseUrl, method, path, sent),
   };
 }
+
+/** A key, a session's token, a webhook's secret, a JWT, or a password's hash. */
+const CREDENTIAL =
+  /cai_[a-z]+_[a-z0-9]{20}_[a-z0-9]{40}|cas_[a-z0-9]{20}_[a-z0-9]{40}|whsec_[\w+/=]{20,}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.|\$argon2/;
 
 /** Collects the app's console output, from which Azure's host takes an app's log. */
 function collectLog(): string[] {

@@ -93,6 +93,9 @@ param postgresStorageGb int
 @description('Whether backups of the databases are kept in the paired region too. Only when a server is made, and not in every region.')
 param geoRedundantBackup bool
 
+@description('Whether the links to tenants\' exports work from the internet. They expire, and each needs its signature. Otherwise only networks that are connected to this one can follow them.')
+param exportsFromInternet bool = false
+
 @description('How evidence is replicated. Only kinds with an archive tier.')
 param evidenceSkuName string
 
@@ -129,16 +132,16 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  1 + 15) × 15 + 15 =   330
-//   stage  (6 ×  6 + 15) × 15 + 15 =   780
-//   prod   (6 × 15 + 15) × 15 + 15 = 1 590
+//   dev    (6 ×  1 + 16) × 15 + 16 =   346
+//   stage  (6 ×  6 + 16) × 15 + 16 =   796
+//   prod   (6 × 15 + 16) × 15 + 16 = 1 606
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.
 var poolMax = 8
 var crossTenantPoolMax = 6
 var queueFunctions = length(loadJsonContent('queues.json'))
-var timerFunctions = 15
+var timerFunctions = 16
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions
 var maxConnections = instances * (poolMax + crossTenantPoolMax + 1) + timerFunctions + otherConnections
@@ -367,6 +370,22 @@ module storage 'modules/storage.bicep' = {
   }
 }
 
+module exportStorage 'modules/export-storage.bicep' = {
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    namePrefix: namePrefix
+    suffix: suffix
+    skuName: highAvailability ? 'Standard_ZRS' : 'Standard_LRS'
+    openToInternet: exportsFromInternet
+    appPrincipalId: identities.outputs.appPrincipalId
+    privateEndpointSubnetId: network.outputs.privateEndpointSubnetId
+    blobDnsZoneId: network.outputs.privateDnsZoneIds.blob
+    logAnalyticsWorkspaceId: monitor.outputs.workspaceId
+  }
+}
+
 module backup 'modules/backup.bicep' = {
   scope: group
   params: {
@@ -439,6 +458,9 @@ module app 'modules/app.bicep' = {
         SESSION_ORIGINS: sessionOrigins
         BILLING_RETURN_ORIGINS: billingReturnOrigins
         BILLING_GRACE_DAYS: '14'
+        OFFBOARDING_DAYS: '30'
+        EXPORT_KEEP_DAYS: '7'
+        EXPORT_BLOB_URL: exportStorage.outputs.exportBlobUri
         AZURE_REGION: location
         AZURE_RESOURCE_GROUP: group.name
         AZURE_SUBSCRIPTION_ID: subscription().subscriptionId

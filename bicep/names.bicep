@@ -9,3 +9,8 @@ func evidenceAccount(namePrefix string, suffix string) string =>
 @description('The host\'s account, likewise.')
 func hostAccount(namePrefix string, suffix string) string =>
   take('${take(replace(namePrefix, '-', ''), 11)}host${suffix}', 24)
+
+@export()
+@description('The account of exports, likewise.')
+func exportAccount(namePrefix string, suffix string) string =>
+  take('${take(replace(namePrefix, '-', ''), 11)}ex${suffix}', 24)

@@ -58,6 +58,11 @@ export const API_TAGS: readonly DescribedTag[] = [
   },
   ...RESOURCE_TAGS,
   {
+    name: 'tenant',
+    description:
+      'The tenant itself: its status, an export of everything that it has, and its leaving. A tenant that leaves may only read and export for some days, in which that can be undone, and is then erased.',
+  },
+  {
     name: 'tenant-config',
     description:
       'The tenant’s settings: frameworks, cutoffs, rate limit, retention. They are replaced as a whole, with `If-Match`.',

@@ -27,6 +27,7 @@ import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
 import { statusEndpoints } from './http/status.ts';
 import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
+import { tenantEndpoints } from './http/tenant.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { archiveRecords } from './queue/archive-records.ts';
@@ -76,6 +77,7 @@ const endpoints: readonly Endpoint[] = [
   ...retentionEndpoints,
   ...statusEndpoints(processServices),
   ...stripeWebhookEndpoints(processServices),
+  ...tenantEndpoints,
   ...tenantConfigEndpoints,
   ...usageEndpoints,
   ...resourceEndpoints(declaredResources),

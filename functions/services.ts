@@ -3,6 +3,7 @@ import { CredentialAuthenticator } from '../shared/domains/identity/credential-a
 import { retentionDays } from '../shared/domains/retention/retention-days.ts';
 import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
+import { ExportStore } from '../shared/platform/blob/export-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
@@ -66,6 +67,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     bus,
     publisher,
     blobs: new BlobStore(settings),
+    exports: new ExportStore(settings),
     forTenant: (tenantId) => ({
       core: new TenantDatabase(tenantId, databases.core.app),
       billing: new TenantDatabase(tenantId, databases.billing.app),

@@ -14,6 +14,7 @@ import { recordsExpireTimer } from './timer/records-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
+import { tenantExportsTimer } from './timer/tenant-exports.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
 
 /** Every job of the app with its schedule. The doctor compares the ledger of runs with it. */
@@ -32,5 +33,6 @@ export const timers: readonly ScheduledJob[] = [
   stripeEventsExpireTimer,
   stripeReconcileTimer,
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
+  tenantExportsTimer,
   usageReportTimer,
 ];

@@ -117,6 +117,7 @@ const GROUPS = [
   'billing',
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
+  'tenant',
   'tenant-config',
   'api-keys',
   'platform',

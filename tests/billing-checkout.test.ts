@@ -437,7 +437,7 @@ describe('a page to pay at', () => {
     await app.admin.core`update tenants set status = 'suspended' where tenant_id = ${tenant.id}`;
     await until(
       () => app.request('POST', '/api/v1/mappings', { key: tenant.key, body: mapping }),
-      ({ body }) => body.code === 'PAYMENT_REQUIRED',
+      ({ body }) => body.code === 'INSUFFICIENT_RBAC',
       6,
     );
     expect((await open(tenant, checkoutOf('starter'))).status).toBe(201);

@@ -128,7 +128,7 @@ function known(value: string): string {
         ? '00000000-0000-0000-0000-00000000000b'
         : /port\.value/.test(expression)
           ? '10000'
-          : /(vaultUri|evidenceBlobUri)/.test(expression)
+          : /(vaultUri|evidenceBlobUri|exportBlobUri)/.test(expression)
             ? 'https://known.example.com/'
             : /ConnectionString/.test(expression)
               ? 'InstrumentationKey=00000000-0000-0000-0000-00000000000c'

@@ -35,6 +35,12 @@ function evidenceOf(prediction: Prediction): PredictedResource {
   return found[0] as PredictedResource;
 }
 
+/** The account of tenants' exports, which has another part of the name (`bicep/names.bicep`). */
+function exportsOf(prediction: Prediction): PredictedResource | undefined {
+  const { name } = evidenceOf(prediction);
+  return ofType(prediction, ACCOUNT).find((one) => one.name === `${name.slice(0, 11)}ex${name.slice(13)}`);
+}
+
 /** A kind of resource below the evidence account. */
 function below(prediction: Prediction, type: string): readonly PredictedResource[] {
   const { id } = evidenceOf(prediction);
@@ -104,7 +110,8 @@ describe.runIf(made !== undefined)('storage accounts', () => {
   );
 
   it.each(made?.predictions ?? [])('in $environment: the host’s account is another one', (prediction) => {
-    const hosts = ofType(prediction, ACCOUNT).filter((one) => one.id !== evidenceOf(prediction).id);
+    const others = [evidenceOf(prediction).id, exportsOf(prediction)?.id];
+    const hosts = ofType(prediction, ACCOUNT).filter((one) => !others.includes(one.id));
     expect(hosts).toHaveLength(1);
     const roles = ofType(prediction, 'Microsoft.Authorization/roleAssignments')
       .filter((one) => one.id.startsWith(`${hosts[0]?.id ?? ''}/`))
@@ -116,6 +123,28 @@ describe.runIf(made !== undefined)('storage accounts', () => {
       'b7e6dc6d-f1e8-4753-8033-0f276bb0955b',
     ]);
   });
+});
+
+describe.runIf(made !== undefined)('exports', () => {
+  it.each(made?.predictions ?? [])(
+    'in $environment have an account of their own, where the app makes and deletes containers',
+    (prediction) => {
+      const account = exportsOf(prediction);
+      const roles = ofType(prediction, 'Microsoft.Authorization/roleAssignments')
+        .filter((one) => one.id.startsWith(`${account?.id ?? 'none'}/`))
+        .map((one) => String(one.properties['roleDefinitionId']).split('/').at(-1));
+      expect(roles).toEqual([CONTRIBUTOR]);
+      const [blobs] = ofType(prediction, `${ACCOUNT}/blobServices`).filter((one) =>
+        one.id.startsWith(`${account?.id ?? 'none'}/`),
+      );
+      // What is deleted is in clear, and perhaps of an erased tenant.
+      expect(blobs?.properties).toMatchObject({
+        deleteRetentionPolicy: { days: 1 },
+        containerDeleteRetentionPolicy: { days: 1 },
+        isVersioningEnabled: false,
+      });
+    },
+  );
 });
 
 describe.runIf(made !== undefined)('evidence', () => {

@@ -27,6 +27,8 @@ const GRANTS = [
   ['app', 'Key Vault Secrets User', 'Microsoft.KeyVault/vaults: kv'],
   ['app', 'Monitoring Metrics Publisher', 'Microsoft.Insights/components'],
   ['app', 'Storage Blob Data Contributor', 'Microsoft.Storage/storageAccounts/blobServices/containers'],
+  // On the account of exports, where it makes and deletes containers.
+  ['app', 'Storage Blob Data Contributor', 'Microsoft.Storage/storageAccounts'],
   ['app', 'Storage Blob Data Owner', 'Microsoft.Storage/storageAccounts'],
   ['app', 'Storage Queue Data Contributor', 'Microsoft.Storage/storageAccounts'],
   ['app', 'Storage Table Data Contributor', 'Microsoft.Storage/storageAccounts'],

@@ -95,6 +95,8 @@ async function seedTenant(app: TestApp, key: string, marker: string, pool: Pools
     await post('analyses', { period, metrics: { marker }, metadata });
     await post('api-keys', { key_name: marker, permission_set: 'reader' });
   }
+  const exported = await app.request('POST', '/api/v1/tenant/exports', { key });
+  addRow(pool, 'tenant/exports', [exported.body.export_id]);
   const points = [{ metric_name: marker, metric_value: 1, time_period: '2026-01-01T00:00:00Z', metadata }];
   await app.request('POST', '/api/v1/analysis-metrics', { key, body: { metrics: points } });
 }
@@ -170,5 +172,9 @@ async function seedPlatform(app: TestApp, pool: Pools[Tenant]): Promise<void> {
       values (${event}, 'price.updated', now(), 'ignored', now())`;
     addRow(pool, 'platform/billing/events', [event]);
   }
-  for (const tenant of ['acme', 'globex']) addRow(pool, 'platform/tenants', [tenant]);
+  // Of their own: whoever is suspended or leaving writes nothing any more.
+  for (const tenant of ['idle', 'quiet']) {
+    await app.admin.core`insert into tenants (tenant_id, name) values (${tenant}, ${tenant})`;
+    addRow(pool, 'platform/tenants', [tenant]);
+  }
 }

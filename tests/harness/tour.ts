@@ -90,6 +90,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourBilling(app, owner);
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
+  await tourTenant(owner);
   await tourTrail(app, owner);
   await tourPlatform(app, operator);
   await tourStripeEvents(app, send.bind(undefined, ''), operator);
@@ -302,6 +303,17 @@ async function tourPlans(visitor: Send, owner: Send): Promise<void> {
   await owner('promotional-codes-validate', 200, 'POST', 'v1/billing/promotional-codes/validate', code);
 }
 
+/** The tenant's export, and its leaving, which it undoes. */
+async function tourTenant(send: Send): Promise<void> {
+  const { body } = await send('tenant-read', 200, 'GET', 'v1/tenant');
+  const made = await send('tenant-exports-create', 201, 'POST', 'v1/tenant/exports');
+  await send('tenant-exports-list', 200, 'GET', 'v1/tenant/exports');
+  await send('tenant-exports-read', 200, 'GET', `v1/tenant/exports/${made.body.export_id}`);
+  const leave = { confirm: body.tenant_id };
+  await send('tenant-offboarding-create', 200, 'POST', 'v1/tenant/offboarding', leave);
+  await send('tenant-offboarding-undo', 200, 'POST', 'v1/tenant/offboarding/undo');
+}
+
 async function tourTrail(app: TestApp, send: Send): Promise<void> {
   const { items } = await until(
     () => app.request('GET', '/api/v1/audit-logs', { key: app.keys.acme.owner }).then(({ body }) => body),
@@ -321,6 +333,13 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
   });
   await send('platform-tenants-read', 200, 'GET', `v1/platform/tenants/${tenantId}`);
   await send('platform-tenants-list', 200, 'GET', 'v1/platform/tenants');
+  const tenant = `v1/platform/tenants/${tenantId}`;
+  await send('platform-tenants-suspend', 200, 'POST', `${tenant}/suspend`, { reason: 'tour' });
+  await send('platform-tenants-reactivate', 200, 'POST', `${tenant}/reactivate`);
+  await send('platform-tenants-offboarding-create', 200, 'POST', `${tenant}/offboarding`, {
+    confirm: tenantId,
+  });
+  await send('platform-tenants-offboarding-undo', 200, 'POST', `${tenant}/offboarding/undo`);
   await send('platform-metrics-read', 200, 'GET', 'v1/platform/metrics');
   await send('platform-jobs-list', 200, 'GET', 'v1/platform/jobs');
   await send('platform-job-runs-create', 200, 'POST', 'v1/platform/jobs/outbox-relay/runs', {});

@@ -120,6 +120,20 @@ export const FILLED = {
       delete_after: EXPIRES,
     },
   },
+  /** Deleted ones, the batch's that are to be deleted, and one that is open. */
+  tenant_exports: {
+    database: 'core',
+    table: 'ops.tenant_exports',
+    columns: {
+      tenant_id: TENANT,
+      export_id: ID,
+      status: `case when n = rows then 'waiting' when ${IS_BATCH} then 'completed' else 'deleted' end`,
+      requested_by: `'key:k'`,
+      created_at: CREATED,
+      worked_at: CREATED,
+      delete_after: EXPIRES,
+    },
+  },
   mapper_requests: {
     database: 'core',
     table: 'mapper_requests',

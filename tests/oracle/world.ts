@@ -66,6 +66,8 @@ export async function makeWorld(app: TestApp): Promise<World> {
       const made = await create('api-keys', { key_name: 'spare', permissions });
       keyPermissions.set(made['key_id'] ?? '', permissions);
     }
+    const exported = await app.request('POST', '/api/v1/tenant/exports', { key: app.keys[owner].owner });
+    rows[owner]['tenant/exports'] = [[exported.body.export_id]];
     const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }

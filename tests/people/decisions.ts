@@ -33,6 +33,15 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: 'id queue tenant_id reason status attempts created_at resolved_at resolved_by',
       hidden: 'identity detail message_id body properties resolution',
     },
+    'ops.tenant_exports': {
+      shown:
+        'tenant_id export_id status requested_by rows files bytes failures created_at worked_at completed_at delete_after',
+      hidden: 'position error',
+    },
+    'ops.tenant_export_files': {
+      shown: '',
+      hidden: 'tenant_id export_id name source rows bytes sha256 created_at',
+    },
     'ops.watermarks': { shown: 'job updated_at', hidden: 'position' },
     'ops.invitations': {
       shown: '',
@@ -171,8 +180,8 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
     'public.tenants': {
       shown:
-        'tenant_id name status plan_id data_key_id created_at updated_at version has_quota billing_standing billing_grace_ends_at',
-      hidden: '',
+        'tenant_id name status plan_id data_key_id created_at updated_at version has_quota billing_standing billing_grace_ends_at status_changed_at offboarding_ends_at offboarding_began_by',
+      hidden: 'status_reason',
     },
   },
   billing: {

@@ -19,6 +19,7 @@ const JOB_LATE_AFTER_S = {
   'stripe-events-expire': 27 * 3_600,
   'stripe-reconcile': 10 * 60,
   'telemetry-gauges': 10 * 60,
+  'tenant-exports': 10 * 60,
   'usage-report': 20 * 60,
 };
 

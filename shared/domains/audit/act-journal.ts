@@ -14,6 +14,10 @@ const JOURNALED = new Set([
   'data_retention_policy',
   'tenant_config',
   'tenant.created',
+  'tenant.suspended',
+  'tenant.reactivated',
+  'tenant.offboarding_began',
+  'tenant.offboarding_undone',
 ]);
 /** Uploads and downloads at once. */
 const AT_ONCE = 8;

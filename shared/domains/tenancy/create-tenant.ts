@@ -11,7 +11,7 @@ import { tenantId } from '../../platform/http/fields.ts';
 import { listReply } from '../../platform/http/list-reply.ts';
 import { pageOf, pageQuery, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import { created, ok, type Reply } from '../../platform/call/reply.ts';
+import { created, type Reply } from '../../platform/call/reply.ts';
 import { insertKey, presentKey } from '../identity/insert-key.ts';
 import {
   apiKey,
@@ -23,6 +23,7 @@ import {
 } from '../identity/schemas.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
 import type { CallServices } from '../../platform/call/call.ts';
+import { tenant, TENANT_COLUMNS, tenantStatus, type Tenant } from './tenant.ts';
 
 /** `POST /platform/tenants`. */
 export const newTenant = z.strictObject({
@@ -41,20 +42,6 @@ export type NewTenant = z.output<typeof newTenant>;
 /** A new tenant without its first key. */
 type TenantToAdd = Pick<NewTenant, 'tenant_id' | 'name' | 'plan_id'>;
 
-const STATUSES = ['active', 'suspended', 'offboarding', 'erased'] as const;
-
-/** A tenant, for operators. */
-export const tenant = z.object({
-  tenant_id: z.string(),
-  name: z.string(),
-  status: z.enum(STATUSES),
-  plan_id: z.string(),
-  created_at: z.string(),
-  updated_at: z.string(),
-});
-
-export type Tenant = z.output<typeof tenant>;
-
 /** A page of tenants. */
 export const tenantsPage = pageOf(tenant);
 
@@ -70,11 +57,9 @@ export type TenantCreated = z.output<typeof tenantCreated>;
 /** `GET /platform/tenants`. */
 export const tenantsQuery = z.object({
   ...pageQuery,
-  status: z.enum(STATUSES).optional(),
+  status: tenantStatus.optional(),
   plan_id: z.string().max(100).optional(),
 });
-
-const COLUMNS = 'tenant_id, name, status, plan_id, created_at, updated_at';
 
 /**
  * Adds a tenant in the caller's transaction: its row, its data key and its settings, and its plan in the billing database.
@@ -93,7 +78,7 @@ export async function addTenant(
     throw new Problem('INVALID_REQUEST', { errors: [{ pointer: '/plan_id', detail: 'is no plan' }] });
   const [added] = await transaction.query<Tenant>(
     `insert into tenants (tenant_id, name, plan_id, has_quota, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)
-     on conflict (tenant_id) do nothing returning ${COLUMNS}`,
+     on conflict (tenant_id) do nothing returning ${TENANT_COLUMNS}`,
     [wanted.tenant_id, wanted.name, plan.plan_id, hasHardLimit(plan), now],
   );
   if (added === undefined) throw new Problem('CONFLICT', { detail: 'The tenant already exists.' });
@@ -156,19 +141,6 @@ export async function createTenant(call: Call, body: NewTenant): Promise<Reply<2
   return reply;
 }
 
-/**
- * One tenant. `tenants` is the platform's table, so the role of requests can read all of it.
- * @throws Problem 404.
- */
-export async function readTenant(call: Call, id: string): Promise<Reply<200, Tenant>> {
-  const [row] = await call.tenant.statement<Tenant>(
-    `select r.* from scope, lateral (select ${COLUMNS} from tenants t where t.tenant_id = $2 offset 0) r`,
-    [id],
-  );
-  if (row === undefined) throw new Problem('NOT_FOUND', { detail: 'There is no such tenant.' });
-  return ok(row);
-}
-
 /** A page of all tenants, the platform's own included. */
 export function listTenants(
   call: Call,
@@ -177,7 +149,7 @@ export function listTenants(
 ): Promise<Reply<200, Page<Tenant>>> {
   return listReply(call, query, url, {
     table: 'tenants t',
-    columns: COLUMNS,
+    columns: TENANT_COLUMNS,
     timeColumn: 'created_at',
     idColumn: 'tenant_id',
     idType: 'text',

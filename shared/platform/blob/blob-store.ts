@@ -38,7 +38,7 @@ function statusOf(error: unknown): number | undefined {
 type Operation = 'create' | 'read' | 'describe' | 'set_tier' | 'delete';
 
 /** Runs an operation in its span, and counts it. Neither names the blob, whose path has the tenant's id. */
-function observed<T>(operation: Operation, container: string, run: () => Promise<T>): Promise<T> {
+export function observed<T>(operation: Operation, container: string, run: () => Promise<T>): Promise<T> {
   const attributes = { 'comply.blob.container': container };
   return inChildSpan(`blob ${operation}`, { kind: 'client', attributes }, async () => {
     try {
@@ -52,6 +52,18 @@ function observed<T>(operation: Operation, container: string, run: () => Promise
   });
 }
 
+/** Opens the client of an account: that of a connection string, or the one at an address, with the app's identity. */
+export async function openBlobService(
+  connection: string | undefined,
+  address: string | undefined,
+): Promise<BlobServiceClient> {
+  const { BlobServiceClient: Client } = await import('@azure/storage-blob');
+  const options = { retryOptions: { maxTries: 2, tryTimeoutInMs: 10_000, retryDelayInMs: 200 } };
+  if (connection !== undefined) return Client.fromConnectionString(connection, options);
+  const { DefaultAzureCredential } = await import('@azure/identity');
+  return new Client(address ?? '', new DefaultAzureCredential(), options);
+}
+
 /** Azure Blob Storage. Opens its client on first use. */
 export class BlobStore {
   readonly #settings: Settings;
@@ -62,22 +74,12 @@ export class BlobStore {
     this.#settings = settings;
   }
 
-  async #open(): Promise<BlobServiceClient> {
-    const { BlobServiceClient: Client } = await import('@azure/storage-blob');
-    const options = { retryOptions: { maxTries: 2, tryTimeoutInMs: 10_000, retryDelayInMs: 200 } };
-    if (this.#settings.BLOB_CONNECTION !== undefined)
-      return Client.fromConnectionString(this.#settings.BLOB_CONNECTION, options);
-    const { DefaultAzureCredential } = await import('@azure/identity');
-    return new Client(
-      this.#settings.BLOB_CONNECTION__blobServiceUri ?? '',
-      new DefaultAzureCredential(),
-      options,
-    );
-  }
-
   /** The service client, for tools and tests. In Azure the app has rights on the containers only, not on the service. */
   service(): Promise<BlobServiceClient> {
-    this.#service ??= this.#open();
+    this.#service ??= openBlobService(
+      this.#settings.BLOB_CONNECTION,
+      this.#settings.BLOB_CONNECTION__blobServiceUri,
+    );
     return this.#service;
   }
 

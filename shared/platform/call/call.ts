@@ -1,4 +1,5 @@
 import type { BlobStore } from '../blob/blob-store.ts';
+import type { ExportStore } from '../blob/export-store.ts';
 import type { BusSender } from '../bus/bus-sender.ts';
 import type { Cache } from '../cache/cache.ts';
 import type { Clock } from '../time/clock.ts';
@@ -101,6 +102,7 @@ export interface CallServices {
   readonly quota: Quota;
   readonly bus: Pick<BusSender, 'publish' | 'send' | 'peek'>;
   readonly blobs: BlobStore;
+  readonly exports: ExportStore;
 }
 
 /** An amount of one type of usage. */

@@ -73,6 +73,12 @@ export const settingsSchema = z
     BILLING_RETURN_ORIGINS: commaList(origin),
     /** How long everything works after a failed payment. Then the tenant may only read, until it has paid. */
     BILLING_GRACE_DAYS: z.coerce.number().int().min(0).max(365).default(14),
+    /** How long a leaving tenant may only read and export, and can stay after all. Then it is erased. */
+    OFFBOARDING_DAYS: z.coerce.number().int().min(1).max(365).default(30),
+    /** How long an export can be fetched. Then its container is deleted. */
+    EXPORT_KEEP_DAYS: z.coerce.number().int().min(1).max(90).default(7),
+    /** The storage account of exports. The default is the account of the evidence. */
+    EXPORT_BLOB_URL: httpsUrl.optional(),
     /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
     OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
     /** Headers of those requests: `name=value`, comma-separated. */

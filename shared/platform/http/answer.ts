@@ -6,6 +6,7 @@ import { problemOf } from '../call/problem-of.ts';
 import type { Call, Origin } from '../call/call.ts';
 import type { CallServices, TenantDatabases } from '../call/call.ts';
 import type { Authenticator } from '../auth/principal.ts';
+import type { TenantStatus } from '../auth/tenant-context.ts';
 import type { RateLimiter } from '../cache/rate-limit.ts';
 import type { GuardedEndpoint, PublicEndpoint } from './endpoint.ts';
 import { tenantParams } from './fields.ts';
@@ -268,9 +269,17 @@ function requirePermission(call: Call, endpoint: GuardedEndpoint): void {
 function requireActiveTenant(call: Call, endpoint: GuardedEndpoint): void {
   const { status, billing } = call.context;
   if (endpoint.method === 'GET' || endpoint.openToSuspended) return;
-  if (status !== 'active')
-    throw new Problem('PAYMENT_REQUIRED', { detail: `The tenant is ${status}: it may read, but not write.` });
+  if (status !== 'active') throw notActive(status);
   if (billing.standing === 'read_only') throw paymentRequired();
+}
+
+/** The refusal of a write because of the tenant's status. Whatever its credentials may do, the tenant may not; no payment helps. */
+function notActive(status: TenantStatus): Problem {
+  const why =
+    status === 'offboarding'
+      ? 'The tenant is leaving: it may read and export, but not write. GET /api/v1/tenant shows until when that can be undone.'
+      : `The tenant is ${status}: it may read and export, but not write, until an operator has reactivated it.`;
+  return new Problem('INSUFFICIENT_RBAC', { detail: why });
 }
 
 /** Audits a refusal that matters to auditors: a request for another tenant, or beyond the caller's permissions. */

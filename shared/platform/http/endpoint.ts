@@ -119,7 +119,7 @@ export type EndpointDefinition<
   Parts<Params, Query, Documented> &
   Handled<Body, Run<Params, Query, Parsed<Body>, Documented>, Run<Params, Query, Buffer, Documented>> & {
     readonly permission: Access;
-    /** True if a tenant with a lapsed subscription may still write: keys, holds, settings. */
+    /** True if a tenant that may only read (unpaid, suspended, leaving) may still do this: keys, holds, settings, its export. */
     readonly openToSuspended?: boolean;
     /**
      * True if an operator works for the tenant in the path's `{tenant_id}`. The call's databases are then that tenant's.

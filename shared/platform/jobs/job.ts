@@ -20,7 +20,7 @@ import { readPosition, writePosition } from './watermarks.ts';
 /** The services for jobs. */
 export type JobServices = Pick<
   CallServices,
-  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs' | 'dataKeys'
+  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs' | 'exports' | 'dataKeys'
 >;
 
 /** One run of a job, as the job sees it. */

@@ -584,7 +584,14 @@ describe('databases', () => {
         do: expect.stringContaining('lower DATABASE_POOL_MAX'),
       },
     ]);
-    const run = await examineStack('--json', '--instances', '40');
+    const run = await runDoctorHere([
+      '--settings',
+      path.join(folder, 'stack.json'),
+      '--json',
+      '--instances',
+      '40',
+    ]);
+    refuseSecrets(run);
     expect(findingsOf(JSON.parse(run.stdout), 'core-connections')[0]).toMatchObject({
       result: 'problem',
       detail: expect.stringContaining('but there can be 40'),

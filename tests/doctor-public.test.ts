@@ -12,7 +12,7 @@ import { readGiven } from '../tools/doctor/given-settings.ts';
 import { Patient } from '../tools/doctor/patient.ts';
 import { startTestApp } from './harness/app.ts';
 import { makeAuthority, type Certified } from './harness/certificates.ts';
-import { findingsOf, runDoctor, runDoctorHere, wrongOf, type DoctorReport } from './harness/doctor.ts';
+import { findingsOf, runDoctor, wrongOf, type DoctorReport } from './harness/doctor.ts';
 
 // The doctor looks at the app from outside, through a server of TLS like a gateway.
 
@@ -94,14 +94,12 @@ async function startGateway(options: GatewayOptions = {}): Promise<number> {
 
 async function lookAt(port: number, ...args: string[]): Promise<{ report: DoctorReport; code: number }> {
   const trusted = args.length > 0 ? args : ['--ca', authority];
-  const run = await runDoctorHere(['--url', `https://localhost:${port}`, '--json', ...trusted]);
+  const run = await runDoctor(['--url', `https://localhost:${port}`, '--json', ...trusted]);
   return { report: JSON.parse(run.stdout), code: run.code };
 }
 
 test('from outside, all is well', async () => {
-  const url = `https://localhost:${await startGateway()}`;
-  const { stdout, code } = await runDoctor(['--url', url, '--json', '--ca', authority]);
-  const report: DoctorReport = JSON.parse(stdout);
+  const { report, code } = await lookAt(await startGateway());
   expect(wrongOf(report), JSON.stringify(report)).toEqual([]);
   expect(code).toBe(0);
   expect(report.checks.map(({ name }) => name)).toEqual(PUBLIC_CHECKS.map(({ name }) => name));
@@ -134,7 +132,7 @@ describe('certificates', () => {
 
   test('one of another name', async () => {
     const port = await startGateway();
-    const run = await runDoctorHere(['--url', `https://127.0.0.1:${port}`, '--json', '--ca', authority]);
+    const run = await runDoctor(['--url', `https://127.0.0.1:${port}`, '--json', '--ca', authority]);
     expect(findingsOf(JSON.parse(run.stdout), 'api-tls')[0]?.detail).toMatch(/ERR_TLS_CERT_ALTNAME_INVALID/);
   });
 

@@ -56,8 +56,8 @@ export function runDoctor(
 }
 
 /**
- * Runs the doctor in this process, with only these variables. It starts no process, which takes longer than the examination. What it
- * logs counts as printed, as it would be.
+ * Runs the doctor in this process, with only these variables. It starts no process, which takes longer than the examination. What is
+ * logged meanwhile counts as printed, as it would be, so not for a file that has an app in this process.
  */
 export async function runDoctorHere(
   args: readonly string[],

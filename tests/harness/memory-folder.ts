@@ -2,7 +2,7 @@ import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 
 /** Linux's file system in memory. */
 const MEMORY_FOLDER = '/dev/shm';
-/** More than the temporary data of a run at its peak, with several servers side by side. */
+/** Several times the temporary data of a run at its peak, with three servers side by side (1.2 GB). */
 const ROOM_BYTES = 6e9;
 /** The data is memory, and the processes need theirs. */
 const MEMORY_BYTES = 10e9;

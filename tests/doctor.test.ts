@@ -17,9 +17,17 @@ import { CHECKS } from '../tools/doctor/checks.ts';
 import { examine } from '../tools/doctor/examine.ts';
 import { readGiven } from '../tools/doctor/given-settings.ts';
 import { Patient } from '../tools/doctor/patient.ts';
-import { findingsOf, runDoctor, wrongOf, type DoctorReport, type DoctorRun } from './harness/doctor.ts';
+import {
+  findingsOf,
+  runDoctor,
+  runDoctorHere,
+  wrongOf,
+  type DoctorReport,
+  type DoctorRun,
+} from './harness/doctor.ts';
 
-// The doctor as a process, on a stack of this file. Each fault is made for real, and is gone after its test.
+// The doctor on a stack of this file. Each fault is made for real, and is gone after its test. Where the process is what is tested
+// (what it prints and leaves out, its exit code, its end, its input), it is one. Elsewhere it runs here.
 
 /** Longer than an examination with everything away may take. */
 const LIMIT_MS = 15_000;
@@ -69,11 +77,12 @@ let files = 0;
 async function examineWith(
   changed: Readonly<Record<string, string | undefined>> = {},
   environment: Readonly<Record<string, string>> = {},
+  examineBy: typeof runDoctorHere = runDoctorHere,
 ): Promise<{ report: DoctorReport; run: DoctorRun }> {
   files += 1;
   const file = path.join(folder, `settings-${files}.json`);
   writeFileSync(file, JSON.stringify({ ...stack.settings, ...changed }));
-  const run = await runDoctor(['--settings', file, '--json'], {
+  const run = await examineBy(['--settings', file, '--json'], {
     MIGRATE_CORE_URL: stack.adminUrls.core,
     MIGRATE_BILLING_URL: stack.adminUrls.billing,
     MIGRATE_ANALYTICS_URL: stack.adminUrls.analytics,
@@ -164,14 +173,18 @@ test('it changes nothing and sends nothing', async () => {
 describe('settings', () => {
   test('broken ones are named without their values, and the rest is examined all the same', async () => {
     const secret = 'hunter2-hunter2';
-    const { report, run } = await examineWith({
-      CORE_DATABASE_URL: `postgres://comply_app:${secret}#@db/core`,
-      REDIS_URL: undefined,
-      REDIS_URI: 'redis://127.0.0.1:6379',
-      API_KEY_PEPPER: secret,
-      DEPLOYMENT_ENVIRONMENT: 'production',
-      BILLING_GRACE_DAYS: '-1',
-    });
+    const { report, run } = await examineWith(
+      {
+        CORE_DATABASE_URL: `postgres://comply_app:${secret}#@db/core`,
+        REDIS_URL: undefined,
+        REDIS_URI: 'redis://127.0.0.1:6379',
+        API_KEY_PEPPER: secret,
+        DEPLOYMENT_ENVIRONMENT: 'production',
+        BILLING_GRACE_DAYS: '-1',
+      },
+      {},
+      runDoctor,
+    );
     expect(run.code).toBe(1);
     expect(run.stdout).not.toContain(secret);
     const found = findingsOf(report, 'settings').map(({ detail }) => detail.split(' ')[0]);
@@ -246,13 +259,13 @@ describe('settings', () => {
     const file = path.join(folder, 'account.json');
     writeFileSync(file, JSON.stringify({ ...stack.file, settings }));
     const args = ['--settings', file, '--json'];
-    const without: DoctorReport = JSON.parse((await runDoctor(args)).stdout);
+    const without: DoctorReport = JSON.parse((await runDoctorHere(args)).stdout);
     expectWrong({ report: without });
     expect(findingsOf(without, 'stripe-key')[0]).toMatchObject({
       result: 'not checked',
       detail: 'STRIPE_SECRET_KEY is not set',
     });
-    const run = await runDoctor(args, {
+    const run = await runDoctorHere(args, {
       STRIPE_SECRET_KEY,
       STRIPE_WEBHOOK_SECRETS: STRIPE_WEBHOOK_SECRETS ?? '',
     });
@@ -261,7 +274,7 @@ describe('settings', () => {
   });
 
   test('of the environment', async () => {
-    const run = await runDoctor(['--json'], stack.settings);
+    const run = await runDoctorHere(['--json'], stack.settings);
     refuseSecrets(run);
     const report: DoctorReport = JSON.parse(run.stdout);
     expect(report.subject).toBe('the settings of the environment');
@@ -273,15 +286,15 @@ describe('settings', () => {
   });
 
   test.each([
-    [['--nonsense'], /Unknown option/],
-    [['--url', 'db.example.com'], /--url needs https/],
-    [['--instances', '0'], /--instances needs a number/],
-    [['--local', '--settings', 'x'], /exclude each other/],
-    [['--settings', '/does/not/exist'], /cannot be read/],
-    [['--settings', path.join(import.meta.dirname, 'doctor.test.ts')], /is not JSON/],
-    [['--settings', path.join(import.meta.dirname, '../package.json')], /has no settings/],
-  ])('%s cannot run: exit code 2', async (args, reason) => {
-    const run = await runDoctor(args);
+    [['--nonsense'], /Unknown option/, runDoctor],
+    [['--url', 'db.example.com'], /--url needs https/, runDoctorHere],
+    [['--instances', '0'], /--instances needs a number/, runDoctorHere],
+    [['--local', '--settings', 'x'], /exclude each other/, runDoctorHere],
+    [['--settings', '/does/not/exist'], /cannot be read/, runDoctor],
+    [['--settings', path.join(import.meta.dirname, 'doctor.test.ts')], /is not JSON/, runDoctorHere],
+    [['--settings', path.join(import.meta.dirname, '../package.json')], /has no settings/, runDoctorHere],
+  ])('%s cannot run: exit code 2', async (args, reason, examineBy) => {
+    const run = await examineBy(args);
     expect(run.code).toBe(2);
     expect(run.stderr).toMatch(reason);
     expect(run.stdout).toBe('');
@@ -538,15 +551,21 @@ describe('databases', () => {
     );
     const NODE_OPTIONS = `--import ${new URL('harness/remote-names.ts', import.meta.url).href}`;
 
-    expect(findingsOf((await examineWith(remote, { NODE_OPTIONS })).report, 'core-reachable')).toEqual([
+    expect(
+      findingsOf((await examineWith(remote, { NODE_OPTIONS }, runDoctor)).report, 'core-reachable'),
+    ).toEqual([
       expect.objectContaining({ result: 'problem', detail: expect.stringMatching(/no encryption$/) }),
     ]);
     await offer('on');
-    const known = await examineWith({ ...remote, EXTRA_CA_CERTS: authority.certificate }, { NODE_OPTIONS });
+    const known = await examineWith(
+      { ...remote, EXTRA_CA_CERTS: authority.certificate },
+      { NODE_OPTIONS },
+      runDoctor,
+    );
     expect(findingsOf(known.report, 'core-tls')).toEqual([
       { result: 'ok', detail: 'TLSv1.3, certificate checked' },
     ]);
-    const unknown = await examineWith(remote, { NODE_OPTIONS });
+    const unknown = await examineWith(remote, { NODE_OPTIONS }, runDoctor);
     expect(findingsOf(unknown.report, 'core-reachable')).toEqual([
       {
         result: 'problem',
@@ -565,7 +584,14 @@ describe('databases', () => {
         do: expect.stringContaining('lower DATABASE_POOL_MAX'),
       },
     ]);
-    const run = await examineStack('--json', '--instances', '40');
+    const run = await runDoctorHere([
+      '--settings',
+      path.join(folder, 'stack.json'),
+      '--json',
+      '--instances',
+      '40',
+    ]);
+    refuseSecrets(run);
     expect(findingsOf(JSON.parse(run.stdout), 'core-connections')[0]).toMatchObject({
       result: 'problem',
       detail: expect.stringContaining('but there can be 40'),
@@ -919,7 +945,7 @@ describe('everything away', () => {
         value.replaceAll(/127\.0\.0\.1:\d+/g, `127.0.0.1:${port}`),
       ]),
     );
-    const { report, run } = await examineWith(away);
+    const { report, run } = await examineWith(away, {}, runDoctor);
     expect(run.ms).toBeLessThan(LIMIT_MS);
     expect(run.code).toBe(1);
     for (const name of ['core-reachable', 'redis-reachable', 'queues', 'blobs-reachable', 'stripe-key'])

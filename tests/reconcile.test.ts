@@ -5,7 +5,7 @@ import { reconcile, type ReconcileReport } from '../tools/reconcile/reconcile.ts
 import type { Kind } from '../tools/reconcile/findings.ts';
 import { startTestApp, until } from './harness/app.ts';
 
-// What a restore leaves behind, made by hand in one database at a time. tests/faults/restore.test.ts restores in earnest.
+// What a restore leaves behind, made by hand in one database at a time. tests/restore-drill/restore.test.ts restores in earnest.
 
 const app = await startTestApp();
 const { acme } = app.keys;

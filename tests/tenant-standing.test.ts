@@ -58,7 +58,8 @@ const call = (app: TestApp, operation: Operation, key: string): Promise<TestAnsw
     ...(operation.body === undefined ? {} : { raw: '{' }),
   });
 
-describe.each([
+// Each of these has its own tenant or key, and mostly waits until a cache is behind no more, so they wait side by side.
+describe.concurrent.each([
   ['with Redis', { withoutRedis: false }],
   ['without Redis', { withoutRedis: true }],
 ])('an erased tenant (%s)', async (_title, options) => {
@@ -100,7 +101,7 @@ describe.each([
   });
 });
 
-describe('a key that was changed in the database', async () => {
+describe.concurrent('a key that was changed in the database', async () => {
   const app = await start({});
   const list = (key: string) => app.request('GET', '/api/v1/mappings?limit=1', { key });
   const idOf = (key: string): string => key.split('_')[2] ?? '';

@@ -1,6 +1,8 @@
 import { execFile, type ExecFileException } from 'node:child_process';
 import path from 'node:path';
+import { format, inspect } from 'node:util';
 import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
+import { runCommand } from '../../tools/doctor/command.ts';
 
 /** A finding of `npm run doctor -- --json`. */
 export interface DoctorFinding {
@@ -51,6 +53,55 @@ export function runDoctor(
     );
     child.stdin?.end(input);
   });
+}
+
+/**
+ * Runs the doctor in this process, with only these variables. It starts no process, which takes longer than the examination. What is
+ * logged meanwhile counts as printed, as it would be, so not for a file that has an app in this process.
+ */
+export async function runDoctorHere(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<DoctorRun> {
+  const start = performance.now();
+  const logged = collectOutput();
+  try {
+    const { code, stdout, stderr, close } = await runCommand(args, { environment, hasColours: false });
+    await close();
+    return {
+      code,
+      stdout: logged.stdout.join('') + stdout,
+      stderr: logged.stderr.join('') + stderr,
+      ms: performance.now() - start,
+    };
+  } finally {
+    logged.end();
+  }
+}
+
+/** Collects what this process logs, and Node's warnings, until its end. */
+function collectOutput(): {
+  readonly stdout: readonly string[];
+  readonly stderr: readonly string[];
+  end(): void;
+} {
+  const streams = { stdout: new Array<string>(), stderr: new Array<string>() };
+  const undo: (() => void)[] = [];
+  for (const [method, stream] of [
+    ['log', 'stdout'],
+    ['info', 'stdout'],
+    ['debug', 'stdout'],
+    ['warn', 'stderr'],
+    ['error', 'stderr'],
+  ] as const) {
+    const usual = console[method];
+    console[method] = (...parts: unknown[]) => void streams[stream].push(`${format(...parts)}\n`);
+    undo.push(() => void (console[method] = usual));
+  }
+  const warned = (warning: Error): void => void streams.stderr.push(`${inspect(warning)}\n`);
+  process.on('warning', warned);
+  undo.push(() => void process.off('warning', warned));
+  return { ...streams, end: () => undo.forEach((step) => step()) };
 }
 
 /** The findings of a check. */

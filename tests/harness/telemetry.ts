@@ -14,6 +14,12 @@ export interface TestCollector {
   stop(): Promise<void>;
 }
 
+/**
+ * Settings of an app whose spans are exported soon, for tests of what they contain. The app leaves it to the SDK, whose default is
+ * five seconds.
+ */
+export const SPANS_SOON = { OTEL_BSP_SCHEDULE_DELAY: '250' };
+
 /** Starts a collector for an app of this test file. It stops with the file. */
 export async function openCollector(): Promise<TestCollector> {
   const spans: KeptSpan[] = [];

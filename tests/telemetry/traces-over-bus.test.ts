@@ -2,10 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { traceTree, type TreeLine } from '../../dev/telemetry/trace-tree.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import { startTestApp, until } from '../harness/app.ts';
-import { openCollector, untilExported } from '../harness/telemetry.ts';
+import { openCollector, SPANS_SOON, untilExported } from '../harness/telemetry.ts';
 
 const collector = await openCollector();
-const app = await startTestApp({ settings: collector.settings });
+const app = await startTestApp({ settings: { ...collector.settings, ...SPANS_SOON } });
 
 const mapping = () => ({
   detector: 'regex-pii',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runDrill } from '../restore-drill/drill.ts';
+import { runDrill } from './drill.ts';
 import { askForPart } from '../harness/ask.ts';
 
 /** A bound: the drill takes about a minute. */

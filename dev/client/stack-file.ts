@@ -10,6 +10,7 @@ const stackFile = z.object({
   base_url: z.url(),
   tenants: z.record(z.string(), keys),
   operator: z.string(),
+  service_bus: z.string(),
   stripe: z.object({ url: z.url(), secret_key: z.string(), webhook_secret: z.string() }).nullable(),
 });
 

@@ -2,13 +2,15 @@ import { parseArgs } from 'node:util';
 import { readStackFile } from '../client/stack-file.ts';
 import { showBilling } from './billing.ts';
 import { showDay } from './day.ts';
+import { showPeople } from './people.ts';
 
-const USAGE = `usage: npm run demo [-- [billing] [--folder DIR]]
+const USAGE = `usage: npm run demo [-- [billing | people] [--folder DIR]]
 
-Shows the running stack: a day of the tenant acme or, with "billing", how globex becomes a paying tenant.
+Shows the running stack: a day of the tenant acme with "billing", how globex becomes a paying tenant; with "people", how
+people join a new tenant, work in it, and leave it with everything.
 --folder: that of \`npm start -- --folder\`.`;
 
-const DEMOS = { day: showDay, billing: showBilling };
+const DEMOS = { day: showDay, billing: showBilling, people: showPeople };
 
 function readArguments(args: readonly string[]) {
   try {

@@ -94,7 +94,7 @@ function collectOutput(): {
     ['warn', 'stderr'],
     ['error', 'stderr'],
   ] as const) {
-    const usual = console[method];
+    const usual = console[method].bind(console);
     console[method] = (...parts: unknown[]) => void streams[stream].push(`${format(...parts)}\n`);
     undo.push(() => void (console[method] = usual));
   }

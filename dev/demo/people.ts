@@ -190,7 +190,9 @@ async function exportAll(scene: Scene, owner: ApiClient): Promise<void> {
 
 async function leave(scene: Scene, owner: ApiClient): Promise<void> {
   heading('The tenant leaves');
-  const leaving = await expect(owner, [200], 'POST', '/api/v1/tenant/offboarding', {});
+  const leaving = await expect(owner, [200], 'POST', '/api/v1/tenant/offboarding', {
+    confirm: scene.tenant,
+  });
   show('Read-only, with a way back', leaving);
   const refused = await eventually(
     async () => {

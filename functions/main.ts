@@ -8,6 +8,7 @@ import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { authEndpoints } from './http/auth.ts';
 import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
 import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
@@ -15,6 +16,7 @@ import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
+import { meEndpoints } from './http/me.ts';
 import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
@@ -56,6 +58,7 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...authEndpoints(processServices),
   ...billingSubscriptionEndpoints,
   ...billingCheckoutEndpoints,
   ...billingInvoicesEndpoints,
@@ -64,6 +67,7 @@ const endpoints: readonly Endpoint[] = [
   ...asyncOrchestrationsEndpoints,
   ...lineageEndpoints,
   ...mappingsEndpoints,
+  ...meEndpoints,
   ...modelsEndpoints,
   ...orchestrationsEndpoints,
   ...platformBillingEventsEndpoints,

@@ -119,7 +119,10 @@ function expectedOfRotation(principal: Principal, at: number): { statuses: numbe
 /** The ids of the requested row: those of a known row, or unknown ones. */
 function idsOf({ route, target, at }: Try): readonly string[] {
   const rows = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
-  const nobodys = (): string => (route.collection === 'api-keys' ? randomToken(20) : newId());
+  const nobodys = (_: unknown, n: number): string =>
+    route.collection === 'api-keys' || (route.collection === 'users/sessions' && n === 1)
+      ? randomToken(20)
+      : newId();
   return rows[at % Math.max(1, rows.length)] ?? (route.path.match(/\{\}/g) ?? []).map(nobodys);
 }
 

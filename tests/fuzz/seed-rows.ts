@@ -7,6 +7,7 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { openPersonsSession } from '../harness/people.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { TENANTS, type Pools, type Tenant } from './requests.ts';
@@ -27,6 +28,7 @@ export async function seedRows(
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
     await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
     await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
+    await seedPeople(app, tenant, pools[tenant]);
   }
   await seedPlatform(app, pools.platform);
   await seedDeclared(app, 'platform', keys.platform, markers.platform, pools);
@@ -114,6 +116,15 @@ async function seedInvoices(
       values (${tenant}, ${id}, 'paid', 'USD', 2900, 2900, 2900, 2900, 0,
         ${app.admin.billing.json([{ ...line, description: marker }])}, ${`in_${id}`}, now(), now())`;
     addRow(pool, 'billing/invoices', [id]);
+  }
+}
+
+async function seedPeople(app: TestApp, tenant: string, pool: Pools[Tenant]): Promise<void> {
+  for (let n = 0; n < EACH; n++) {
+    const { userId, sessionId } = await openPersonsSession(app, tenant, 'viewer');
+    addRow(pool, 'users', [userId]);
+    addRow(pool, 'users/{}/sessions', [userId, sessionId]);
+    addRow(pool, 'me/sessions', [sessionId]);
   }
 }
 

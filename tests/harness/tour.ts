@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
 import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
-import { newId } from '../../shared/platform/ids/ids.ts';
+import { Secret, TOTP } from 'otpauth';
+import { hashToken } from '../../shared/platform/auth/session-token.ts';
+import { newId, randomToken } from '../../shared/platform/ids/ids.ts';
 import { alerts } from '../../shared/domains/alerts/alerts.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
@@ -14,6 +16,7 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
+import { makeTestPerson } from './people.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 import { RETURN_ORIGIN } from './billing-app.ts';
@@ -91,6 +94,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
   await tourTrail(app, owner);
+  await tourPeople(app, owner, (key) => send.bind(undefined, key));
   await tourPlatform(app, operator);
   await tourStripeEvents(app, send.bind(undefined, ''), operator);
   return stops;
@@ -300,6 +304,51 @@ async function tourPlans(visitor: Send, owner: Send): Promise<void> {
   await visitor('billing-plans-list', 304, 'GET', 'v1/billing/plans', undefined, seen);
   const code = { code: 'no-such-code', plan_id: 'starter' };
   await owner('promotional-codes-validate', 200, 'POST', 'v1/billing/promotional-codes/validate', code);
+}
+
+/** A person of acme signs in, sets up a second factor, gets a new password, and signs out. */
+async function tourPeople(app: TestApp, owner: Send, sendAs: SendAs): Promise<void> {
+  const visitor = sendAs('');
+  const { userId, email, password } = await makeTestPerson(app, { acme: 'viewer' });
+  const tokenFor = async (purpose: string): Promise<string> => {
+    const token = randomToken(40);
+    await app.admin.core`insert into ops.user_tokens (token_hash, purpose, user_id, expires_at)
+      values (${hashToken(token)}, ${purpose}, ${userId}, now() + interval '1 hour')`;
+    return token;
+  };
+  await visitor('auth-email-verifications-create', 202, 'POST', 'v1/auth/email-verifications', { email });
+  await visitor('auth-email-verifications-confirm', 204, 'POST', 'v1/auth/email-verifications/confirm', {
+    token: await tokenFor('email_verification'),
+  });
+  const signIn = (given: object): Promise<TestAnswer> =>
+    visitor('auth-sessions-create', 201, 'POST', 'v1/auth/sessions', { email, ...given });
+  const first = await signIn({ password });
+  const person = sendAs(first.body.token);
+  await person('me-read', 200, 'GET', 'v1/me');
+  await person('me-replace', 200, 'PUT', 'v1/me', { first_name: 'Jo', last_name: 'Doe' });
+  const begun = await person('auth-totp-begin', 200, 'POST', 'v1/auth/totp', { password });
+  const code = new TOTP({ secret: Secret.fromBase32(begun.body.secret) }).generate();
+  await person('auth-totp-confirm', 200, 'POST', 'v1/auth/totp/confirm', { code });
+  await person('auth-recovery-codes-replace', 200, 'POST', 'v1/auth/totp/recovery-codes', { password });
+  await person('auth-totp-remove', 204, 'DELETE', 'v1/auth/totp', { password });
+  const second = await signIn({ password });
+  await person('me-sessions-list', 200, 'GET', 'v1/me/sessions');
+  await person('me-sessions-end', 204, 'DELETE', `v1/me/sessions/${second.body.session_id}`);
+  await person('me-sessions-end-others', 204, 'DELETE', 'v1/me/sessions');
+  const new_password = `${password}, a new one`;
+  const change = { current_password: password, new_password };
+  await person('me-password-replace', 204, 'PUT', 'v1/me/password', change);
+  await person('auth-sessions-end', 204, 'DELETE', 'v1/auth/sessions/current');
+  await visitor('auth-password-resets-create', 202, 'POST', 'v1/auth/password-resets', { email });
+  await visitor('auth-password-resets-confirm', 204, 'POST', 'v1/auth/password-resets/confirm', {
+    token: await tokenFor('password_reset'),
+    new_password: password,
+  });
+  const last = await signIn({ password });
+  const path = `v1/users/${userId}/sessions`;
+  await owner('user-sessions-list', 200, 'GET', path);
+  await owner('user-sessions-end', 204, 'DELETE', `${path}/${last.body.session_id}`);
+  await owner('user-sessions-end-all', 204, 'DELETE', path);
 }
 
 async function tourTrail(app: TestApp, send: Send): Promise<void> {

@@ -122,6 +122,13 @@ const ORCHESTRATION = {
 const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
 const ANALYSIS = { period: PERIOD, metrics: {} };
 const PLAN = { plan_id: 'professional', billing_cycle: 'monthly' };
+/** A public route that takes a secret. Nobody here has it, and a body without it is refused. */
+const secret = (operation: string, path: string): Route => ({
+  ...open(operation, path),
+  method: 'POST',
+  subject: 'signed',
+  body: {},
+});
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
 /** The routes beyond those of declared resources, with their permissions. */
@@ -184,6 +191,31 @@ const OTHERS: readonly Route[] = [
     key_name: 'made',
     permissions: ['api_keys:manage'],
   }),
+  secret('auth-sessions-create', 'v1/auth/sessions'),
+  secret('auth-password-resets-create', 'v1/auth/password-resets'),
+  secret('auth-password-resets-confirm', 'v1/auth/password-resets/confirm'),
+  secret('auth-email-verifications-create', 'v1/auth/email-verifications'),
+  secret('auth-email-verifications-confirm', 'v1/auth/email-verifications/confirm'),
+  self('auth-sessions-end', 'DELETE', 'auth/sessions/current', 'person'),
+  self('auth-totp-begin', 'POST', 'auth/totp', 'person', { password: 'p' }),
+  self('auth-totp-confirm', 'POST', 'auth/totp/confirm', 'person', { code: '000000' }),
+  self('auth-recovery-codes-replace', 'POST', 'auth/totp/recovery-codes', 'person', { password: 'p' }),
+  self('auth-totp-remove', 'DELETE', 'auth/totp', 'person', { password: 'p' }),
+  self('me-read', 'GET', 'me', 'authenticated'),
+  self('me-replace', 'PUT', 'me', 'person', { first_name: 'a', last_name: null }),
+  self('me-password-replace', 'PUT', 'me/password', 'person', {
+    current_password: 'p',
+    new_password: 'a long new password',
+  }),
+  self('me-sessions-list', 'GET', 'me/sessions', 'person'),
+  self('me-sessions-end-others', 'DELETE', 'me/sessions', 'person'),
+  self('me-sessions-end', 'DELETE', 'me/sessions/aaaaaaaaaaaaaaaaaaaa', 'person'),
+  read('user-sessions-list', 'users', 'users:manage', '/sessions'),
+  write('user-sessions-end-all', 'DELETE', 'users/{}/sessions', 'users:manage'),
+  {
+    ...write('user-sessions-end', 'DELETE', 'users/{}/sessions/{}', 'users:manage'),
+    collection: 'users/sessions',
+  },
   self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
   self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
   self('usage-read', 'GET', 'usage', 'usage:read'),

@@ -4,6 +4,7 @@ import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { checkoutOf, payCheckout, sellPlans, type BillingScene } from '../harness/billing-tenants.ts';
+import { openPersonsSession } from '../harness/people.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 
 /** The owners of rows. */
@@ -66,6 +67,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
       const made = await create('api-keys', { key_name: 'spare', permissions });
       keyPermissions.set(made['key_id'] ?? '', permissions);
     }
+    Object.assign(rows[owner], await makePeople(app, owner));
     const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }
@@ -128,6 +130,16 @@ async function makeDeclared(
     rows[templateOf(resource)] = made.map(({ pathIds }) => [...pathIds]);
   }
   return rows;
+}
+
+/** People with a session each, by the collections of their rows. */
+async function makePeople(app: TestApp, owner: Owner): Promise<Record<string, string[][]>> {
+  const sessions: string[][] = [];
+  for (let n = 0; n < EACH; n++) {
+    const { userId, sessionId } = await openPersonsSession(app, owner, 'viewer');
+    sessions.push([userId, sessionId]);
+  }
+  return { users: sessions.map(([userId = '']) => [userId]), 'users/sessions': sessions };
 }
 
 /** A subscription with its first payment, by the collections of its rows. */

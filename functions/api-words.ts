@@ -73,6 +73,30 @@ export const API_TAGS: readonly DescribedTag[] = [
       'The tenant’s keys: created, listed, rotated and revoked. A key can give at most its own permissions, and its text is shown once.',
   },
   {
+    name: 'auth',
+    description:
+      'How people sign in and out, get a new password, confirm their address, and add a second factor. Nobody can register: people are invited to a tenant.',
+  },
+  {
+    name: 'me',
+    description:
+      'Who calls, where, and with which permissions. People see and end their sessions here, and change their password.',
+  },
+  {
+    name: 'users',
+    description: 'The people of the tenant, and the roles that they have. Its last owner cannot be removed.',
+  },
+  {
+    name: 'roles',
+    description:
+      'What people may do: the roles that every tenant has, and a tenant’s own. Nobody gives what they do not hold.',
+  },
+  {
+    name: 'invitations',
+    description:
+      'How people join a tenant: an invitation to their address, with roles. It is valid for seven days, and once.',
+  },
+  {
     name: 'platform',
     description:
       'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',

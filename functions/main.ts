@@ -8,13 +8,16 @@ import { apiDocsEndpoints } from './http/api-docs.ts';
 import { apiKeysEndpoints } from './http/api-keys.ts';
 import { asyncOrchestrationsEndpoints } from './http/async-orchestrations.ts';
 import { auditLogsEndpoints } from './http/audit-logs.ts';
+import { authEndpoints } from './http/auth.ts';
 import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
 import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
 import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
+import { invitationsEndpoints } from './http/invitations.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
+import { meEndpoints } from './http/me.ts';
 import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
@@ -23,13 +26,16 @@ import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts'
 import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
+import { platformUsersEndpoints } from './http/platform-users.ts';
 import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
+import { rolesEndpoints } from './http/roles.ts';
 import { statusEndpoints } from './http/status.ts';
 import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
 import { tenantEndpoints } from './http/tenant.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
+import { usersEndpoints } from './http/users.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
@@ -57,14 +63,17 @@ const endpoints: readonly Endpoint[] = [
   ),
   ...apiKeysEndpoints,
   ...auditLogsEndpoints,
+  ...authEndpoints(processServices),
   ...billingSubscriptionEndpoints,
   ...billingCheckoutEndpoints,
   ...billingInvoicesEndpoints,
   ...billingPlansEndpoints(processServices),
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
+  ...invitationsEndpoints(processServices),
   ...lineageEndpoints,
   ...mappingsEndpoints,
+  ...meEndpoints,
   ...modelsEndpoints,
   ...orchestrationsEndpoints,
   ...platformBillingEventsEndpoints,
@@ -73,13 +82,16 @@ const endpoints: readonly Endpoint[] = [
   ...platformMetricsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
+  ...platformUsersEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
+  ...rolesEndpoints,
   ...statusEndpoints(processServices),
   ...stripeWebhookEndpoints(processServices),
   ...tenantEndpoints,
   ...tenantConfigEndpoints,
   ...usageEndpoints,
+  ...usersEndpoints,
   ...resourceEndpoints(declaredResources),
 ];
 

@@ -5,6 +5,7 @@ import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-director
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { ExportStore } from '../shared/platform/blob/export-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
+import { AddressLimiter } from '../shared/platform/cache/address-limit.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
 import { beginAhead } from '../shared/platform/call/begin-ahead.ts';
@@ -25,6 +26,8 @@ export interface Services extends AnswerServices {
   readonly cache: Cache;
   readonly dataKeys: DataKeys;
   readonly bus: BusSender;
+  /** Limits who has no credential yet. */
+  readonly addressLimiter: AddressLimiter;
   readonly publisher: Publisher;
   /**
    * Begins to connect to what every request needs, all at once: one after the other, the first request would wait for each.
@@ -59,6 +62,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     crossTenant,
     cache,
     rateLimiter: new RateLimiter(cache),
+    addressLimiter: new AddressLimiter(cache),
     dataKeys: new DataKeys(crossTenant.core, openKeyEncryptionKeys(settings)),
     tenants: new CachedTenantDirectory(crossTenant.core, retentionDays),
     authenticator,

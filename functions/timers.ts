@@ -11,6 +11,7 @@ import { leftoversSweepTimer } from './timer/leftovers-sweep.ts';
 import { outboxRelayTimer } from './timer/outbox-relay.ts';
 import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
+import { sessionsExpireTimer } from './timer/sessions-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
@@ -30,6 +31,7 @@ export const timers: readonly ScheduledJob[] = [
   outboxRelayTimer,
   partitionsMakeTimer,
   recordsExpireTimer,
+  sessionsExpireTimer,
   stripeEventsExpireTimer,
   stripeReconcileTimer,
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),

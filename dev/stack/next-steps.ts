@@ -34,7 +34,8 @@ Ready: ${baseUrl}
   billing    ${describeBilling(stack)}
   traffic    npm run replay -- FILE.jsonl --tenant acme
 ${describeTelemetry(stack)}  database   psql ${file.postgres.core}
-  all keys   ${stackFile}
+  people     POST ${baseUrl}/api/v1/auth/sessions {"email": …, "password": …}
+  all keys   ${stackFile}  (and people’s passwords)
 
 Ctrl-C stops everything; data stays in ${path.dirname(stackFile)}/ (npm start -- --fresh deletes it first).
 `;

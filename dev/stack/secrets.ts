@@ -5,13 +5,24 @@ import { z } from 'zod';
 
 const tenantKeys = z.object({ writer: z.string(), reader: z.string(), owner: z.string() });
 
-/** The API keys that the seed returns. Their text is stored nowhere else. */
+const seededPerson = z.object({ email: z.string(), password: z.string() });
+
+/** The API keys and the people's passwords that the seed returns. Their text is stored nowhere else. */
 const seedResultSchema = z.object({
   tenants: z.object({ acme: tenantKeys, globex: tenantKeys }),
   operator: z.string(),
+  /** By what they are: an owner of each tenant, a person of both, an operator. A folder from before people has none. */
+  people: z
+    .object({
+      acme_owner: seededPerson,
+      globex_owner: seededPerson,
+      both: seededPerson,
+      operator: seededPerson,
+    })
+    .optional(),
 });
 
-/** The API keys of a seeded stack. */
+/** The API keys and people of a seeded stack. */
 export type SeedResult = z.output<typeof seedResultSchema>;
 
 const secretsSchema = z.object({

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { PLATFORM_TENANT } from '../../shared/platform/auth/principal.ts';
 import { PERMISSION_SETS, type Permission } from '../../shared/platform/auth/permissions.ts';
 import { readSettings } from '../../shared/platform/config/settings.ts';
 import { Problem } from '../../shared/platform/call/problem.ts';
+import { seedPerson } from '../../shared/domains/identity/sign-in/seed-person.ts';
 import { insertKey } from '../../shared/domains/identity/insert-key.ts';
 import { openServices, type Services } from '../../functions/services.ts';
 import { addTenant } from '../../shared/domains/tenancy/create-tenant.ts';
@@ -12,14 +14,23 @@ import { seedReferenceData } from '../../tools/seed/reference-data.ts';
 const RATE_PER_HOUR = 1_000_000;
 const RATE_PER_DAY = 10_000_000;
 
+/** The people: an owner of each tenant, a person of both, and an operator. */
+const PEOPLE = {
+  acme_owner: { email: 'owner@acme.example', firstName: 'Ada', roles: { acme: 'admin' } },
+  globex_owner: { email: 'owner@globex.example', firstName: 'Gus', roles: { globex: 'admin' } },
+  both: { email: 'both@comply.example', firstName: 'Bo', roles: { acme: 'viewer', globex: 'user' } },
+  operator: { email: 'operator@comply.example', firstName: 'Olu', roles: { [PLATFORM_TENANT]: 'operator' } },
+} as const;
+
 /** The app's settings, which name the databases to seed. */
 export interface SeedOptions {
   readonly settings: Readonly<Record<string, string>>;
 }
 
 /**
- * Fills a local stack's databases: the platform's defaults, the tenants acme (professional) and globex (free), and their
- * keys. The keys' text is only in the result. Safe to repeat after a crash: existing rows stay, new keys are made.
+ * Fills a local stack's databases: the platform's defaults, the tenants acme (professional) and globex (free), their
+ * keys, and people. Keys and passwords are only in the result. Safe to repeat after a crash: existing rows stay, keys and passwords
+ * are new.
  */
 export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> {
   const services = openServices(readSettings({ ...settings }));
@@ -56,7 +67,18 @@ export async function seedStack({ settings }: SeedOptions): Promise<SeedResult> 
         reader: await key(tenantId, 'reader', PERMISSION_SETS.reader),
         owner: await key(tenantId, 'owner', PERMISSION_SETS.owner),
       });
+      const person = async (name: keyof typeof PEOPLE): Promise<{ email: string; password: string }> => {
+        const password = randomBytes(18).toString('base64url');
+        await seedPerson(transaction, { ...PEOPLE[name], password }, now);
+        return { email: PEOPLE[name].email, password };
+      };
       return {
+        people: {
+          acme_owner: await person('acme_owner'),
+          globex_owner: await person('globex_owner'),
+          both: await person('both'),
+          operator: await person('operator'),
+        },
         tenants: { acme: await keysOf('acme'), globex: await keysOf('globex') },
         operator: await key(PLATFORM_TENANT, 'operator', PERMISSION_SETS.operator),
       };

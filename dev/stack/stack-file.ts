@@ -8,6 +8,8 @@ export interface StackFile {
   base_url: string;
   tenants: SeedResult['tenants'];
   operator: string;
+  /** Passwords of people. */
+  people: SeedResult['people'];
   postgres: PerDatabase<string>;
   postgres_app: PerDatabase<string>;
   service_bus: string;

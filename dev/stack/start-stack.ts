@@ -135,6 +135,7 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
     base_url: stack.baseUrl,
     tenants: stack.keys.tenants,
     operator: stack.keys.operator,
+    people: stack.keys.people,
     postgres: stack.adminUrls,
     postgres_app: { core: core ?? '', billing: billing ?? '', analytics: analytics ?? '' },
     service_bus: stack.broker.ready.connectionString,

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { openMismatch } from '../../shared/domains/billing/stripe/mismatches.ts';
 import { stripeInBackground } from '../../shared/domains/billing/stripe/client.ts';
-import { newId } from '../../shared/platform/ids/ids.ts';
+import { Secret, TOTP } from 'otpauth';
+import { hashToken } from '../../shared/platform/auth/session-token.ts';
+import { newId, randomToken } from '../../shared/platform/ids/ids.ts';
 import { alerts } from '../../shared/domains/alerts/alerts.ts';
 import { legalHolds } from '../../shared/domains/retention/legal-holds.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
@@ -14,6 +16,8 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
+import { signIn } from './members.ts';
+import { makeTestPerson } from './people.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
 import { RETURN_ORIGIN } from './billing-app.ts';
@@ -91,7 +95,9 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
   await tourTenant(owner);
+  await tourMembers(app, (key) => send.bind(undefined, key));
   await tourTrail(app, owner);
+  await tourPeople(app, owner, (key) => send.bind(undefined, key));
   await tourPlatform(app, operator);
   await tourStripeEvents(app, send.bind(undefined, ''), operator);
   return stops;
@@ -251,6 +257,60 @@ async function tourActions(rows: RowMaker, owner: Send, operator: Send): Promise
   await owner('alerts-resolve', 200, 'POST', `${alert}/resolve`);
 }
 
+/** The routes of people, of the roles that they have, and of the keys that they answer for. */
+async function tourMembers(app: TestApp, sendAs: SendAs): Promise<void> {
+  const [owner, operator] = [sendAs(app.keys.acme.owner), sendAs(app.keys.operator)];
+  const role = { role_name: 'toured', permissions: ['records:read'] };
+  const made = await owner('roles-create', 201, 'POST', 'v1/roles', role);
+  await owner('roles-list', 200, 'GET', 'v1/roles');
+  const seen = { 'if-none-match': made.body.etag };
+  await owner('roles-read', 200, 'GET', 'v1/roles/toured');
+  await owner('roles-read', 304, 'GET', 'v1/roles/toured', undefined, seen);
+  const match = { 'if-match': '*' };
+  await owner('roles-replace', 200, 'PUT', 'v1/roles/toured', { permissions: role.permissions }, match);
+  const person = await signIn(app, 'acme', { admin: null });
+  const member = await signIn(app, 'acme', { viewer: null });
+  const path = `v1/users/${member.userId}`;
+  await owner('users-list', 200, 'GET', 'v1/users');
+  await owner('users-read', 200, 'GET', path);
+  const toured = { role_name: 'toured' };
+  await owner('users-roles-assign', 201, 'POST', `${path}/roles`, toured);
+  await owner('users-roles-assign', 200, 'POST', `${path}/roles`, toured);
+  await owner('users-roles-list', 200, 'GET', `${path}/roles`);
+  await owner('users-roles-end', 204, 'DELETE', `${path}/roles/toured`);
+  await owner('roles-delete', 204, 'DELETE', 'v1/roles/toured', undefined, match);
+  const key = { key_name: 'toured', permission_set: 'reader' };
+  await tourInvitations(app, owner, sendAs(''));
+  const account = `v1/platform/users/${member.userId}`;
+  await operator('platform-users-list', 200, 'GET', 'v1/platform/users');
+  await operator('platform-users-read', 200, 'GET', account);
+  await operator('platform-users-deactivate', 200, 'POST', `${account}/deactivate`);
+  await operator('platform-users-reactivate', 200, 'POST', `${account}/reactivate`);
+  await operator('platform-users-unlock', 200, 'POST', `${account}/unlock`);
+  await owner('users-remove', 204, 'DELETE', path);
+  const other = await signIn(app, 'acme', { admin: null });
+  const held = await sendAs(other.token)('api-keys-create', 201, 'POST', 'v1/api-keys', key);
+  await sendAs(person.token)('api-keys-adopt', 200, 'POST', `v1/api-keys/${held.body.key_id}/adopt`);
+}
+
+async function tourInvitations(app: TestApp, owner: Send, visitor: Send): Promise<void> {
+  const path = 'v1/invitations';
+  const guest = { email: 'guest@example.com', roles: ['viewer'] };
+  const made = await owner('invitations-create', 201, 'POST', path, guest);
+  const one = `${path}/${made.body.invitation_id}`;
+  await owner('invitations-list', 200, 'GET', path);
+  await owner('invitations-read', 200, 'GET', one);
+  await owner('invitations-resend', 200, 'POST', `${one}/resend`);
+  // The token is only in a mail: here it is replaced by a known one.
+  const token = `inv_${randomBytes(20).toString('hex')}`;
+  await app.admin
+    .core`update ops.invitations set token_hash = ${hashToken(token)} where invitation_id = ${made.body.invitation_id}`;
+  const answer = { token, password: 'a river under nine bridges', first_name: 'G', last_name: 'Uest' };
+  await visitor('invitations-accept', 200, 'POST', `${path}/accept`, answer);
+  const second = await owner('invitations-create', 201, 'POST', path, { ...guest, email: 'two@example.com' });
+  await owner('invitations-revoke', 204, 'DELETE', `${path}/${second.body.invitation_id}`);
+}
+
 async function tourKeysAndSettings(send: Send): Promise<void> {
   const made = await send('api-keys-create', 201, 'POST', 'v1/api-keys', {
     key_name: 'tour',
@@ -312,6 +372,51 @@ async function tourTenant(send: Send): Promise<void> {
   const leave = { confirm: body.tenant_id };
   await send('tenant-offboarding-create', 200, 'POST', 'v1/tenant/offboarding', leave);
   await send('tenant-offboarding-undo', 200, 'POST', 'v1/tenant/offboarding/undo');
+}
+
+/** A person of acme signs in, sets up a second factor, gets a new password, and signs out. */
+async function tourPeople(app: TestApp, owner: Send, sendAs: SendAs): Promise<void> {
+  const visitor = sendAs('');
+  const { userId, email, password } = await makeTestPerson(app, { acme: 'viewer' });
+  const tokenFor = async (purpose: string): Promise<string> => {
+    const token = randomToken(40);
+    await app.admin.core`insert into ops.user_tokens (token_hash, purpose, user_id, expires_at)
+      values (${hashToken(token)}, ${purpose}, ${userId}, now() + interval '1 hour')`;
+    return token;
+  };
+  await visitor('auth-email-verifications-create', 202, 'POST', 'v1/auth/email-verifications', { email });
+  await visitor('auth-email-verifications-confirm', 204, 'POST', 'v1/auth/email-verifications/confirm', {
+    token: await tokenFor('email_verification'),
+  });
+  const signIn = (given: object): Promise<TestAnswer> =>
+    visitor('auth-sessions-create', 201, 'POST', 'v1/auth/sessions', { email, ...given });
+  const first = await signIn({ password });
+  const person = sendAs(first.body.token);
+  await person('me-read', 200, 'GET', 'v1/me');
+  await person('me-replace', 200, 'PUT', 'v1/me', { first_name: 'Jo', last_name: 'Doe' });
+  const begun = await person('auth-totp-begin', 200, 'POST', 'v1/auth/totp', { password });
+  const code = new TOTP({ secret: Secret.fromBase32(begun.body.secret) }).generate();
+  await person('auth-totp-confirm', 200, 'POST', 'v1/auth/totp/confirm', { code });
+  await person('auth-recovery-codes-replace', 200, 'POST', 'v1/auth/totp/recovery-codes', { password });
+  await person('auth-totp-remove', 204, 'DELETE', 'v1/auth/totp', { password });
+  const second = await signIn({ password });
+  await person('me-sessions-list', 200, 'GET', 'v1/me/sessions');
+  await person('me-sessions-end', 204, 'DELETE', `v1/me/sessions/${second.body.session_id}`);
+  await person('me-sessions-end-others', 204, 'DELETE', 'v1/me/sessions');
+  const new_password = `${password}, a new one`;
+  const change = { current_password: password, new_password };
+  await person('me-password-replace', 204, 'PUT', 'v1/me/password', change);
+  await person('auth-sessions-end', 204, 'DELETE', 'v1/auth/sessions/current');
+  await visitor('auth-password-resets-create', 202, 'POST', 'v1/auth/password-resets', { email });
+  await visitor('auth-password-resets-confirm', 204, 'POST', 'v1/auth/password-resets/confirm', {
+    token: await tokenFor('password_reset'),
+    new_password: password,
+  });
+  const last = await signIn({ password });
+  const path = `v1/users/${userId}/sessions`;
+  await owner('user-sessions-list', 200, 'GET', path);
+  await owner('user-sessions-end', 204, 'DELETE', `${path}/${last.body.session_id}`);
+  await owner('user-sessions-end-all', 204, 'DELETE', path);
 }
 
 async function tourTrail(app: TestApp, send: Send): Promise<void> {

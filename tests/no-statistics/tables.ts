@@ -322,6 +322,30 @@ export const FILLED = {
       usage_limit: '1000',
     },
   },
+  /** The batch's ended more than 30 days ago. */
+  user_sessions: {
+    database: 'core',
+    table: 'user_sessions',
+    columns: {
+      tenant_id: TENANT,
+      session_id: `'s' || n`,
+      user_id: KEY,
+      token_hash: `decode(md5(n::text), 'hex')`,
+      idle_expires_at: 'at',
+      expires_at: `at + case when ${IS_BATCH} then interval '-31 days' else interval '1 hour' end`,
+    },
+  },
+  user_tokens: {
+    database: 'core',
+    table: 'ops.user_tokens',
+    fillfactor: 15,
+    columns: {
+      token_hash: `decode(md5(n::text), 'hex')`,
+      purpose: `'password_reset'`,
+      user_id: KEY,
+      expires_at: `at + case when ${IS_BATCH} then interval '-1 minute' else interval '1 hour' end`,
+    },
+  },
   /** The batch's are due, and the oldest; the others wait longer. */
   stripe_events: {
     database: 'billing',

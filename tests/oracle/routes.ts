@@ -1,4 +1,5 @@
-import type { Access } from '../../shared/platform/auth/permissions.ts';
+import { PERMISSION_SETS, type Access } from '../../shared/platform/auth/permissions.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
 import {
   operationOf,
   operatorVerbsOf,
@@ -15,6 +16,7 @@ import { templateOf, type RowMaker } from '../harness/row-maker.ts';
  * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
  * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
  * `self`: a row that each tenant has once. `public`: the same for everybody. `signed`: for whoever has the secret, and so for none.
+ * `token`: for whoever has a one-time token, and so for none.
  */
 export type Subject =
   | 'row'
@@ -26,7 +28,8 @@ export type Subject =
   | 'create'
   | 'self'
   | 'public'
-  | 'signed';
+  | 'signed'
+  | 'token';
 
 /** One route's access rules, written independently of the tested code. */
 export interface Route {
@@ -40,6 +43,8 @@ export interface Route {
   /** Null for a public route. */
   readonly needs: Access | null;
   readonly body?: unknown;
+  /** True for a route on which nobody gives or takes what they do not hold; see `GIVEN_ROLE`. */
+  readonly givesRole?: boolean;
   /** Makes a different body each time; takes precedence over `body`. */
   readonly freshBody?: (rows: RowMaker) => Promise<unknown>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -122,10 +127,67 @@ const ORCHESTRATION = {
 const MAPPING = { detector: 'd', source_data: 's', model_version: 'v' };
 const ANALYSIS = { period: PERIOD, metrics: {} };
 const PLAN = { plan_id: 'professional', billing_cycle: 'monthly' };
+/** A public route that takes a secret. Nobody here has it, and a body without it is refused. */
+const secret = (operation: string, path: string): Route => ({
+  ...open(operation, path),
+  method: 'POST',
+  subject: 'signed',
+  body: {},
+});
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
+
+/** The role that the requests of {@link Route.givesRole} are about. */
+export const GIVEN_ROLE = { name: 'viewer', permissions: PERMISSION_SETS.reader } as const;
+
+const PEOPLE: readonly Route[] = [
+  list('users-list', 'users', 'users:read'),
+  read('users-read', 'users', 'users:read'),
+  read('users-roles-list', 'users', 'users:read', '/roles'),
+  {
+    ...write('users-roles-assign', 'POST', 'users/{}/roles', 'users:manage', { role_name: GIVEN_ROLE.name }),
+    givesRole: true,
+  },
+  {
+    ...write('users-roles-end', 'DELETE', `users/{}/roles/${GIVEN_ROLE.name}`, 'users:manage'),
+    collection: 'leavers',
+    givesRole: true,
+  },
+  { ...write('users-remove', 'DELETE', 'users/{}', 'users:manage'), collection: 'leavers', givesRole: true },
+  {
+    ...create('invitations-create', 'invitations', 'users:manage', undefined),
+    freshBody: () => Promise.resolve({ email: `${newId()}@example.com`, roles: [GIVEN_ROLE.name] }),
+    givesRole: true,
+  },
+  list('invitations-list', 'invitations', 'users:read'),
+  read('invitations-read', 'invitations', 'users:read'),
+  { ...write('invitations-resend', 'POST', 'invitations/{}/resend', 'users:manage'), givesRole: true },
+  write('invitations-revoke', 'DELETE', 'invitations/{}', 'users:manage'),
+  {
+    ...open('invitations-accept', 'v1/invitations/accept'),
+    method: 'POST',
+    subject: 'token',
+    body: { token: 'none' },
+  },
+  { ...list('roles-list', 'roles', 'users:read'), subject: 'shared-list' },
+  { ...read('roles-read', 'roles', 'users:read'), subject: 'shared' },
+  // Only the permission to make a role: nobody puts into a role what they do not hold.
+  create('roles-create', 'roles', 'roles:manage', { role_name: 'made', permissions: ['roles:manage'] }),
+  {
+    ...write('roles-replace', 'PUT', 'roles/{}', 'roles:manage', { permissions: ['roles:manage'] }),
+    subject: 'shared',
+    headers: STALE,
+  },
+  { ...write('roles-delete', 'DELETE', 'roles/{}', 'roles:manage'), subject: 'shared', headers: STALE },
+  self('platform-users-list', 'GET', 'platform/users', 'platform:operate'),
+  self('platform-users-read', 'GET', `platform/users/${NO_ID}`, 'platform:operate'),
+  self('platform-users-deactivate', 'POST', `platform/users/${NO_ID}/deactivate`, 'platform:operate'),
+  self('platform-users-reactivate', 'POST', `platform/users/${NO_ID}/reactivate`, 'platform:operate'),
+  self('platform-users-unlock', 'POST', `platform/users/${NO_ID}/unlock`, 'platform:operate'),
+];
 
 /** The routes beyond those of declared resources, with their permissions. */
 const OTHERS: readonly Route[] = [
+  ...PEOPLE,
   read('orchestrations-read', 'orchestrations', 'orchestrations:read'),
   list('orchestrations-list', 'orchestrations', 'orchestrations:read'),
   read('async-orchestrations-read', 'jobs', 'orchestrations:read'),
@@ -178,12 +240,38 @@ const OTHERS: readonly Route[] = [
   },
   list('api-keys-list', 'api-keys', 'api_keys:manage'),
   write('api-keys-rotate', 'POST', 'api-keys/{}/rotate', 'api_keys:manage', {}),
+  write('api-keys-adopt', 'POST', 'api-keys/{}/adopt', 'api_keys:manage'),
   write('api-keys-revoke', 'DELETE', 'api-keys/{}', 'api_keys:manage'),
   // Only the permission to make a key: a key cannot give more than its own permissions.
   create('api-keys-create', 'api-keys', 'api_keys:manage', {
     key_name: 'made',
     permissions: ['api_keys:manage'],
   }),
+  secret('auth-sessions-create', 'v1/auth/sessions'),
+  secret('auth-password-resets-create', 'v1/auth/password-resets'),
+  secret('auth-password-resets-confirm', 'v1/auth/password-resets/confirm'),
+  secret('auth-email-verifications-create', 'v1/auth/email-verifications'),
+  secret('auth-email-verifications-confirm', 'v1/auth/email-verifications/confirm'),
+  self('auth-sessions-end', 'DELETE', 'auth/sessions/current', 'person'),
+  self('auth-totp-begin', 'POST', 'auth/totp', 'person', { password: 'p' }),
+  self('auth-totp-confirm', 'POST', 'auth/totp/confirm', 'person', { code: '000000' }),
+  self('auth-recovery-codes-replace', 'POST', 'auth/totp/recovery-codes', 'person', { password: 'p' }),
+  self('auth-totp-remove', 'DELETE', 'auth/totp', 'person', { password: 'p' }),
+  self('me-read', 'GET', 'me', 'authenticated'),
+  self('me-replace', 'PUT', 'me', 'person', { first_name: 'a', last_name: null }),
+  self('me-password-replace', 'PUT', 'me/password', 'person', {
+    current_password: 'p',
+    new_password: 'a long new password',
+  }),
+  self('me-sessions-list', 'GET', 'me/sessions', 'person'),
+  self('me-sessions-end-others', 'DELETE', 'me/sessions', 'person'),
+  self('me-sessions-end', 'DELETE', 'me/sessions/aaaaaaaaaaaaaaaaaaaa', 'person'),
+  read('user-sessions-list', 'users', 'users:manage', '/sessions'),
+  write('user-sessions-end-all', 'DELETE', 'users/{}/sessions', 'users:manage'),
+  {
+    ...write('user-sessions-end', 'DELETE', 'users/{}/sessions/{}', 'users:manage'),
+    collection: 'users/sessions',
+  },
   self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
   self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
   self('usage-read', 'GET', 'usage', 'usage:read'),

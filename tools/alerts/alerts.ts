@@ -16,6 +16,7 @@ const JOB_LATE_AFTER_S = {
   'outbox-relay': 10 * 60,
   'partitions-make': 27 * 3_600,
   'records-expire': 27 * 3_600,
+  'sessions-expire': 27 * 3_600,
   'stripe-events-expire': 27 * 3_600,
   'stripe-reconcile': 10 * 60,
   'telemetry-gauges': 10 * 60,
@@ -207,13 +208,16 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'SignInFailures',
-    description: 'More than 200 requests in 15 minutes had an unknown, malformed or revoked key.',
+    description:
+      'More than 200 requests in 15 minutes had an unknown, malformed or revoked credential, or a wrong password.',
     severity: 2,
     windowMinutes: 15,
     condition: {
       kind: 'increase',
       metric: 'sign_in_failures_total',
-      where: { reason: ['malformed', 'unknown', 'revoked'] },
+      where: {
+        reason: ['malformed', 'unknown', 'revoked', 'password', 'unknown_person', 'locked', 'totp'],
+      },
       above: 200,
     },
     runbook: 'sign-in-failures',

@@ -44,6 +44,8 @@ export async function buildDeployment(folder: string, entry: string): Promise<vo
     // `debug` takes supports-color if it is there, as it is where the development packages are installed. A build must not
     // depend on that.
     external: ['@azure/functions-core', 'supports-color'],
+    // Binaries lie beside the chunk that loads them. npm installs those of the machine's own system only.
+    loader: { '.node': 'copy' },
     // Bundled CommonJS needs `require` for Node's own modules and for the worker's core module.
     banner: {
       js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,

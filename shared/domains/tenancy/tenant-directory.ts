@@ -10,6 +10,7 @@ const unreadableConfig = z.unknown().transform(() => ({ ...defaultTenantConfig()
 /** A {@link TenantContext} as it comes from the database. */
 const contextSchema = z.object({
   tenantId: z.string(),
+  name: z.string(),
   status: z.enum(['active', 'suspended', 'offboarding', 'erased']),
   planId: z.string(),
   hasQuota: z.boolean(),
@@ -69,7 +70,7 @@ export class CachedTenantDirectory implements TenantDirectory {
 
   async #load(tenantId: string): Promise<TenantContext | null> {
     const [row] = await this.#database.query(
-      `select t.tenant_id as "tenantId", t.status, t.plan_id as "planId", t.has_quota as "hasQuota",
+      `select t.tenant_id as "tenantId", t.name, t.status, t.plan_id as "planId", t.has_quota as "hasQuota",
               json_build_object('standing', t.billing_standing, 'graceEndsAt', t.billing_grace_ends_at) as billing,
               t.data_key_id as "dataKeyId",
               coalesce(c.config_data, '{}') as config,

@@ -24,6 +24,7 @@ export interface BillingStanding {
 /** What every request and every event needs to know about its tenant. */
 export interface TenantContext {
   readonly tenantId: string;
+  readonly name: string;
   readonly status: TenantStatus;
   readonly planId: string;
   /** Whether a limit of the plan refuses what is beyond it. Writes then reserve their usage. */

@@ -53,5 +53,13 @@ export const problemDocument = z.object({
     .array(z.string())
     .optional()
     .describe('Of `RATE_LIMITED`: the names of the windows that are used up.'),
+  reason: z
+    .string()
+    .optional()
+    .describe('Of a sign-in with the right password: what else is missing, or wrong.'),
+  tenants: z
+    .array(z.object({ tenant_id: z.string(), name: z.string() }))
+    .optional()
+    .describe('Of a sign-in: the tenants to choose from.'),
   errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
 });

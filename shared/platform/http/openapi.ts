@@ -62,6 +62,7 @@ const HEADERS: Readonly<Record<string, Json>> = {
   'Billing-Standing': text(
     'Only while a payment is overdue. `past_due; grace-ends="<RFC 3339>"`: everything works until then. `read_only`: only reads and the billing routes work, until the tenant has paid.',
   ),
+  'Set-Cookie': text('The session’s cookie, or its removal.'),
   'Retry-After': text('Seconds to wait before the request is sent again.'),
   'WWW-Authenticate': text('How to authenticate.'),
 };

@@ -71,9 +71,22 @@ export const INSTRUMENTS = {
   sign_in_failures_total: {
     kind: 'counter',
     unit: '{request}',
-    description: 'Requests whose credential was refused.',
+    description: 'Requests whose credential was refused, and sign-ins that failed.',
     attributes: {
-      reason: ['missing', 'malformed', 'unknown', 'revoked', 'inactive', 'expired', 'no_tenant'],
+      reason: [
+        'missing',
+        'malformed',
+        'unknown',
+        'revoked',
+        'inactive',
+        'expired',
+        'no_tenant',
+        'password',
+        'unknown_person',
+        'locked',
+        'not_verified',
+        'totp',
+      ],
     },
   },
   access_denials_total: {

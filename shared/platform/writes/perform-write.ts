@@ -50,7 +50,7 @@ export function performWrite<Answer extends Reply>(
 /**
  * Like {@link performWrite}, for an operator's write of platform data or of another tenant's data. It uses the cross-tenant
  * role, because the role of requests may not write platform tables. For routes that need `platform:operate`, and for what a tenant decides
- * about its own row of `tenants`.
+ * about its own row of `tenants`, or a person about the own account.
  */
 export function performPlatformWrite<Answer extends Reply>(
   call: Call,

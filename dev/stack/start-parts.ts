@@ -201,7 +201,7 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
       : Promise.resolve(null),
     options.withOidc
       ? progress.step(
-          'Entra ID (stand-in)',
+          'Entra ID (local)',
           () => startOwnOidc(options, ports.oidc),
           ({ ready }) => where(ready),
         )

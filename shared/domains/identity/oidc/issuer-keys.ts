@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { CompactJWSHeaderParameters, CryptoKey, FlattenedJWSInput, JSONWebKeySet } from 'jose';
+import type { CompactJWSHeaderParameters, CryptoKey, FlattenedJWSInput } from 'jose';
 import { z } from 'zod';
 import type { IdentityProvider } from '../../../platform/auth/identity-provider.ts';
 import { log } from '../../../platform/log/log.ts';
@@ -124,7 +124,7 @@ export class IssuerKeys {
     const text = JSON.stringify(read.keys);
     if (text !== this.#known?.text) {
       const { createLocalJWKSet } = await loadJose();
-      this.#known = { find: createLocalJWKSet(read as JSONWebKeySet), text };
+      this.#known = { find: createLocalJWKSet(read), text };
       this.#version += 1;
     }
     this.#loadedAt = at;

@@ -1,5 +1,6 @@
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
+import { assignedBy, lockProvidersShared } from './provider-roles.ts';
 
 /** A person, as a checked token names it. */
 export interface TokenPerson {
@@ -23,9 +24,6 @@ export interface RecordedPerson {
   readonly ended: readonly string[];
 }
 
-/** Who gave roles from tokens of a provider, as in `assigned_by`. */
-export const assignedBy = (provider: string): string => `provider:${provider}`;
-
 /**
  * Records a person and its roles from a token, in the caller's transaction. At first sight it makes the person: never one with the
  * same e-mail address, because a claim with an address is no proof of it. A token that is older than the newest one changes nothing.
@@ -35,6 +33,7 @@ export async function recordPerson(
   person: TokenPerson,
   now: Date,
 ): Promise<RecordedPerson> {
+  await lockProvidersShared(transaction, person.tenantId);
   // First requests at the same time make one person, and their tokens are compared one after the other.
   await transaction.query(
     `select pg_advisory_xact_lock(hashtextextended('identity:' || $1 || ' ' || $2, 0))`,

@@ -6,7 +6,7 @@ import { Problem, type Fault } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { sourceFault, sourceRules } from '../../../platform/outbound/get-json.ts';
 import { rolesOf } from './provider.ts';
-import { assignedBy } from './record-person.ts';
+import { endProviderRoles } from './provider-roles.ts';
 
 const POINTER = '/config_data/identity_providers';
 
@@ -37,8 +37,9 @@ export async function replaceProviders(
   const faults = touched.length === 0 ? [] : await faultsOf(call, transaction, touched);
   if (faults.length > 0) return faults;
   const kept = new Set(after.map(textOf));
-  const gone = before.filter((provider) => !kept.has(textOf(provider))).map(({ name }) => assignedBy(name));
-  if (gone.length > 0) await endRoles(call, transaction, gone);
+  const gone = before.filter((provider) => !kept.has(textOf(provider))).map(({ name }) => name);
+  if (gone.length > 0)
+    await endProviderRoles(transaction, call.tenant.tenantId, gone, call.principal.actor, call.now);
   return [];
 }
 
@@ -92,17 +93,5 @@ function faultsOfRoles({ provider, pointer }: Placed, known: ReadonlySet<string>
     provider[list].flatMap(({ role }, n) =>
       known.has(role) ? [] : [{ pointer: `${pointer}/${list}/${n}/role`, detail: 'is no role' }],
     ),
-  );
-}
-
-async function endRoles(
-  call: Call,
-  transaction: TenantTransaction,
-  givers: readonly string[],
-): Promise<void> {
-  await transaction.query(
-    `update user_role_assignments set is_active = false, ended_at = $3, ended_by = $4, updated_at = $3
-      where tenant_id = $1 and source = 'token' and is_active and assigned_by = any($2::text[])`,
-    [call.tenant.tenantId, givers, call.now, call.principal.actor],
   );
 }

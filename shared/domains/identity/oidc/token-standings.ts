@@ -4,6 +4,7 @@ import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { LastingRights, type HeldRole } from '../roles/held-roles.ts';
 import type { PersonChanges } from '../sessions/person-changes.ts';
 import { authorityOf } from './provider.ts';
+import { assignedBy, endProviderRoles } from './provider-roles.ts';
 import { recordPerson } from './record-person.ts';
 import { tokenEvent, type TokenOrigin } from './token-audit.ts';
 import type { CheckedToken } from './token-memory.ts';
@@ -25,9 +26,11 @@ export interface CallerStanding {
 const MEMORY_TTL_MS = 4_000;
 const MEMORY_MAX = 10_000;
 
+type StandingServices = Pick<CallServices, 'crossTenant' | 'publisher' | 'tenants'>;
+
 /** Finds what a token's caller may do, and records a token when this process sees it first. */
 export class TokenStandings {
-  readonly #services: Pick<CallServices, 'crossTenant' | 'publisher'>;
+  readonly #services: StandingServices;
   readonly #changes: PersonChanges;
   readonly #memory = new SingleFlightCache<CallerStanding>({
     ttlMs: MEMORY_TTL_MS,
@@ -37,7 +40,7 @@ export class TokenStandings {
   /** The tokens that this process has recorded. A token that was checked again is another one. */
   readonly #recorded = new WeakSet<CheckedToken>();
 
-  constructor(services: Pick<CallServices, 'crossTenant' | 'publisher'>, changes: PersonChanges) {
+  constructor(services: StandingServices, changes: PersonChanges) {
     this.#services = services;
     this.#changes = changes;
   }
@@ -65,6 +68,7 @@ export class TokenStandings {
     if (standing.person?.isActive === false) throw new TokenRefused('not_active');
     if (isNew && token.caller.kind === 'person') {
       await this.#recordPerson(token, standing, origin(), now);
+      await this.#requireProvider(token, now);
       standing = await this.#read(token);
     }
     const { person } = standing;
@@ -121,6 +125,22 @@ export class TokenStandings {
     if (done.entry.events.length > 0) this.#services.publisher.publish(done.entry);
     // Older tokens of the person, and its keys, lose what this token does not have.
     if (done.ended.length > 0) this.#changes.note(done.userId);
+  }
+
+  /**
+   * This process may have believed a provider that was removed a moment ago. What was recorded since then ends again, so that nothing
+   * outlives the provider.
+   */
+  async #requireProvider({ tenantId, provider }: CheckedToken, now: Date): Promise<void> {
+    const { tenants, crossTenant } = this.#services;
+    tenants.forget(tenantId);
+    const listed = (await tenants.find(tenantId))?.config.identity_providers ?? [];
+    const text = JSON.stringify(provider);
+    if (listed.some((one) => JSON.stringify(one) === text)) return;
+    await crossTenant.core.transaction((transaction) =>
+      endProviderRoles(transaction, tenantId, [provider.name], assignedBy(provider.name), now),
+    );
+    throw new TokenRefused('not_trusted');
   }
 
   /** One entry for each token in each tenant, however many instances see it. */

@@ -1,3 +1,4 @@
+import type { errors as errorsOfJose } from 'jose';
 import type { IdentityProvider } from '../../../platform/auth/identity-provider.ts';
 import { readClaims, type TokenClaims } from './claims.ts';
 import type { IssuerKeys } from './issuer-keys.ts';
@@ -42,7 +43,7 @@ export async function verifyToken(
 }
 
 /** Only errors of claims come after the check of the signature. */
-function faultOf(error: unknown, errors: typeof import('jose').errors): TokenFault {
+function faultOf(error: unknown, errors: typeof errorsOfJose): TokenFault {
   if (error instanceof errors.JWTExpired) return 'expired';
   if (!(error instanceof errors.JWTClaimValidationFailed)) return 'signature';
   if (error.claim === 'nbf' && error.reason === 'check_failed') return 'not_yet_valid';

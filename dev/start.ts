@@ -123,6 +123,7 @@ async function main(): Promise<void> {
       telemetry: args.telemetry,
       verbose: args.verbose,
       settings: args.settings,
+      withOidc: true,
       progress,
       signal: aborted,
       onHostOutput: hostOutput.write,

@@ -65,7 +65,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'tenant-config',
     description:
-      'The tenant’s settings: frameworks, cutoffs, rate limit, retention. They are replaced as a whole, with `If-Match`.',
+      'The tenant’s settings: frameworks, cutoffs, rate limit, retention, identity providers. They are replaced as a whole, with `If-Match`.',
   },
   {
     name: 'api-keys',

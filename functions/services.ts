@@ -55,7 +55,8 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
   ]);
   const bus = new BusSender(settings);
   const publisher = new Publisher(bus, crossTenant, cache);
-  const authenticator = new CredentialAuthenticator({ settings, crossTenant, cache });
+  const tenants = new CachedTenantDirectory(crossTenant.core, retentionDays);
+  const authenticator = new CredentialAuthenticator({ settings, crossTenant, cache, tenants, publisher });
   return {
     settings,
     clock,
@@ -64,7 +65,7 @@ export function openServices(settings: Settings, clock: Clock = systemClock): Se
     rateLimiter: new RateLimiter(cache),
     addressLimiter: new AddressLimiter(cache),
     dataKeys: new DataKeys(crossTenant.core, openKeyEncryptionKeys(settings)),
-    tenants: new CachedTenantDirectory(crossTenant.core, retentionDays),
+    tenants,
     authenticator,
     credentials: authenticator,
     quota: freeTierQuota,

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import Stripe from 'stripe';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { waitForExit } from '../dev/processes/managed-process.ts';
 import { findTypeScriptNode } from '../dev/processes/node-command.ts';
 import { readCommandLine, readProcessIdentity } from '../dev/processes/process-identity.ts';
@@ -62,6 +63,18 @@ async function answers(baseUrl: string): Promise<boolean> {
 /** The official SDK, which speaks to the stack's stand-in. */
 function connectStripe({ stripe: { url, secret_key: key } }: StackFile): Stripe {
   return new Stripe(key, { host: '127.0.0.1', port: Number(new URL(url).port), protocol: 'http' });
+}
+
+/** Asks Entra's stand-in for a token. */
+async function askToken({ oidc }: StackFile, form: Record<string, string>): Promise<string> {
+  const response = await fetch(oidc.token_url, { method: 'POST', body: new URLSearchParams(form) });
+  return z.object({ access_token: z.string() }).parse(await response.json()).access_token;
+}
+
+/** The status of a read of acme's with a token. */
+async function readAsAcme({ base_url: baseUrl }: StackFile, token: string): Promise<number> {
+  const headers = { authorization: `Bearer ${token}`, 'x-tenant-id': 'acme' };
+  return (await fetch(`${baseUrl}/api/v1/records`, { headers })).status;
 }
 
 function killChild(of: StackFile, main: string): void {
@@ -123,6 +136,12 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     await untilHolds(started.output, () => started.output().includes('Stripe stand-in is back'));
     expect(await stripe.customers.retrieve(customer.id)).toMatchObject({ name: 'Globex' });
 
+    const person = await askToken(first, { grant_type: 'password', username: 'ann', roles: 'Viewer' });
+    const service = await askToken(first, { grant_type: 'client_credentials', roles: 'User' });
+    const nobody = await askToken(first, { grant_type: 'password', username: 'bob' });
+    const statuses = [person, service, nobody].map((token) => readAsAcme(first, token));
+    expect(await Promise.all(statuses)).toEqual([200, 200, 401]);
+
     killChild(first, 'dev/host/main.ts');
     await untilHolds(started.output, () => started.output().includes('functions host is back'));
     expect(await answers(first.base_url)).toBe(true);
@@ -137,6 +156,8 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     const next = await untilReady(again, folder);
     expect({ ...next, pid: 0 }).toEqual({ ...first, pid: 0 });
     expect(await answers(next.base_url)).toBe(true);
+    // The stand-in for Entra ID has the same address and the same keys.
+    expect(await readAsAcme(next, person)).toBe(200);
     // One endpoint at Stripe, however often the stack starts, and it leads to the app.
     expect((await stripe.webhookEndpoints.list()).data).toMatchObject([
       { url: `${next.base_url}/api/v1/webhooks/stripe`, api_version: '2026-10-28.endive', status: 'enabled' },

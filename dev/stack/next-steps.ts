@@ -11,6 +11,14 @@ function describeBilling({ stripe, settings, baseUrl }: Stack): string {
     : `your account at Stripe. Its webhooks come while this runs: stripe listen --forward-to ${webhooks}`;
 }
 
+/** How to sign in with a token of the stand-in for Entra ID. */
+function describeTokens({ oidc }: Stack): string {
+  if (oidc === null) return '';
+  return `  tokens     curl -d grant_type=password -d username=ann -d roles=Admin ${oidc.ready.issuer}/token
+             its access_token, with the header x-tenant-id: acme, signs ann in
+`;
+}
+
 /** How to look at what a stack with `--telemetry` collects. */
 function describeTelemetry({ settings, baseUrl, keys }: Stack): string {
   if (settings['OTEL_EXPORTER_OTLP_ENDPOINT'] === undefined) return '';
@@ -32,7 +40,7 @@ Ready: ${baseUrl}
   usage      curl -H 'x-api-key: ${keys.tenants.acme.owner}' ${baseUrl}/api/v1/usage
   a day      npm run demo
   billing    ${describeBilling(stack)}
-  traffic    npm run replay -- FILE.jsonl --tenant acme
+${describeTokens(stack)}  traffic    npm run replay -- FILE.jsonl --tenant acme
 ${describeTelemetry(stack)}  database   psql ${file.postgres.core}
   people     POST ${baseUrl}/api/v1/auth/sessions {"email": …, "password": …}
   all keys   ${stackFile}  (and people’s passwords)

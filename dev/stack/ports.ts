@@ -8,6 +8,7 @@ const portsSchema = z.object({
   broker: z.int().optional(),
   redis: z.int().optional(),
   stripe: z.int().optional(),
+  oidc: z.int().optional(),
 });
 
 /** The ports of a stack's parts. They are kept so that connection strings stay the same after a restart. */

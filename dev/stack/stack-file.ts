@@ -17,6 +17,11 @@ export interface StackFile {
   redis: string | null;
   /** The stand-in for Stripe. Null with an account at Stripe itself: its key is not written here. */
   stripe: { url: string; secret_key: string; webhook_secret: string } | null;
+  /**
+   * The stand-in for Entra ID, which acme believes: `token_url` gives a token to whoever asks, see `dev/oidc/server.ts`. Null in a stack
+   * without it.
+   */
+  oidc: { issuer: string; audience: string; tid: string; token_url: string; tenant_id: string } | null;
   /** The app's settings, for `npm run doctor`. Those of an account at Stripe itself are not written here. */
   settings: Record<string, string>;
   pid: number;

@@ -14,6 +14,8 @@ import type { Progress } from './progress.ts';
 import type { StackSecrets } from './secrets.ts';
 import { startBrokerChild } from './start-broker-child.ts';
 import type { BrokerReady, QueueOverrides } from './start-broker-child.ts';
+import { startOidcChild } from './start-oidc-child.ts';
+import type { OidcReady } from './start-oidc-child.ts';
 import { startStripeChild } from './start-stripe-child.ts';
 import type { StripeReady } from './start-stripe-child.ts';
 
@@ -29,6 +31,8 @@ export interface StackParts {
   redisUrl: string | null;
   /** The stand-in; null with an account at Stripe itself. */
   stripe: ManagedProcess<StripeReady> | null;
+  /** The stand-in for Entra ID; null in a stack without it. */
+  oidc: ManagedProcess<OidcReady> | null;
   blob: string;
 }
 
@@ -42,6 +46,7 @@ export interface PartsOptions {
   withRedis: boolean;
   /** False with an account at Stripe itself. */
   withStripe: boolean;
+  withOidc: boolean;
   queues: QueueOverrides;
   progress: Progress;
   onEvent: (text: string) => void;
@@ -134,6 +139,21 @@ async function startOwnStripe(
   return stripe;
 }
 
+async function startOwnOidc(
+  options: PartsOptions,
+  port: number | undefined,
+): Promise<ManagedProcess<OidcReady>> {
+  const { folder, onEvent, onStarted } = options;
+  const oidc = await startOidcChild({
+    dataDir: path.join(folder, 'oidc'),
+    port,
+    logFile: path.join(folder, 'logs', 'oidc.log'),
+    onEvent,
+  });
+  onStarted(() => oidc.stop());
+  return oidc;
+}
+
 /** Waits for all starts, also when one fails, so that every started part can be stopped. Throws the first failure. */
 async function settleAll<T extends readonly unknown[]>(starts: {
   [K in keyof T]: Promise<T[K]>;
@@ -142,19 +162,20 @@ async function settleAll<T extends readonly unknown[]>(starts: {
   return await Promise.all(starts);
 }
 
-/** Starts PostgreSQL, Azurite, the broker, Redis and Stripe's stand-in at the same time, on the ports of the last start if they are free. */
+/** Starts PostgreSQL, Azurite, the broker, Redis and the stand-ins at the same time, on the ports of the last start if they are free. */
 export async function startParts(options: PartsOptions): Promise<StackParts> {
   const { folder, progress } = options;
   const ports = readPorts(folder);
   const givenRedis = process.env['REDIS_URL'];
   const where = ({ port }: { port: number }): string => `127.0.0.1:${port}`;
-  const [postgres, azurite, broker, redis, stripe] = await settleAll<
+  const [postgres, azurite, broker, redis, stripe, oidc] = await settleAll<
     [
       PostgresServer,
       AzuriteServer,
       ManagedProcess<BrokerReady>,
       RedisServer | null,
       ManagedProcess<StripeReady> | null,
+      ManagedProcess<OidcReady> | null,
     ]
   >([
     progress.step('PostgreSQL', () => startOwnPostgres(options, ports.postgres), where),
@@ -178,6 +199,13 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
           ({ ready }) => where(ready),
         )
       : Promise.resolve(null),
+    options.withOidc
+      ? progress.step(
+          'Entra ID (local)',
+          () => startOwnOidc(options, ports.oidc),
+          ({ ready }) => where(ready),
+        )
+      : Promise.resolve(null),
   ]);
   if (options.withRedis && givenRedis) {
     progress.note('  ✓ Redis                       from REDIS_URL');
@@ -188,6 +216,7 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
     broker: broker.ready.port,
     ...(redis === null ? {} : { redis: redis.port }),
     ...(stripe === null ? {} : { stripe: stripe.ready.port }),
+    ...(oidc === null ? {} : { oidc: oidc.ready.port }),
   });
   const redisUrl = options.withRedis ? (givenRedis ?? redis?.url ?? null) : null;
   return {
@@ -197,6 +226,7 @@ export async function startParts(options: PartsOptions): Promise<StackParts> {
     redis,
     redisUrl,
     stripe,
+    oidc,
     blob: azurite.connectionString(STORAGE_ACCOUNT),
   };
 }

@@ -1,12 +1,14 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { PerDatabase } from '../../tools/migrate/databases.ts';
+import { AUDIENCE, DIRECTORY_ID } from '../oidc/server.ts';
 import { seedStack } from './seed-stack.ts';
 import { countFunctions } from '../host/list-functions.ts';
 import { makeAppSettings, returnOrigins } from './app-settings.ts';
 import type { AppSettings } from './app-settings.ts';
 import { APP_FOLDER, buildApp } from './build-app.ts';
 import { carryPlans } from './carry-plans.ts';
+import { keepProvider } from './keep-provider.ts';
 import { takeLocalFolder } from './local-folder.ts';
 import { prepareDatabases } from './prepare-databases.ts';
 import type { MigrateOne } from './prepare-databases.ts';
@@ -57,6 +59,8 @@ export interface StackOptions {
   postgresSettings?: Readonly<Record<string, string>>;
   /** False to run without any Redis. */
   withRedis?: boolean;
+  /** With a stand-in for Entra ID. Default: without, because only what signs in with tokens needs its process. */
+  withOidc?: boolean;
   /** Queue settings that differ from Azure's. */
   queues?: QueueOverrides;
   /** More settings for the app. They override the stack's own. */
@@ -149,6 +153,16 @@ function describeStack(stack: Omit<Stack, 'file' | 'stop'>): StackFile {
             secret_key: stack.settings['STRIPE_SECRET_KEY'] ?? '',
             webhook_secret: stack.settings['STRIPE_WEBHOOK_SECRETS'] ?? '',
           },
+    oidc:
+      stack.oidc === null
+        ? null
+        : {
+            issuer: stack.oidc.ready.issuer,
+            audience: AUDIENCE,
+            tid: DIRECTORY_ID,
+            token_url: `${stack.oidc.ready.issuer}/token`,
+            tenant_id: 'acme',
+          },
     settings: stack.stripe === null ? withoutAccount(stack.settings) : stack.settings,
     pid: process.pid,
   };
@@ -181,6 +195,7 @@ async function buildAndStartParts(
     postgresSettings: options.postgresSettings ?? {},
     withRedis: options.withRedis ?? true,
     withStripe,
+    withOidc: options.withOidc ?? false,
     queues: options.queues ?? {},
   });
   await Promise.allSettled([building, starting]);
@@ -255,6 +270,7 @@ async function startInFolder(start: Start): Promise<Omit<Stack, 'stop'>> {
   if (telemetry !== undefined) start.onStarted(() => telemetry.stop());
   const known = { ...own, ...account, ...telemetry?.settings, ...options.settings };
   const keys = await progress.step('seed', () => seedOnce(folder, secrets, known, options.filling?.seed));
+  if (parts.oidc !== null) await keepProvider(adminUrls.core, parts.oidc.ready.issuer);
   options.signal?.throwIfAborted();
   if (parts.stripe !== null)
     await progress.step(

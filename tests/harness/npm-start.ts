@@ -30,6 +30,13 @@ const stackSchema = z.strictObject({
     secret_key: z.string().startsWith('sk_test_'),
     webhook_secret: z.string().startsWith('whsec_'),
   }),
+  oidc: z.strictObject({
+    issuer: z.string().regex(/^http:\/\/127\.0\.0\.1:\d+$/),
+    audience: z.string(),
+    tid: z.string(),
+    token_url: z.url(),
+    tenant_id: z.literal('acme'),
+  }),
   settings: z.record(z.string(), z.string()),
   pid: z.int(),
 });

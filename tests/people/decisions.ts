@@ -67,7 +67,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     'public.user_role_assignments': {
       shown:
         'tenant_id user_id role_name source assigned_by assigned_at expires_at is_active ended_at ended_by updated_at',
-      hidden: '',
+      hidden: 'issued_at',
     },
     'public.user_sessions': {
       shown:

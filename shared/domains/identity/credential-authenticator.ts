@@ -1,6 +1,8 @@
 import type { Authenticator, CredentialRequest, Principal } from '../../platform/auth/principal.ts';
 import type { CallServices, CredentialMemory } from '../../platform/call/call.ts';
 import { ApiKeyAuthenticator } from './api-key-authenticator.ts';
+import { isToken } from './oidc/claims.ts';
+import { TokenAuthenticator, type TokenServices } from './oidc/token-authenticator.ts';
 import { refusedCredential } from './refused-credential.ts';
 import { PersonChanges } from './sessions/person-changes.ts';
 import { SessionAuthenticator } from './sessions/session-authenticator.ts';
@@ -9,29 +11,32 @@ import { SessionAuthenticator } from './sessions/session-authenticator.ts';
 export class CredentialAuthenticator implements Authenticator, CredentialMemory {
   readonly #keys: ApiKeyAuthenticator;
   readonly #sessions: SessionAuthenticator;
+  readonly #tokens: TokenAuthenticator;
   readonly #changes: PersonChanges;
 
-  constructor({ settings, crossTenant, cache }: Pick<CallServices, 'settings' | 'crossTenant' | 'cache'>) {
+  constructor(services: Pick<CallServices, 'cache'> & TokenServices) {
+    const { settings, crossTenant, cache } = services;
     this.#changes = new PersonChanges(cache);
     this.#keys = new ApiKeyAuthenticator(crossTenant.core, settings, this.#changes);
     this.#sessions = new SessionAuthenticator(crossTenant.core, settings, this.#changes);
+    this.#tokens = new TokenAuthenticator(services, this.#changes);
   }
 
   /**
-   * The principal of a request: `Authorization: Bearer` with a key or a session's token, `X-API-Key`, or a session's cookie, in
-   * this order.
+   * The principal of a request: `Authorization: Bearer` with a key, a session's token or a token of the tenant's identity
+   * provider, `X-API-Key`, or a session's cookie, in this order.
    * @throws Problem 401 that says what is wrong with the credential; 403 for a cookie from another site's page.
    */
   authenticate(request: CredentialRequest, now: Date): Promise<Principal> {
     const bearer = bearerOf(request.headers);
-    if (bearer !== undefined) return this.#authenticateBearer(bearer, now);
+    if (bearer !== undefined) return this.#authenticateBearer(bearer, request, now);
     const key = request.headers.get('x-api-key')?.trim();
     if (key !== undefined) return this.#keys.authenticate(key, now);
     const token = this.#sessions.cookieToken(request);
     if (token !== undefined) return this.#sessions.authenticate(token, now);
     throw refusedCredential(
       'missing',
-      'Send an API key or a session’s token as Authorization: Bearer, or an API key as X-API-Key.',
+      'Send an API key, a session’s token or a token of your identity provider as Authorization: Bearer, or an API key as X-API-Key.',
     );
   }
 
@@ -43,9 +48,10 @@ export class CredentialAuthenticator implements Authenticator, CredentialMemory 
     this.#changes.note(userId);
   }
 
-  #authenticateBearer(credential: string, now: Date): Promise<Principal> {
-    return credential.startsWith('cas_')
-      ? this.#sessions.authenticate(credential, now)
+  #authenticateBearer(credential: string, request: CredentialRequest, now: Date): Promise<Principal> {
+    if (credential.startsWith('cas_')) return this.#sessions.authenticate(credential, now);
+    return isToken(credential)
+      ? this.#tokens.authenticate(credential, request, now)
       : this.#keys.authenticate(credential, now);
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { identityProviders, storedIdentityProviders } from '../identity/oidc/provider.ts';
 
 /** A share in [0,1]. */
 const unit = z.number().min(0).max(1);
@@ -40,6 +41,9 @@ export const tenantConfigSchema = z.strictObject({
     .null({ error: 'is not supported yet' })
     .default(null)
     .describe('The URL that is called when work is completed. Not supported yet: only null is accepted.'),
+  identity_providers: identityProviders
+    .default([])
+    .describe('Whose tokens the tenant accepts, with the header `X-Tenant-Id`, and which roles they give.'),
 });
 
 /** A tenant's settings. */
@@ -55,6 +59,7 @@ export const storedTenantConfig = tenantConfigSchema
       .unknown()
       .transform(() => null)
       .prefault(null),
+    identity_providers: storedIdentityProviders.default([]),
   })
   .strip();
 

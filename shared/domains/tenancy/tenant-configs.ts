@@ -5,6 +5,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
 import { notModified, ok, type NotModified, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
+import { replaceProviders } from '../identity/oidc/replace-providers.ts';
 import {
   defaultTenantConfig,
   storedTenantConfig,
@@ -42,9 +43,12 @@ const COLUMNS = `t.tenant_id, c.config_data, c.azure_subscription_id, c.azure_re
 /** A tenant without stored settings has the defaults, with version 0. */
 function present(row: ConfigRow): ShownConfig {
   const { row_version: version, config_data: stored, ...rest } = row;
-  // Settings that cannot be parsed read as defaults, so that the tenant can replace them.
-  const known = storedTenantConfig.safeParse(stored ?? {}).data ?? defaultTenantConfig();
-  return { ...rest, config_data: known, etag: etagOf(version) };
+  return { ...rest, config_data: readStored(stored), etag: etagOf(version) };
+}
+
+/** Settings that cannot be parsed read as defaults, so that the tenant can replace them. */
+function readStored(stored: unknown): TenantConfig {
+  return storedTenantConfig.safeParse(stored ?? {}).data ?? defaultTenantConfig();
 }
 
 /** Other domains' check of new settings. Retention has rules that this domain does not know. */
@@ -72,7 +76,8 @@ export async function readTenantConfig(
 
 /**
  * Replaces the calling tenant's settings.
- * @throws Problem 400 without `If-Match` or with the faults of `check`, 412 when another change was faster.
+ * @throws Problem 400 without `If-Match` or with the faults of `check`, 403 for an identity provider that gives more than the caller
+ * holds, 412 when another change was faster.
  */
 export async function replaceTenantConfig(
   call: Call,
@@ -89,12 +94,16 @@ export async function replaceTenantConfig(
        on conflict (tenant_id) do nothing`,
       [tenantId, call.now],
     );
-    const [before] = await transaction.query<{ version: number }>(
-      `select version from tenant_configs where tenant_id = $1 for update`,
+    const [before] = await transaction.query<{ version: number; config_data: unknown }>(
+      `select version, config_data from tenant_configs where tenant_id = $1 for update`,
       [tenantId],
     );
     if (before === undefined || !matches(before.version)) throw versionConflict();
-    const errors = await check(body.config_data, transaction, tenantId);
+    const { identity_providers: providers } = readStored(before.config_data);
+    const errors = [
+      ...(await replaceProviders(call, transaction, providers, body.config_data.identity_providers)),
+      ...(await check(body.config_data, transaction, tenantId)),
+    ];
     if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
     const [row] = await transaction.query<ConfigRow>(
       `with c as (

@@ -9,7 +9,7 @@ export const PLATFORM_TENANT = 'platform';
  */
 export type PrincipalKind = 'key' | 'session' | 'oidc_person' | 'oidc_service';
 
-/** Who sends a request. The tenant comes only from the credential. */
+/** Who sends a request. The tenant comes from the credential; with a token of an identity provider, from `X-Tenant-Id`. */
 export interface Principal {
   readonly kind: PrincipalKind;
   readonly tenantId: string;

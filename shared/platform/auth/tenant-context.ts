@@ -1,3 +1,5 @@
+import type { IdentityProvider } from './identity-provider.ts';
+
 /** A tenant's status. `suspended` and `offboarding` may read. `erased` no longer exists: its keys are refused. */
 export type TenantStatus = 'active' | 'suspended' | 'offboarding' | 'erased';
 
@@ -9,6 +11,8 @@ export interface TenantConfig {
   readonly mapping_confidence_cutoff: number;
   readonly rate_limit_per_hour: number | null;
   readonly retention_days: number | null;
+  /** Whose tokens the tenant accepts. */
+  readonly identity_providers: readonly IdentityProvider[];
 }
 
 /**

@@ -128,13 +128,16 @@ export const INSTRUMENTS = {
     kind: 'gauge',
     unit: '1',
     description: 'The share of a cache’s look-ups since the process’s start that found a value, from 0 to 1.',
-    attributes: { cache: ['redis', 'api_keys', 'tenants', 'data_keys'] },
+    attributes: { cache: ['redis', 'api_keys', 'sessions', 'tokens', 'tenants', 'data_keys'] },
   },
   cache_lookups_total: {
     kind: 'counter',
     unit: '{lookup}',
     description: 'Look-ups in a cache. The rate of hits over any time is made from these.',
-    attributes: { cache: ['redis', 'api_keys', 'tenants', 'data_keys'], outcome: ['hit', 'miss'] },
+    attributes: {
+      cache: ['redis', 'api_keys', 'sessions', 'tokens', 'tenants', 'data_keys'],
+      outcome: ['hit', 'miss'],
+    },
   },
   redis_breaker_open: {
     kind: 'gauge',

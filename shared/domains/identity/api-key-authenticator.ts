@@ -4,13 +4,14 @@ import type { Settings } from '../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { unauthorized, type Problem } from '../../platform/call/problem.ts';
 import { count } from '../../platform/telemetry/metrics.ts';
-import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
+import { hashApiKey, parseApiKey, pepperId, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 
 interface StoredKey {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
   readonly key_hash: Buffer;
+  readonly pepper_id: string | null;
   readonly permissions: unknown;
   readonly rate_limit_per_hour: number;
   readonly rate_limit_per_day: number;
@@ -39,12 +40,15 @@ export class ApiKeyAuthenticator implements Authenticator {
   });
   /** Each key's permissions, parsed from its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
-  readonly #hashes = new Map<string, Buffer>();
+  readonly #hashes = new Map<string, Hashes>();
+  readonly #pepperId: string;
+  readonly #rehashing = new Set<string>();
   readonly #lastUsed = new Map<string, number>();
 
   constructor(database: CrossTenantDatabase, settings: Settings) {
     this.#database = database;
     this.#settings = settings;
+    this.#pepperId = pepperId(settings.API_KEY_PEPPER);
   }
 
   /**
@@ -58,7 +62,8 @@ export class ApiKeyAuthenticator implements Authenticator {
     const parts = parseApiKey(credential);
     if (parts === undefined) throw refused('malformed', 'The credential is not an API key of this service.');
     const stored = await this.#find(parts.keyId);
-    if (stored === null || !sameHash(stored.key_hash, this.#hash(credential, parts)))
+    const hashes = this.#hash(credential, parts);
+    if (stored === null || !isOneOf(hashes, stored.key_hash))
       throw refused('unknown', 'The API key is not known.');
     if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
       throw refused('revoked', 'The API key was revoked.');
@@ -66,6 +71,7 @@ export class ApiKeyAuthenticator implements Authenticator {
     if (stored.expires_at !== null && Date.parse(stored.expires_at) <= now.getTime())
       throw refused('expired', 'The API key has expired.');
     this.#touch(stored.tenant_id, parts.keyId, now);
+    if (stored.pepper_id !== this.#pepperId) this.#rehash(stored, parts.keyId, hashes.current);
     return {
       tenantId: stored.tenant_id,
       keyId: parts.keyId,
@@ -90,20 +96,22 @@ export class ApiKeyAuthenticator implements Authenticator {
     return permissions;
   }
 
-  #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {
-    // A credential's HMAC never changes, so it is computed once.
+  #hash(credential: string, parts: { keyId: string; secret: string }): Hashes {
+    // A credential's HMACs never change, so they are computed once.
     const known = this.#hashes.get(credential);
     if (known !== undefined) return known;
-    const hash = hashApiKey(this.#settings.API_KEY_PEPPER, parts);
+    const { API_KEY_PEPPER: pepper, API_KEY_PEPPER_PREVIOUS: previous } = this.#settings;
+    const current = hashApiKey(pepper, parts);
+    const hashes = { current, other: previous === undefined ? current : hashApiKey(previous, parts) };
     if (this.#hashes.size >= MEMORY_MAX) this.#hashes.clear();
-    this.#hashes.set(credential, hash);
-    return hash;
+    this.#hashes.set(credential, hashes);
+    return hashes;
   }
 
   #find(keyId: string): StoredKey | null | Promise<StoredKey | null> {
     return this.#memory.find(keyId, async () => {
       const [row] = await this.#database.query<StoredKey>(
-        `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
+        `select k.tenant_id, k.key_hash, k.pepper_id, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
                 k.expires_at, k.revoked_at
            from api_keys k where k.key_id = $1`,
         [keyId],
@@ -111,6 +119,20 @@ export class ApiKeyAuthenticator implements Authenticator {
       );
       return row ?? null;
     });
+  }
+
+  /** Stores a valid key's hash with the current pepper. It fails alone: the key's next use tries again. */
+  #rehash(stored: StoredKey, keyId: string, hash: Buffer): void {
+    if (this.#rehashing.has(keyId)) return;
+    this.#rehashing.add(keyId);
+    this.#database
+      .query(
+        `update api_keys set key_hash = $4, pepper_id = $5 where tenant_id = $1 and key_id = $2 and key_hash = $3`,
+        [stored.tenant_id, keyId, stored.key_hash, hash, this.#pepperId],
+      )
+      .then(() => this.forget(keyId))
+      .catch(() => undefined)
+      .finally(() => this.#rehashing.delete(keyId));
   }
 
   #touch(tenantId: string, keyId: string, now: Date): void {
@@ -127,6 +149,18 @@ export class ApiKeyAuthenticator implements Authenticator {
       ])
       .catch(() => undefined);
   }
+}
+
+/** What a credential's hash may be: with the current pepper, and with the other one. Without another one, both are the same. */
+interface Hashes {
+  readonly current: Buffer;
+  readonly other: Buffer;
+}
+
+/** Always compares both, so that the time does not tell which of them it is. */
+function isOneOf({ current, other }: Hashes, stored: Uint8Array): boolean {
+  const matches = [sameHash(stored, current), sameHash(stored, other)];
+  return matches.includes(true);
 }
 
 type Reason = 'missing' | 'malformed' | 'unknown' | 'revoked' | 'inactive' | 'expired';

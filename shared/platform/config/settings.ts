@@ -54,6 +54,8 @@ export const settingsSchema = z
     /** 'entra': sign in as the URL's user, the identity's object id, with tokens instead of a password. */
     REDIS_AUTH: z.enum(['password', 'entra']).default('password'),
     API_KEY_PEPPER: z.string().min(32),
+    /** A second pepper that API keys may be hashed with, while one replaces the other. */
+    API_KEY_PEPPER_PREVIOUS: z.string().min(32).optional(),
     KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
     KEY_ENCRYPTION_KEYS: keyVersions.optional(),
@@ -85,6 +87,7 @@ export const settingsSchema = z
     AZURE_RESOURCE_GROUP: z.string().default('comply-ai-rg'),
     AZURE_SUBSCRIPTION_ID: z.string().optional(),
   })
+  .superRefine(differentPeppers)
   .superRefine(oneKeySource)
   .superRefine(oneServiceBus)
   .superRefine(oneBlobAccount);
@@ -108,6 +111,16 @@ function exactlyOne(names: readonly string[]): Check<Record<string, unknown>> {
 
 function oneKeySource(value: Record<string, unknown>, context: z.RefinementCtx): void {
   exactlyOne(['KEY_ENCRYPTION_KEYS', 'KEY_VAULT_URL'])(value, context);
+}
+
+function differentPeppers(value: Record<string, unknown>, context: z.RefinementCtx): void {
+  const { API_KEY_PEPPER: current, API_KEY_PEPPER_PREVIOUS: previous } = value;
+  if (previous !== undefined && previous === current)
+    context.addIssue({
+      code: 'custom',
+      path: ['API_KEY_PEPPER_PREVIOUS'],
+      message: 'must be another pepper than API_KEY_PEPPER, or not set',
+    });
 }
 
 function oneServiceBus(value: Record<string, unknown>, context: z.RefinementCtx): void {

@@ -68,6 +68,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'The tenant’s keys: created, listed, rotated and revoked. A key can give at most its own permissions, and its text is shown once.',
   },
   {
+    name: 'data-keys',
+    description:
+      'The keys that seal the tenant’s content: which one seals now, and which ones open older content. A new one can be made at any time, and no key is ever shown.',
+  },
+  {
     name: 'platform',
     description:
       'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',

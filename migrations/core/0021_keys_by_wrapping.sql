@@ -8,4 +8,5 @@ create index concurrently if not exists data_keys_by_version on ops.data_keys (w
   where wrapped_key is not null;
 
 drop index concurrently if exists api_keys_by_pepper;
-create index concurrently if not exists api_keys_by_pepper on api_keys (pepper_id, key_id);
+create index concurrently if not exists api_keys_by_pepper on api_keys (pepper_id, key_id)
+  where revoked_at is null;

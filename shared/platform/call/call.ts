@@ -85,7 +85,7 @@ export interface CallServices {
   /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
-  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated'>;
+  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated' | 'wrapping'>;
   readonly tenants: TenantDirectory;
   /** The API keys in this process's cache. */
   readonly credentials: { forget(keyId: string): void };

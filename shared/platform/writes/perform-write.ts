@@ -49,7 +49,8 @@ export function performWrite<Answer extends Reply>(
 
 /**
  * Like {@link performWrite}, for an operator's write of platform data or of another tenant's data. It uses the cross-tenant
- * role, because the role of requests may not write platform tables. Only for routes that need `platform:operate`.
+ * role, because the role of requests may not write platform tables. For routes that need `platform:operate`, and for a tenant's own row in
+ * such a table.
  */
 export function performPlatformWrite<Answer extends Reply>(
   call: Call,

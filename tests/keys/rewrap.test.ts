@@ -9,8 +9,15 @@ import { dataKeysRewrap } from '../../shared/domains/keys/data-keys-rewrap.ts';
 import { DataKeys } from '../../shared/platform/crypto/data-keys.ts';
 import type { KeyEncryptionKeys, KeyVersion } from '../../shared/platform/crypto/key-encryption-keys.ts';
 import { KeyUnavailable } from '../../shared/platform/crypto/key-unavailable.ts';
-import { countWrappedKeys, rewrapBatch, wrappingVersions } from '../../shared/platform/crypto/wrapped-keys.ts';
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../shared/platform/db/tenant-database.ts';
+import {
+  countWrappedKeys,
+  rewrapBatch,
+  wrappingVersions,
+} from '../../shared/platform/crypto/wrapped-keys.ts';
+import type {
+  CrossTenantDatabase,
+  CrossTenantTransaction,
+} from '../../shared/platform/db/tenant-database.ts';
 import { runJob } from '../../shared/platform/jobs/job.ts';
 import { startTestApp } from '../harness/app.ts';
 

@@ -44,6 +44,9 @@ param gatewayCertificate string = ''
 @description('Whether STRIPE-SECRET-KEY and STRIPE-WEBHOOK-SECRETS are in the vault. Until then, routes that need Stripe answer 503.')
 param stripeConfigured bool = false
 
+@description('Whether api-key-pepper-previous is in the vault: a second pepper of API keys, while one replaces the other. See docs/keys.md.')
+param previousPepper bool = false
+
 @description('The origins to which checkout and portal may send a person back, comma-separated.')
 param billingReturnOrigins string = ''
 
@@ -442,6 +445,11 @@ module app 'modules/app.bicep' = {
         ? {
             STRIPE_SECRET_KEY: '${secretReference}stripe-secret-key)'
             STRIPE_WEBHOOK_SECRETS: '${secretReference}stripe-webhook-secrets)'
+          }
+        : {},
+      previousPepper
+        ? {
+            API_KEY_PEPPER_PREVIOUS: '${secretReference}api-key-pepper-previous)'
           }
         : {}
     )

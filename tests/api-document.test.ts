@@ -119,6 +119,7 @@ const GROUPS = [
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
   'api-keys',
+  'data-keys',
   'platform',
   'health',
   'documentation',

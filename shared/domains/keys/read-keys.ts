@@ -121,8 +121,9 @@ async function readPeppers(
   { API_KEY_PEPPER: current, API_KEY_PEPPER_PREVIOUS: previous }: Settings,
 ): Promise<Pick<PlatformKeys, 'peppers' | 'api_keys_to_rehash'>> {
   const currentId = pepperId(current);
-  const roles = new Map<string | null, 'current' | 'previous'>([[currentId, 'current']]);
+  const roles = new Map<string | null, 'current' | 'previous'>();
   if (previous !== undefined) roles.set(pepperId(previous), 'previous');
+  roles.set(currentId, 'current');
   const [counted, keys] = await Promise.all([
     countKeysByPepper(database),
     listKeysUnderOtherPeppers(database, currentId, LISTED_MAX),

@@ -131,7 +131,7 @@ function setSecret(secrets: Secrets, { origin, body }: Asked, name: string): Ans
 }
 
 function changeSecret(secrets: Secrets, { origin, body }: Asked, name: string, version: string): Answer {
-  const changed = secrets.change(name, version, (body['attributes'] ?? {}) as Attributes);
+  const changed = secrets.change(name, version, body['attributes'] ?? {});
   return changed === undefined
     ? notFound(`${name}/${version}`)
     : { status: 200, body: itemOf(origin, name, changed) };

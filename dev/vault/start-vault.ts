@@ -102,10 +102,9 @@ async function serveVault(parts: Parts, request: IncomingMessage, response: Serv
   const { pathname: path } = url;
   const fault = takeFault(parts.faults, path);
   const note = (status: number | null): void => void parts.requests.push({ method, path, status });
-  if (fault?.answer === 'hang') return note(null);
-  if (fault?.answer === 'drop') {
+  if (fault?.answer === 'hang' || fault?.answer === 'drop') {
     note(null);
-    request.socket.destroy();
+    if (fault.answer === 'drop') request.socket.destroy();
     return;
   }
   const resource = `https://${parts.options.host.replace(/^[^.]+\./, '')}`;
@@ -130,32 +129,31 @@ async function askedOf(request: IncomingMessage, url: URL, method: string): Prom
 }
 
 /** Entra: where its endpoints are, and tokens for a client id and secret. */
-async function serveLogin(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answerLogin(parts: Parts, request: IncomingMessage): Promise<Answer> {
   const origin = `https://${request.headers.host}`;
   const { pathname } = new URL(request.url ?? '', origin);
-  if (pathname.endsWith('/.well-known/openid-configuration'))
-    return send(response, {
-      status: 200,
-      body: {
-        issuer: `${origin}/${TENANT}/v2.0`,
-        authorization_endpoint: `${origin}/${TENANT}/oauth2/v2.0/authorize`,
-        token_endpoint: `${origin}/${TENANT}/oauth2/v2.0/token`,
-        jwks_uri: `${origin}/${TENANT}/discovery/v2.0/keys`,
-      },
-    });
+  if (pathname.endsWith('/.well-known/openid-configuration')) {
+    const body = {
+      issuer: `${origin}/${TENANT}/v2.0`,
+      authorization_endpoint: `${origin}/${TENANT}/oauth2/v2.0/authorize`,
+      token_endpoint: `${origin}/${TENANT}/oauth2/v2.0/token`,
+      jwks_uri: `${origin}/${TENANT}/discovery/v2.0/keys`,
+    };
+    return { status: 200, body };
+  }
   const form = new URLSearchParams(await textOf(request));
   const { clientId, secret } = parts.client;
-  if (form.get('client_id') !== clientId || form.get('client_secret') !== secret)
-    return send(response, {
-      status: 401,
-      body: {
-        error: 'invalid_client',
-        error_description: 'AADSTS7000215: Invalid client secret provided.',
-        error_codes: [7000215],
-      },
-    });
+  if (form.get('client_id') !== clientId || form.get('client_secret') !== secret) {
+    const description = 'AADSTS7000215: Invalid client secret provided.';
+    const body = { error: 'invalid_client', error_description: description, error_codes: [7000215] };
+    return { status: 401, body };
+  }
   const resource = (form.get('scope') ?? '').split(' ')[0]?.replace(/\/\.default$/, '') ?? '';
-  send(response, { status: 200, body: { ...parts.tokens.issue(resource), ext_expires_in: 3_600 } });
+  return { status: 200, body: { ...parts.tokens.issue(resource), ext_expires_in: 3_600 } };
+}
+
+async function serveLogin(parts: Parts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  send(response, await answerLogin(parts, request));
 }
 
 /** What a Function App asks for its managed identity's token, on its own machine and without TLS. */
@@ -163,8 +161,10 @@ function identityServer(tokens: Tokens, header: string): Server {
   return createHttpServer((request, response) => {
     const { searchParams } = new URL(request.url ?? '', 'http://identity');
     const resource = searchParams.get('resource');
-    if (request.headers['x-identity-header'] !== header || resource === null)
-      return send(response, { status: 401, body: { statusCode: 401, message: 'The header is wrong.' } });
+    if (request.headers['x-identity-header'] !== header || resource === null) {
+      send(response, { status: 401, body: { statusCode: 401, message: 'The header is wrong.' } });
+      return;
+    }
     const { expires_in: lifetime, ...token } = tokens.issue(resource);
     const expires = Math.floor(Date.now() / 1000) + lifetime;
     send(response, { status: 200, body: { ...token, resource, expires_on: String(expires) } });

@@ -215,14 +215,14 @@ function stoppedAt(database: CrossTenantDatabase, statement: number, isRun: bool
     query: stopping(database.query.bind(database)),
     transaction: async (run: (transaction: CrossTenantTransaction) => Promise<unknown>) => {
       const result = await database.transaction((transaction) =>
-        run({ query: stopping(transaction.query.bind(transaction)) } as CrossTenantTransaction),
+        run({ query: stopping(transaction.query.bind(transaction)) } as unknown as CrossTenantTransaction),
       );
       // The commit is a statement too.
       if (left === 0) stop();
       left -= 1;
       return result;
     },
-  } as CrossTenantDatabase;
+  } as unknown as CrossTenantDatabase;
 }
 
 describe('a re-wrap that is killed goes on, and no data key is lost', () => {

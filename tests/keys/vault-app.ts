@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll } from 'vitest';
+import { afterAll, vi } from 'vitest';
 import { startVault, type VaultStandIn } from '../../dev/vault/start-vault.ts';
 import { startTestApp, type TestApp, type TestAppOptions } from '../harness/app.ts';
 import { makeAuthority } from '../harness/certificates.ts';
@@ -21,9 +21,9 @@ export async function startVaultApp(
   const now = (): Date => new Date(Date.now() - 3_600_000);
   const vault = await startVault({ certificate, key, host: VAULT_HOST, loginHost: 'login.remote.test', now });
   const first = String(vault.secrets.set(SECRET, newKeyText())?.version);
-  Object.assign(process.env, vault.identity);
+  for (const [name, value] of Object.entries(vault.identity)) vi.stubEnv(name, value);
   afterAll(async () => {
-    for (const name of Object.keys(vault.identity)) delete process.env[name];
+    vi.unstubAllEnvs();
     await vault.close();
   });
   const app = await startTestApp({

@@ -67,7 +67,7 @@ class NewestVersion {
   #until = 0;
   #asking: Promise<KeyVersion> | undefined;
   /** Why the last question failed. */
-  fault: unknown;
+  fault: Error | undefined;
 
   constructor(read: () => Promise<KeyVersion>) {
     this.#read = read;
@@ -101,7 +101,7 @@ class NewestVersion {
       this.fault = undefined;
       return found;
     } catch (error) {
-      this.fault = error;
+      this.fault = error instanceof Error ? error : new Error('the newest version was not read');
       log.warn('key-version-not-read', {
         going_on_with: this.#known?.version ?? null,
         ...errorFields(error),

@@ -3,7 +3,7 @@ import { pageOf, pageQuery } from '../../platform/http/pagination.ts';
 import { uuid } from '../../platform/ids/uuid.ts';
 
 /** A data key as clients see it. Never the key. */
-export const dataKey = z.object({
+const dataKey = z.object({
   key_id: uuid.describe('As in a record’s `encryption_key_id`.'),
   state: z
     .enum(['current', 'retired', 'destroyed'])

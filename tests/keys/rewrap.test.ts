@@ -7,7 +7,8 @@ import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 import { openServices, type Services } from '../../functions/services.ts';
 import { dataKeysRewrap } from '../../shared/domains/keys/data-keys-rewrap.ts';
 import { DataKeys } from '../../shared/platform/crypto/data-keys.ts';
-import type { KeyEncryptionKeys, KeyVersion } from '../../shared/platform/crypto/key-encryption-keys.ts';
+import type { KeyEncryptionKeys } from '../../shared/platform/crypto/key-encryption-keys.ts';
+import type { KeyVersion } from '../../shared/platform/crypto/key-version.ts';
 import { KeyUnavailable } from '../../shared/platform/crypto/key-unavailable.ts';
 import {
   countWrappedKeys,

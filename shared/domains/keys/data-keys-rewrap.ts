@@ -1,4 +1,4 @@
-import type { KeyVersion } from '../../platform/crypto/key-encryption-keys.ts';
+import type { KeyVersion } from '../../platform/crypto/key-version.ts';
 import { KeyUnavailable } from '../../platform/crypto/key-unavailable.ts';
 import {
   countWrappedKeys,

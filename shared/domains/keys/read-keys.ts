@@ -2,12 +2,9 @@ import type { Call } from '../../platform/call/call.ts';
 import { ok, type Reply } from '../../platform/call/reply.ts';
 import { pepperId } from '../../platform/auth/api-key.ts';
 import type { Settings } from '../../platform/config/settings.ts';
-import {
-  CURRENT_VERSION_TTL_MS,
-  type KeyEncryptionKeys,
-  type ListedVersion,
-} from '../../platform/crypto/key-encryption-keys.ts';
+import { CURRENT_VERSION_TTL_MS, type KeyEncryptionKeys } from '../../platform/crypto/key-encryption-keys.ts';
 import { KeyUnavailable } from '../../platform/crypto/key-unavailable.ts';
+import type { ListedVersion } from '../../platform/crypto/key-version.ts';
 import { lastUses } from '../../platform/crypto/version-use.ts';
 import { countWrappedKeys, summarizeDataKeys } from '../../platform/crypto/wrapped-keys.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';

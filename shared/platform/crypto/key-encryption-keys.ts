@@ -5,22 +5,8 @@ import type { KeyVersions } from '../config/key-versions.ts';
 import type { Settings } from '../config/settings.ts';
 import { errorFields, log } from '../log/log.ts';
 import { KeyUnavailable } from './key-unavailable.ts';
+import type { KeyVersion, ListedVersion } from './key-version.ts';
 import { VaultSecret } from './vault-secret.ts';
-
-/** One version of the key-encryption key. */
-export interface KeyVersion {
-  readonly version: string;
-  readonly key: Uint8Array;
-}
-
-/** What is told of a version. Never its key. */
-export interface ListedVersion {
-  readonly version: string;
-  readonly enabled: boolean;
-  /** Null: not known. */
-  readonly createdAt: Date | null;
-  readonly expiresAt: Date | null;
-}
 
 /** Where the versions come from. */
 export interface KeySource {

@@ -2,8 +2,8 @@ import type { TokenCredential } from '@azure/identity';
 import type { SecretClient } from '@azure/keyvault-secrets';
 import { rootCertificates } from 'node:tls';
 import { entraCredential } from '../entra/credential.ts';
-import type { KeyVersion, ListedVersion } from './key-encryption-keys.ts';
 import { KeyUnavailable, type KeyFault } from './key-unavailable.ts';
+import type { KeyVersion, ListedVersion } from './key-version.ts';
 
 /** The secret with the key-encryption key, and how to reach it. */
 export interface VaultSecretPlace {

@@ -1,6 +1,6 @@
 import type { CrossTenantDatabase } from '../db/tenant-database.ts';
 import { errorFields, log } from '../log/log.ts';
-import type { KeyVersion } from './key-encryption-keys.ts';
+import type { KeyVersion } from './key-version.ts';
 import { binding, open, seal } from './sealing.ts';
 
 /** How many living data keys each version of the key-encryption key wraps. None can be opened without its version. */

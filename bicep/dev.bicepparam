@@ -13,6 +13,7 @@ param apiHostName = readEnvironmentVariable('API_HOST_NAME', '')
 param gatewayCertificate = readEnvironmentVariable('GATEWAY_CERTIFICATE', '')
 param stripeConfigured = bool(readEnvironmentVariable('STRIPE_CONFIGURED', 'false'))
 param sessionOrigins = readEnvironmentVariable('SESSION_ORIGINS', '')
+param previousPepper = bool(readEnvironmentVariable('API_KEY_PEPPER_OVERLAP', 'false'))
 param billingReturnOrigins = readEnvironmentVariable('BILLING_RETURN_ORIGINS', '')
 param alertEmails = readEnvironmentVariable('ALERT_EMAILS')
 // The folder in this repository, unless it is said where people can read it.

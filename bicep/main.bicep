@@ -47,6 +47,9 @@ param stripeConfigured bool = false
 @description('Other origins whose pages may use a session’s cookie, comma-separated.')
 param sessionOrigins string = ''
 
+@description('Whether api-key-pepper-previous is in the vault: a second pepper of API keys, while one replaces the other. See docs/keys.md.')
+param previousPepper bool = false
+
 @description('The origins to which checkout and portal may send a person back, comma-separated.')
 param billingReturnOrigins string = ''
 
@@ -470,6 +473,11 @@ module app 'modules/app.bicep' = {
         ? {
             STRIPE_SECRET_KEY: '${secretReference}stripe-secret-key)'
             STRIPE_WEBHOOK_SECRETS: '${secretReference}stripe-webhook-secrets)'
+          }
+        : {},
+      previousPepper
+        ? {
+            API_KEY_PEPPER_PREVIOUS: '${secretReference}api-key-pepper-previous)'
           }
         : {}
     )

@@ -97,6 +97,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'How people join a tenant: an invitation to their address, with roles. It is valid for seven days, and once.',
   },
   {
+    name: 'data-keys',
+    description:
+      'The keys that seal the tenant’s content: which one seals now, and which ones open older content. A new one can be made at any time, and no key is ever shown.',
+  },
+  {
     name: 'platform',
     description:
       'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',

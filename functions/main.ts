@@ -13,6 +13,7 @@ import { billingCheckoutEndpoints } from './http/billing-checkout.ts';
 import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
 import { billingPlansEndpoints } from './http/billing-plans.ts';
+import { dataKeysEndpoints } from './http/data-keys.ts';
 import { healthEndpoints } from './http/health.ts';
 import { invitationsEndpoints } from './http/invitations.ts';
 import { lineageEndpoints } from './http/lineage.ts';
@@ -22,6 +23,7 @@ import { modelsEndpoints } from './http/models.ts';
 import { orchestrationsEndpoints } from './http/orchestrations.ts';
 import { platformBillingEventsEndpoints } from './http/platform-billing-events.ts';
 import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
+import { platformKeysEndpoints } from './http/platform-keys.ts';
 import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
@@ -68,6 +70,7 @@ const endpoints: readonly Endpoint[] = [
   ...billingCheckoutEndpoints,
   ...billingInvoicesEndpoints,
   ...billingPlansEndpoints(processServices),
+  ...dataKeysEndpoints,
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
   ...invitationsEndpoints(processServices),
@@ -78,6 +81,7 @@ const endpoints: readonly Endpoint[] = [
   ...orchestrationsEndpoints,
   ...platformBillingEventsEndpoints,
   ...platformJobRunEndpoints(timers),
+  ...platformKeysEndpoints,
   ...platformMeterWindowsEndpoints,
   ...platformMetricsEndpoints,
   ...platformQuarantineEndpoints,

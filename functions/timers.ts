@@ -3,6 +3,7 @@ import { processServices } from './services.ts';
 import { alertsEvaluateTimer } from './timer/alerts-evaluate.ts';
 import { blobsTierTimer } from './timer/blobs-tier.ts';
 import { blobsVerifyTimer } from './timer/blobs-verify.ts';
+import { dataKeysRewrapTimer } from './timer/data-keys-rewrap.ts';
 import { dunningAdvanceTimer } from './timer/dunning-advance.ts';
 import { freeTierResetTimer } from './timer/free-tier-reset.ts';
 import { healthMeasureTimer } from './timer/health-measure.ts';
@@ -23,6 +24,7 @@ export const timers: readonly ScheduledJob[] = [
   alertsEvaluateTimer,
   blobsTierTimer,
   blobsVerifyTimer,
+  dataKeysRewrapTimer,
   dunningAdvanceTimer,
   freeTierResetTimer,
   healthMeasureTimer,

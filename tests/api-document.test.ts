@@ -123,6 +123,7 @@ const GROUPS = [
   'users',
   'roles',
   'invitations',
+  'data-keys',
   'platform',
   'health',
   'documentation',

@@ -25,8 +25,8 @@ const openWith = (settings: object): Services => {
 };
 /** The app's services at a time. Each object has its own memory of answers. */
 const at = (now: Date, changes: Partial<ProbedServices> = {}): ProbedServices => {
-  const { crossTenant, cache, bus, blobs } = app.services;
-  return { clock: clockAt(now), crossTenant, cache, bus, blobs, ...changes };
+  const { crossTenant, cache, bus, blobs, dataKeys } = app.services;
+  return { clock: clockAt(now), crossTenant, cache, bus, blobs, dataKeys, ...changes };
 };
 const probe = (services: ProbedServices, jobServices = app.services) =>
   runJob(

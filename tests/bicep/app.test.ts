@@ -16,7 +16,7 @@ import {
 // Names of rules are those of PSRule for Azure.
 
 const made = await compiled();
-const withStripe = made && (await predictedWith('dev', { stripeConfigured: 'true' }));
+const withStripe = made && (await predictedWith('dev', { stripeConfigured: 'true', previousPepper: 'true' }));
 const ROOT = path.join(import.meta.dirname, '../..');
 
 /** Settings that a deployment does not give, and why. */
@@ -33,6 +33,8 @@ const NOT_GIVEN: Readonly<Record<string, string>> = {
 };
 /** Settings that are given when Stripe's secrets are in the vault. */
 const STRIPE = ['STRIPE_SECRET_KEY', 'STRIPE_WEBHOOK_SECRETS'];
+/** Settings that are given while one pepper of API keys replaces another. */
+const OVERLAP = ['API_KEY_PEPPER_PREVIOUS'];
 /** Settings of the Functions host and of libraries. */
 const NOT_OURS = [
   'AZURE_CLIENT_ID',
@@ -73,7 +75,9 @@ describe.runIf(made !== undefined)('the settings', () => {
   describe.each(made?.predictions ?? [])('in $environment', (prediction) => {
     it('are all that the app has, and no other', () => {
       const given = Object.keys(settingsOf(prediction)).filter((name) => !/^languageWorkers__/.test(name));
-      expect(given.sort()).toEqual([...ours.filter((name) => !STRIPE.includes(name)), ...NOT_OURS].sort());
+      expect(given.sort()).toEqual(
+        [...ours.filter((name) => ![...STRIPE, ...OVERLAP].includes(name)), ...NOT_OURS].sort(),
+      );
       expect(given.filter((name) => REFUSED.test(name))).toEqual([]);
     });
 
@@ -111,6 +115,11 @@ describe.runIf(made !== undefined)('the settings', () => {
 
   it('have Stripe’s secrets once they are in the vault', () => {
     for (const name of STRIPE)
+      expect(settingsOf(withStripe as Prediction)[name], name).toContain('@Microsoft.KeyVault(SecretUri=');
+  });
+
+  it('have a second pepper while one replaces the other', () => {
+    for (const name of OVERLAP)
       expect(settingsOf(withStripe as Prediction)[name], name).toContain('@Microsoft.KeyVault(SecretUri=');
   });
 });

@@ -5,7 +5,7 @@ import postgres from 'postgres';
 import { afterAll } from 'vitest';
 import { startBroker, type Broker } from '../../dev/broker/broker.ts';
 import { startFunctionsHost, type FunctionsHost } from '../../dev/host/host.ts';
-import { generateApiKey, hashApiKey } from '../../shared/platform/auth/api-key.ts';
+import { generateApiKey, hashApiKey, pepperId } from '../../shared/platform/auth/api-key.ts';
 import { PERMISSION_SETS, type Permission } from '../../shared/platform/auth/permissions.ts';
 import { QUEUES, type QueueDefinition } from '../../shared/platform/bus/queues.ts';
 import { readSettings, type Settings } from '../../shared/platform/config/settings.ts';
@@ -226,6 +226,7 @@ async function insertKey(
     key_id: key.keyId,
     key_name: 'test',
     key_hash: hashApiKey(pepper, key),
+    pepper_id: pepperId(pepper),
     key_prefix: key.prefix,
     permissions: core.json([...permissions]),
     // High limits. Tests of rate limits set their own.

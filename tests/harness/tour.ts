@@ -324,6 +324,8 @@ async function tourKeysAndSettings(send: Send): Promise<void> {
   const match = { 'if-match': settings.body.etag };
   await send('tenant-config-replace', 200, 'PUT', 'v1/tenant-config', replaced, match);
   await send('usage-read', 200, 'GET', 'v1/usage');
+  await send('data-keys-rotate', 201, 'POST', 'v1/data-keys/rotate');
+  await send('data-keys-list', 200, 'GET', 'v1/data-keys');
 }
 
 /** The routes of acme's subscription, from the checkout on. The app must have a Stripe: see `startBillingApp`. */
@@ -438,6 +440,9 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
   });
   await send('platform-tenants-read', 200, 'GET', `v1/platform/tenants/${tenantId}`);
   await send('platform-tenants-list', 200, 'GET', 'v1/platform/tenants');
+  await send('platform-data-keys-rotate', 201, 'POST', `v1/platform/tenants/${tenantId}/data-keys/rotate`);
+  await send('platform-data-keys-list', 200, 'GET', `v1/platform/tenants/${tenantId}/data-keys`);
+  await send('platform-keys-read', 200, 'GET', 'v1/platform/keys');
   const tenant = `v1/platform/tenants/${tenantId}`;
   await send('platform-tenants-suspend', 200, 'POST', `${tenant}/suspend`, { reason: 'tour' });
   await send('platform-tenants-reactivate', 200, 'POST', `${tenant}/reactivate`);

@@ -95,6 +95,10 @@ export async function makeWorld(app: TestApp): Promise<World> {
   rows.platform = await makeDeclared(app, platforms, 'platform', app.keys.operator);
   rows.platform['roles'] = ['admin', 'auditor', 'viewer'].map((name) => [name]);
   rows.platform['models'] = await modelNames(app);
+  for (const owner of OWNERS) {
+    const keys = await app.request('GET', '/api/v1/data-keys', { key: app.keys[owner].owner });
+    rows[owner]['data-keys'] = keys.body.items.map(({ key_id: id }: { key_id: string }) => [id]);
+  }
   for (const owner of OWNERS) rows[owner]['audit-logs'] = await auditIds(app, app.keys[owner].owner);
   return { rows, keyPermissions };
 }

@@ -26,6 +26,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: '',
       hidden: 'tenant_id route key fingerprint status headers body created_at expires_at',
     },
+    'ops.key_versions': { shown: 'version last_used_at', hidden: '' },
     'ops.migration_checksums': { shown: '', hidden: 'name sha256 applied_at phase after_release' },
     'ops.migrations': { shown: '', hidden: 'id name run_on' },
     'ops.outbox': { shown: 'id tenant_id created_at', hidden: 'events' },
@@ -96,7 +97,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     'public.api_keys': {
       shown:
         'tenant_id key_id permissions rate_limit_per_hour rate_limit_per_day is_active last_used_at expires_at revoked_at replaced_by created_by made_by_user created_at updated_at version',
-      hidden: 'key_name key_hash key_prefix',
+      hidden: 'key_name key_hash key_prefix pepper_id',
     },
     'public.audit_logs': {
       shown:

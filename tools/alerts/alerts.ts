@@ -8,6 +8,7 @@ const JOB_LATE_AFTER_S = {
   'alerts-evaluate': 10 * 60,
   'blobs-tier': 27 * 3_600,
   'blobs-verify': 3 * 3_600,
+  'data-keys-rewrap': 45 * 60,
   'dunning-advance': 45 * 60,
   'free-tier-reset': 15 * 60,
   'health-measure': 3 * 3_600,
@@ -75,13 +76,13 @@ export const ALERTS: readonly Alert[] = [
   {
     name: 'DependencyUnavailable',
     description:
-      'The analytics database, Redis, Service Bus or the blob storage has not answered for 15 minutes. Requests work; what they cause waits.',
+      'The analytics database, Redis, Service Bus, the blob storage or the key vault has not answered for 15 minutes. Requests work; what they cause waits.',
     severity: 1,
     windowMinutes: 15,
     condition: {
       kind: 'level',
       metric: 'dependency_up',
-      where: { dependency: ['analytics', 'redis', 'service_bus', 'blob'] },
+      where: { dependency: ['analytics', 'redis', 'service_bus', 'blob', 'key_vault'] },
       beyond: { below: 1 },
     },
     runbook: 'dependency-unavailable',

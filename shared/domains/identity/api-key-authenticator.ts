@@ -2,7 +2,7 @@ import type { Principal } from '../../platform/auth/principal.ts';
 import { SingleFlightCache } from '../../platform/cache/single-flight-cache.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
+import { hashApiKey, parseApiKey, pepperId, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 import { refusedCredential } from './refused-credential.ts';
 import type { PersonChanges } from './sessions/person-changes.ts';
@@ -12,6 +12,7 @@ interface StoredKey {
   readonly [column: string]: unknown;
   readonly tenant_id: string;
   readonly key_hash: Buffer;
+  readonly pepper_id: string | null;
   readonly permissions: unknown;
   readonly rate_limit_per_hour: number;
   readonly rate_limit_per_day: number;
@@ -52,13 +53,16 @@ export class ApiKeyAuthenticator {
   /** Each key's permissions, parsed from its row once. */
   readonly #permissions = new WeakMap<StoredKey, ReadonlySet<Permission>>();
   readonly #makers = new WeakMap<StoredKey, LastingRights>();
-  readonly #hashes = new Map<string, Buffer>();
+  readonly #hashes = new Map<string, Hashes>();
+  readonly #pepperId: string;
+  readonly #rehashing = new Set<string>();
   readonly #lastUsed = new Map<string, number>();
 
   constructor(database: CrossTenantDatabase, settings: Settings, changes: PersonChanges) {
     this.#database = database;
     this.#settings = settings;
     this.#changes = changes;
+    this.#pepperId = pepperId(settings.API_KEY_PEPPER);
   }
 
   /**
@@ -75,7 +79,8 @@ export class ApiKeyAuthenticator {
       known === null || known.row.made_by_user === null
         ? known?.row
         : await this.#current(parts.keyId, known, known.row.made_by_user);
-    if (stored === undefined || !sameHash(stored.key_hash, this.#hash(credential, parts)))
+    const hashes = this.#hash(credential, parts);
+    if (stored === undefined || !isOneOf(hashes, stored.key_hash))
       throw refusedCredential('unknown', 'The API key is not known.');
     if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
       throw refusedCredential('revoked', 'The API key was revoked.');
@@ -89,6 +94,7 @@ export class ApiKeyAuthenticator {
         'The person who made the API key no longer has a role in this tenant.',
       );
     this.#touch(stored.tenant_id, parts.keyId, now);
+    if (stored.pepper_id !== this.#pepperId) this.#rehash(stored, parts.keyId, hashes.current);
     return {
       kind: 'key',
       tenantId: stored.tenant_id,
@@ -136,14 +142,16 @@ export class ApiKeyAuthenticator {
     return rights;
   }
 
-  #hash(credential: string, parts: { keyId: string; secret: string }): Buffer {
-    // A credential's HMAC never changes, so it is computed once.
+  #hash(credential: string, parts: { keyId: string; secret: string }): Hashes {
+    // A credential's HMACs never change, so they are computed once.
     const known = this.#hashes.get(credential);
     if (known !== undefined) return known;
-    const hash = hashApiKey(this.#settings.API_KEY_PEPPER, parts);
+    const { API_KEY_PEPPER: pepper, API_KEY_PEPPER_PREVIOUS: previous } = this.#settings;
+    const current = hashApiKey(pepper, parts);
+    const hashes = { current, other: previous === undefined ? current : hashApiKey(previous, parts) };
     if (this.#hashes.size >= MEMORY_MAX) this.#hashes.clear();
-    this.#hashes.set(credential, hash);
-    return hash;
+    this.#hashes.set(credential, hashes);
+    return hashes;
   }
 
   /** The key as it is after its maker's last known change; undefined if it is gone. */
@@ -166,13 +174,27 @@ export class ApiKeyAuthenticator {
 
   async #load(keyId: string): Promise<StoredKey | undefined> {
     const [row] = await this.#database.query<StoredKey>(
-      `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
+      `select k.tenant_id, k.key_hash, k.pepper_id, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
               k.expires_at, k.revoked_at, k.made_by_user, ${makerHeldSql('k')} as maker_held
          from api_keys k where k.key_id = $1`,
       [keyId],
       { short: true },
     );
     return row;
+  }
+
+  /** Stores a valid key's hash with the current pepper. It fails alone: the key's next use tries again. */
+  #rehash(stored: StoredKey, keyId: string, hash: Buffer): void {
+    if (this.#rehashing.has(keyId)) return;
+    this.#rehashing.add(keyId);
+    this.#database
+      .query(
+        `update api_keys set key_hash = $4, pepper_id = $5 where tenant_id = $1 and key_id = $2 and key_hash = $3`,
+        [stored.tenant_id, keyId, stored.key_hash, hash, this.#pepperId],
+      )
+      .then(() => this.forget(keyId))
+      .catch(() => undefined)
+      .finally(() => this.#rehashing.delete(keyId));
   }
 
   #touch(tenantId: string, keyId: string, now: Date): void {
@@ -189,4 +211,16 @@ export class ApiKeyAuthenticator {
       ])
       .catch(() => undefined);
   }
+}
+
+/** What a credential's hash may be: with the current pepper, and with the other one. Without another one, both are the same. */
+interface Hashes {
+  readonly current: Buffer;
+  readonly other: Buffer;
+}
+
+/** Always compares both, so that the time does not tell which of them it is. */
+function isOneOf({ current, other }: Hashes, stored: Uint8Array): boolean {
+  const matches = [sameHash(stored, current), sameHash(stored, other)];
+  return matches.includes(true);
 }

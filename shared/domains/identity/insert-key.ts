@@ -1,4 +1,4 @@
-import { generateApiKey, hashApiKey } from '../../platform/auth/api-key.ts';
+import { generateApiKey, hashApiKey, pepperId } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
@@ -72,8 +72,8 @@ export async function insertKey(
   const made = generateApiKey(settings.DEPLOYMENT_ENVIRONMENT);
   const [row] = await transaction.query<KeyRow>(
     `insert into api_keys as k (tenant_id, key_id, key_name, key_hash, key_prefix, permissions, rate_limit_per_hour,
-       rate_limit_per_day, expires_at, created_by, made_by_user, created_at, updated_at)
-     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $1, $1) returning ${KEY_COLUMNS}`,
+       rate_limit_per_day, expires_at, created_by, made_by_user, pepper_id, created_at, updated_at)
+     values ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $1, $1) returning ${KEY_COLUMNS}`,
     [
       now,
       key.tenantId,
@@ -87,6 +87,7 @@ export async function insertKey(
       key.expiresAt,
       key.createdBy,
       key.makerId,
+      pepperId(settings.API_KEY_PEPPER),
     ],
   );
   if (row === undefined) throw new Error('the key was not inserted');

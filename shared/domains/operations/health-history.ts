@@ -8,7 +8,16 @@ import { uuid } from '../../platform/ids/uuid.ts';
 import { HEALTH_STATUSES } from './health-probe.ts';
 import { OWN_SERVICE } from './health.ts';
 
-const service = z.enum([OWN_SERVICE, 'core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']);
+const service = z.enum([
+  OWN_SERVICE,
+  'core',
+  'billing',
+  'analytics',
+  'redis',
+  'service_bus',
+  'blob',
+  'key_vault',
+]);
 
 /** One check of a service. */
 export const systemHealthCheck = z.object({

@@ -22,6 +22,7 @@ const COMPONENTS = {
   redis: 'cache',
   service_bus: 'events',
   blob: 'archive',
+  key_vault: 'encryption',
 } as const;
 type Probed = keyof typeof COMPONENTS;
 const PROBED = Object.keys(COMPONENTS) as Probed[];
@@ -86,8 +87,12 @@ export async function readServiceStatus(services: ProbedServices): Promise<Reply
   return ok(answer, { 'cache-control': `public, max-age=${ANSWER_TTL_S}` });
 }
 
-async function read({ crossTenant, clock, cache }: ProbedServices): Promise<ServiceStatus> {
-  const names = PROBED.filter((name) => name !== 'redis' || cache.configured);
+async function read({ crossTenant, clock, cache, dataKeys }: ProbedServices): Promise<ServiceStatus> {
+  const absent = new Set<Probed>([
+    ...(cache.configured ? [] : ['redis' as const]),
+    ...(dataKeys.wrapping.place.vault === null ? ['key_vault' as const] : []),
+  ]);
+  const names = PROBED.filter((name) => !absent.has(name));
   const now = clock.now();
   const rows = await readRows(crossTenant.analytics, names, now).catch((error: unknown) => {
     log.warn('status-unreadable', errorFields(error));

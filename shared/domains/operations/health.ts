@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { healthCheckKey } from '../../platform/cache/keys.ts';
 import { newId } from '../../platform/ids/ids.ts';
+import type { DataKeys } from '../../platform/crypto/data-keys.ts';
+import { KeyUnavailable } from '../../platform/crypto/key-unavailable.ts';
 import { UnsupportedServer } from '../../platform/db/server-version.ts';
 import type { BlobStore } from '../../platform/blob/blob-store.ts';
 import type { BusSender } from '../../platform/bus/bus-sender.ts';
@@ -19,7 +21,7 @@ const REDIS_TTL_S = 60;
 const UP_TTL_MS = 5 * MINUTE_MS;
 
 const dependency = z.object({
-  name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob']),
+  name: z.enum(['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob', 'key_vault']),
   status: z.enum(['healthy', 'unhealthy', 'absent']),
   latency_ms: z.number().nullable(),
   detail: z.string().optional().describe('What is wrong, if someone has to correct it.'),
@@ -47,6 +49,7 @@ export interface ProbedServices {
   readonly cache: Pick<Cache, 'configured' | 'ping' | 'write'>;
   readonly bus: Pick<BusSender, 'ping'>;
   readonly blobs: Pick<BlobStore, 'ping'>;
+  readonly dataKeys: Pick<DataKeys, 'wrapping'>;
 }
 
 const instanceId = newId();
@@ -62,11 +65,22 @@ async function probe(name: Dependency['name'], ask: () => Promise<unknown>): Pro
     await Promise.race([ask(), timeout]);
     return { name, status: 'healthy', latency_ms: Math.round((performance.now() - start) * 100) / 100 };
   } catch (error) {
-    const detail = error instanceof UnsupportedServer ? { detail: error.detail } : {};
-    return { name, status: 'unhealthy', latency_ms: null, ...detail };
+    const detail = detailOf(error);
+    return { name, status: 'unhealthy', latency_ms: null, ...(detail === undefined ? {} : { detail }) };
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What someone has to correct. Anyone may read it, so it does not name the vault. */
+function detailOf(error: unknown): string | undefined {
+  if (error instanceof UnsupportedServer) return error.detail;
+  return error instanceof KeyUnavailable ? error.shortly : undefined;
+}
+
+/** Nothing for keys from a setting. While the vault does not answer, a process goes on with the versions that it has read. */
+async function probeVault({ dataKeys: { wrapping } }: ProbedServices): Promise<Dependency[]> {
+  return wrapping.place.vault === null ? [] : [await probe('key_vault', () => wrapping.probe())];
 }
 
 async function probeRedis(services: ProbedServices): Promise<Dependency> {
@@ -78,7 +92,8 @@ async function probeRedis(services: ProbedServices): Promise<Dependency> {
 
 async function check(services: ProbedServices): Promise<Readiness> {
   const one = `select 1`;
-  const dependencies = await Promise.all([
+  const [vault, ...others] = await Promise.all([
+    probeVault(services),
     probe('core', () => services.crossTenant.core.query(one)),
     probe('billing', () => services.crossTenant.billing.query(one)),
     probe('analytics', () => services.crossTenant.analytics.query(one)),
@@ -86,6 +101,7 @@ async function check(services: ProbedServices): Promise<Readiness> {
     probe('service_bus', () => services.bus.ping('usage-events')),
     probe('blob', () => services.blobs.ping()),
   ]);
+  const dependencies = [...others, ...vault];
   const status = statusOfAll(dependencies);
   const checkedAt = services.clock.now().toISOString();
   const keep = (name: string, value: object): void =>
@@ -105,7 +121,7 @@ export function statusOfAll(
 ): Readiness['status'] {
   const failed = new Set(dependencies.filter((part) => part.status === 'unhealthy').map((part) => part.name));
   // Requests need the core database; free tenants' requests also need billing. Work for the other dependencies is caught up
-  // with later. Without Redis every request works, but slower.
+  // with later. Without Redis every request works, but slower. Without the key vault, what was read of it in time still opens.
   if (failed.has('core') || failed.has('billing')) return 'unhealthy';
   return dependencies.some((part) => part.status !== 'healthy') ? 'degraded' : 'healthy';
 }

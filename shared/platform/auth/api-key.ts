@@ -45,6 +45,14 @@ export function hashApiKey(pepper: string, parts: Pick<ApiKeyParts, 'keyId' | 's
   return createHmac('sha256', pepper).update(`${parts.keyId}.${parts.secret}`).digest();
 }
 
+/**
+ * Tells peppers apart in the database and for operators. It is no secret: it is a short part of a keyed hash of a random text of 32
+ * characters or more, which cannot be guessed.
+ */
+export function pepperId(pepper: string): string {
+  return createHmac('sha256', pepper).update('the id of an API key pepper').digest('hex').slice(0, 12);
+}
+
 /** Compares in constant time. */
 export function sameHash(left: Uint8Array, right: Uint8Array): boolean {
   return left.length === right.length && timingSafeEqual(left, right);

@@ -94,7 +94,7 @@ export interface CallServices {
   /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
   readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
-  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated'>;
+  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated' | 'wrapping'>;
   readonly tenants: TenantDirectory;
   /** What this process remembers of credentials. */
   readonly credentials: CredentialMemory;

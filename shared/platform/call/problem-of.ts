@@ -1,3 +1,4 @@
+import { KeyUnavailable } from '../crypto/key-unavailable.ts';
 import { DependencyUnavailable, faultOf } from '../db/errors.ts';
 import { errorFields, log } from '../log/log.ts';
 import { SettingsError } from '../config/settings.ts';
@@ -26,6 +27,7 @@ export function problemOf(error: unknown, endpointName: string, traceId: string)
       headers: { 'retry-after': String(RETRY_AFTER_S) },
       cause: error,
     });
+  if (error instanceof KeyUnavailable) return unavailable(error.message);
   if (error instanceof DependencyUnavailable) return unavailable(`${error.dependency} is unavailable`);
   const fault = faultOf(error);
   if (fault === 'unavailable') return unavailable('The database is unavailable');

@@ -36,7 +36,7 @@ export const settingsSchema = z
     DATABASE_PREPARE: z.stringbool().default(true),
     /** 'entra': connect with a managed identity's token instead of the URL's password. */
     DATABASE_AUTH: z.enum(['password', 'entra']).default('password'),
-    /** Authorities that a PostgreSQL or Redis server's certificate may have, besides those that Node knows. */
+    /** Authorities that PostgreSQL's, Redis's or the key vault's certificate may have, besides those that Node knows. */
     EXTRA_CA_CERTS: caCertificates.default([]),
     /** The client id of the managed identity that is `comply_jobs`. The default is the app's own identity. */
     DATABASE_CROSS_TENANT_CLIENT_ID: z.guid().optional(),
@@ -54,6 +54,8 @@ export const settingsSchema = z
     /** 'entra': sign in as the URL's user, the identity's object id, with tokens instead of a password. */
     REDIS_AUTH: z.enum(['password', 'entra']).default('password'),
     API_KEY_PEPPER: z.string().min(32),
+    /** A second pepper that API keys may be hashed with, while one replaces the other. The same one counts as none. */
+    API_KEY_PEPPER_PREVIOUS: z.string().min(32).optional(),
     KEY_VAULT_URL: httpsUrl.optional(),
     KEY_ENCRYPTION_SECRET_NAME: z.string().default('key-encryption-key'),
     KEY_ENCRYPTION_KEYS: keyVersions.optional(),

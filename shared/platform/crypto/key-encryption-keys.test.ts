@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { rememberVersions, type KeyVersion } from './key-encryption-keys.ts';
+import { rememberVersions } from './key-encryption-keys.ts';
+import type { KeyVersion } from './key-version.ts';
 
 let now = 0;
 beforeEach(() => void vi.spyOn(performance, 'now').mockImplementation(() => now));

@@ -4,8 +4,9 @@ import { tlsFaultOf } from '../tls/tls.ts';
 export class DependencyUnavailable extends Error {
   override name = 'DependencyUnavailable';
   readonly dependency: string;
-  constructor(dependency: string, cause?: unknown) {
-    super(`${dependency} is unavailable`, { cause });
+  /** `told`: what the client is told, if it is more than that the dependency is unavailable. */
+  constructor(dependency: string, cause?: unknown, told?: string) {
+    super(told ?? `${dependency} is unavailable`, { cause });
     this.dependency = dependency;
   }
 }

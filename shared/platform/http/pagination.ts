@@ -34,6 +34,8 @@ const positionSchema = z.tuple([z.iso.datetime({ offset: true }), z.string().min
 /** What a cursor's signature covers besides the position, so that it is valid only for its own list. */
 export interface CursorScope {
   readonly key: string;
+  /** A second key that a cursor may be signed with, while one replaces the other. */
+  readonly otherKey?: string | undefined;
   readonly tenantId: string;
   readonly route: string;
   /** The ids of the list's parents, from its path. */
@@ -42,9 +44,9 @@ export interface CursorScope {
   readonly query: Readonly<Record<string, unknown>>;
 }
 
-function signature(scope: CursorScope, payload: string): Buffer {
+function signature(scope: CursorScope, payload: string, key = scope.key): Buffer {
   const { limit: _limit, cursor: _cursor, ...filters } = scope.query;
-  return createHmac('sha256', scope.key)
+  return createHmac('sha256', key)
     .update(canonicalJson(['cursor', scope.tenantId, scope.route, scope.params, filters, payload]))
     .digest()
     .subarray(0, 16);
@@ -63,8 +65,9 @@ export function encodeCursor(scope: CursorScope, position: Position): string {
 export function decodeCursor(scope: CursorScope, cursor: string): Position {
   const bytes = Buffer.from(cursor, 'base64url');
   const payload = bytes.subarray(16).toString('utf8');
-  const expected = signature(scope, payload);
-  if (bytes.length > 16 && timingSafeEqual(expected, bytes.subarray(0, 16))) {
+  const isSignedWith = (key: string | undefined): boolean =>
+    key !== undefined && timingSafeEqual(signature(scope, payload, key), bytes.subarray(0, 16));
+  if (bytes.length > 16 && (isSignedWith(scope.key) || isSignedWith(scope.otherKey))) {
     const [at, id] = positionSchema.parse(JSON.parse(payload));
     return { at, id };
   }
@@ -172,6 +175,7 @@ export function pageOf<Item extends z.ZodType>(item: Item): z.ZodObject<{ items:
 export function cursorScope(call: Call, query: Readonly<Record<string, unknown>>): CursorScope {
   return {
     key: call.services.settings.API_KEY_PEPPER,
+    otherKey: call.services.settings.API_KEY_PEPPER_PREVIOUS,
     tenantId: call.tenant.tenantId,
     route: call.route,
     params: call.params,

@@ -252,7 +252,7 @@ export const INSTRUMENTS = {
     kind: 'gauge',
     unit: '{key}',
     description:
-      'Data keys that another version of the key-encryption key than the current one wraps, of the first 5,000.',
+      'Data keys that another version of the key-encryption key than the current one wraps, at most 5,000.',
     attributes: {},
     measuredByJob: true,
   },
@@ -261,7 +261,9 @@ export const INSTRUMENTS = {
     unit: '1',
     description:
       '1 if the last probe of a dependency found it healthy, 0 if not. Set by every probe of readiness.',
-    attributes: { dependency: ['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob'] },
+    attributes: {
+      dependency: ['core', 'billing', 'analytics', 'redis', 'service_bus', 'blob', 'key_vault'],
+    },
   },
 } as const satisfies Record<string, Instrument>;
 

@@ -1,4 +1,4 @@
-import { countWrappedKeys } from '../../../shared/platform/crypto/data-keys.ts';
+import { countWrappedKeys } from '../../../shared/platform/crypto/wrapped-keys.ts';
 import {
   openKeyEncryptionKeys,
   type KeyEncryptionKeys,

@@ -160,7 +160,7 @@ const keys: Rule = (patient) => [
     patient.environment !== 'local' &&
     (isProductive(patient) ? problem : warning)(
       'KEY_ENCRYPTION_KEYS has the key-encryption key itself: whoever reads the settings can open every source',
-      'put the key into a Key Vault secret, set KEY_VAULT_URL, remove KEY_ENCRYPTION_KEYS, see docs/operations.md#keys',
+      'put the key into a Key Vault secret, set KEY_VAULT_URL, remove KEY_ENCRYPTION_KEYS, see docs/keys.md',
     ),
 ];
 

@@ -29,11 +29,13 @@ import { statusEndpoints } from './http/status.ts';
 import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
+import { webhooksEndpoints } from './http/webhooks.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
+import { webhookDeliveries } from './queue/webhook-deliveries.ts';
 import {
   openAtStart,
   registerConsumers,
@@ -45,7 +47,7 @@ import { processServices } from './services.ts';
 import { timers } from './timers.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
-const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
+const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents, webhookDeliveries];
 const endpoints: readonly Endpoint[] = [
   ...alertsEndpoints,
   ...analysesEndpoints,
@@ -78,6 +80,7 @@ const endpoints: readonly Endpoint[] = [
   ...stripeWebhookEndpoints(processServices),
   ...tenantConfigEndpoints,
   ...usageEndpoints,
+  ...webhooksEndpoints,
   ...resourceEndpoints(declaredResources),
 ];
 

@@ -15,6 +15,7 @@ import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
+import { webhooksRetryTimer } from './timer/webhooks-retry.ts';
 
 /** Every job of the app with its schedule. The doctor compares the ledger of runs with it. */
 export const timers: readonly ScheduledJob[] = [
@@ -33,4 +34,5 @@ export const timers: readonly ScheduledJob[] = [
   stripeReconcileTimer,
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
   usageReportTimer,
+  webhooksRetryTimer,
 ];

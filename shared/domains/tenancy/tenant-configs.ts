@@ -5,6 +5,7 @@ import type { Call } from '../../platform/call/call.ts';
 import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../platform/http/etag.ts';
 import { notModified, ok, type NotModified, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
+import { faultsOfCallback, keepManagedEndpoint } from '../webhooks/endpoints/managed-endpoint.ts';
 import {
   defaultTenantConfig,
   storedTenantConfig,
@@ -94,7 +95,10 @@ export async function replaceTenantConfig(
       [tenantId],
     );
     if (before === undefined || !matches(before.version)) throw versionConflict();
-    const errors = await check(body.config_data, transaction, tenantId);
+    const errors = [
+      ...faultsOfCallback(call, body.config_data.callback),
+      ...(await check(body.config_data, transaction, tenantId)),
+    ];
     if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
     const [row] = await transaction.query<ConfigRow>(
       `with c as (
@@ -104,6 +108,7 @@ export async function replaceTenantConfig(
       [tenantId, json(body.config_data), call.now],
     );
     if (row === undefined) throw new Error('a row that is locked was not written');
+    await keepManagedEndpoint(call, transaction, body.config_data.callback);
     return {
       reply: ok(present(row), { etag: etagOf(row.row_version) }),
       audit: { action: 'tenant_config.replaced', resource_type: 'tenant_config', resource_id: tenantId },

@@ -14,6 +14,7 @@ export const USAGE_THRESHOLD_REACHED = 'com.comply-ai.usage.threshold-reached.v1
 export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 export const ALERT_TRIGGERED = 'com.comply-ai.alert.triggered.v1';
 export const ALERT_RESOLVED = 'com.comply-ai.alert.resolved.v1';
+export const WEBHOOK_DELIVERY_DUE = 'com.comply-ai.webhook.delivery-due.v1';
 
 const text = (max: number) => z.string().min(1).max(max);
 /** The name of a user, service or object. It is often a UUID, which is then in lower case. */
@@ -99,6 +100,14 @@ export const alertResolvedData = alertTriggeredData.extend({
 });
 export type AlertResolvedData = z.output<typeof alertResolvedData>;
 
+/** A delivery of a webhook is due. Of several messages for one attempt only the first sends it. */
+export const webhookDeliveryDueData = z.object({
+  tenant_id: tenantId,
+  delivery_id: uuid,
+  attempt: z.number().int().nonnegative().describe('The attempts before this one.'),
+});
+export type WebhookDeliveryDueData = z.output<typeof webhookDeliveryDueData>;
+
 /**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
  * + `id`.
@@ -163,6 +172,8 @@ export function queueOf(type: string): string | undefined {
       return 'stripe-events';
     case BILLING_CHANGED:
       return 'billing-changes';
+    case WEBHOOK_DELIVERY_DUE:
+      return 'webhook-deliveries';
     default:
       return undefined;
   }

@@ -43,4 +43,5 @@ export const QUEUES: readonly QueueDefinition[] = [
   defineQueue('archive-records'),
   defineQueue('stripe-events'),
   defineQueue('billing-changes'),
+  defineQueue('webhook-deliveries'),
 ];

@@ -67,6 +67,12 @@ export const settingsSchema = z
     BILLING_RETURN_ORIGINS: commaList(origin),
     /** How long everything works after a failed payment. Then the tenant may only read, until it has paid. */
     BILLING_GRACE_DAYS: z.coerce.number().int().min(0).max(365).default(14),
+    /** The ports of tenants' webhook endpoints, comma-separated. */
+    WEBHOOKS_PORTS: commaList(z.string().regex(/^[1-9]\d{0,4}$/, 'must be a port'))
+      .transform((ports) => ports.map(Number))
+      .prefault('443'),
+    /** Lets webhooks go to this machine, with certificates of EXTRA_CA_CERTS too. Only in the environment `local`. */
+    WEBHOOKS_ALLOW_LOOPBACK: z.stringbool().default(false),
     /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
     OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
     /** Headers of those requests: `name=value`, comma-separated. */
@@ -87,7 +93,8 @@ export const settingsSchema = z
   })
   .superRefine(oneKeySource)
   .superRefine(oneServiceBus)
-  .superRefine(oneBlobAccount);
+  .superRefine(oneBlobAccount)
+  .superRefine(loopbackOnlyLocally);
 
 export type Settings = z.output<typeof settingsSchema>;
 
@@ -116,6 +123,18 @@ function oneServiceBus(value: Record<string, unknown>, context: z.RefinementCtx)
 
 function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx): void {
   exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
+}
+
+function loopbackOnlyLocally(
+  value: { readonly WEBHOOKS_ALLOW_LOOPBACK: boolean; readonly DEPLOYMENT_ENVIRONMENT: string },
+  context: z.RefinementCtx,
+): void {
+  if (!value.WEBHOOKS_ALLOW_LOOPBACK || value.DEPLOYMENT_ENVIRONMENT === 'local') return;
+  context.addIssue({
+    code: 'custom',
+    path: ['WEBHOOKS_ALLOW_LOOPBACK'],
+    message: 'must be false: tenants could reach what listens on this machine',
+  });
 }
 
 /** What is wrong with one setting. */

@@ -67,6 +67,11 @@ export function tlsOfRedis(url: string, extra: readonly string[]): VerifiedTls |
   return new URL(url).protocol === 'rediss:' ? verifyServer(url, extra) : undefined;
 }
 
+/** The TLS of a request to a server that a tenant chose. */
+export function tlsOfTarget(url: string, extra: readonly string[]): VerifiedTls {
+  return verifyServer(url, extra);
+}
+
 const TLS_FAULT =
   /^ERR_(SSL|TLS)_|^EPROTO$|CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|^INVALID_(CA|PURPOSE)$|^HOSTNAME_MISMATCH$/;
 

@@ -135,7 +135,7 @@ var tags = {
 var poolMax = 8
 var crossTenantPoolMax = 6
 var queueFunctions = length(loadJsonContent('queues.json'))
-var timerFunctions = 15
+var timerFunctions = 16
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions
 var maxConnections = instances * (poolMax + crossTenantPoolMax + 1) + timerFunctions + otherConnections
@@ -433,6 +433,7 @@ module app 'modules/app.bicep' = {
         KEY_ENCRYPTION_SECRET_NAME: 'key-encryption-key'
         BILLING_RETURN_ORIGINS: billingReturnOrigins
         BILLING_GRACE_DAYS: '14'
+        WEBHOOKS_PORTS: '443'
         AZURE_REGION: location
         AZURE_RESOURCE_GROUP: group.name
         AZURE_SUBSCRIPTION_ID: subscription().subscriptionId

@@ -7,7 +7,7 @@ create table ops.webhook_endpoints (
   tenant_id             text not null,
   endpoint_id           uuid not null,
   url                   text not null,
-  event_types           text[] not null,
+  event_types           jsonb not null,
   description           text,
   is_active             boolean not null default true,
   managed_by            text check (managed_by = 'tenant_config'),

@@ -27,6 +27,7 @@ export async function seedRows(
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
     await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
     await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
+    await seedWebhooks(app, keys[tenant], markers[tenant], pools[tenant]);
   }
   await seedPlatform(app, pools.platform);
   await seedDeclared(app, 'platform', keys.platform, markers.platform, pools);
@@ -114,6 +115,17 @@ async function seedInvoices(
       values (${tenant}, ${id}, 'paid', 'USD', 2900, 2900, 2900, 2900, 0,
         ${app.admin.billing.json([{ ...line, description: marker }])}, ${`in_${id}`}, now(), now())`;
     addRow(pool, 'billing/invoices', [id]);
+  }
+}
+
+async function seedWebhooks(app: TestApp, key: string, marker: string, pool: Pools[Tenant]): Promise<void> {
+  const body = { url: 'https://receiver.invalid/', event_types: ['payment.failed'], description: marker };
+  for (let n = 0; n < EACH; n++) {
+    const made = await app.request('POST', '/api/v1/webhook-endpoints', { key, body });
+    const id: string = made.body.endpoint_id;
+    addRow(pool, 'webhook-endpoints', [id]);
+    const sent = await app.request('POST', `/api/v1/webhook-endpoints/${id}/test`, { key });
+    addRow(pool, 'webhook-deliveries', [sent.body.delivery_id]);
   }
 }
 

@@ -2,6 +2,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { MAPPING_WRITE, prepareMappings } from '../../shared/domains/mapping/record-mapping.ts';
 import { newMapping } from '../../shared/domains/mapping/schemas.ts';
 import { leftoversSweep } from '../../shared/domains/operations/sweep-leftovers.ts';
+import { deliveriesConsumer } from '../../shared/domains/webhooks/deliveries/send-deliveries.ts';
+import { webhooksRetry } from '../../shared/domains/webhooks/deliveries/retry-job.ts';
+import { newEvent, WEBHOOK_DELIVERY_DUE } from '../../shared/platform/bus/events.ts';
+import { openBatch } from '../../shared/platform/consume/consume.ts';
 import { fingerprintOf } from '../../shared/platform/call/idempotency-key.ts';
 import { Problem } from '../../shared/platform/call/problem.ts';
 import type { JobRun } from '../../shared/platform/jobs/job.ts';
@@ -30,6 +34,7 @@ beforeAll(
       'analytics_idempotency',
       'consumed_events',
       'retention_runs',
+      'webhook_deliveries',
     ]),
   300_000,
 );
@@ -96,6 +101,48 @@ describe('relaying the outbox', () => {
   });
 });
 
+describe('deliveries of webhooks', () => {
+  /** A run whose core database counts, and whose time ends after some batches. */
+  function measuredRun(at: Date, batches: number) {
+    const { database, measured } = measuring(crossTenant.core);
+    let left = batches;
+    const progress = { examined: 0 };
+    const run = {
+      services: { ...app.services, crossTenant: { ...crossTenant, core: database } },
+      now: at,
+      progress,
+      timeLeftMs: () => (left-- > 0 ? HOUR_MS : 0),
+    } as unknown as JobRun;
+    return { run, measured, progress };
+  }
+
+  it('are queued where a few are due, and in batches where all are', async () => {
+    const few = measuredRun(now, 99);
+    expect(await webhooksRetry.run(few.run)).toBe('completed');
+    expect(few.progress.examined).toBe(BATCH);
+    expectReads(few.measured, { rows: 2 * BATCH, pages: 31 });
+    const all = measuredRun(addDays(now, 2), 3);
+    expect(await webhooksRetry.run(all.run)).toBe('partial');
+    expect(all.progress.examined).toBe(600);
+    expectReads(all.measured, { rows: 600, pages: 12 });
+  });
+
+  it('are found, claimed and settled by their keys', async () => {
+    const { run, measured } = measuredRun(now, 1);
+    const due = ids
+      .slice(0, 25)
+      .map((id) => newEvent(WEBHOOK_DELIVERY_DUE, { tenant_id: 'globex', delivery_id: id, attempt: 0 }, now));
+    const messages = [
+      { body: Buffer.from(JSON.stringify(due)), messageId: 'm', contentType: null, properties: {} },
+    ];
+    await openBatch(run.services, 'webhook-deliveries', [deliveriesConsumer], messages).consume();
+    const [row] = await app.admin.core`
+      select count(*)::int as n from ops.webhook_deliveries where outcome = 'endpoint_deleted'`;
+    expect(row?.['n']).toBe(25);
+    expectReads(measured, { rows: 25, pages: 31 });
+  });
+});
+
 describe('sweeping leftovers', () => {
   async function sweep(at: Date, hasTime: () => boolean) {
     const own = [crossTenant.core, crossTenant.billing, crossTenant.analytics].map(measuring);
@@ -117,6 +164,7 @@ describe('sweeping leftovers', () => {
       idempotency: 3 * BATCH,
       consumed_events: BATCH,
       retention_runs: BATCH,
+      webhook_deliveries: BATCH,
       // Tables without old rows. tests/no-statistics/service-health.test.ts and alerts.test.ts fill them.
       system_health: 0,
       health_periods: 0,
@@ -131,7 +179,7 @@ describe('sweeping leftovers', () => {
     let asked = 0;
     // Two batches of each table; of runs that did nothing there are none left.
     const { progress, measured } = await sweep(addDays(now, 200), () => asked++ % 3 < 2);
-    expect(progress.deleted).toBe(4 * 2 * 5000);
+    expect(progress.deleted).toBe(5 * 2 * 5000);
     expectReads(measured, { rows: 5000, pages: 4 });
   });
 });

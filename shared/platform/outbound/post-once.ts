@@ -40,6 +40,10 @@ class TargetRefused extends Error {
   override name = 'TargetRefused';
 }
 
+class TimedOut extends Error {
+  override name = 'TimedOut';
+}
+
 /**
  * Sends one POST. Follows no redirect, and never throws: whatever the other side does is a result.
  */
@@ -60,6 +64,7 @@ function exchange({ url, headers, body, timeoutMs, rules, resolve }: Posting): P
   const host = hostOf(target);
   return new Promise((done, fail) => {
     const signal = AbortSignal.timeout(timeoutMs);
+    let answered: number | undefined;
     const request = httpsRequest(
       {
         method: 'POST',
@@ -74,12 +79,15 @@ function exchange({ url, headers, body, timeoutMs, rules, resolve }: Posting): P
         signal,
       },
       (response) => {
-        const { statusCode } = response;
-        if (statusCode === undefined) fail(new Error('an answer without a status'));
-        else void drain(response).then(() => done(statusCode));
+        answered = response.statusCode;
+        void drain(response).then(() => done(answered ?? 0));
       },
     );
-    request.on('error', (error) => fail(signal.aborted ? signal.reason : error));
+    request.on('error', (error) => {
+      // The status decides. How the body ends does not matter.
+      if (answered !== undefined) done(answered);
+      else fail(signal.aborted ? new TimedOut() : error);
+    });
     request.end(body);
   });
 }
@@ -122,7 +130,7 @@ const UNREACHABLE =
 
 function failureOf(error: unknown): PostFailure {
   if (error instanceof TargetRefused) return 'refused';
-  if (error instanceof Error && error.name === 'TimeoutError') return 'timeout';
+  if (error instanceof TimedOut) return 'timeout';
   if (tlsFaultOf(error) !== undefined) return 'tls';
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
   return typeof code === 'string' && UNREACHABLE.test(code) ? 'unreachable' : 'broken_off';

@@ -222,7 +222,7 @@ export const INSTRUMENTS = {
     kind: 'counter',
     unit: '{attempt}',
     description:
-      'Attempts to deliver a webhook, by how they ended. The last three made no request. `not_sent`: a fault of this service.',
+      'Attempts to deliver a webhook, by how they ended. `refused` and what follows it made no request. `not_sent`: a fault of this service.',
     attributes: {
       outcome: [
         'delivered',

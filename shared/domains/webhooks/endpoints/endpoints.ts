@@ -11,7 +11,7 @@ import {
   type Reply,
 } from '../../../platform/call/reply.ts';
 import { readKeyset, type KeysetList } from '../../../platform/db/keyset.ts';
-import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { json, type TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import {
   etagOf,
   isNotModified,
@@ -148,7 +148,7 @@ export async function updateEndpoint(
       call.tenant.tenantId,
       endpointId,
       body.url,
-      body.event_types,
+      json(body.event_types),
       body.description,
       body.is_active,
       call.now,

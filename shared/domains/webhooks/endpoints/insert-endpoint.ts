@@ -1,6 +1,6 @@
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
-import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { json, type TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
 import type { NewEndpoint } from '../schemas.ts';
 import { ENDPOINT_COLUMNS, type EndpointRow } from './endpoint-row.ts';
@@ -40,7 +40,7 @@ export async function insertEndpoint(
       tenantId,
       endpointId,
       body.url,
-      body.event_types,
+      json(body.event_types),
       body.description,
       body.is_active,
       managedBy,

@@ -1,4 +1,3 @@
-import { Webhook } from 'standardwebhooks';
 import type { ConsumeServices } from '../../../platform/consume/event-consumer.ts';
 import { DataKeyDestroyed } from '../../../platform/crypto/data-keys.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
@@ -74,13 +73,15 @@ async function secretsOf(services: ConsumeServices, delivery: ClaimedDelivery): 
 }
 
 /** Standard Webhooks: id, time and body are signed together. The time is that of the attempt. */
-function send(
+async function send(
   services: ConsumeServices,
   { event_id: id, payload }: ClaimedDelivery,
   url: string,
   secrets: readonly string[],
   { resolve, timeoutMs = TIMEOUT_MS }: AttemptOptions,
 ): Promise<PostResult> {
+  // Only what sends messages loads it: no cold start waits for it.
+  const { Webhook } = await import('standardwebhooks');
   const at = services.clock.now();
   return postOnce({
     url,

@@ -41,7 +41,7 @@ export async function startWebhookScene() {
     key,
 
     /** Makes an endpoint, at which the receiver answers 204 unless it is told otherwise. */
-    async makeEndpoint(types: readonly string[], owner = key, url?: string): Promise<Endpoint> {
+    makeEndpoint: async (types: readonly string[], owner = key, url?: string): Promise<Endpoint> => {
       const path = `/${randomUUID()}`;
       const body = { url: url ?? receiver.url(path), event_types: types };
       const made = await app.request('POST', ENDPOINTS, { key: owner, body });
@@ -65,7 +65,10 @@ export async function startWebhookScene() {
       ),
 
     /** Adds a waiting delivery, of which no message is on its way. */
-    async addDelivery(endpoint: { readonly id: string }, columns: Readonly<Record<string, unknown>> = {}) {
+    addDelivery: async (
+      endpoint: { readonly id: string },
+      columns: Readonly<Record<string, unknown>> = {},
+    ) => {
       const row = {
         tenant_id: 'acme',
         delivery_id: newId(),
@@ -88,10 +91,10 @@ export async function startWebhookScene() {
       (await core`select * from ops.webhook_endpoints where endpoint_id = ${id}`)[0],
 
     /** Consumes a message for the first attempts of deliveries, as the queue's trigger does. */
-    async send(
+    send: async (
       deliveries: readonly { readonly delivery_id: string; readonly tenant_id: string }[],
       timeoutMs = 1_000,
-    ): Promise<void> {
+    ): Promise<void> => {
       const events = deliveries.map(({ tenant_id, delivery_id }) =>
         newEvent(WEBHOOK_DELIVERY_DUE, { tenant_id, delivery_id, attempt: 0 }, new Date()),
       );

@@ -22,6 +22,13 @@ type AnswerOutcome = 'delivered' | 'redirected' | 'client_error' | 'server_error
 export type AttemptOutcome =
   AnswerOutcome | PostFailure | 'not_sent' | 'endpoint_disabled' | 'endpoint_deleted' | 'tenant_inactive';
 
+/** What becomes of a delivery for which nobody is to be asked any more, by the outcome that says so. */
+export const STATUS_WITHOUT_REQUEST: Readonly<Partial<Record<AttemptOutcome, 'failed' | 'cancelled'>>> = {
+  endpoint_disabled: 'failed',
+  endpoint_deleted: 'cancelled',
+  tenant_inactive: 'cancelled',
+};
+
 /** The end of an attempt. */
 export interface AttemptResult {
   readonly outcome: AttemptOutcome;

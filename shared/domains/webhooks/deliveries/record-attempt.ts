@@ -6,7 +6,7 @@ import { log } from '../../../platform/log/log.ts';
 import { count } from '../../../platform/telemetry/metrics.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { ENDPOINT_AUDIT_TYPE } from '../endpoints/endpoint-row.ts';
-import type { AttemptResult } from './attempt.ts';
+import { STATUS_WITHOUT_REQUEST, type AttemptResult } from './attempt.ts';
 import { GIVE_UP_MS, nextAttemptAt } from './backoff.ts';
 import type { ClaimedDelivery } from './claim-delivery.ts';
 
@@ -23,21 +23,12 @@ export async function recordAttempt(
   now: Date,
 ): Promise<void> {
   count('webhook_attempts_total', { outcome: result.outcome });
-  switch (result.outcome) {
-    case 'delivered':
-      return recordSuccess(services, delivery, result, now);
-    case 'endpoint_deleted':
-    case 'tenant_inactive':
-      return services.crossTenant.core.transaction((transaction) =>
-        settle(transaction, delivery, result, { status: 'cancelled' }),
-      );
-    case 'endpoint_disabled':
-      return services.crossTenant.core.transaction((transaction) =>
-        settle(transaction, delivery, result, { status: 'failed' }),
-      );
-    default:
-      return recordFailure(services, delivery, result, now);
-  }
+  if (result.outcome === 'delivered') return recordSuccess(services, delivery, result, now);
+  const status = STATUS_WITHOUT_REQUEST[result.outcome];
+  if (status === undefined) return recordFailure(services, delivery, result, now);
+  await services.crossTenant.core.transaction((transaction) =>
+    settle(transaction, delivery, result, { status }),
+  );
 }
 
 /** An endpoint's row is not written for each of its successes, but once a minute. */

@@ -8,7 +8,12 @@ import type { ConsumeServices, TenantlessConsumer } from '../../../platform/cons
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
 import { MINUTE_MS } from '../../../platform/time/clock.ts';
-import { attemptDelivery, type AttemptOptions, type AttemptOutcome } from './attempt.ts';
+import {
+  attemptDelivery,
+  STATUS_WITHOUT_REQUEST,
+  type AttemptOptions,
+  type AttemptOutcome,
+} from './attempt.ts';
 import { backoffMs } from './backoff.ts';
 import { claimDelivery, type DeliveryAttempt } from './claim-delivery.ts';
 import { recordAttempt } from './record-attempt.ts';
@@ -124,15 +129,7 @@ async function sendOne(
 
 /** Outcomes that cost no waiting for the receiver. */
 function isHealthy(outcome: AttemptOutcome): boolean {
-  switch (outcome) {
-    case 'delivered':
-    case 'endpoint_deleted':
-    case 'endpoint_disabled':
-    case 'tenant_inactive':
-      return true;
-    default:
-      return false;
-  }
+  return outcome === 'delivered' || STATUS_WITHOUT_REQUEST[outcome] !== undefined;
 }
 
 /** Deliveries without an attempt are queued again by the timer. An attempt that is not made does not count. */

@@ -126,9 +126,9 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  1 + 15) × 15 + 15 =   330
-//   stage  (6 ×  6 + 15) × 15 + 15 =   780
-//   prod   (6 × 15 + 15) × 15 + 15 = 1 590
+//   dev    (7 ×  1 + 16) × 15 + 16 =   361
+//   stage  (7 ×  5 + 16) × 15 + 16 =   781
+//   prod   (7 × 13 + 16) × 15 + 16 = 1 621
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.

@@ -118,6 +118,7 @@ const GROUPS = [
   'async-orchestrations',
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
+  'webhooks',
   'api-keys',
   'platform',
   'health',

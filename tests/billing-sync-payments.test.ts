@@ -261,7 +261,7 @@ describe('a payment', () => {
       (entries) => entries.length > 0,
     );
     expect(told).toMatchObject([
-      { action: 'payment.failed', outcome: 'failure', details: { amount: 4900, currency: 'USD' } },
+      { action: 'payment.failed', outcome: 'failure', details: { amount: 4900, currency: 'EUR' } },
     ]);
   });
 

@@ -2,10 +2,6 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { MAPPING_WRITE, prepareMappings } from '../../shared/domains/mapping/record-mapping.ts';
 import { newMapping } from '../../shared/domains/mapping/schemas.ts';
 import { leftoversSweep } from '../../shared/domains/operations/sweep-leftovers.ts';
-import { deliveriesConsumer } from '../../shared/domains/webhooks/deliveries/send-deliveries.ts';
-import { webhooksRetry } from '../../shared/domains/webhooks/deliveries/retry-job.ts';
-import { newEvent, WEBHOOK_DELIVERY_DUE } from '../../shared/platform/bus/events.ts';
-import { openBatch } from '../../shared/platform/consume/consume.ts';
 import { fingerprintOf } from '../../shared/platform/call/idempotency-key.ts';
 import { Problem } from '../../shared/platform/call/problem.ts';
 import type { JobRun } from '../../shared/platform/jobs/job.ts';
@@ -98,48 +94,6 @@ describe('relaying the outbox', () => {
     const { read, measured } = await relay(new Date(now.getTime() + HOUR_MS), 3);
     expect(read).toEqual([200, 200, 200]);
     expectReads(measured, { rows: 200, pages: 2 });
-  });
-});
-
-describe('deliveries of webhooks', () => {
-  /** A run whose core database counts, and whose time ends after some batches. */
-  function measuredRun(at: Date, batches: number) {
-    const { database, measured } = measuring(crossTenant.core);
-    let left = batches;
-    const progress = { examined: 0 };
-    const run = {
-      services: { ...app.services, crossTenant: { ...crossTenant, core: database } },
-      now: at,
-      progress,
-      timeLeftMs: () => (left-- > 0 ? HOUR_MS : 0),
-    } as unknown as JobRun;
-    return { run, measured, progress };
-  }
-
-  it('are queued where a few are due, and in batches where all are', async () => {
-    const few = measuredRun(now, 99);
-    expect(await webhooksRetry.run(few.run)).toBe('completed');
-    expect(few.progress.examined).toBe(BATCH);
-    expectReads(few.measured, { rows: 2 * BATCH, pages: 31 });
-    const all = measuredRun(addDays(now, 2), 3);
-    expect(await webhooksRetry.run(all.run)).toBe('partial');
-    expect(all.progress.examined).toBe(600);
-    expectReads(all.measured, { rows: 600, pages: 12 });
-  });
-
-  it('are found, claimed and settled by their keys', async () => {
-    const { run, measured } = measuredRun(now, 1);
-    const due = ids
-      .slice(0, 25)
-      .map((id) => newEvent(WEBHOOK_DELIVERY_DUE, { tenant_id: 'globex', delivery_id: id, attempt: 0 }, now));
-    const messages = [
-      { body: Buffer.from(JSON.stringify(due)), messageId: 'm', contentType: null, properties: {} },
-    ];
-    await openBatch(run.services, 'webhook-deliveries', [deliveriesConsumer], messages).consume();
-    const [row] = await app.admin.core`
-      select count(*)::int as n from ops.webhook_deliveries where outcome = 'endpoint_deleted'`;
-    expect(row?.['n']).toBe(25);
-    expectReads(measured, { rows: 25, pages: 31 });
   });
 });
 

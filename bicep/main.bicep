@@ -464,6 +464,7 @@ module app 'modules/app.bicep' = {
         OFFBOARDING_DAYS: '30'
         EXPORT_KEEP_DAYS: '7'
         EXPORT_BLOB_URL: exportStorage.outputs.exportBlobUri
+        WEBHOOKS_PORTS: '443'
         AZURE_REGION: location
         AZURE_RESOURCE_GROUP: group.name
         AZURE_SUBSCRIPTION_ID: subscription().subscriptionId

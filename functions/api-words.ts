@@ -68,6 +68,11 @@ export const API_TAGS: readonly DescribedTag[] = [
       'The tenant’s settings: frameworks, cutoffs, rate limit, retention, identity providers. They are replaced as a whole, with `If-Match`.',
   },
   {
+    name: 'webhooks',
+    description:
+      'Where the tenant is told what happened, and each message with what became of it. Messages are signed as Standard Webhooks describes, sent at least once, and tried again for 24 hours.',
+  },
+  {
     name: 'api-keys',
     description:
       'The tenant’s keys: created, listed, rotated and revoked. A key can give at most its own permissions, and its text is shown once.',

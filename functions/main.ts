@@ -38,11 +38,13 @@ import { tenantEndpoints } from './http/tenant.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
 import { usersEndpoints } from './http/users.ts';
+import { webhooksEndpoints } from './http/webhooks.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
 import { stripeEvents } from './queue/stripe-events.ts';
 import { usageEvents } from './queue/usage-events.ts';
+import { webhookDeliveries } from './queue/webhook-deliveries.ts';
 import {
   openAtStart,
   registerConsumers,
@@ -54,7 +56,7 @@ import { processServices } from './services.ts';
 import { timers } from './timers.ts';
 
 // The composition root: the only place that knows every function of the app. The API's document lists routes in this order.
-const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents];
+const consumers = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents, webhookDeliveries];
 const endpoints: readonly Endpoint[] = [
   ...alertsEndpoints,
   ...analysesEndpoints,
@@ -96,6 +98,7 @@ const endpoints: readonly Endpoint[] = [
   ...tenantConfigEndpoints,
   ...usageEndpoints,
   ...usersEndpoints,
+  ...webhooksEndpoints,
   ...resourceEndpoints(declaredResources),
 ];
 

@@ -7,6 +7,7 @@ import { mappingTables } from '../shared/domains/mapping/tenant-tables.ts';
 import { orchestrationTables } from '../shared/domains/orchestration/tenant-tables.ts';
 import { recordsTables } from '../shared/domains/records/tenant-tables.ts';
 import { tenancyTables } from '../shared/domains/tenancy/tenant-tables.ts';
+import { webhooksTables } from '../shared/domains/webhooks/tenant-tables.ts';
 import { platformTables } from '../shared/platform/tenant-data/platform-tables.ts';
 import { tablesOfResources } from '../shared/platform/tenant-data/resource-tables.ts';
 import type { TenantTable } from '../shared/platform/tenant-data/tenant-table.ts';
@@ -19,6 +20,7 @@ const declared: readonly TenantTable[] = [
   ...analysisTables,
   ...analyticsTables,
   ...billingTables,
+  ...webhooksTables,
   ...identityTables,
   ...auditTables,
   ...tenancyTables,

@@ -18,6 +18,7 @@ import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
 import { tenantExportsTimer } from './timer/tenant-exports.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
+import { webhooksRetryTimer } from './timer/webhooks-retry.ts';
 
 /** Every job of the app with its schedule. The doctor compares the ledger of runs with it. */
 export const timers: readonly ScheduledJob[] = [
@@ -39,4 +40,5 @@ export const timers: readonly ScheduledJob[] = [
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
   tenantExportsTimer,
   usageReportTimer,
+  webhooksRetryTimer,
 ];

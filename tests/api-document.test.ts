@@ -119,6 +119,7 @@ const GROUPS = [
   ...declaredResources.map(({ name }) => name),
   'tenant',
   'tenant-config',
+  'webhooks',
   'api-keys',
   'users',
   'roles',

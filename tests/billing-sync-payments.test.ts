@@ -14,6 +14,7 @@ import type { StripeObject } from '../dev/stripe/objects/kinds.ts';
 import { openServices } from '../functions/services.ts';
 import { isStripeUnavailable } from '../shared/domains/billing/stripe/client.ts';
 import { isSyncedType, syncObject, type SyncResult } from '../shared/domains/billing/sync/sync-object.ts';
+import { until } from './harness/app.ts';
 import { startBillingApp, RETURN_ORIGIN } from './harness/billing-app.ts';
 import { makeCustomer, makeTenant, sellPlans } from './harness/stripe-payers.ts';
 
@@ -244,12 +245,23 @@ describe('a payment', () => {
     expect(await paymentsOf(tenant)).toMatchObject([
       { status: 'failed', failure_code: expect.stringMatching(/decline/), paid_at: null },
     ]);
+    // Written again with the same failure, it is not told again.
+    await billing`update billing_payments set card_brand = 'other' where tenant_id = ${tenant}`;
+    expect(await sync('invoice', invoice)).toMatchObject({ outcome: 'written' });
+    await app.services.publisher.drain();
     const good = await stripe.stripe.paymentMethods.attach('pm_card_mastercard', { customer });
     await stripe.stripe.invoices.pay(invoice, { payment_method: good.id });
     await sync('invoice', invoice);
     expect(await invoicesOf(tenant)).toMatchObject([{ status: 'paid', amount_remaining: '0' }]);
     expect(await paymentsOf(tenant)).toMatchObject([
       { status: 'succeeded', failure_code: null, card_brand: 'mastercard' },
+    ]);
+    const told = await until(
+      () => app.admin.core`select action, outcome, details from audit_logs where tenant_id = ${tenant}`,
+      (entries) => entries.length > 0,
+    );
+    expect(told).toMatchObject([
+      { action: 'payment.failed', outcome: 'failure', details: { amount: 4900, currency: 'EUR' } },
     ]);
   });
 

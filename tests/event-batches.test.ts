@@ -9,6 +9,7 @@ import { auditEvents } from '../functions/queue/audit-events.ts';
 import { billingChanges } from '../functions/queue/billing-changes.ts';
 import { stripeEvents } from '../functions/queue/stripe-events.ts';
 import { usageEvents } from '../functions/queue/usage-events.ts';
+import { webhookDeliveries } from '../functions/queue/webhook-deliveries.ts';
 import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { MessageTooLarge } from '../shared/platform/bus/bus-sender.ts';
 import {
@@ -22,6 +23,7 @@ import {
   STRIPE_EVENT_RECEIVED,
   USAGE_RECORDED,
   USAGE_THRESHOLD_REACHED,
+  WEBHOOK_DELIVERY_DUE,
 } from '../shared/platform/bus/events.ts';
 import { EVENT_BATCH, packEvents } from '../shared/platform/bus/pack-events.ts';
 import { QUEUES, type QueueDefinition } from '../shared/platform/bus/queues.ts';
@@ -299,9 +301,14 @@ describe('a queue of several event types', () => {
   });
 
   it('is declared for every published type: each goes to a queue with a consumer for it', () => {
-    const taken = [archiveRecords, auditEvents, billingChanges, stripeEvents, usageEvents].flatMap(
-      ({ queue, types }) => types.map((type) => [type, queue]),
-    );
+    const taken = [
+      archiveRecords,
+      auditEvents,
+      billingChanges,
+      stripeEvents,
+      usageEvents,
+      webhookDeliveries,
+    ].flatMap(({ queue, types }) => types.map((type) => [type, queue]));
     expect(taken.map(([type = '']) => [type, queueOf(type)])).toEqual(taken);
     expect(taken.map(([type]) => type).sort()).toEqual(
       [
@@ -313,6 +320,7 @@ describe('a queue of several event types', () => {
         STRIPE_EVENT_RECEIVED,
         USAGE_RECORDED,
         USAGE_THRESHOLD_REACHED,
+        WEBHOOK_DELIVERY_DUE,
       ].sort(),
     );
   });

@@ -26,6 +26,7 @@ const NOT_GIVEN: Readonly<Record<string, string>> = {
   KEY_ENCRYPTION_KEYS: 'has the keys themselves; they are in the vault',
   STRIPE_API_URL: 'is for a stand-in',
   EXTRA_CA_CERTS: 'is for a private authority; Azure’s servers have certificates of public ones',
+  WEBHOOKS_ALLOW_LOOPBACK: 'is for a receiver on the same machine; only the local environment may have it',
   OTEL_EXPORTER_OTLP_ENDPOINT: 'is for another collector; telemetry goes to Application Insights',
   OTEL_EXPORTER_OTLP_HEADERS: 'is for another collector',
   OTEL_TRACES_SAMPLER_ARG: 'has a default, which docs/telemetry.md explains',

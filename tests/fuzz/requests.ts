@@ -67,6 +67,8 @@ function sourceOf(marker: string, ids: readonly string[]): ValueSource {
       orchestration_request_id: fc.constantFrom(...ids),
       // A job that runs as of a far day does the work of all days until then.
       as_of: fc.integer({ min: -60, max: 60 }).map((days) => new Date(now + days * DAY_MS).toISOString()),
+      // Nobody is there, and no name server knows it.
+      url: fc.oneof({ weight: 4, arbitrary: fc.constant('https://receiver.invalid/fuzz') }, strings),
       // The fuzzer must not lock itself out.
       rate_limit_per_hour: fc.constantFrom(999_999, 1_000_000),
       rate_limit_per_day: fc.constant(10_000_000),

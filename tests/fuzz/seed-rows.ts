@@ -31,6 +31,7 @@ export async function seedRows(
     await seedMembers(app, tenant, keys[tenant], pools);
     await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
     await seedPeople(app, tenant, pools[tenant]);
+    await seedWebhooks(app, keys[tenant], markers[tenant], pools[tenant]);
   }
   await seedPlatform(app, pools.platform);
   await seedDeclared(app, 'platform', keys.platform, markers.platform, pools);
@@ -146,6 +147,17 @@ async function seedPeople(app: TestApp, tenant: string, pool: Pools[Tenant]): Pr
     addRow(pool, 'users', [userId]);
     addRow(pool, 'users/{}/sessions', [userId, sessionId]);
     addRow(pool, 'me/sessions', [sessionId]);
+  }
+}
+
+async function seedWebhooks(app: TestApp, key: string, marker: string, pool: Pools[Tenant]): Promise<void> {
+  const body = { url: 'https://receiver.invalid/', event_types: ['payment.failed'], description: marker };
+  for (let n = 0; n < EACH; n++) {
+    const made = await app.request('POST', '/api/v1/webhook-endpoints', { key, body });
+    const id: string = made.body.endpoint_id;
+    addRow(pool, 'webhook-endpoints', [id]);
+    const sent = await app.request('POST', `/api/v1/webhook-endpoints/${id}/test`, { key });
+    addRow(pool, 'webhook-deliveries', [sent.body.delivery_id]);
   }
 }
 

@@ -96,6 +96,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourKeysAndSettings(owner);
   await tourTenant(owner);
   await tourMembers(app, (key) => send.bind(undefined, key));
+  await tourWebhooks(owner);
   await tourTrail(app, owner);
   await tourPeople(app, owner, (key) => send.bind(undefined, key));
   await tourPlatform(app, operator);
@@ -326,6 +327,23 @@ async function tourKeysAndSettings(send: Send): Promise<void> {
   await send('usage-read', 200, 'GET', 'v1/usage');
   await send('data-keys-rotate', 201, 'POST', 'v1/data-keys/rotate');
   await send('data-keys-list', 200, 'GET', 'v1/data-keys');
+}
+
+async function tourWebhooks(send: Send): Promise<void> {
+  const endpoint = { url: 'https://receiver.invalid/hooks', event_types: ['mapping.needs_review'] };
+  const made = await send('webhook-endpoints-create', 201, 'POST', 'v1/webhook-endpoints', endpoint);
+  const path = `v1/webhook-endpoints/${made.body.endpoint_id}`;
+  await send('webhook-endpoints-list', 200, 'GET', 'v1/webhook-endpoints');
+  await send('webhook-endpoints-read', 200, 'GET', path);
+  const rotated = await send('webhook-endpoints-rotate-secret', 200, 'POST', `${path}/rotate-secret`);
+  const match = { 'if-match': rotated.body.etag };
+  await send('webhook-endpoints-replace', 200, 'PUT', path, { ...endpoint, description: 'a tour' }, match);
+  const tested = await send('webhook-endpoints-test', 202, 'POST', `${path}/test`);
+  const delivery = `v1/webhook-deliveries/${tested.body.delivery_id}`;
+  await send('webhook-deliveries-list', 200, 'GET', 'v1/webhook-deliveries');
+  await send('webhook-deliveries-read', 200, 'GET', delivery);
+  await send('webhook-deliveries-replay', 202, 'POST', `${delivery}/replay`);
+  await send('webhook-endpoints-delete', 204, 'DELETE', path);
 }
 
 /** The routes of acme's subscription, from the checkout on. The app must have a Stripe: see `startBillingApp`. */

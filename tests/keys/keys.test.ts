@@ -268,7 +268,10 @@ describe('the pepper of API keys', () => {
   }
 
   const signIn = (services: Services, credential: string) =>
-    services.authenticator.authenticate(new Headers({ authorization: `Bearer ${credential}` }), new Date());
+    services.authenticator.authenticate(
+      { method: 'GET', headers: new Headers({ authorization: `Bearer ${credential}` }) },
+      new Date(),
+    );
 
   const storedPepper = async (credential: string): Promise<unknown> => {
     const [row] = await app.admin.core`select pepper_id from api_keys where key_id = ${idOf(credential)}`;

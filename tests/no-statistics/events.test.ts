@@ -4,11 +4,15 @@ import type { Sql, TransactionSql } from 'postgres';
 import { rollUpUsage } from '../../shared/domains/analytics/roll-up-usage.ts';
 import { auditConsumer } from '../../shared/domains/audit/consume-audit.ts';
 import { writeUsage } from '../../shared/domains/billing/metering/write-usage.ts';
+import { webhooksRetry } from '../../shared/domains/webhooks/deliveries/retry-job.ts';
+import { deliveriesConsumer } from '../../shared/domains/webhooks/deliveries/send-deliveries.ts';
+import { openBatch } from '../../shared/platform/consume/consume.ts';
 import type { TenantEvent } from '../../shared/platform/consume/event-consumer.ts';
 import { quarantineMessages } from '../../shared/platform/consume/quarantine.ts';
-import type { AuditData } from '../../shared/platform/bus/events.ts';
+import { newEvent, WEBHOOK_DELIVERY_DUE, type AuditData } from '../../shared/platform/bus/events.ts';
 import { findNew } from '../../shared/platform/consume/same-event.ts';
-import { addDays } from '../../shared/platform/time/clock.ts';
+import type { JobRun } from '../../shared/platform/jobs/job.ts';
+import { addDays, HOUR_MS } from '../../shared/platform/time/clock.ts';
 import { startTestApp, until } from '../harness/app.ts';
 import { measuring, type Measured } from '../harness/measured-database.ts';
 import { expectReads, fill } from './fill.ts';
@@ -29,6 +33,7 @@ beforeAll(
       'usage_metrics',
       'audit_logs',
       'quarantine',
+      'webhook_deliveries',
     ]),
   300_000,
 );
@@ -185,4 +190,46 @@ it('moving messages to quarantine reads only their own rows, also the second tim
   await quarantineMessages(database, 'audit-events', refused, now);
   await quarantineMessages(database, 'audit-events', refused, now);
   expectReads(measured, { rows: BATCH, pages: 15 });
+});
+
+describe('deliveries of webhooks', () => {
+  /** A run whose core database counts, and whose time ends after some batches. */
+  function measuredRun(at: Date, batches: number) {
+    const { database, measured } = measuring(crossTenant.core);
+    let left = batches;
+    const progress = { examined: 0 };
+    const run = {
+      services: { ...app.services, crossTenant: { ...crossTenant, core: database } },
+      now: at,
+      progress,
+      timeLeftMs: () => (left-- > 0 ? HOUR_MS : 0),
+    } as unknown as JobRun;
+    return { run, measured, progress };
+  }
+
+  it('are queued where a few are due, and in batches where all are', async () => {
+    const few = measuredRun(now, 99);
+    expect(await webhooksRetry.run(few.run)).toBe('completed');
+    expect(few.progress.examined).toBe(BATCH);
+    expectReads(few.measured, { rows: 2 * BATCH, pages: 31 });
+    const all = measuredRun(addDays(now, 2), 3);
+    expect(await webhooksRetry.run(all.run)).toBe('partial');
+    expect(all.progress.examined).toBe(600);
+    expectReads(all.measured, { rows: 600, pages: 12 });
+  });
+
+  it('are found, claimed and settled by their keys', async () => {
+    const { run, measured } = measuredRun(now, 1);
+    const due = ids
+      .slice(0, 25)
+      .map((id) => newEvent(WEBHOOK_DELIVERY_DUE, { tenant_id: 'globex', delivery_id: id, attempt: 0 }, now));
+    const messages = [
+      { body: Buffer.from(JSON.stringify(due)), messageId: 'm', contentType: null, properties: {} },
+    ];
+    await openBatch(run.services, 'webhook-deliveries', [deliveriesConsumer], messages).consume();
+    const [row] = await app.admin.core`
+      select count(*)::int as n from ops.webhook_deliveries where outcome = 'endpoint_deleted'`;
+    expect(row?.['n']).toBe(25);
+    expectReads(measured, { rows: 25, pages: 31 });
+  });
 });

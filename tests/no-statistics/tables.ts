@@ -346,6 +346,21 @@ export const FILLED = {
       expires_at: `at + case when ${IS_BATCH} then interval '-1 minute' else interval '1 hour' end`,
     },
   },
+  /** The batch's are due, and old; the others wait longer. */
+  webhook_deliveries: {
+    database: 'core',
+    table: 'ops.webhook_deliveries',
+    columns: {
+      tenant_id: TENANT,
+      delivery_id: ID,
+      endpoint_id: KEY,
+      event_id: `(${ID})::text`,
+      event_type: `'record.archived'`,
+      payload: `repeat('x', 200)`,
+      next_attempt_at: `at + case when ${IS_BATCH} then interval '-1 minute' else interval '1 day' end`,
+      created_at: `at - case when ${IS_BATCH} then interval '31 days' else interval '1 day' end`,
+    },
+  },
   /** The batch's are due, and the oldest; the others wait longer. */
   stripe_events: {
     database: 'billing',

@@ -53,6 +53,9 @@ export interface Route {
 /** A version that no row has. An allowed change is refused because of it, so it can be repeated. */
 const STALE = { 'if-match': '"999999"' };
 
+/** Nothing listens there, and no name server knows it. */
+const ENDPOINT = { url: 'https://receiver.invalid/', event_types: ['payment.failed'] };
+
 const read = (operation: string, collection: string, needs: Access, rest = ''): Route => ({
   operation,
   method: 'GET',
@@ -272,6 +275,22 @@ const OTHERS: readonly Route[] = [
     ...write('user-sessions-end', 'DELETE', 'users/{}/sessions/{}', 'users:manage'),
     collection: 'users/sessions',
   },
+  list('webhook-endpoints-list', 'webhook-endpoints', 'webhooks:read'),
+  read('webhook-endpoints-read', 'webhook-endpoints', 'webhooks:read'),
+  {
+    ...write('webhook-endpoints-replace', 'PUT', 'webhook-endpoints/{}', 'webhooks:manage', ENDPOINT),
+    headers: STALE,
+  },
+  {
+    ...write('webhook-endpoints-delete', 'DELETE', 'webhook-endpoints/{}', 'webhooks:manage'),
+    headers: STALE,
+  },
+  write('webhook-endpoints-rotate-secret', 'POST', 'webhook-endpoints/{}/rotate-secret', 'webhooks:manage'),
+  write('webhook-endpoints-test', 'POST', 'webhook-endpoints/{}/test', 'webhooks:manage'),
+  create('webhook-endpoints-create', 'webhook-endpoints', 'webhooks:manage', ENDPOINT),
+  list('webhook-deliveries-list', 'webhook-deliveries', 'webhooks:read'),
+  read('webhook-deliveries-read', 'webhook-deliveries', 'webhooks:read'),
+  write('webhook-deliveries-replay', 'POST', 'webhook-deliveries/{}/replay', 'webhooks:manage'),
   self('tenant-config-read', 'GET', 'tenant-config', 'config:read'),
   self('tenant-config-replace', 'PUT', 'tenant-config', 'tenant_config:write', { config_data: {} }),
   self('usage-read', 'GET', 'usage', 'usage:read'),

@@ -75,6 +75,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
     await makeMembers(app, owner, rows[owner]);
     const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
+    Object.assign(rows[owner], await makeWebhooks(app, app.keys[owner].owner));
   }
   // References to the other tenant's evidence and orchestrations, where any reference is allowed. They must find nothing.
   for (const [owner, other] of [OWNERS, OWNERS.toReversed()] as [Owner, Owner][]) {
@@ -164,6 +165,19 @@ async function makePeople(app: TestApp, owner: Owner): Promise<Record<string, st
     sessions.push([userId, sessionId]);
   }
   return { users: sessions.map(([userId = '']) => [userId]), 'users/sessions': sessions };
+}
+
+/** An endpoint that nobody answers at, and deliveries to it. */
+async function makeWebhooks(app: TestApp, key: string): Promise<Record<string, string[][]>> {
+  const body = { url: 'https://receiver.invalid/', event_types: ['payment.failed'] };
+  const made = await app.request('POST', '/api/v1/webhook-endpoints', { key, body });
+  const id: string = made.body.endpoint_id;
+  const deliveries: string[][] = [];
+  while (deliveries.length < EACH) {
+    const sent = await app.request('POST', `/api/v1/webhook-endpoints/${id}/test`, { key });
+    deliveries.push([sent.body.delivery_id]);
+  }
+  return { 'webhook-endpoints': [[id]], 'webhook-deliveries': deliveries };
 }
 
 /** A subscription with its first payment, by the collections of its rows. */

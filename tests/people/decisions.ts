@@ -43,6 +43,16 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: '',
       hidden: 'tenant_id export_id name source rows bytes sha256 created_at',
     },
+    'ops.webhook_deliveries': {
+      shown:
+        'tenant_id delivery_id endpoint_id event_id event_type status attempts next_attempt_at give_up_at last_attempt_at outcome response_status delivered_at created_at',
+      hidden: 'payload',
+    },
+    'ops.webhook_endpoints': {
+      shown:
+        'tenant_id endpoint_id event_types is_active managed_by disabled_reason disabled_at failing_since last_success_at old_secret_expires_at created_at updated_at version',
+      hidden: 'url description secret secret_key_id old_secret old_secret_key_id created_by',
+    },
     'ops.watermarks': { shown: 'job updated_at', hidden: 'position' },
     'ops.invitations': {
       shown: '',

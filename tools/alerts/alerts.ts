@@ -23,6 +23,7 @@ const JOB_LATE_AFTER_S = {
   'telemetry-gauges': 10 * 60,
   'tenant-exports': 10 * 60,
   'usage-report': 20 * 60,
+  'webhooks-retry': 10 * 60,
 };
 
 /**

@@ -20,11 +20,11 @@ export interface WantedLimits {
 }
 
 /**
- * When the calling key ends; null if it does not, and for people: a session or a token is short, and what a person makes lasts as long
- * as the person holds what it has.
+ * When the calling key, or the token of a service, ends; null if it does not, and for people: a session or a token is short, and what a
+ * person makes lasts as long as the person holds what it has. Nobody answers for what a service makes, so it ends with the token.
  */
 export function endOfCaller({ principal }: Call): Date | null {
-  return principal.kind === 'key' ? principal.expiresAt : null;
+  return principal.userId === null ? principal.expiresAt : null;
 }
 
 /**

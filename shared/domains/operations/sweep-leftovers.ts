@@ -1,5 +1,6 @@
 import { RESOLVED_ALERTS } from '../alerts/alerts.ts';
 import { CONSUMED_EVENTS } from '../analytics/roll-up-usage.ts';
+import { OLD_DELIVERIES } from '../webhooks/deliveries/retry-job.ts';
 import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
@@ -24,8 +25,8 @@ interface Leftovers {
 }
 
 /**
- * Deletes expired answers to idempotency keys, old entries of consumed events, old runs that did nothing, old checks of health, and
- * alerts that were resolved long ago.
+ * Deletes expired answers to idempotency keys, old entries of consumed events, old runs that did nothing, old checks of health, old
+ * deliveries of webhooks, and alerts that were resolved long ago.
  */
 export const leftoversSweep: Job = {
   name: 'leftovers-sweep',
@@ -43,6 +44,12 @@ export const leftoversSweep: Job = {
         ...old,
         before: before(keptMs),
       })),
+      {
+        database: core,
+        table: OLD_DELIVERIES.table,
+        timeColumn: OLD_DELIVERIES.timeColumn,
+        before: before(OLD_DELIVERIES.keptMs),
+      },
       {
         database: core,
         table: 'retention_runs',

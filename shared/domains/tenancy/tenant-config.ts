@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { identityProviders, storedIdentityProviders } from '../identity/oidc/provider.ts';
+import { callback } from '../webhooks/schemas.ts';
 
 /** A share in [0,1]. */
 const unit = z.number().min(0).max(1);
@@ -37,10 +38,13 @@ export const tenantConfigSchema = z.strictObject({
       'Days that records are kept without a retention policy, not below the frameworks’ minimum. Null: 90 days, or the ' +
         'frameworks’ minimum.',
     ),
-  callback: z
-    .null({ error: 'is not supported yet' })
+  callback: callback
+    .nullable()
     .default(null)
-    .describe('The URL that is called when work is completed. Not supported yet: only null is accepted.'),
+    .describe(
+      'Where the tenant is told of completed work and other events: a webhook endpoint that these settings manage. It is listed with ' +
+        'the others, and the rotation of its secret shows one. Null: none.',
+    ),
   identity_providers: identityProviders
     .default([])
     .describe('Whose tokens the tenant accepts, with the header `X-Tenant-Id`, and which roles they give.'),
@@ -50,15 +54,12 @@ export const tenantConfigSchema = z.strictObject({
 export type TenantConfig = z.output<typeof tenantConfigSchema>;
 
 /**
- * The same schema for stored settings. It ignores a callback that was accepted before callbacks were refused, and fields of a
- * newer build.
+ * The same schema for stored settings. It ignores a callback that this build does not understand, for example of the time before
+ * they were endpoints, and fields of a newer build.
  */
 export const storedTenantConfig = tenantConfigSchema
   .extend({
-    callback: z
-      .unknown()
-      .transform(() => null)
-      .prefault(null),
+    callback: callback.nullable().default(null).catch(null),
     identity_providers: storedIdentityProviders.default([]),
   })
   .strip();

@@ -6,6 +6,7 @@ import { etagOf, isNotModified, requireIfMatch, versionConflict } from '../../pl
 import { notModified, ok, type NotModified, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
 import { replaceProviders } from '../identity/oidc/replace-providers.ts';
+import { faultsOfCallback, keepManagedEndpoint } from '../webhooks/endpoints/managed-endpoint.ts';
 import {
   defaultTenantConfig,
   storedTenantConfig,
@@ -102,6 +103,7 @@ export async function replaceTenantConfig(
     const { identity_providers: providers } = readStored(before.config_data);
     const errors = [
       ...(await replaceProviders(call, transaction, providers, body.config_data.identity_providers)),
+      ...faultsOfCallback(call, body.config_data.callback),
       ...(await check(body.config_data, transaction, tenantId)),
     ];
     if (errors.length > 0) throw new Problem('INVALID_REQUEST', { errors });
@@ -113,6 +115,7 @@ export async function replaceTenantConfig(
       [tenantId, json(body.config_data), call.now],
     );
     if (row === undefined) throw new Error('a row that is locked was not written');
+    await keepManagedEndpoint(call, transaction, body.config_data.callback);
     return {
       reply: ok(present(row), { etag: etagOf(row.row_version) }),
       audit: { action: 'tenant_config.replaced', resource_type: 'tenant_config', resource_id: tenantId },

@@ -14,6 +14,7 @@ export const USAGE_THRESHOLD_REACHED = 'com.comply-ai.usage.threshold-reached.v1
 export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 export const ALERT_TRIGGERED = 'com.comply-ai.alert.triggered.v1';
 export const ALERT_RESOLVED = 'com.comply-ai.alert.resolved.v1';
+export const WEBHOOK_DELIVERY_DUE = 'com.comply-ai.webhook.delivery-due.v1';
 
 export const USER_INVITED = 'com.comply-ai.user.invited.v1';
 export const EMAIL_VERIFICATION_REQUESTED = 'com.comply-ai.user.email-verification-requested.v1';
@@ -103,6 +104,14 @@ export const alertResolvedData = alertTriggeredData.extend({
 });
 export type AlertResolvedData = z.output<typeof alertResolvedData>;
 
+/** A delivery of a webhook is due. Of several messages for one attempt only the first sends it. */
+export const webhookDeliveryDueData = z.object({
+  tenant_id: tenantId,
+  delivery_id: uuid,
+  attempt: z.number().int().nonnegative().describe('The attempts before this one.'),
+});
+export type WebhookDeliveryDueData = z.output<typeof webhookDeliveryDueData>;
+
 /**
  * A person is to be told something by e-mail, with a one-time token. The token is nowhere else: whoever reads these events can use
  * it, so only the sender of mails may.
@@ -191,6 +200,8 @@ export function queueOf(type: string): string | undefined {
       return 'notifications';
     case BILLING_CHANGED:
       return 'billing-changes';
+    case WEBHOOK_DELIVERY_DUE:
+      return 'webhook-deliveries';
     default:
       return undefined;
   }

@@ -49,4 +49,5 @@ export const QUEUES: readonly QueueDefinition[] = [
   defineQueue('billing-changes'),
   // Another service consumes it: it sends mails.
   defineQueue('notifications', { defaultTtlMs: NOTIFICATIONS_TTL_MS }),
+  defineQueue('webhook-deliveries'),
 ];

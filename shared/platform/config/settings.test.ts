@@ -33,6 +33,13 @@ function faultOf(changed: Readonly<Record<string, string>>): SettingsError {
   throw new Error('nothing was refused');
 }
 
+test('webhooks may go to this machine only in the local environment', () => {
+  expect(faultOf({ WEBHOOKS_ALLOW_LOOPBACK: 'true' }).settings).toEqual(['WEBHOOKS_ALLOW_LOOPBACK']);
+  const local = read({ WEBHOOKS_ALLOW_LOOPBACK: 'true', DEPLOYMENT_ENVIRONMENT: 'local' });
+  expect([local.WEBHOOKS_ALLOW_LOOPBACK, local.WEBHOOKS_PORTS]).toEqual([true, [443]]);
+  expect(faultOf({ WEBHOOKS_PORTS: '443,0' }).settings).toEqual(['WEBHOOKS_PORTS']);
+});
+
 test('valid settings are accepted', () => {
   expect(read({})).toMatchObject({ DEPLOYMENT_ENVIRONMENT: 'prod' });
 });

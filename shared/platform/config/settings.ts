@@ -81,6 +81,12 @@ export const settingsSchema = z
     EXPORT_KEEP_DAYS: z.coerce.number().int().min(1).max(90).default(7),
     /** The storage account of exports. The default is the account of the evidence. */
     EXPORT_BLOB_URL: httpsUrl.optional(),
+    /** The ports of tenants' webhook endpoints, comma-separated. */
+    WEBHOOKS_PORTS: commaList(z.string().regex(/^[1-9]\d{0,4}$/, 'must be a port'))
+      .transform((ports) => ports.map(Number))
+      .prefault('443'),
+    /** Lets webhooks go to this machine, with certificates of EXTRA_CA_CERTS too. Only in the environment `local`. */
+    WEBHOOKS_ALLOW_LOOPBACK: z.stringbool().default(false),
     /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
     OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
     /** Headers of those requests: `name=value`, comma-separated. */
@@ -101,7 +107,8 @@ export const settingsSchema = z
   })
   .superRefine(oneKeySource)
   .superRefine(oneServiceBus)
-  .superRefine(oneBlobAccount);
+  .superRefine(oneBlobAccount)
+  .superRefine(loopbackOnlyLocally);
 
 export type Settings = z.output<typeof settingsSchema>;
 
@@ -130,6 +137,18 @@ function oneServiceBus(value: Record<string, unknown>, context: z.RefinementCtx)
 
 function oneBlobAccount(value: Record<string, unknown>, context: z.RefinementCtx): void {
   exactlyOne(['BLOB_CONNECTION', 'BLOB_CONNECTION__blobServiceUri'])(value, context);
+}
+
+function loopbackOnlyLocally(
+  value: { readonly WEBHOOKS_ALLOW_LOOPBACK: boolean; readonly DEPLOYMENT_ENVIRONMENT: string },
+  context: z.RefinementCtx,
+): void {
+  if (!value.WEBHOOKS_ALLOW_LOOPBACK || value.DEPLOYMENT_ENVIRONMENT === 'local') return;
+  context.addIssue({
+    code: 'custom',
+    path: ['WEBHOOKS_ALLOW_LOOPBACK'],
+    message: 'must be false: tenants could reach what listens on this machine',
+  });
 }
 
 /** What is wrong with one setting. */

@@ -5,7 +5,7 @@ import type { EventShape, ReceivedEvent } from './read-event.ts';
 /** What consumers may use. */
 export type ConsumeServices = Pick<
   CallServices,
-  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'blobs'
+  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'blobs' | 'dataKeys'
 >;
 
 /** What a consumer says about one `write`, for the metrics. It may leave it out. */

@@ -1,10 +1,11 @@
-import { lookup as dnsLookup } from 'node:dns/promises';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
 import type { Settings } from '../config/settings.ts';
 import { tlsFaultOf, tlsOfTarget } from '../tls/tls.ts';
+import { AddressRefused, checkedLookup, type Resolve } from './checked-lookup.ts';
 import { isLoopbackAddress, isPublicAddress } from './public-address.ts';
+import { hostOf, LOCAL_NAME } from './target-url.ts';
 
 /** Where documents may be read from. */
 export interface SourceRules {
@@ -21,9 +22,6 @@ export function sourceRules(
   const allowsLoopback = settings.DEPLOYMENT_ENVIRONMENT === 'local';
   return { allowsLoopback, extraCa: allowsLoopback ? settings.EXTRA_CA_CERTS : [] };
 }
-
-/** Names that lead to the own machine or network by their definition, and names without a domain. */
-const LOCAL_NAME = /^[^.]+\.?$|\.(localhost|local|internal|home\.arpa|intranet|lan|corp)\.?$/i;
 
 /**
  * What is wrong with an address from which a document is to be read; undefined if nothing is. No name is looked up: its addresses are
@@ -42,16 +40,6 @@ export function sourceFault(rules: SourceRules, text: string): string | undefine
   return LOCAL_NAME.test(host) ? 'must have the full name of a public host' : undefined;
 }
 
-/** The host of a URL: a name, or an address without the brackets of IPv6. */
-function hostOf(url: URL): string {
-  return url.hostname.replace(/^\[|\]$/g, '');
-}
-
-/** Finds all addresses of a name. Tests have their own. */
-export type ResolveHost = (host: string) => Promise<readonly { address: string; family: number }[]>;
-
-const systemResolve: ResolveHost = (host) => dnsLookup(host, { all: true });
-
 /** What to read. */
 export interface Reading {
   readonly url: string;
@@ -59,7 +47,7 @@ export interface Reading {
   /** From the look-up to the end of the answer. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
-  readonly resolve?: ResolveHost;
+  readonly resolve?: Resolve;
 }
 
 /** Why there is no document. `refused`: the address is none from which this service reads; no connection was made. */
@@ -111,7 +99,10 @@ function exchange({ url, rules, timeoutMs, maxBytes, resolve }: Reading): Promis
         headers: { accept: 'application/json' },
         // A connection of its own, which nobody else's request can have opened.
         agent: false,
-        lookup: checkedLookup(rules, resolve ?? systemResolve),
+        lookup: checkedLookup(
+          (address) => isPublicAddress(address) || (rules.allowsLoopback && isLoopbackAddress(address)),
+          resolve,
+        ),
         ...(isTls ? tlsOfTarget(url, rules.extraCa) : {}),
         signal,
       },
@@ -120,28 +111,6 @@ function exchange({ url, rules, timeoutMs, maxBytes, resolve }: Reading): Promis
     request.on('error', refuse);
     request.end();
   });
-}
-
-/**
- * The socket's look-up. It connects only to what is returned here, so what was checked and what is used cannot differ. One
- * address that is not public refuses them all: a public host has none.
- */
-function checkedLookup(rules: SourceRules, resolve: ResolveHost): LookupFunction {
-  const mayConnect = (address: string): boolean =>
-    isPublicAddress(address) || (rules.allowsLoopback && isLoopbackAddress(address));
-  return (host, options, callback) => {
-    resolve(host).then(
-      (found) => {
-        const [first] = found;
-        if (first === undefined) callback(new Error('the name has no address'), '');
-        else if (!found.every(({ address }) => mayConnect(address)))
-          callback(new ReadingFailed('refused'), '');
-        else if (options.all === true) callback(null, [...found]);
-        else callback(null, first.address, first.family);
-      },
-      (error: unknown) => callback(asError(error), ''),
-    );
-  };
 }
 
 async function readAll(response: IncomingMessage, maxBytes: number): Promise<Buffer> {
@@ -165,5 +134,6 @@ function asError(error: unknown): Error {
 }
 
 function failureOf(error: unknown): ReadingFailure {
+  if (error instanceof AddressRefused) return 'refused';
   return tlsFaultOf(error) === undefined ? 'unreachable' : 'tls';
 }

@@ -234,6 +234,36 @@ export const INSTRUMENTS = {
     attributes: {},
     measuredByJob: true,
   },
+  webhook_attempts_total: {
+    kind: 'counter',
+    unit: '{attempt}',
+    description:
+      'Attempts to deliver a webhook, by how they ended. `refused` and what follows it made no request. `not_sent`: a fault of this service.',
+    attributes: {
+      outcome: [
+        'delivered',
+        'redirected',
+        'client_error',
+        'server_error',
+        'gone',
+        'timeout',
+        'unreachable',
+        'tls',
+        'broken_off',
+        'refused',
+        'not_sent',
+        'endpoint_disabled',
+        'endpoint_deleted',
+        'tenant_inactive',
+      ],
+    },
+  },
+  webhook_endpoints_disabled_total: {
+    kind: 'counter',
+    unit: '{endpoint}',
+    description: 'Webhook endpoints that were switched off because they failed for 24 hours or answered 410.',
+    attributes: { reason: ['failing', 'gone'] },
+  },
   stripe_mismatches_open: {
     kind: 'gauge',
     unit: '{mismatch}',

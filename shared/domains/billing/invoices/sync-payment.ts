@@ -32,6 +32,11 @@ function hasTakenMoney(dispute: Stripe.Dispute | undefined): boolean {
   return !['won', 'prevented'].includes(dispute.status) && !dispute.status.startsWith('warning_');
 }
 
+/** Whether a payment's newest attempt failed, and may be made again. */
+export function hasFailed(at: PaymentAtStripe): boolean {
+  return statusOf(at) === 'failed';
+}
+
 /** What became of a payment; undefined for a state that this build does not know. */
 function statusOf({ intent, charge, dispute }: PaymentAtStripe): PaymentStatus | undefined {
   switch (intent.status) {
@@ -54,7 +59,8 @@ function statusOf({ intent, charge, dispute }: PaymentAtStripe): PaymentStatus |
   }
 }
 
-function failureOf({ last_payment_error: error }: Stripe.PaymentIntent): string | undefined {
+/** The network's or Stripe's reason for the newest failure. */
+export function failureOf({ last_payment_error: error }: Stripe.PaymentIntent): string | undefined {
   return error?.decline_code ?? error?.code ?? error?.type;
 }
 

@@ -1,6 +1,7 @@
 import type Stripe from 'stripe';
 import { invoiceRowId } from '../invoices/sync-invoice.ts';
 import { syncPayment } from '../invoices/sync-payment.ts';
+import { tellFailedPayment } from '../invoices/tell-failed-payment.ts';
 import { isDeleted, paymentIntentOf } from '../stripe/stripe-shapes.ts';
 import { findOwner } from './find-tenant.ts';
 import { CALL, locked, orMissing, type StripeRef, type Step, type Work } from './work.ts';
@@ -18,8 +19,11 @@ export function syncPaymentRow(work: Work, id: string): Promise<Step> {
     const owner = await findOwner(work, transaction, ref, intent);
     if (owner.tenantId === undefined) return owner.step;
     const { tenantId } = owner;
-    const sync = await syncPayment(transaction, { tenantId, intent, charge, dispute, invoiceId }, now);
+    const payment = { tenantId, intent, charge, dispute, invoiceId };
+    const sync = await syncPayment(transaction, payment, now);
+    const entries = sync.isWritten ? await tellFailedPayment(transaction, payment, now) : [];
     return {
+      entries,
       outcome: sync.isWritten ? 'written' : 'unchanged',
       tenantId,
       mismatches: sync.mismatches,

@@ -1,0 +1,11 @@
+import { tenantTable, type TenantTable } from '../../platform/tenant-data/tenant-table.ts';
+
+export const webhooksTables: readonly TenantTable[] = [
+  tenantTable('core', { table: 'ops.webhook_deliveries', key: ['delivery_id'] }),
+  tenantTable('core', {
+    table: 'ops.webhook_endpoints',
+    key: ['endpoint_id'],
+    // Sealed, and only for signatures.
+    export: { leaveOut: ['secret', 'old_secret'] },
+  }),
+];

@@ -22,6 +22,7 @@ import { platformJobRunEndpoints } from './http/platform-job-runs.ts';
 import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
+import { platformErasuresEndpoints } from './http/platform-erasures.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
@@ -73,6 +74,7 @@ const endpoints: readonly Endpoint[] = [
   ...platformMetricsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
+  ...platformErasuresEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
   ...statusEndpoints(processServices),

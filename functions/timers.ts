@@ -13,6 +13,7 @@ import { partitionsMakeTimer } from './timer/partitions-make.ts';
 import { recordsExpireTimer } from './timer/records-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
+import { tenantErasuresTimer } from './timer/tenant-erasures.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
 import { tenantExportsTimer } from './timer/tenant-exports.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
@@ -32,6 +33,7 @@ export const timers: readonly ScheduledJob[] = [
   recordsExpireTimer,
   stripeEventsExpireTimer,
   stripeReconcileTimer,
+  tenantErasuresTimer,
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
   tenantExportsTimer,
   usageReportTimer,

@@ -85,8 +85,8 @@ export interface CallServices {
   readonly clock: Clock;
   /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
-  readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
-  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated'>;
+  readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop' | 'scan'>;
+  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated' | 'forget'>;
   readonly tenants: TenantDirectory;
   /** The API keys in this process's cache. */
   readonly credentials: { forget(keyId: string): void };

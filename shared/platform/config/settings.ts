@@ -73,6 +73,8 @@ export const settingsSchema = z
     EXPORT_KEEP_DAYS: z.coerce.number().int().min(1).max(90).default(7),
     /** The storage account of exports. The default is the account of the evidence. */
     EXPORT_BLOB_URL: httpsUrl.optional(),
+    /** How long the law wants invoices and payments of an erased tenant kept. */
+    INVOICE_RETENTION_YEARS: z.coerce.number().int().min(1).max(30).default(10),
     /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
     OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
     /** Headers of those requests: `name=value`, comma-separated. */

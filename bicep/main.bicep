@@ -144,7 +144,7 @@ var tags = {
 var poolMax = 8
 var crossTenantPoolMax = 6
 var queueFunctions = length(loadJsonContent('queues.json'))
-var timerFunctions = 16
+var timerFunctions = 20
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions
 var maxConnections = instances * (poolMax + crossTenantPoolMax + 1) + timerFunctions + otherConnections
@@ -465,6 +465,7 @@ module app 'modules/app.bicep' = {
         EXPORT_KEEP_DAYS: '7'
         EXPORT_BLOB_URL: exportStorage.outputs.exportBlobUri
         WEBHOOKS_PORTS: '443'
+        INVOICE_RETENTION_YEARS: '10'
         AZURE_REGION: location
         AZURE_RESOURCE_GROUP: group.name
         AZURE_SUBSCRIPTION_ID: subscription().subscriptionId

@@ -27,6 +27,7 @@ import { platformKeysEndpoints } from './http/platform-keys.ts';
 import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts';
 import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
+import { platformErasuresEndpoints } from './http/platform-erasures.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
 import { platformUsersEndpoints } from './http/platform-users.ts';
 import { recordsEndpoints } from './http/records.ts';
@@ -89,6 +90,7 @@ const endpoints: readonly Endpoint[] = [
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
   ...platformUsersEndpoints,
+  ...platformErasuresEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
   ...rolesEndpoints,

@@ -2,6 +2,7 @@ import { analysisTables } from '../shared/domains/analysis/tenant-tables.ts';
 import { analyticsTables } from '../shared/domains/analytics/tenant-tables.ts';
 import { auditTables } from '../shared/domains/audit/tenant-tables.ts';
 import { billingTables } from '../shared/domains/billing/tenant-tables.ts';
+import { erasureTables } from '../shared/domains/erasure/tenant-tables.ts';
 import { identityTables } from '../shared/domains/identity/tenant-tables.ts';
 import { mappingTables } from '../shared/domains/mapping/tenant-tables.ts';
 import { orchestrationTables } from '../shared/domains/orchestration/tenant-tables.ts';
@@ -24,6 +25,7 @@ const declared: readonly TenantTable[] = [
   ...identityTables,
   ...auditTables,
   ...tenancyTables,
+  ...erasureTables,
   ...platformTables,
 ];
 

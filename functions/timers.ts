@@ -15,6 +15,7 @@ import { recordsExpireTimer } from './timer/records-expire.ts';
 import { sessionsExpireTimer } from './timer/sessions-expire.ts';
 import { stripeEventsExpireTimer } from './timer/stripe-events-expire.ts';
 import { stripeReconcileTimer } from './timer/stripe-reconcile.ts';
+import { tenantErasuresTimer } from './timer/tenant-erasures.ts';
 import { telemetryGaugesTimer } from './timer/telemetry-gauges.ts';
 import { tenantExportsTimer } from './timer/tenant-exports.ts';
 import { usageReportTimer } from './timer/usage-report.ts';
@@ -37,6 +38,7 @@ export const timers: readonly ScheduledJob[] = [
   sessionsExpireTimer,
   stripeEventsExpireTimer,
   stripeReconcileTimer,
+  tenantErasuresTimer,
   telemetryGaugesTimer(() => timers.map(({ job }) => job.name)),
   tenantExportsTimer,
   usageReportTimer,

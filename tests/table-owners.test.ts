@@ -34,6 +34,11 @@ const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.orchestration_of': 'domains/mapping',
   'ops.mapping_ids': 'domains/mapping',
   'ops.mappings_named': 'domains/mapping',
+  'ops.check_erasure': 'domains/erasure',
+  'ops.erase_rows': 'domains/erasure',
+  'ops.clear_rows': 'domains/erasure',
+  'ops.pseudonymise_entries': 'domains/audit',
+  'ops.guard_data_key': 'platform',
 };
 
 /** Every function and procedure that the migrations make. */

@@ -468,6 +468,10 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
     confirm: tenantId,
   });
   await send('platform-tenants-offboarding-undo', 200, 'POST', `${tenant}/offboarding/undo`);
+  await app.admin.core`update tenants set status = 'offboarding' where tenant_id = ${tenantId}`;
+  const erasure = `v1/platform/tenants/${tenantId}/erasure`;
+  await send('platform-tenant-erasure-request', 202, 'POST', erasure, { early: true, reason: 'a tour' });
+  await send('platform-tenant-erasure-read', 200, 'GET', erasure);
   await send('platform-metrics-read', 200, 'GET', 'v1/platform/metrics');
   await send('platform-jobs-list', 200, 'GET', 'v1/platform/jobs');
   await send('platform-job-runs-create', 200, 'POST', 'v1/platform/jobs/outbox-relay/runs', {});

@@ -354,6 +354,8 @@ const OTHERS: readonly Route[] = [
   self('tenant-exports-create', 'POST', 'tenant/exports', 'tenant:export'),
   list('tenant-exports-list', 'tenant/exports', 'tenant:export'),
   read('tenant-exports-read', 'tenant/exports', 'tenant:export'),
+  self('platform-tenant-erasure-request', 'POST', 'platform/tenants/globex/erasure', 'platform:operate', {}),
+  self('platform-tenant-erasure-read', 'GET', 'platform/tenants/globex/erasure', 'platform:operate'),
   self('platform-health-history-list', 'GET', 'platform/health/history', 'platform:operate'),
   self('platform-meter-windows-list', 'GET', 'platform/billing/meter-windows', 'platform:operate'),
   self('platform-quarantine-list', 'GET', 'platform/quarantine', 'platform:operate'),

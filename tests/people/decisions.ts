@@ -19,9 +19,20 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
     'ops.data_keys': {
       shown: 'tenant_id key_id wrapped_with created_at rewrapped_at destroyed_at',
-      hidden: 'wrapped_key',
+      hidden: 'wrapped_key wrapped_before',
     },
     'ops.deployment': { shown: '', hidden: 'one_row runs_ahead' },
+    'ops.erasure_blobs': {
+      shown: 'tenant_id erasure_id container_name blob_name may_go_at is_immutable',
+      hidden: '',
+    },
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
+    'ops.erasure_steps': { shown: 'tenant_id erasure_id step started_at finished_at', hidden: 'details' },
+    'ops.erasures': {
+      shown:
+        'tenant_id erasure_id scope status step early requested_by requested_at started_at finished_at held_by attempts error next_pass_at updated_at',
+      hidden: 'person_id reason position pseudonym_key report',
+    },
     'ops.idempotency': {
       shown: '',
       hidden: 'tenant_id route key fingerprint status headers body created_at expires_at',
@@ -196,6 +207,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
   },
   billing: {
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
     'ops.checkout_sessions': {
       shown: 'tenant_id checkout_id plan_id billing_cycle promotional_code status created_at expires_at',
       hidden: 'stripe_session_id wish',
@@ -288,6 +300,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
   },
   analytics: {
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
     'ops.health_periods': {
       shown: 'service_name granularity period_start checks degraded unhealthy',
       hidden: '',

@@ -22,6 +22,7 @@ const JOB_LATE_AFTER_S = {
   'stripe-reconcile': 10 * 60,
   'telemetry-gauges': 10 * 60,
   'tenant-exports': 10 * 60,
+  'tenant-erasures': 20 * 60,
   'usage-report': 20 * 60,
   'webhooks-retry': 10 * 60,
 };

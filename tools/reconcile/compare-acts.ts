@@ -31,6 +31,7 @@ export async function compareActs(scope: Scope): Promise<void> {
   const days: string[] = [];
   for (let at = moments.core; utcDay(at) <= utcDay(until); at = addDays(at, 1)) days.push(utcDay(at));
   for (const tenantId of await tenantsWithActs(services.blobs)) {
+    if (scope.erased.has(tenantId)) continue;
     const acts = await readActs(services.blobs, tenantId, days);
     const events = new Map(acts.map((act) => [eventOf(act), act]));
     for (const event of await findLostEntries(core, [...events.keys()])) {

@@ -31,10 +31,11 @@ export async function compareBilling(scope: Scope): Promise<void> {
   await compareStandings(scope);
 }
 
-async function compareTenants({ services, findings, tenants }: Scope): Promise<void> {
+async function compareTenants({ services, findings, tenants, erased }: Scope): Promise<void> {
   const own = new Set(tenants.map(({ tenantId }) => tenantId));
   for (const tenantId of await billedTenants(services.crossTenant.billing))
-    if (!own.has(tenantId)) findings.add('tenant_ahead', tenantId, [{ store: 'billing' }]);
+    if (!own.has(tenantId) && !erased.has(tenantId))
+      findings.add('tenant_ahead', tenantId, [{ store: 'billing' }]);
 }
 
 /**

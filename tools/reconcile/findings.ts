@@ -15,6 +15,16 @@ export const KINDS = {
     mend: 'The timer outbox-relay publishes them. Consumers recognise what they have.',
     byTool: false,
   },
+  key_undestroyed: {
+    what: 'data keys that were destroyed, and that core has again',
+    mend: 'Destroyed again. What they sealed cannot be opened any more.',
+    byTool: true,
+  },
+  erasure_undone: {
+    what: 'erased tenants of which a restored database may have rows again',
+    mend: 'Nobody can sign in for them, and the timer tenant-erasures erases them again.',
+    byTool: true,
+  },
   usage_behind: {
     what: 'usage events of existing writes that billing or analytics does not have',
     mend: 'Published again under the same identities.',

@@ -7,6 +7,7 @@ import type { DatabaseName } from '../../shared/platform/call/call.ts';
 import { DAY_MS } from '../../shared/platform/time/clock.ts';
 import { countOutbox } from '../../shared/platform/writes/outbox.ts';
 import { compareActs, noteRestore } from './compare-acts.ts';
+import { compareErased } from './compare-erased.ts';
 import { compareBilling } from './compare-billing.ts';
 import { compareTenantBlobs } from './compare-blobs.ts';
 import { compareTenantRollUps } from './compare-roll-ups.ts';
@@ -58,8 +59,7 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
   const { moments, mend, onStep } = options;
   const now = services.clock.now();
   const times = Object.values(moments).map((moment) => moment.getTime());
-  const tenants = await listAllTenants(services.crossTenant.core);
-  const scope: Scope = {
+  const begun = {
     services,
     findings: new Findings(),
     moments,
@@ -68,6 +68,13 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
     now,
     mend,
     waitUntilQuiet: () => waitUntilQuiet(services, options.waitMs),
+  };
+  onStep?.('erased tenants');
+  await compareErased(begun, await listAllTenants(services.crossTenant.core));
+  const tenants = await listAllTenants(services.crossTenant.core);
+  const scope: Scope = {
+    ...begun,
+    erased: new Set(tenants.filter(({ status }) => status === 'erased').map(({ tenant_id }) => tenant_id)),
     tenants: tenants
       .filter(({ status }) => status !== 'erased')
       .map(({ tenant_id: tenantId, plan_id: planId }) => ({ tenantId, planId })),
@@ -135,7 +142,7 @@ async function compareAllBlobs(scope: Scope): Promise<void> {
   const own = new Set(scope.tenants.map(({ tenantId }) => tenantId));
   for (const tenantId of await tenantsWithBlobs(scope.services.blobs))
     if (own.has(tenantId)) await compareTenantBlobs(scope, tenantId);
-    else scope.findings.add('tenant_ahead', tenantId, [{ store: 'blobs' }]);
+    else if (!scope.erased.has(tenantId)) scope.findings.add('tenant_ahead', tenantId, [{ store: 'blobs' }]);
 }
 
 async function waitUntilQuiet(services: Services, waitMs: number): Promise<boolean> {

@@ -24,6 +24,8 @@ export interface Scope {
   readonly mend: boolean;
   /** Waits until no message and no outbox row is left. False if that takes too long: then something does not run. */
   readonly waitUntilQuiet: () => Promise<boolean>;
+  /** The erased tenants that core has. What stays of them is in their erasure's report. */
+  readonly erased: ReadonlySet<string>;
   /** The tenants that core has, without erased ones. */
   readonly tenants: readonly { readonly tenantId: string; readonly planId: string }[];
 }

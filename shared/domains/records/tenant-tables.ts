@@ -9,8 +9,5 @@ export const recordsTables: readonly TenantTable[] = [
   tenantTable('core', {
     table: 'ops.blobs',
     key: ['container_name', 'blob_name'],
-    onErasure: {
-      keep: 'An immutable blob stays until its time is over, unreadable without its key. The row says when it is deleted.',
-    },
   }),
 ];

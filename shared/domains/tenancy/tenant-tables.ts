@@ -18,7 +18,7 @@ export const tenancyTables: readonly TenantTable[] = [
     key: [],
     onErasure: {
       keep: 'The id is never given again. The row says that the tenant is erased.',
-      clear: { name: `'erased'` },
+      clear: { name: `'erased'`, status_reason: 'null' },
     },
   }),
 ];

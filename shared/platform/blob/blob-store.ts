@@ -163,7 +163,20 @@ export class BlobStore {
       yield page.segment.blobItems.map((blob) => blob.name);
   }
 
-  /** The folders directly under a prefix that ends in `/`, by their names alone. */
+  /** Like {@link list}, with the time when each blob was written. */
+  async *listWritten(
+    containerName: string,
+    prefix: string,
+  ): AsyncIterable<readonly { readonly name: string; readonly writtenAt: Date }[]> {
+    const container = await this.#container(containerName);
+    for await (const page of container.listBlobsFlat({ prefix }).byPage())
+      yield page.segment.blobItems.map(({ name, properties }) => ({
+        name,
+        writtenAt: properties.createdOn ?? properties.lastModified,
+      }));
+  }
+
+  /** The folders directly under a prefix that ends in `/`, or in the whole container, by their names alone. */
   async *folders(containerName: string, prefix: string): AsyncIterable<string> {
     const container = await this.#container(containerName);
     for await (const item of container.listBlobsByHierarchy('/', { prefix }))

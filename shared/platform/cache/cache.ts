@@ -30,6 +30,9 @@ const GATHER_MS = 20;
 /** The most collected values. The rest is not kept: memory must be limited, and a cache may forget. */
 const GATHERED_MAX = 5_000;
 
+/** Keys that Redis looks at in one step of a walk: a few milliseconds. */
+const SCANNED_AT_ONCE = 1_000;
+
 const countHit = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'hit' });
 const countMiss = counterOf('cache_lookups_total', { cache: 'redis', outcome: 'miss' });
 
@@ -213,6 +216,27 @@ export class Cache {
       // A pipeline always resolves, so a failed command is reported to the breaker here.
       const [failed] = results?.find(([error]) => error !== null) ?? [];
       if (failed !== undefined && failed !== null) throw failed;
+    });
+  }
+
+  /**
+   * One step of a walk over the keys that match a pattern: the keys that it found, and where the next step begins, `0` after the
+   * last one. A walk begins at `0`, and finds each key that is there all the time.
+   */
+  async scan(
+    pattern: string,
+    cursor: string,
+  ): Promise<Answer<{ readonly cursor: string; readonly keys: readonly string[] }>> {
+    const prefix = this.#prefix.replace(/[\\*?[\]]/g, '\\$&');
+    return this.attempt(async (client) => {
+      const [next, keys] = await client.scan(
+        cursor,
+        'MATCH',
+        `${prefix}${pattern}`,
+        'COUNT',
+        SCANNED_AT_ONCE,
+      );
+      return { cursor: next, keys: keys.map((key) => key.slice(this.#prefix.length)) };
     });
   }
 

@@ -27,3 +27,15 @@ export const rateLimitPrefix = 'rate:limit';
 export const circuitBreakerKey = (serviceName: string): string => `circuit:breaker:${serviceName}`;
 export const healthCheckKey = (serviceName: string, instanceId: string): string =>
   `health:${serviceName}:${instanceId}`;
+
+/** Patterns of all keys of a tenant, for its erasure. A tenant's id has no character that a pattern treats specially. */
+export const tenantKeyPatterns = (tenantId: string): readonly string[] => [
+  mapperResponseKey(tenantId, '*'),
+  detectorResultKey(tenantId, '*'),
+  `${rateLimitPrefix}:${tenantId}:*`,
+];
+/** Patterns of every key that names a tenant in any part, also one that {@link tenantKeyPatterns} forgets. */
+export const namingKeyPatterns = (tenantId: string): readonly string[] => [
+  `*:${tenantId}:*`,
+  `*:${tenantId}`,
+];

@@ -93,8 +93,8 @@ export interface CallServices {
   readonly clock: Clock;
   /** The databases without row security: for jobs, consumers and platform data. The linter forbids them in `functions/`. */
   readonly crossTenant: CrossTenantDatabases;
-  readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop'>;
-  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated' | 'wrapping'>;
+  readonly cache: Pick<Cache, 'configured' | 'read' | 'write' | 'keep' | 'drop' | 'scan'>;
+  readonly dataKeys: Pick<DataKeys, 'find' | 'create' | 'countOutdated' | 'wrapping' | 'forget'>;
   readonly tenants: TenantDirectory;
   /** What this process remembers of credentials. */
   readonly credentials: CredentialMemory;

@@ -87,6 +87,8 @@ export const settingsSchema = z
       .prefault('443'),
     /** Lets webhooks go to this machine, with certificates of EXTRA_CA_CERTS too. Only in the environment `local`. */
     WEBHOOKS_ALLOW_LOOPBACK: z.stringbool().default(false),
+    /** How long the law wants invoices and payments of an erased tenant kept. */
+    INVOICE_RETENTION_YEARS: z.coerce.number().int().min(1).max(30).default(10),
     /** Where spans and metrics go over OTLP (HTTP, JSON). Without it and the next one, nothing is exported. */
     OTEL_EXPORTER_OTLP_ENDPOINT: publicUrl.optional(),
     /** Headers of those requests: `name=value`, comma-separated. */

@@ -80,6 +80,11 @@ export class DataKeys {
     return row?.outdated ?? 0;
   }
 
+  /** Forgets a destroyed key in this process. Others forget it within a minute. */
+  forget(tenantId: string, keyId: string): void {
+    this.#memory.forget(`${tenantId}/${keyId}`);
+  }
+
   /**
    * Returns the plain data key.
    * @throws DataKeyDestroyed if it was destroyed; KeyUnavailable if the version that wraps it cannot be read; Error if the tenant

@@ -20,7 +20,16 @@ import { readPosition, writePosition } from './watermarks.ts';
 /** The services for jobs. */
 export type JobServices = Pick<
   CallServices,
-  'settings' | 'clock' | 'crossTenant' | 'tenants' | 'publisher' | 'bus' | 'blobs' | 'exports' | 'dataKeys'
+  | 'settings'
+  | 'clock'
+  | 'crossTenant'
+  | 'tenants'
+  | 'publisher'
+  | 'bus'
+  | 'blobs'
+  | 'exports'
+  | 'dataKeys'
+  | 'cache'
 >;
 
 /** One run of a job, as the job sees it. */

@@ -27,6 +27,8 @@ export interface KeptTable {
   readonly keep: string;
   /** The columns that are replaced in each row, with the SQL of their new value. They are personal, and nothing needs them. */
   readonly clear?: Readonly<Record<string, string>>;
+  /** True for rows that the law keeps for the years of the setting INVOICE_RETENTION_YEARS after their `created_at`. */
+  readonly byLaw?: true;
 }
 
 /**

@@ -1,0 +1,29 @@
+/**
+ * The steps of an erasure, in their order. `holds`: an open legal hold stops everything. `close`: nobody signs in any more. `keys`:
+ * what is sealed cannot be opened any more. `settle`: requests and caches of before are over. `blobs_listed`: while rows tell of
+ * them. `rows`, `audit`, `blobs`, `cache`: what is left goes, or loses its persons. `verify`: everything is searched.
+ */
+const STEPS = [
+  'holds',
+  'close',
+  'keys',
+  'settle',
+  'blobs_listed',
+  'rows',
+  'audit',
+  'blobs',
+  'cache',
+  'verify',
+] as const;
+
+export type StepName = (typeof STEPS)[number];
+
+/** The first step of an erasure. */
+export const FIRST_STEP: StepName = 'holds';
+
+/** The step after this one. @throws Error at the last one, which ends otherwise. */
+export function stepAfter(step: StepName): StepName {
+  const next = STEPS[STEPS.indexOf(step) + 1];
+  if (next === undefined) throw new Error(`no step follows ${step}`);
+  return next;
+}

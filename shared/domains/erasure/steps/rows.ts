@@ -1,0 +1,67 @@
+import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
+import { finishStep } from '../ledger.ts';
+import { clearRows, eraseRows, finishedPlaces, finishPlace, openPlace } from '../places.ts';
+import { stepAfter } from '../steps.ts';
+import type { ErasureWork, StepOutcome } from '../work.ts';
+import { literalsOf } from '../literals.ts';
+import { refuseHeld } from './holds.ts';
+
+/** Rows in one batch: a second's work, also where each has 64 KB. */
+const BATCH_SIZE = 1_000;
+
+/** Deletes the tenant's rows table by table, and clears what stays. */
+export async function eraseAllRows(work: ErasureWork): Promise<StepOutcome> {
+  const { services, erasure, now } = work;
+  const { crossTenant } = services;
+  const finished = {
+    core: await finishedPlaces(crossTenant.core, erasure),
+    billing: await finishedPlaces(crossTenant.billing, erasure),
+    analytics: await finishedPlaces(crossTenant.analytics, erasure),
+  };
+  // A run that is killed goes on with the table where it was.
+  const left = work.tables.filter(({ database, table }) => !finished[database].has(table));
+  if (!(await emptyTables({ ...work, tables: left }))) return 'more';
+  await finishStep(services.crossTenant.core, erasure, stepAfter(erasure.step), {}, now);
+  return 'done';
+}
+
+/** Empties or clears every table. True when nothing is left in any. */
+export async function emptyTables(work: ErasureWork): Promise<boolean> {
+  for (const table of work.tables) if (!(await emptyTable(work, table))) return false;
+  return true;
+}
+
+async function emptyTable(work: ErasureWork, declared: TenantTable): Promise<boolean> {
+  const { services, erasure, now } = work;
+  const { table, onErasure } = declared;
+  const database = services.crossTenant[declared.database];
+  const cleared = onErasure === 'delete' ? undefined : onErasure.clear;
+  if (onErasure !== 'delete' && cleared === undefined) return true;
+  await openPlace(database, erasure, table);
+  do {
+    if (!work.hasTime()) return false;
+    // In core the database looks itself, in the transaction of the batch.
+    if (declared.database !== 'core') await refuseHeld(work);
+  } while (
+    (cleared === undefined
+      ? await eraseRows(database, erasure, table, BATCH_SIZE)
+      : await clearRows(database, erasure, table, literalsOf(cleared), BATCH_SIZE)) > 0
+  );
+  await finishPlace(database, erasure, table, now);
+  return true;
+}
+
+/** Deletes rows that the law wanted kept, once it does not any more. True when none is left that is older. */
+export async function eraseKeptByLaw(work: ErasureWork): Promise<boolean> {
+  const { services, erasure, now } = work;
+  const before = new Date(now);
+  before.setUTCFullYear(before.getUTCFullYear() - services.settings.INVOICE_RETENTION_YEARS);
+  for (const { database: name, table, onErasure } of work.tables) {
+    if (onErasure === 'delete' || onErasure.byLaw !== true) continue;
+    do {
+      if (!work.hasTime()) return false;
+      await refuseHeld(work);
+    } while ((await eraseRows(services.crossTenant[name], erasure, table, BATCH_SIZE, before)) > 0);
+  }
+  return true;
+}

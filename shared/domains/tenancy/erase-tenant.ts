@@ -1,0 +1,78 @@
+import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import type { TenantStatus } from '../../platform/auth/tenant-context.ts';
+
+/** What decides whether a tenant may be erased. */
+export interface LeavingTenant {
+  readonly [column: string]: unknown;
+  readonly status: TenantStatus;
+  /** When its days of reading and export are over; null unless it is offboarding. */
+  readonly offboarding_ends_at: string | null;
+}
+
+/** Reads a tenant and locks its row; undefined if there is none. */
+export async function lockLeavingTenant(
+  transaction: CrossTenantTransaction,
+  tenantId: string,
+): Promise<LeavingTenant | undefined> {
+  const [row] = await transaction.query<LeavingTenant>(
+    `select status, offboarding_ends_at from tenants where tenant_id = $1 for no key update`,
+    [tenantId],
+  );
+  return row;
+}
+
+/** Marks a tenant erased, if it is leaving. From then on nobody signs in for it, within seconds everywhere. True if it is erased. */
+export async function markErased(
+  transaction: CrossTenantTransaction,
+  tenantId: string,
+  now: Date,
+): Promise<boolean> {
+  await transaction.query(
+    `update tenants set status = 'erased', updated_at = $2, version = version + 1
+      where tenant_id = $1 and status = 'offboarding'`,
+    [tenantId, now],
+  );
+  // An export has everything in clear. The job that makes exports deletes those whose time is over.
+  await transaction.query(
+    `update ops.tenant_exports set delete_after = $2
+      where tenant_id = $1 and status in ('completed', 'failed') and (delete_after is null or delete_after > $2)`,
+    [tenantId, now],
+  );
+  const [row] = await transaction.query(`select from tenants where tenant_id = $1 and status = 'erased'`, [
+    tenantId,
+  ]);
+  return row !== undefined;
+}
+
+/** Marks tenants erased whose keys are destroyed: a restored database has them as they were before. Returns those that it changed. */
+export async function markErasedAgain(
+  core: CrossTenantDatabase,
+  tenantId: string,
+  now: Date,
+): Promise<boolean> {
+  const rows = await core.query(
+    `update tenants set status = 'erased', updated_at = $2, version = version + 1
+      where tenant_id = $1 and status <> 'erased' returning tenant_id`,
+    [tenantId, now],
+  );
+  return rows.length > 0;
+}
+
+/** The tenants whose days of offboarding are over, the first first. */
+export async function findOffboarded(core: CrossTenantDatabase, now: Date, limit: number): Promise<string[]> {
+  const rows = await core.query<{ tenant_id: string }>(
+    `select tenant_id from tenants where status = 'offboarding' and offboarding_ends_at <= $1
+      order by offboarding_ends_at, tenant_id limit $2`,
+    [now, limit],
+  );
+  return rows.map(({ tenant_id }) => tenant_id);
+}
+
+/** Whether a tenant has exports whose container is not deleted yet. */
+export async function hasExports(core: CrossTenantDatabase, tenantId: string): Promise<boolean> {
+  const rows = await core.query(
+    `select from ops.tenant_exports where tenant_id = $1 and status <> 'deleted' limit 1`,
+    [tenantId],
+  );
+  return rows.length > 0;
+}

@@ -129,15 +129,16 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  1 + 15) × 15 + 15 =   330
-//   stage  (6 ×  6 + 15) × 15 + 15 =   780
-//   prod   (6 × 15 + 15) × 15 + 15 = 1 590
+//   dev    (6 ×  1 + 16) × 15 + 16 =   346
+//   stage  (6 ×  6 + 16) × 15 + 16 =   796
+//   prod   (6 × 15 + 16) × 15 + 16 = 1 606
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.
 var poolMax = 8
 var crossTenantPoolMax = 6
-var queueFunctions = length(loadJsonContent('queues.json'))
+// The sender of mails consumes `notifications`, not this app.
+var queueFunctions = length(filter(loadJsonContent('queues.json'), queue => queue.name != 'notifications'))
 var timerFunctions = 16
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions

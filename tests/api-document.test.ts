@@ -119,12 +119,20 @@ const GROUPS = [
   ...declaredResources.map(({ name }) => name),
   'tenant-config',
   'api-keys',
+  'auth',
+  'me',
+  'users',
   'platform',
   'health',
   'documentation',
 ];
 
 const PUBLIC = [
+  'auth-email-verifications-confirm',
+  'auth-email-verifications-create',
+  'auth-password-resets-confirm',
+  'auth-password-resets-create',
+  'auth-sessions-create',
   'billing-plans-list',
   'docs-read',
   'docs-script-read',

@@ -4,7 +4,7 @@ import { retentionDays } from '../shared/domains/retention/retention-days.ts';
 import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-directory.ts';
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
-import { AddressLimiter } from '../shared/platform/cache/address-limit.ts';
+import { AddressLimiter } from '../shared/platform/http/address-limit.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
 import { beginAhead } from '../shared/platform/call/begin-ahead.ts';

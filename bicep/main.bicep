@@ -143,7 +143,8 @@ var tags = {
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.
 var poolMax = 8
 var crossTenantPoolMax = 6
-var queueFunctions = length(loadJsonContent('queues.json'))
+// The sender of mails consumes `notifications`, not this app.
+var queueFunctions = length(filter(loadJsonContent('queues.json'), queue => queue.name != 'notifications'))
 var timerFunctions = 20
 var otherConnections = 50
 var instances = (1 + queueFunctions) * maximumInstanceCount + timerFunctions

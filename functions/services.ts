@@ -5,7 +5,7 @@ import { CachedTenantDirectory } from '../shared/domains/tenancy/tenant-director
 import { BlobStore } from '../shared/platform/blob/blob-store.ts';
 import { ExportStore } from '../shared/platform/blob/export-store.ts';
 import { BusSender } from '../shared/platform/bus/bus-sender.ts';
-import { AddressLimiter } from '../shared/platform/cache/address-limit.ts';
+import { AddressLimiter } from '../shared/platform/http/address-limit.ts';
 import { Cache } from '../shared/platform/cache/cache.ts';
 import { RateLimiter } from '../shared/platform/cache/rate-limit.ts';
 import { beginAhead } from '../shared/platform/call/begin-ahead.ts';

@@ -121,6 +121,8 @@ const GROUPS = [
   'tenant-config',
   'webhooks',
   'api-keys',
+  'auth',
+  'me',
   'users',
   'roles',
   'invitations',
@@ -131,6 +133,11 @@ const GROUPS = [
 ];
 
 const PUBLIC = [
+  'auth-email-verifications-confirm',
+  'auth-email-verifications-create',
+  'auth-password-resets-confirm',
+  'auth-password-resets-create',
+  'auth-sessions-create',
   'billing-plans-list',
   'docs-read',
   'docs-script-read',

@@ -3,6 +3,7 @@ import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { readApiDocument, type Operation } from './harness/api-document.ts';
 import { startTestApp, type TestAnswer } from './harness/app.ts';
+import { openPersonsSession } from './harness/people.ts';
 
 const app = await startTestApp();
 const { acme, operator } = app.keys;
@@ -10,8 +11,11 @@ const { operations } = await readApiDocument(app);
 const NO_ID = '00000000-0000-7000-8000-000000000000';
 
 const mapping = { detector: 'regex-pii', source_data: 'SSN 123-45-6789', model_version: 'v1' };
-const keyFor = ({ permission }: Operation): string =>
-  permission === 'platform:operate' ? operator : acme.owner;
+const person = await openPersonsSession(app, 'acme', 'viewer');
+const keyFor = ({ permission }: Operation): string => {
+  if (permission === 'person') return person.token;
+  return permission === 'platform:operate' ? operator : acme.owner;
+};
 const pathOf = ({ path }: Operation): string => path.replaceAll(/\{\w+\}/g, NO_ID);
 
 /** A request with another `Host`, which fetch does not allow. */

@@ -285,6 +285,7 @@ beforeAll(() => () => bus.close());
 async function listNotifications(): Promise<unknown[]> {
   const receiver = bus.createReceiver('notifications');
   try {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- the SDK's types name another build of this package
     const messages = await receiver.peekMessages(500, { fromSequenceNumber: Long.ZERO });
     return messages.flatMap(({ body }: { body: unknown }) =>
       Buffer.isBuffer(body) ? JSON.parse(String(body)) : body,

@@ -16,7 +16,8 @@ import { templateOf, type RowMaker } from '../harness/row-maker.ts';
  * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
  * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
  * `self`: a row that each tenant has once. `public`: the same for everybody. `signed`: for whoever has the secret, and so for none.
- * `token`: for whoever has a one-time token, and so for none.
+ * `secret`: the same, with the secret in the body, and a body without it is refused for its shape. `token`: for whoever has a one-time
+ * token, and so for none.
  */
 export type Subject =
   | 'row'
@@ -29,6 +30,7 @@ export type Subject =
   | 'self'
   | 'public'
   | 'signed'
+  | 'secret'
   | 'token';
 
 /** One route's access rules, written independently of the tested code. */
@@ -134,7 +136,7 @@ const PLAN = { plan_id: 'professional', billing_cycle: 'monthly' };
 const secret = (operation: string, path: string): Route => ({
   ...open(operation, path),
   method: 'POST',
-  subject: 'signed',
+  subject: 'secret',
   body: {},
 });
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';

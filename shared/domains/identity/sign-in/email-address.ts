@@ -4,7 +4,7 @@ import { z } from 'zod';
 const LENGTH_MAX = 320;
 
 /** An address in the one spelling that is stored and looked up: without spaces around it, NFC, lower case. */
-export function normaliseEmail(text: string): string {
+function normaliseEmail(text: string): string {
   return text.trim().normalize('NFC').toLowerCase();
 }
 

@@ -18,7 +18,7 @@ export async function findMemberships(
       where user_id = $1 and is_active and (expires_at is null or expires_at > $2) order by tenant_id`,
     [userId, now],
   );
-  const contexts = await Promise.all(rows.map(({ tenant_id }) => tenants.find(tenant_id)));
+  const contexts = await Promise.all(rows.map(async ({ tenant_id }) => tenants.find(tenant_id)));
   return contexts.flatMap((context) =>
     context === null || context.status === 'erased'
       ? []

@@ -32,7 +32,7 @@ const NAME_MIN = 3;
 export async function findPasswordFaults(chosen: string, email: string | null): Promise<string[]> {
   const text = normalisePassword(chosen).toLowerCase();
   const faults: string[] = [];
-  if ([...text].length < LENGTH_MIN) faults.push(`must have at least ${LENGTH_MIN} characters`);
+  if (Array.from(text).length < LENGTH_MIN) faults.push(`must have at least ${LENGTH_MIN} characters`);
   if (/^(.+?)\1+$/su.test(text)) faults.push('only repeats itself');
   const usual = await (common ??= loadCommon());
   const word = text.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');

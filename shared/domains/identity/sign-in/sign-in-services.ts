@@ -1,4 +1,4 @@
-import type { AddressLimit, AddressLimiter } from '../../../platform/cache/address-limit.ts';
+import type { AddressLimit, AddressLimiter } from '../../../platform/http/address-limit.ts';
 import type { CallServices } from '../../../platform/call/call.ts';
 
 /** What the routes without a caller need. */

@@ -2,8 +2,8 @@ import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limite
 import { Problem } from '../call/problem.ts';
 import { log } from '../log/log.ts';
 import { count } from '../telemetry/metrics.ts';
-import type { Cache } from './cache.ts';
-import { rateLimitPrefix } from './keys.ts';
+import type { Cache } from '../cache/cache.ts';
+import { rateLimitPrefix } from '../cache/keys.ts';
 
 /** How many requests one client may send to a route that needs no credential, in a time. */
 export interface AddressLimit {

@@ -34,13 +34,21 @@ export const billingTables: readonly TenantTable[] = [
   tenantTable('billing', {
     table: 'billing_payments',
     key: ['payment_id'],
-    onErasure: { keep: BY_LAW, byLaw: true, clear: { user_id: `''`, card_brand: 'null', card_last_four: 'null' } },
+    onErasure: {
+      keep: BY_LAW,
+      byLaw: true,
+      clear: { user_id: `''`, card_brand: 'null', card_last_four: 'null' },
+    },
   }),
   tenantTable('billing', {
     table: 'billing_invoices',
     key: ['invoice_id'],
     // Stripe's pages, which show who paid.
-    onErasure: { keep: BY_LAW, byLaw: true, clear: { user_id: `''`, hosted_invoice_url: 'null', invoice_pdf: 'null' } },
+    onErasure: {
+      keep: BY_LAW,
+      byLaw: true,
+      clear: { user_id: `''`, hosted_invoice_url: 'null', invoice_pdf: 'null' },
+    },
   }),
   tenantTable('billing', {
     table: 'ops.stripe_customers',

@@ -159,10 +159,7 @@ export async function reportOf(
 }
 
 /** Ends the erasure. The platform's audit trail says so, in the same transaction. */
-async function complete(
-  { services, erasure, now }: ErasureWork,
-  report: ErasureReport,
-): Promise<void> {
+async function complete({ services, erasure, now }: ErasureWork, report: ErasureReport): Promise<void> {
   const data: AuditData = {
     tenant_id: PLATFORM_TENANT,
     actor: ACTOR,

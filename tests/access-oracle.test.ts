@@ -71,9 +71,12 @@ async function makePrincipals(): Promise<Principal[]> {
 
 /** The statuses that a request may get. It has the rules written independently of the app's code. */
 function expectedOf({ principal, route, target, names, at }: Try): { statuses: number[]; code?: string } {
-  const allowed = { GET: [200], POST: [200, 201, 202, 207, 409], PUT: [200, 206, 409, 412], DELETE: [204, 412] }[
-    route.method
-  ];
+  const allowed = {
+    GET: [200],
+    POST: [200, 201, 202, 207, 409],
+    PUT: [200, 206, 409, 412],
+    DELETE: [204, 412],
+  }[route.method];
   if (route.subject === 'signed') return { statuses: [400], code: 'INVALID_REQUEST' };
   if (route.needs === null) return { statuses: [200] };
   if (!principal.permissions.includes(route.needs)) return { statuses: [403], code: 'INSUFFICIENT_RBAC' };

@@ -395,7 +395,7 @@ describe('a delivery that fails is tried again', () => {
     const many = (endpoint: Endpoint, count: number) =>
       Promise.all(Array.from({ length: count }, () => addDelivery(endpoint)));
     const [ofSlow, ofDown, ofWell] = await Promise.all([many(slow, 20), many(down, 20), many(well, 20)]);
-    await send([...ofSlow, ...ofDown, ...ofWell], 150);
+    await send([...ofSlow, ...ofDown, ...ofWell], 2_000);
     expect(receiver.at(well.path)).toHaveLength(20);
     const tally = await core`
       select endpoint_id, outcome, count(*)::int as n, sum(attempts)::int as attempts, min(next_attempt_at) > now() as waits

@@ -93,7 +93,7 @@ export async function startWebhookScene() {
     /** Consumes a message for the first attempts of deliveries, as the queue's trigger does. */
     send: async (
       deliveries: readonly { readonly delivery_id: string; readonly tenant_id: string }[],
-      timeoutMs = 1_000,
+      timeoutMs = 5_000,
     ): Promise<void> => {
       const events = deliveries.map(({ tenant_id, delivery_id }) =>
         newEvent(WEBHOOK_DELIVERY_DUE, { tenant_id, delivery_id, attempt: 0 }, new Date()),

@@ -75,7 +75,7 @@ async function secretsOf(services: ConsumeServices, delivery: ClaimedDelivery): 
   return secrets;
 }
 
-/** Standard Webhooks: id, time and body are signed together. The time is that of the attempt. */
+/** The time of a message is that of its attempt. */
 async function send(
   services: ConsumeServices,
   { event_id: id, payload }: ClaimedDelivery,
@@ -83,8 +83,7 @@ async function send(
   secrets: readonly string[],
   { resolve, timeoutMs = TIMEOUT_MS }: AttemptOptions,
 ): Promise<PostResult> {
-  // Only what sends messages loads it: no cold start waits for it.
-  const { Webhook } = await import('standardwebhooks');
+  const { signatureHeader } = await import('./sign.ts');
   const at = services.clock.now();
   return postOnce({
     url,
@@ -94,7 +93,7 @@ async function send(
       'user-agent': 'comply-ai-webhooks/1',
       'webhook-id': id,
       'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-      'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, at, payload)).join(' '),
+      'webhook-signature': signatureHeader(secrets, { id, at, body: payload }),
     },
     timeoutMs,
     rules: outboundRules(services.settings),

@@ -6,6 +6,8 @@ export const webhooksTables: readonly TenantTable[] = [
     table: 'ops.webhook_endpoints',
     key: ['endpoint_id'],
     // Sealed, and only for signatures.
-    export: { leaveOut: ['secret', 'old_secret'] },
+    export: {
+      leaveOut: ['secret', 'secret_key_id', 'old_secret', 'old_secret_key_id', 'old_secret_expires_at'],
+    },
   }),
 ];

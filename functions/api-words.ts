@@ -79,7 +79,17 @@ export const API_TAGS: readonly DescribedTag[] = [
   },
   {
     name: 'users',
-    description: 'The people of the tenant. Its owner sees and ends their sessions.',
+    description: 'The people of the tenant, and the roles that they have. Its last owner cannot be removed.',
+  },
+  {
+    name: 'roles',
+    description:
+      'What people may do: the roles that every tenant has, and a tenant’s own. Nobody gives what they do not hold.',
+  },
+  {
+    name: 'invitations',
+    description:
+      'How people join a tenant: an invitation to their address, with roles. It is valid for seven days, and once.',
   },
   {
     name: 'platform',

@@ -14,6 +14,7 @@ import { billingInvoicesEndpoints } from './http/billing-invoices.ts';
 import { billingSubscriptionEndpoints } from './http/billing-subscription.ts';
 import { billingPlansEndpoints } from './http/billing-plans.ts';
 import { healthEndpoints } from './http/health.ts';
+import { invitationsEndpoints } from './http/invitations.ts';
 import { lineageEndpoints } from './http/lineage.ts';
 import { mappingsEndpoints } from './http/mappings.ts';
 import { meEndpoints } from './http/me.ts';
@@ -25,12 +26,15 @@ import { platformMeterWindowsEndpoints } from './http/platform-meter-windows.ts'
 import { platformMetricsEndpoints } from './http/platform-metrics.ts';
 import { platformQuarantineEndpoints } from './http/platform-quarantine.ts';
 import { platformTenantsEndpoints } from './http/platform-tenants.ts';
+import { platformUsersEndpoints } from './http/platform-users.ts';
 import { recordsEndpoints } from './http/records.ts';
 import { retentionEndpoints } from './http/retention.ts';
+import { rolesEndpoints } from './http/roles.ts';
 import { statusEndpoints } from './http/status.ts';
 import { stripeWebhookEndpoints } from './http/stripe-webhook.ts';
 import { tenantConfigEndpoints } from './http/tenant-config.ts';
 import { usageEndpoints } from './http/usage.ts';
+import { usersEndpoints } from './http/users.ts';
 import { archiveRecords } from './queue/archive-records.ts';
 import { auditEvents } from './queue/audit-events.ts';
 import { billingChanges } from './queue/billing-changes.ts';
@@ -65,6 +69,7 @@ const endpoints: readonly Endpoint[] = [
   ...billingPlansEndpoints(processServices),
   ...healthEndpoints(processServices),
   ...asyncOrchestrationsEndpoints,
+  ...invitationsEndpoints(processServices),
   ...lineageEndpoints,
   ...mappingsEndpoints,
   ...meEndpoints,
@@ -76,12 +81,15 @@ const endpoints: readonly Endpoint[] = [
   ...platformMetricsEndpoints,
   ...platformQuarantineEndpoints,
   ...platformTenantsEndpoints,
+  ...platformUsersEndpoints,
   ...recordsEndpoints,
   ...retentionEndpoints,
+  ...rolesEndpoints,
   ...statusEndpoints(processServices),
   ...stripeWebhookEndpoints(processServices),
   ...tenantConfigEndpoints,
   ...usageEndpoints,
+  ...usersEndpoints,
   ...resourceEndpoints(declaredResources),
 ];
 

@@ -9,7 +9,7 @@ import { until, type TestAnswer } from './harness/app.ts';
 import { startBillingApp } from './harness/billing-app.ts';
 import { declaredResources } from '../functions/declared-resources.ts';
 import { rowMaker, templateOf, type RowMaker } from './harness/row-maker.ts';
-import { ROUTES, type Route } from './oracle/routes.ts';
+import { GIVEN_ROLE, ROUTES, type Route } from './oracle/routes.ts';
 import { makeWorld, OWNERS, type Owner } from './oracle/world.ts';
 
 /** `ORACLE_SEED=… npx vitest run tests/access-oracle.test.ts` repeats a run. */
@@ -82,11 +82,13 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
   if (route.needs !== 'authenticated' && !principal.permissions.includes(route.needs))
     return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
   if (names === 'query' || names === 'header') return { statuses: [403], code: 'TENANT_MISMATCH' };
+  // Only a person can answer for a key.
+  if (route.operation === 'api-keys-adopt') return { statuses: [403], code: 'INSUFFICIENT_RBAC' };
   switch (route.subject) {
     case 'row':
       if (target !== principal.owner) return { statuses: [404], code: 'NOT_FOUND' };
       if (route.path === 'api-keys/{}/rotate') return expectedOfRotation(principal, at);
-      return { statuses: allowed };
+      return route.givesRole === true ? expectedOfGiving(principal) : { statuses: allowed };
     case 'shared':
       if (target === principal.owner) return { statuses: allowed };
       if (target === 'platform' && world.rows.platform[route.collection] !== undefined)
@@ -98,6 +100,7 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
       // Without a next invoice, because the subscription was cancelled.
       return { statuses: route.path === 'billing/upcoming-invoice' ? [200, 404] : allowed };
     case 'create':
+      return route.givesRole === true ? expectedOfGiving(principal) : { statuses: allowed };
     case 'public':
     case 'list':
     case 'shared-list':
@@ -106,6 +109,12 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
     default:
       return route.subject satisfies never;
   }
+}
+
+/** Nobody gives or takes what they do not hold. What another request has ended comes first. */
+function expectedOfGiving(principal: Principal): { statuses: number[] } {
+  const holdsAll = GIVEN_ROLE.permissions.every((permission) => principal.permissions.includes(permission));
+  return { statuses: [404, 409, ...(holdsAll ? [200, 201, 204] : [403])] };
 }
 
 /** A key gives at most its own rights, also by rotating another key. */
@@ -120,10 +129,12 @@ function expectedOfRotation(principal: Principal, at: number): { statuses: numbe
 /** The ids of the requested row: those of a known row, or unknown ones. */
 function idsOf({ route, target, at }: Try): readonly string[] {
   const rows = target === 'nobody' ? [] : (world.rows[target][route.collection] ?? []);
-  const nobodys = (_: unknown, n: number): string =>
-    route.collection === 'api-keys' || (route.collection === 'users/sessions' && n === 1)
+  const nobodys = (_: unknown, n: number): string => {
+    if (route.collection === 'roles') return 'no_such_role';
+    return route.collection === 'api-keys' || (route.collection === 'users/sessions' && n === 1)
       ? randomToken(20)
       : newId();
+  };
   return rows[at % Math.max(1, rows.length)] ?? (route.path.match(/\{\}/g) ?? []).map(nobodys);
 }
 

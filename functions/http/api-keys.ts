@@ -1,6 +1,7 @@
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
 import {
+  adoptApiKey,
   createApiKey,
   listApiKeys,
   revokeApiKey,
@@ -49,6 +50,18 @@ export const apiKeysEndpoints = [
     body: rotation,
     responses: { 201: { description: 'The new key.', schema: apiKeyRotated, headers: ['Location'] } },
     run: (call, { params, body }) => rotateApiKey(call, params.key_id, body),
+  }),
+  endpoint({
+    ...common,
+    name: 'api-keys-adopt',
+    method: 'POST',
+    path: 'v1/api-keys/{key_id}/adopt',
+    summary: 'Answer for a key that another person made',
+    description:
+      'The key goes on with its permissions, and has at most what the calling person holds. Needs a person who holds all of them.',
+    params: keyIdParams,
+    responses: { 200: { description: 'The key.', schema: apiKey } },
+    run: (call, { params }) => adoptApiKey(call, params.key_id),
   }),
   endpoint({
     ...common,

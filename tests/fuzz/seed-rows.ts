@@ -7,6 +7,7 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { modelVersions } from '../../shared/domains/mapping/model-versions.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
+import { signIn } from '../harness/members.ts';
 import { openPersonsSession } from '../harness/people.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
 import { until, type TestApp } from '../harness/app.ts';
@@ -27,6 +28,7 @@ export async function seedRows(
   for (const tenant of ['acme', 'globex'] as const) {
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
     await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
+    await seedMembers(app, tenant, keys[tenant], pools);
     await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
     await seedPeople(app, tenant, pools[tenant]);
   }
@@ -99,6 +101,23 @@ async function seedTenant(app: TestApp, key: string, marker: string, pool: Pools
   }
   const points = [{ metric_name: marker, metric_value: 1, time_period: '2026-01-01T00:00:00Z', metadata }];
   await app.request('POST', '/api/v1/analysis-metrics', { key, body: { metrics: points } });
+}
+
+/** Members, invitations and roles of the tenant's own. Operators know the members too. */
+async function seedMembers(app: TestApp, tenant: Tenant, key: string, pools: Pools): Promise<void> {
+  const pool = pools[tenant];
+  for (let n = 0; n < EACH; n++) {
+    const { userId } = await signIn(app, tenant, { viewer: null });
+    addRow(pool, 'users', [userId]);
+    addRow(pool, 'users/{}/roles', [userId, 'viewer']);
+    addRow(pools.platform, 'platform/users', [userId]);
+    const invited = { email: `${n}@${tenant}.example.com`, roles: ['viewer'] };
+    const { body } = await app.request('POST', '/api/v1/invitations', { key, body: invited });
+    addRow(pool, 'invitations', [body.invitation_id]);
+    const role = { role_name: `own_${n}`, permissions: ['records:read'] };
+    await app.request('POST', '/api/v1/roles', { key, body: role });
+    addRow(pool, 'roles', [role.role_name]);
+  }
 }
 
 async function seedInvoices(

@@ -16,6 +16,7 @@ import {
 } from '../../shared/platform/resources/resource.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { signatureOf, stripeEvent } from './stripe-webhooks.ts';
+import { signIn } from './members.ts';
 import { makeTestPerson } from './people.ts';
 import { operatorsPath, rowMaker, type RowMaker } from './row-maker.ts';
 import { until, type TestAnswer, type TestApp } from './app.ts';
@@ -93,6 +94,7 @@ export async function takeTour(app: TestApp, spell = (path: string) => path): Pr
   await tourBilling(app, owner);
   await tourPlans(send.bind(undefined, ''), owner);
   await tourKeysAndSettings(owner);
+  await tourMembers(app, (key) => send.bind(undefined, key));
   await tourTrail(app, owner);
   await tourPeople(app, owner, (key) => send.bind(undefined, key));
   await tourPlatform(app, operator);
@@ -252,6 +254,60 @@ async function tourActions(rows: RowMaker, owner: Send, operator: Send): Promise
   const alert = below((await rows.make(alerts)).path);
   await owner('alerts-acknowledge', 200, 'POST', `${alert}/acknowledge`);
   await owner('alerts-resolve', 200, 'POST', `${alert}/resolve`);
+}
+
+/** The routes of people, of the roles that they have, and of the keys that they answer for. */
+async function tourMembers(app: TestApp, sendAs: SendAs): Promise<void> {
+  const [owner, operator] = [sendAs(app.keys.acme.owner), sendAs(app.keys.operator)];
+  const role = { role_name: 'toured', permissions: ['records:read'] };
+  const made = await owner('roles-create', 201, 'POST', 'v1/roles', role);
+  await owner('roles-list', 200, 'GET', 'v1/roles');
+  const seen = { 'if-none-match': made.body.etag };
+  await owner('roles-read', 200, 'GET', 'v1/roles/toured');
+  await owner('roles-read', 304, 'GET', 'v1/roles/toured', undefined, seen);
+  const match = { 'if-match': '*' };
+  await owner('roles-replace', 200, 'PUT', 'v1/roles/toured', { permissions: role.permissions }, match);
+  const person = await signIn(app, 'acme', { admin: null });
+  const member = await signIn(app, 'acme', { viewer: null });
+  const path = `v1/users/${member.userId}`;
+  await owner('users-list', 200, 'GET', 'v1/users');
+  await owner('users-read', 200, 'GET', path);
+  const toured = { role_name: 'toured' };
+  await owner('users-roles-assign', 201, 'POST', `${path}/roles`, toured);
+  await owner('users-roles-assign', 200, 'POST', `${path}/roles`, toured);
+  await owner('users-roles-list', 200, 'GET', `${path}/roles`);
+  await owner('users-roles-end', 204, 'DELETE', `${path}/roles/toured`);
+  await owner('roles-delete', 204, 'DELETE', 'v1/roles/toured', undefined, match);
+  const key = { key_name: 'toured', permission_set: 'reader' };
+  await tourInvitations(app, owner, sendAs(''));
+  const account = `v1/platform/users/${member.userId}`;
+  await operator('platform-users-list', 200, 'GET', 'v1/platform/users');
+  await operator('platform-users-read', 200, 'GET', account);
+  await operator('platform-users-deactivate', 200, 'POST', `${account}/deactivate`);
+  await operator('platform-users-reactivate', 200, 'POST', `${account}/reactivate`);
+  await operator('platform-users-unlock', 200, 'POST', `${account}/unlock`);
+  await owner('users-remove', 204, 'DELETE', path);
+  const other = await signIn(app, 'acme', { admin: null });
+  const held = await sendAs(other.token)('api-keys-create', 201, 'POST', 'v1/api-keys', key);
+  await sendAs(person.token)('api-keys-adopt', 200, 'POST', `v1/api-keys/${held.body.key_id}/adopt`);
+}
+
+async function tourInvitations(app: TestApp, owner: Send, visitor: Send): Promise<void> {
+  const path = 'v1/invitations';
+  const guest = { email: 'guest@example.com', roles: ['viewer'] };
+  const made = await owner('invitations-create', 201, 'POST', path, guest);
+  const one = `${path}/${made.body.invitation_id}`;
+  await owner('invitations-list', 200, 'GET', path);
+  await owner('invitations-read', 200, 'GET', one);
+  await owner('invitations-resend', 200, 'POST', `${one}/resend`);
+  // The token is only in a mail: here it is replaced by a known one.
+  const token = `inv_${randomBytes(20).toString('hex')}`;
+  await app.admin
+    .core`update ops.invitations set token_hash = ${hashToken(token)} where invitation_id = ${made.body.invitation_id}`;
+  const answer = { token, password: 'a river under nine bridges', first_name: 'G', last_name: 'Uest' };
+  await visitor('invitations-accept', 200, 'POST', `${path}/accept`, answer);
+  const second = await owner('invitations-create', 201, 'POST', path, { ...guest, email: 'two@example.com' });
+  await owner('invitations-revoke', 204, 'DELETE', `${path}/${second.body.invitation_id}`);
 }
 
 async function tourKeysAndSettings(send: Send): Promise<void> {

@@ -1,4 +1,5 @@
-import type { Access } from '../../shared/platform/auth/permissions.ts';
+import { PERMISSION_SETS, type Access } from '../../shared/platform/auth/permissions.ts';
+import { newId } from '../../shared/platform/ids/ids.ts';
 import {
   operationOf,
   operatorVerbsOf,
@@ -42,6 +43,8 @@ export interface Route {
   /** Null for a public route. */
   readonly needs: Access | null;
   readonly body?: unknown;
+  /** True for a route on which nobody gives or takes what they do not hold; see `GIVEN_ROLE`. */
+  readonly givesRole?: boolean;
   /** Makes a different body each time; takes precedence over `body`. */
   readonly freshBody?: (rows: RowMaker) => Promise<unknown>;
   readonly headers?: Readonly<Record<string, string>>;
@@ -133,8 +136,53 @@ const secret = (operation: string, path: string): Route => ({
 });
 const NO_ID = '0190a5f0-0000-7000-8000-000000000001';
 
+/** The role that the requests of {@link Route.givesRole} are about. */
+export const GIVEN_ROLE = { name: 'viewer', permissions: PERMISSION_SETS.reader } as const;
+
+const PEOPLE: readonly Route[] = [
+  list('users-list', 'users', 'users:read'),
+  read('users-read', 'users', 'users:read'),
+  read('users-roles-list', 'users', 'users:read', '/roles'),
+  {
+    ...write('users-roles-assign', 'POST', 'users/{}/roles', 'users:manage', { role_name: GIVEN_ROLE.name }),
+    givesRole: true,
+  },
+  {
+    ...write('users-roles-end', 'DELETE', `users/{}/roles/${GIVEN_ROLE.name}`, 'users:manage'),
+    collection: 'leavers',
+    givesRole: true,
+  },
+  { ...write('users-remove', 'DELETE', 'users/{}', 'users:manage'), collection: 'leavers', givesRole: true },
+  {
+    ...create('invitations-create', 'invitations', 'users:manage', undefined),
+    freshBody: () => Promise.resolve({ email: `${newId()}@example.com`, roles: [GIVEN_ROLE.name] }),
+    givesRole: true,
+  },
+  list('invitations-list', 'invitations', 'users:read'),
+  read('invitations-read', 'invitations', 'users:read'),
+  { ...write('invitations-resend', 'POST', 'invitations/{}/resend', 'users:manage'), givesRole: true },
+  write('invitations-revoke', 'DELETE', 'invitations/{}', 'users:manage'),
+  secret('invitations-accept', 'v1/invitations/accept'),
+  { ...list('roles-list', 'roles', 'users:read'), subject: 'shared-list' },
+  { ...read('roles-read', 'roles', 'users:read'), subject: 'shared' },
+  // Only the permission to make a role: nobody puts into a role what they do not hold.
+  create('roles-create', 'roles', 'roles:manage', { role_name: 'made', permissions: ['roles:manage'] }),
+  {
+    ...write('roles-replace', 'PUT', 'roles/{}', 'roles:manage', { permissions: ['roles:manage'] }),
+    subject: 'shared',
+    headers: STALE,
+  },
+  { ...write('roles-delete', 'DELETE', 'roles/{}', 'roles:manage'), subject: 'shared', headers: STALE },
+  self('platform-users-list', 'GET', 'platform/users', 'platform:operate'),
+  self('platform-users-read', 'GET', `platform/users/${NO_ID}`, 'platform:operate'),
+  self('platform-users-deactivate', 'POST', `platform/users/${NO_ID}/deactivate`, 'platform:operate'),
+  self('platform-users-reactivate', 'POST', `platform/users/${NO_ID}/reactivate`, 'platform:operate'),
+  self('platform-users-unlock', 'POST', `platform/users/${NO_ID}/unlock`, 'platform:operate'),
+];
+
 /** The routes beyond those of declared resources, with their permissions. */
 const OTHERS: readonly Route[] = [
+  ...PEOPLE,
   read('orchestrations-read', 'orchestrations', 'orchestrations:read'),
   list('orchestrations-list', 'orchestrations', 'orchestrations:read'),
   read('async-orchestrations-read', 'jobs', 'orchestrations:read'),
@@ -187,6 +235,7 @@ const OTHERS: readonly Route[] = [
   },
   list('api-keys-list', 'api-keys', 'api_keys:manage'),
   write('api-keys-rotate', 'POST', 'api-keys/{}/rotate', 'api_keys:manage', {}),
+  write('api-keys-adopt', 'POST', 'api-keys/{}/adopt', 'api_keys:manage'),
   write('api-keys-revoke', 'DELETE', 'api-keys/{}', 'api_keys:manage'),
   // Only the permission to make a key: a key cannot give more than its own permissions.
   create('api-keys-create', 'api-keys', 'api_keys:manage', {

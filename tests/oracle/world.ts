@@ -4,8 +4,10 @@ import type { Resource } from '../../shared/platform/resources/resource.ts';
 import { until, type TestApp } from '../harness/app.ts';
 import { declaredResources } from '../../functions/declared-resources.ts';
 import { checkoutOf, payCheckout, sellPlans, type BillingScene } from '../harness/billing-tenants.ts';
+import { signIn } from '../harness/members.ts';
 import { openPersonsSession } from '../harness/people.ts';
 import { rowMaker, templateOf } from '../harness/row-maker.ts';
+import { GIVEN_ROLE } from './routes.ts';
 
 /** The owners of rows. */
 export const OWNERS = ['acme', 'globex'] as const;
@@ -68,6 +70,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
       keyPermissions.set(made['key_id'] ?? '', permissions);
     }
     Object.assign(rows[owner], await makePeople(app, owner));
+    await makeMembers(app, owner, rows[owner]);
     const tenants = declaredResources.filter(({ scope }) => scope !== 'platform');
     Object.assign(rows[owner], await makeDeclared(app, tenants, owner, app.keys[owner].owner));
   }
@@ -88,6 +91,7 @@ export async function makeWorld(app: TestApp): Promise<World> {
   for (const owner of OWNERS) Object.assign(rows[owner], await makeBilling(scene, owner));
   const platforms = declaredResources.filter(({ scope }) => scope !== 'tenant');
   rows.platform = await makeDeclared(app, platforms, 'platform', app.keys.operator);
+  rows.platform['roles'] = ['admin', 'auditor', 'viewer'].map((name) => [name]);
   rows.platform['models'] = await modelNames(app);
   for (const owner of OWNERS) rows[owner]['audit-logs'] = await auditIds(app, app.keys[owner].owner);
   return { rows, keyPermissions };
@@ -109,6 +113,20 @@ async function makeTenantRows(create: Create, n: number): Promise<void> {
   await create('orchestrations', { ...orchestration, processing_mode: n === 0 ? 'sync' : 'async' });
   await create('mappings', n === 0 ? mapping : { ...mapping, response: RESPONSE });
   await create('analyses', analysis);
+}
+
+/** Members, of whom those that requests remove are listed apart, invitations, and roles of the tenant's own. */
+async function makeMembers(app: TestApp, owner: Owner, rows: Record<string, string[][]>): Promise<void> {
+  const make = (path: string, body: object) =>
+    app.request('POST', `/api/v1/${path}`, { key: app.keys[owner].owner, body });
+  for (let n = 0; n < EACH; n++) {
+    for (const collection of ['users', 'leavers'])
+      (rows[collection] ??= []).push([(await signIn(app, owner, { [GIVEN_ROLE.name]: null })).userId]);
+    const invited = await make('invitations', { email: `${n}@example.com`, roles: [GIVEN_ROLE.name] });
+    (rows['invitations'] ??= []).push([invited.body.invitation_id]);
+    const role = await make('roles', { role_name: `of_${owner}_${n}`, permissions: ['records:read'] });
+    (rows['roles'] ??= []).push([role.body.role_name]);
+  }
 }
 
 /** Makes rows of declared resources: as many as each one's rules allow, up to {@link EACH}. */

@@ -37,7 +37,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     'ops.invitations': {
       shown: '',
       hidden:
-        'tenant_id invitation_id email roles token_hash invited_by created_at expires_at accepted_at accepted_by revoked_at revoked_by',
+        'tenant_id invitation_id email roles token_hash invited_by invited_by_user created_at expires_at accepted_at accepted_by revoked_at revoked_by',
     },
     'ops.recovery_codes': { shown: '', hidden: 'user_id code_hash created_at used_at' },
     'ops.user_identities': { shown: '', hidden: 'issuer subject user_id created_at last_seen_at' },

@@ -5,7 +5,8 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import { hashApiKey, parseApiKey, sameHash } from '../../platform/auth/api-key.ts';
 import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 import { refusedCredential } from './refused-credential.ts';
-import { heldRolesSql, LastingRights, readHeldRoles } from './roles/held-roles.ts';
+import type { PersonChanges } from './sessions/person-changes.ts';
+import { LastingRights, makerHeldSql, readHeldRoles } from './roles/held-roles.ts';
 
 interface StoredKey {
   readonly [column: string]: unknown;
@@ -22,6 +23,13 @@ interface StoredKey {
   readonly maker_held: unknown;
 }
 
+/** A key as a process remembers it. */
+interface KnownKey {
+  readonly row: StoredKey;
+  /** The maker's last change that this row contains. Undefined without a maker. */
+  readonly change: string | undefined;
+}
+
 /**
  * A key that another instance revoked is refused here within 5 s: 4 s in the cache, and a second for a look-up that began
  * just before. The instance that revoked it refuses it at once.
@@ -35,7 +43,8 @@ const LAST_USED_GRAIN_MS = 60_000;
 export class ApiKeyAuthenticator {
   readonly #database: CrossTenantDatabase;
   readonly #settings: Settings;
-  readonly #memory = new SingleFlightCache<StoredKey | null>({
+  readonly #changes: PersonChanges;
+  readonly #memory = new SingleFlightCache<KnownKey | null>({
     ttlMs: MEMORY_TTL_MS,
     max: MEMORY_MAX,
     name: 'api_keys',
@@ -46,9 +55,10 @@ export class ApiKeyAuthenticator {
   readonly #hashes = new Map<string, Buffer>();
   readonly #lastUsed = new Map<string, number>();
 
-  constructor(database: CrossTenantDatabase, settings: Settings) {
+  constructor(database: CrossTenantDatabase, settings: Settings, changes: PersonChanges) {
     this.#database = database;
     this.#settings = settings;
+    this.#changes = changes;
   }
 
   /**
@@ -59,8 +69,13 @@ export class ApiKeyAuthenticator {
     const parts = parseApiKey(credential);
     if (parts === undefined)
       throw refusedCredential('malformed', 'The credential is not one of this service.');
-    const stored = await this.#find(parts.keyId);
-    if (stored === null || !sameHash(stored.key_hash, this.#hash(credential, parts)))
+    const known = await this.#find(parts.keyId);
+    // Only a key with a maker is asked about, so that the others need no further look-up.
+    const stored =
+      known === null || known.row.made_by_user === null
+        ? known?.row
+        : await this.#current(parts.keyId, known, known.row.made_by_user);
+    if (stored === undefined || !sameHash(stored.key_hash, this.#hash(credential, parts)))
       throw refusedCredential('unknown', 'The API key is not known.');
     if (stored.revoked_at !== null && Date.parse(stored.revoked_at) <= now.getTime())
       throw refusedCredential('revoked', 'The API key was revoked.');
@@ -131,20 +146,33 @@ export class ApiKeyAuthenticator {
     return hash;
   }
 
-  #find(keyId: string): StoredKey | null | Promise<StoredKey | null> {
+  /** The key as it is after its maker's last known change; undefined if it is gone. */
+  async #current(keyId: string, known: KnownKey, maker: string): Promise<StoredKey | undefined> {
+    if ((await this.#changes.last(maker)) === known.change) return known.row;
+    this.#memory.forget(keyId);
+    return (await this.#find(keyId))?.row;
+  }
+
+  #find(keyId: string): KnownKey | null | Promise<KnownKey | null> {
     return this.#memory.find(keyId, async () => {
-      const [row] = await this.#database.query<StoredKey>(
-        `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
-                k.expires_at, k.revoked_at, k.made_by_user,
-                case when k.made_by_user is not null then
-                  case when exists (select from users u where u.user_id = k.made_by_user and u.is_active)
-                    then ${heldRolesSql('k.tenant_id', 'k.made_by_user')} else '[]' end end as maker_held
-           from api_keys k where k.key_id = $1`,
-        [keyId],
-        { short: true },
-      );
-      return row ?? null;
+      const row = await this.#load(keyId);
+      if (row === undefined) return null;
+      if (row.made_by_user === null) return { row, change: undefined };
+      // A change that was noted before this look-up began is in it or will be noticed: the row is read again if it was later.
+      const change = await this.#changes.last(row.made_by_user);
+      return { row: change === undefined ? row : ((await this.#load(keyId)) ?? row), change };
     });
+  }
+
+  async #load(keyId: string): Promise<StoredKey | undefined> {
+    const [row] = await this.#database.query<StoredKey>(
+      `select k.tenant_id, k.key_hash, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day, k.is_active,
+              k.expires_at, k.revoked_at, k.made_by_user, ${makerHeldSql('k')} as maker_held
+         from api_keys k where k.key_id = $1`,
+      [keyId],
+      { short: true },
+    );
+    return row;
   }
 
   #touch(tenantId: string, keyId: string, now: Date): void {

@@ -6,10 +6,12 @@ import type { Call } from '../../platform/call/call.ts';
 import { positionIn } from '../../platform/http/list-reply.ts';
 import { cursorScope, pageReply, readPage, type Page } from '../../platform/http/pagination.ts';
 import { Problem } from '../../platform/call/problem.ts';
-import { created, noContent, type NoContent, type Reply } from '../../platform/call/reply.ts';
+import { created, noContent, ok, type NoContent, type Reply } from '../../platform/call/reply.ts';
 import { performWrite } from '../../platform/writes/perform-write.ts';
-import { grantsOfNewKey, readExpiry, refuseMoreThanHeld, type Grants } from './key-grants.ts';
-import { lockManagingKeys, requireManagingKeyLeft } from './managing-keys.ts';
+import { endOfCaller, grantsOfNewKey, readExpiry, refuseMoreThanHeld, type Grants } from './key-grants.ts';
+import { requireManagerLeft } from './managing-keys.ts';
+import { lockManagers } from './people/managers.ts';
+import { requireHeld } from './roles/require-held.ts';
 import { insertKey, KEY_COLUMNS, keyStatus, presentKey, type KeyRow } from './insert-key.ts';
 import {
   permissionsOf,
@@ -91,7 +93,7 @@ export async function rotateApiKey(
   const reply = await performWrite(
     call,
     async (transaction) => {
-      const managing = await lockManagingKeys(call, transaction);
+      const { managers } = await lockManagers(transaction, call.tenant.tenantId, call.now);
       const old = await lockKey(call, transaction, keyId);
       const status = keyStatus(old, call.now);
       if (status !== 'active') throw notRotatable(`The key is ${status}.`);
@@ -109,7 +111,8 @@ export async function rotateApiKey(
         },
         call.now,
       );
-      requireManagingKeyLeft(call, managing, keyId, [row]);
+      const successor = { id: row.key_id, expires_at: row.expires_at };
+      requireManagerLeft(managers, keyId, call.now, row.made_by_user === null ? [successor] : []);
       const end = overlapEnd(call, old, body);
       await transaction.query(
         `update api_keys set replaced_by = $3, expires_at = $4, updated_at = $5, version = version + 1
@@ -142,9 +145,9 @@ export async function revokeApiKey(call: Call, keyId: string): Promise<NoContent
   const reply = await performWrite(
     call,
     async (transaction) => {
-      const managing = await lockManagingKeys(call, transaction);
+      const { managers } = await lockManagers(transaction, call.tenant.tenantId, call.now);
       await lockKey(call, transaction, keyId);
-      requireManagingKeyLeft(call, managing, keyId);
+      requireManagerLeft(managers, keyId, call.now);
       await transaction.query(
         `update api_keys set is_active = false, revoked_at = $3, updated_at = $3, version = version + 1
           where tenant_id = $1 and key_id = $2 and revoked_at is null`,
@@ -175,6 +178,50 @@ function notRotatable(detail: string): Problem {
   return new Problem('CONFLICT', { detail });
 }
 
+/**
+ * Lets the calling person answer for a key that another person made, so that a service goes on when that person leaves. The key's text
+ * and permissions stay.
+ * @throws Problem 404; 409 for a key that no person made, and for one that is revoked, expired or switched off; 403 for a caller who is
+ * no person or does not hold all of the key's permissions.
+ */
+export async function adoptApiKey(call: Call, keyId: string): Promise<Reply<200, ApiKey>> {
+  const { userId } = call.principal;
+  const reply = await performWrite<Reply<200, ApiKey>>(
+    call,
+    async (transaction) => {
+      if (userId === null)
+        throw new Problem('INSUFFICIENT_RBAC', {
+          detail: 'Only a person who has signed in can adopt a key.',
+        });
+      const old = await lockKey(call, transaction, keyId);
+      if (old.made_by_user === null)
+        throw new Problem('CONFLICT', { detail: 'No person made the key: it depends on nobody.' });
+      const status = keyStatus(old, call.now);
+      if (status === 'revoked' || status === 'expired' || !old.is_active)
+        throw new Problem('CONFLICT', { detail: `The key is ${status}.` });
+      await requireHeld(call, transaction, knownPermissions(old.permissions));
+      const [row] = await transaction.query<KeyRow>(
+        `update api_keys k set made_by_user = $3, updated_at = $4, version = version + 1
+          where k.tenant_id = $1 and k.key_id = $2 returning ${KEY_COLUMNS}`,
+        [call.tenant.tenantId, keyId, userId, call.now],
+      );
+      if (row === undefined) throw new Error('a row that is locked was not written');
+      return {
+        reply: ok(presentKey(row, call.now)),
+        audit: {
+          action: 'api_key.adopted',
+          resource_type: AUDIT_TYPE,
+          resource_id: keyId,
+          details: { from_user: old.made_by_user },
+        },
+      };
+    },
+    { beyondQuota: true },
+  );
+  call.services.credentials.forget(keyId);
+  return reply;
+}
+
 async function lockKey(call: Call, transaction: TenantTransaction, keyId: string): Promise<KeyRow> {
   const [row] = await transaction.query<KeyRow>(
     `select ${KEY_COLUMNS} from api_keys k where k.tenant_id = $1 and k.key_id = $2 for update`,
@@ -200,7 +247,7 @@ function successorGrants(call: Call, old: KeyRow, body: Rotation): Grants {
 function successorExpiry(call: Call, old: KeyRow): Date | null {
   if (old.expires_at === null) return null;
   const lifetime = Date.parse(old.expires_at) - Date.parse(old.created_at);
-  const own = call.principal.expiresAt?.getTime() ?? Infinity;
+  const own = endOfCaller(call)?.getTime() ?? Infinity;
   return new Date(Math.min(call.now.getTime() + lifetime, own));
 }
 

@@ -13,7 +13,7 @@ export class CredentialAuthenticator implements Authenticator, CredentialMemory 
 
   constructor({ settings, crossTenant, cache }: Pick<CallServices, 'settings' | 'crossTenant' | 'cache'>) {
     this.#changes = new PersonChanges(cache);
-    this.#keys = new ApiKeyAuthenticator(crossTenant.core, settings);
+    this.#keys = new ApiKeyAuthenticator(crossTenant.core, settings, this.#changes);
     this.#sessions = new SessionAuthenticator(crossTenant.core, settings, this.#changes);
   }
 

@@ -1,7 +1,8 @@
 import { generateApiKey, hashApiKey } from '../../platform/auth/api-key.ts';
-import type { Permission } from '../../platform/auth/permissions.ts';
+import { knownPermissions, type Permission } from '../../platform/auth/permissions.ts';
 import type { Settings } from '../../platform/config/settings.ts';
 import { json, type Parameter } from '../../platform/db/tenant-database.ts';
+import { heldUntil, makerHeldSql, readHeldRoles } from './roles/held-roles.ts';
 import type { ApiKey } from './schemas.ts';
 
 /** A transaction of a tenant or of the cross-tenant role (`comply_jobs`). */
@@ -25,22 +26,40 @@ export interface KeyToMake {
 }
 
 /** A key's row, with {@link KEY_COLUMNS}. */
-export type KeyRow = Omit<ApiKey, 'status'>;
+export type KeyRow = Omit<ApiKey, 'status' | 'effective_permissions'> & {
+  /** The maker's roles; null without a maker. */
+  readonly maker_held: unknown;
+};
 
 /** The columns of `api_keys k` for an answer, without the hash. */
 export const KEY_COLUMNS = `k.key_id, k.key_name, k.key_prefix, k.permissions, k.rate_limit_per_hour, k.rate_limit_per_day,
-  k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.created_at, k.updated_at`;
+  k.is_active, k.last_used_at, k.expires_at, k.revoked_at, k.replaced_by, k.created_by, k.made_by_user, k.created_at, k.updated_at,
+  ${makerHeldSql('k')} as maker_held`;
 
 /** Whether a key is valid at an instant, and if not, why. */
 export function keyStatus(row: KeyRow, now: Date): ApiKey['status'] {
   if (row.revoked_at !== null) return 'revoked';
-  if (!row.is_active) return 'inactive';
+  if (!row.is_active || makerPermissions(row, now)?.size === 0) return 'inactive';
   return row.expires_at !== null && Date.parse(row.expires_at) <= now.getTime() ? 'expired' : 'active';
+}
+
+/** What the key's maker holds; undefined for a key without a maker. */
+function makerPermissions(row: KeyRow, now: Date): ReadonlySet<Permission> | undefined {
+  return row.made_by_user === null
+    ? undefined
+    : new Set(heldUntil(readHeldRoles(row.maker_held), now).keys());
 }
 
 /** A key as clients see it. */
 export function presentKey(row: KeyRow, now: Date): ApiKey {
-  return { ...row, status: keyStatus(row, now) };
+  const { maker_held: _held, ...shown } = row;
+  const held = makerPermissions(row, now);
+  const own = [...knownPermissions(row.permissions)];
+  return {
+    ...shown,
+    effective_permissions: held === undefined ? own : own.filter((permission) => held.has(permission)),
+    status: keyStatus(row, now),
+  };
 }
 
 /** Makes a key in the caller's transaction. `credential` is its text, which is not stored. */

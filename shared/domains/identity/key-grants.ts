@@ -20,6 +20,14 @@ export interface WantedLimits {
 }
 
 /**
+ * When the calling key ends; null if it does not, and for people: a session or a token is short, and what a person makes lasts as long
+ * as the person holds what it has.
+ */
+export function endOfCaller({ principal }: Call): Date | null {
+  return principal.kind === 'key' ? principal.expiresAt : null;
+}
+
+/**
  * The grants of a new key.
  * @throws Problem 403 for more than the calling key has, 400 for an expiry in the past.
  */
@@ -29,7 +37,7 @@ export function grantsOfNewKey(call: Call, permissions: readonly Permission[], w
     permissions,
     rateLimitPerHour: wanted.rate_limit_per_hour ?? Math.min(RATE_PER_HOUR_DEFAULT, own.rateLimitPerHour),
     rateLimitPerDay: wanted.rate_limit_per_day ?? Math.min(RATE_PER_DAY_DEFAULT, own.rateLimitPerDay),
-    expiresAt: wanted.expires_at === undefined ? own.expiresAt : readExpiry(call, wanted.expires_at),
+    expiresAt: wanted.expires_at === undefined ? endOfCaller(call) : readExpiry(call, wanted.expires_at),
   };
   refuseMoreThanHeld(call, grants);
   return grants;
@@ -53,8 +61,8 @@ export function refuseMoreThanHeld(call: Call, grants: Grants): void {
     beyond.push(`rate_limit_per_hour above ${own.rateLimitPerHour}`);
   if (grants.rateLimitPerDay > own.rateLimitPerDay)
     beyond.push(`rate_limit_per_day above ${own.rateLimitPerDay}`);
-  if (isLater(grants.expiresAt, own.expiresAt))
-    beyond.push(`expires_at after ${own.expiresAt?.toISOString() ?? 'never'}`);
+  const end = endOfCaller(call);
+  if (isLater(grants.expiresAt, end)) beyond.push(`expires_at after ${end?.toISOString() ?? 'never'}`);
   if (beyond.length === 0) return;
   throw new Problem('INSUFFICIENT_RBAC', {
     detail: `The calling key cannot give what it does not have: ${beyond.join(', ')}.`,

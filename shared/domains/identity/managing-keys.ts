@@ -1,60 +1,74 @@
 import type { Permission } from '../../platform/auth/permissions.ts';
 import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
+import { Problem } from '../../platform/call/problem.ts';
 import type { CrossTenantDatabase, TenantTransaction } from '../../platform/db/tenant-database.ts';
 import { DAY_MS } from '../../platform/time/clock.ts';
-import type { Call } from '../../platform/call/call.ts';
-import { Problem } from '../../platform/call/problem.ts';
+
+/** A transaction of a tenant or of the cross-tenant role (`comply_jobs`). */
+type Queries = Pick<TenantTransaction, 'query'>;
 
 /**
- * A lasting key is valid for at least this long. A tenant without a managing key is locked out for good, so a key that
- * ends sooner cannot be the last one: a week is enough to notice and to make the next one.
+ * A lasting manager is valid for at least this long. A tenant without one is locked out for good, so a key that ends sooner cannot be
+ * the last one: a week is enough to notice and to make the next one.
  */
 const LASTING_MS = 7 * DAY_MS;
 
-/** A key that can make other keys. */
-export interface ManagingKey {
-  readonly [column: string]: unknown;
-  readonly key_id: string;
+/**
+ * Who can make keys of a tenant: a key of its own, or an owner. A key that a person made does not count beside the person: it manages
+ * nothing when that person leaves, and only of owners one must always be left.
+ */
+export interface Manager {
+  readonly id: string;
   readonly expires_at: string | null;
 }
 
 /**
- * Locks and returns all of the tenant's live keys that manage keys, in one order. Without the locks, two requests at once
- * could each revoke a key because the other key is left. With them, the second request sees the first one's change.
+ * Locks and returns all of the tenant's live keys that manage keys and depend on nobody, in one order. Without the locks, two requests
+ * at once could each revoke a key because the other key is left. With them, the second request sees the first one's change.
  */
-export function lockManagingKeys(call: Call, transaction: TenantTransaction): Promise<ManagingKey[]> {
-  return transaction.query<ManagingKey>(
+export async function lockManagingKeys(
+  transaction: Queries,
+  tenantId: string,
+  now: Date,
+): Promise<readonly Manager[]> {
+  const rows = await transaction.query<{ key_id: string; expires_at: string | null }>(
     `select k.key_id, k.expires_at from api_keys k
       where k.tenant_id = $1 and k.is_active and k.revoked_at is null and k.replaced_by is null
-        and (k.expires_at is null or k.expires_at > $2) and k.permissions ? 'api_keys:manage'
+        and k.made_by_user is null and (k.expires_at is null or k.expires_at > $2) and k.permissions ? 'api_keys:manage'
       order by k.key_id for update`,
-    [call.tenant.tenantId, call.now],
+    [tenantId, now],
   );
+  return rows.map(({ key_id, expires_at }) => ({ id: key_id, expires_at }));
+}
+
+/** Whether a tenant needs one of its managers: without it, none would be left that is valid for another week. */
+export function isManagerNeeded(
+  managers: readonly Manager[],
+  ending: string,
+  now: Date,
+  added: readonly Manager[] = [],
+): boolean {
+  const ended = managers.find(({ id }) => id === ending);
+  if (ended === undefined) return false;
+  const left = [...managers.filter((manager) => manager !== ended), ...added];
+  if (left.some((manager) => isLasting(manager, now))) return false;
+  return left.length === 0 || isLasting(ended, now);
 }
 
 /**
- * Refuses a change that ends the tenant's last lasting key that manages keys. `added` is the successor of `ending`.
- * @throws Problem 409 if no managing key would be left that is valid for another week.
+ * Refuses a change that ends the tenant's last lasting manager of keys. `added`: those that take its place.
+ * @throws Problem 409.
  */
-export function requireManagingKeyLeft(
-  call: Call,
-  managing: readonly ManagingKey[],
-  ending: string,
-  added: readonly Pick<ManagingKey, 'expires_at'>[] = [],
-): void {
-  const ended = managing.find(({ key_id }) => key_id === ending);
-  if (ended === undefined) return;
-  const left = [...managing.filter((key) => key !== ended), ...added];
-  if (left.some((key) => isLasting(key, call.now))) return;
-  if (left.length > 0 && !isLasting(ended, call.now)) return;
+export function requireManagerLeft(...given: Parameters<typeof isManagerNeeded>): void {
+  if (!isManagerNeeded(...given)) return;
   throw new Problem('CONFLICT', {
     detail:
-      'It is the tenant’s last key that manages keys and lasts for another 7 days: make another such key first.',
+      'Nobody else would be left who manages the tenant’s keys for another 7 days: first make such a key that no person made, or another owner with a verified address.',
   });
 }
 
-function isLasting(key: Pick<ManagingKey, 'expires_at'>, now: Date): boolean {
-  return key.expires_at === null || Date.parse(key.expires_at) >= now.getTime() + LASTING_MS;
+function isLasting({ expires_at: end }: Manager, now: Date): boolean {
+  return end === null || Date.parse(end) >= now.getTime() + LASTING_MS;
 }
 
 /** Until when the platform's keys with a permission are valid: how many there are, and the latest end, null for none. */

@@ -92,15 +92,24 @@ export const apiKey = z.object({
   key_name: z.string(),
   key_prefix: z.string().describe('The first characters of the key, to tell it from others.'),
   permissions: z.array(z.string()),
+  effective_permissions: z
+    .array(z.string())
+    .describe('Those that count now: of a key that a person made, only what this person holds.'),
   rate_limit_per_hour: z.number().int(),
   rate_limit_per_day: z.number().int(),
-  status: z.enum(['active', 'expired', 'revoked', 'inactive']),
+  status: z
+    .enum(['active', 'expired', 'revoked', 'inactive'])
+    .describe('`inactive`: also if the person who made it holds no role any more. Another one can adopt it.'),
   is_active: z.boolean(),
   last_used_at: z.string().nullable(),
   expires_at: z.string().nullable(),
   revoked_at: z.string().nullable(),
   replaced_by: z.string().nullable().describe('The successor that a rotation made.'),
   created_by: z.string().nullable(),
+  made_by_user: z
+    .string()
+    .nullable()
+    .describe('The person who answers for the key. Null: it depends on nobody.'),
   created_at: z.string(),
   updated_at: z.string(),
 });

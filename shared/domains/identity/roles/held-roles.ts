@@ -16,14 +16,22 @@ export type HeldRole = z.output<typeof heldRole>;
 
 /**
  * SQL: the roles that a person has in a tenant, as JSON for {@link readHeldRoles}. Ended assignments are left out; those with an
- * end say when it is.
+ * end say when it is. Whatever an assignment says, nobody operates the platform from another tenant.
  */
 export function heldRolesSql(tenantId: string, userId: string): string {
-  return `(select coalesce(json_agg(json_build_object('role', a.role_name, 'permissions', r.permissions,
+  return `(select coalesce(json_agg(json_build_object('role', a.role_name, 'permissions',
+              case when a.tenant_id = '${PLATFORM_TENANT}' then r.permissions else r.permissions - 'platform:operate' end,
               'source', a.source, 'expires_at', a.expires_at) order by a.role_name), '[]')
      from user_role_assignments a
      join user_roles r on r.role_name = a.role_name and r.tenant_id in (a.tenant_id, '${PLATFORM_TENANT}')
     where a.tenant_id = ${tenantId} and a.user_id = ${userId} and a.is_active)`;
+}
+
+/** SQL: the roles of the maker of a row of `api_keys`, none for one who is not active; null for a key without a maker. */
+export function makerHeldSql(key: string): string {
+  return `case when ${key}.made_by_user is not null then
+    case when exists (select from users u where u.user_id = ${key}.made_by_user and u.is_active)
+      then ${heldRolesSql(`${key}.tenant_id`, `${key}.made_by_user`)} else '[]' end end`;
 }
 
 /** Reads what {@link heldRolesSql} returned. */
@@ -49,6 +57,20 @@ function rightsAt(held: readonly HeldRole[], now: Date): Rights {
     permissions: new Set(live.flatMap(({ permissions }) => [...knownPermissions(permissions)])),
     until: ends.length === 0 ? null : new Date(Math.min(...ends)),
   };
+}
+
+/** Until when each permission is held; null for good. What is not held is absent. */
+export function heldUntil(held: readonly HeldRole[], now: Date): ReadonlyMap<Permission, Date | null> {
+  const ends = new Map<Permission, Date | null>();
+  for (const { permissions, expires_at } of held) {
+    const end = expires_at === null ? null : new Date(expires_at);
+    if (end !== null && end <= now) continue;
+    for (const permission of knownPermissions(permissions)) {
+      const known = ends.get(permission);
+      if (known === undefined || (known !== null && (end === null || end > known))) ends.set(permission, end);
+    }
+  }
+  return ends;
 }
 
 /** A person's rights, computed again only when a role ends. */

@@ -25,7 +25,7 @@ param addressPrefix = '10.40.0.0/21'
 param highAvailability = false
 
 // Burstable, 4 GB: 429 connections.
-param postgresSkuName = 'Standard_B2s'
+param postgresSkuName = 'Standard_B2ms'
 param postgresStorageGb = 32
 param geoRedundantBackup = false
 param evidenceSkuName = 'Standard_LRS'
@@ -40,4 +40,4 @@ param alertsEnabled = false
 param logRetentionDays = 31
 param logDailyCapGb = 1
 param defenderPlans = bool(readEnvironmentVariable('DEFENDER_PLANS', 'false'))
-param monthlyBudget = int(readEnvironmentVariable('MONTHLY_BUDGET', '1500'))
+param monthlyBudget = int(readEnvironmentVariable('MONTHLY_BUDGET', '1700'))

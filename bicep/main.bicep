@@ -135,9 +135,9 @@ var tags = {
 //
 //   ((1 + queues) × maximumInstanceCount + timers) × (8 + 6 + 1) + timers
 //
-//   dev    (6 ×  1 + 17) × 15 + 17 =   362
-//   stage  (6 ×  5 + 17) × 15 + 17 =   722
-//   prod   (6 × 15 + 17) × 15 + 17 = 1 622
+//   dev    (7 ×  1 + 20) × 15 + 20 =   425
+//   stage  (7 ×  4 + 20) × 15 + 20 =   740
+//   prod   (7 × 12 + 20) × 15 + 20 = 1 580
 //
 // connections. It is told to accept this many, and 50 more for the service itself, migrations and people. So instances wait
 // for their own pools, and never for a refused connection. tests/bicep holds the numbers to the code and to each size.

@@ -31,7 +31,7 @@ param evidenceSkuName = 'Standard_GRS'
 param evidenceImmutability = readEnvironmentVariable('EVIDENCE_IMMUTABILITY', 'unlocked')
 param redisSkuName = 'Balanced_B3'
 
-param maximumInstanceCount = 13
+param maximumInstanceCount = 12
 // One in each of two zones, so that no request waits for a cold start when one is lost.
 param alwaysReadyHttp = 2
 param gatewayInstances = { minimum: 2, maximum: 10 }

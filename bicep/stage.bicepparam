@@ -30,7 +30,7 @@ param geoRedundantBackup = true
 param evidenceSkuName = 'Standard_GRS'
 param redisSkuName = 'Balanced_B1'
 
-param maximumInstanceCount = 5
+param maximumInstanceCount = 4
 param alwaysReadyHttp = 1
 param gatewayInstances = { minimum: 1, maximum: 4 }
 

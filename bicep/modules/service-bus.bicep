@@ -81,8 +81,9 @@ resource senders 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
+// Whoever reads `notifications` has the tokens of mails: only their sender may.
 resource receivers 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (definition, n) in queues: {
+  for (definition, n) in queues: if (definition.name != 'notifications') {
     name: guid(queue[n].id, receiverRole, 'app')
     scope: queue[n]
     properties: { principalId: appPrincipalId, principalType: 'ServicePrincipal', roleDefinitionId: receiverRole }

@@ -241,7 +241,7 @@ describe('the budget of connections', () => {
   const consumed = QUEUES.filter(({ name }) => name !== 'notifications').length;
   /** Of a size of server: Azure's highest max_connections that its default is for. */
   const HOLDS: Readonly<Record<string, number>> = {
-    Standard_B2s: 429,
+    Standard_B2ms: 859,
     Standard_D2ds_v5: 859,
     Standard_D4ds_v5: 1718,
   };

@@ -35,6 +35,7 @@ async function columnsOf(sql: TestApp['admin']['core'], table: string): Promise<
 function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, row: number): string {
   if (name === 'tenant_id') return `'${tenantId}'`;
   if (name === 'partition_day') return 'current_date';
+  if (type.endsWith('[]')) return `'{}'`;
   if (allowed !== null) return `'${allowed}'`;
   switch (type) {
     case 'uuid':
@@ -63,6 +64,8 @@ const ALSO: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     actor: `'user:${PERSON}'`,
     canonical: `convert_to('{"actor":"user:${PERSON}","user_id":"${PERSON}","resource_id":null,"resource_type":"mapping","details":{}}', 'UTF8')`,
   },
+  'core.user_roles': { role_name: `'role_' || left(md5(random()::text), 8)` },
+  'core.ops.webhook_deliveries': { next_attempt_at: 'now()' },
   'billing.billing_invoices': { user_id: `'${PERSON}'`, hosted_invoice_url: `'https://stripe.example/ada'` },
   'billing.billing_payments': { user_id: `'${PERSON}'`, card_last_four: `'4242'` },
 };

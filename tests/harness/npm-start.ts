@@ -12,6 +12,8 @@ import { findTypeScriptNode } from '../../dev/processes/node-command.ts';
 export const START_DEADLINE_MS = 60_000;
 const POLL_MS = 50;
 
+const person = z.strictObject({ email: z.email(), password: z.string().min(12) });
+
 const key = z.string().min(1);
 const url = z.string().regex(/^postgres:\/\/postgres:/);
 const appUrl = z.string().regex(/^postgres:\/\/comply_app:/);
@@ -37,6 +39,7 @@ const stackSchema = z.strictObject({
     token_url: z.url(),
     tenant_id: z.literal('acme'),
   }),
+  people: z.strictObject({ acme_owner: person, globex_owner: person, both: person, operator: person }),
   settings: z.record(z.string(), z.string()),
   pid: z.int(),
 });

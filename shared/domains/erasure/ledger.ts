@@ -256,6 +256,8 @@ export async function notePass(
   );
 }
 
+export const PSEUDONYM_KEY_BYTES = 32;
+
 /** The key of an erasure's pseudonyms, made by the first who asks. It is dropped when the trail is rewritten. */
 export async function pseudonymKeyOf(
   transaction: CrossTenantTransaction,

@@ -32,6 +32,15 @@ export interface KeptTable {
 }
 
 /**
+ * What becomes of a column that names a person when this person is erased. `delete`: the rows go. `pseudonym`: a pseudonym stands there
+ * instead. `trail`: the same, by the function that rewrites the audit trail. `keep`: it stays, with the reason.
+ */
+export type PersonColumn = 'delete' | 'pseudonym' | 'trail' | { readonly keep: string };
+
+/** The columns of a table that name a person: by the id, as `user:<id>`, or by the e-mail address. */
+export type PersonColumns = Readonly<Record<string, PersonColumn>>;
+
+/**
  * A table that has tenants' rows. Export and erasure work from these declarations, and know no table of their own. The table's
  * domain declares it; `functions/tenant-tables.ts` lists all, and `tests/tenant-tables.test.ts` compares them with the three
  * databases.
@@ -47,6 +56,8 @@ export interface TenantTable {
   readonly key: readonly string[];
   readonly export: ExportedTable | NotExported;
   readonly onErasure: 'delete' | KeptTable;
+  /** Columns that name a person, in the order in which they are handled. Other columns have only what clients wrote. */
+  readonly person?: PersonColumns;
 }
 
 /** A table of evidence, settings or usage: exported in full, deleted with its tenant. */

@@ -9,7 +9,9 @@ import { requireRoles } from '../roles/find-roles.ts';
 import { addEvents, personEvent, publishEntries } from '../sign-in/person-events.ts';
 import { setPassword } from '../sign-in/set-password.ts';
 import type { Acceptance, Accepted } from './invitation-schemas.ts';
+import { isBeingErased } from './erased-person.ts';
 import { invitationStatus } from './invitations.ts';
+import { lockPerson } from './owners.ts';
 
 type Services = Pick<CallServices, 'crossTenant' | 'tenants' | 'credentials' | 'publisher' | 'settings'>;
 
@@ -64,6 +66,8 @@ export async function acceptInvitation(
   await requireOpen(services, seen, now);
   const proof = seen.user_id === null ? undefined : await prove(seen.user_id);
   const { userId, entries } = await core.transaction(async (transaction) => {
+    // Before or after a request to erase the person here, never at once.
+    if (seen.user_id !== null) await lockPerson(transaction, seen.user_id, 'shared');
     const invited = await findInvited(transaction, hash, 'for update of i');
     await requireOpen(services, invited, now);
     await requireInviter(transaction, invited, now);
@@ -71,6 +75,8 @@ export async function acceptInvitation(
       proof === undefined
         ? await addPerson(services, transaction, invited, body, now)
         : await confirmPerson(transaction, invited, proof, now);
+    if (await isBeingErased(transaction, { tenantId: invited.tenant_id, userId: id }))
+      throw conflict('The person is being erased in this tenant.');
     await joinTenant(transaction, invited, id, now);
     const note = {
       tenantId: invited.tenant_id,

@@ -85,6 +85,8 @@ function backgroundFunctions(): string[] {
 /** Options of {@link startBenchStack}. */
 export interface BenchStackOptions {
   readonly settings?: Readonly<Record<string, string>>;
+  /** With the stand-in for Entra ID. */
+  readonly withOidc?: boolean;
   /** The number of functions hosts, because Azure starts more of them as a queue grows. Default 1. */
   readonly instances?: number;
 }
@@ -92,7 +94,7 @@ export interface BenchStackOptions {
 /** Starts a stack on fresh data: durable like `npm start`, with Redis. */
 export async function startBenchStack(
   role: HostRole,
-  { settings = {}, instances = 1 }: BenchStackOptions = {},
+  { settings = {}, instances = 1, withOidc = false }: BenchStackOptions = {},
 ): Promise<BenchStack> {
   const appDir = await builtApp();
   const stack = await startStack({
@@ -100,6 +102,7 @@ export async function startBenchStack(
     fresh: true,
     appDir,
     port: PORT,
+    withOidc,
     settings: { ...disabledFunctions(role, backgroundFunctions()), ...settings },
   });
   const hosts = [stack.host];

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Bench, Sizes } from './bench.ts';
 import { startBenchStack, type BenchStack } from './bench-stack.ts';
 import { CONNECTIONS, createMappings } from './create-mappings.ts';
@@ -7,6 +8,8 @@ import type { LoadOrder } from './load/protocol.ts';
 import { undisturbed } from './undisturbed.ts';
 import { generateSessionToken, hashToken } from '../shared/platform/auth/session-token.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
+
+const tokenAnswer = z.object({ access_token: z.string() });
 
 const WARM_UP_S = 6;
 const RECORDS = 500;
@@ -29,6 +32,22 @@ async function openSession({ core }: BenchStack): Promise<Credential> {
   await core`insert into user_sessions (tenant_id, session_id, user_id, token_hash, idle_expires_at, expires_at)
     values ('acme', ${sessionId}, ${userId}, ${hashToken(token)}, now() + interval '30 minutes', now() + interval '12 hours')`;
   return { name: 'session', key: token };
+}
+
+/** A token of acme's own issuer, for a person with the same role. */
+async function fetchToken({ stack }: BenchStack): Promise<Credential> {
+  if (stack.oidc === null) throw new Error('the stack has no issuer');
+  const response = await fetch(`${stack.oidc.ready.issuer}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'password',
+      username: 'bench',
+      password: 'none',
+      roles: 'Viewer',
+    }),
+  });
+  const { access_token: key } = tokenAnswer.parse(await response.json());
+  return { name: 'OIDC token', key, tenant: 'acme' };
 }
 
 /** Microseconds of the whole service for each read with a credential, 32 at a time. */
@@ -85,7 +104,7 @@ export const credentialsBench: Bench = {
   what: 'a read by session and by OIDC token ÷ the same read by API key',
   byDefault: true,
   async run(sizes, say) {
-    const bench = await startBenchStack('http alone');
+    const bench = await startBenchStack('http alone', { withOidc: true });
     const client = await LoadClient.start();
     try {
       await client.run(createMappings(bench, WARM_UP_S));
@@ -94,7 +113,7 @@ export const credentialsBench: Bench = {
         select id from storage_records where tenant_id = 'acme' order by created_at desc limit ${RECORDS}`;
       const records = rows.map(({ id }) => id);
       const baseline = { name: 'API key', key: bench.stack.keys.tenants.acme.reader };
-      const candidates = [await openSession(bench)];
+      const candidates = [await openSession(bench), await fetchToken(bench)];
       const figures = [];
       for (const candidate of candidates)
         figures.push(await compare(bench, client, { candidate, baseline }, records, sizes, say));

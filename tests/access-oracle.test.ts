@@ -79,7 +79,6 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
   }[route.method];
   if (route.subject === 'signed' || route.subject === 'secret')
     return { statuses: [400], code: 'INVALID_REQUEST' };
-  if (route.subject === 'token') return { statuses: [404], code: 'NOT_FOUND' };
   if (route.needs === null) return { statuses: [200] };
   // These principals are keys. A key is nobody's person.
   if (route.needs === 'person') return { statuses: [403], code: 'INSUFFICIENT_RBAC' };

@@ -324,6 +324,12 @@ describe('the acceptance of an invitation', () => {
     const answers = await Promise.all(Array.from({ length: 5 }, () => accept({ token, ...NEW })));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409, 409, 409]);
     expect(await core`select from users where email = ${email}`).toHaveLength(1);
+    await invite(globex.owner, email);
+    const second = await tokenFor(email, 2);
+    const known = await Promise.all(
+      Array.from({ length: 3 }, () => accept({ token: second, password: PASSWORD })),
+    );
+    expect(known.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
   });
 
   it('of two tenants at once makes one person', async () => {

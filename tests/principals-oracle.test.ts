@@ -216,13 +216,18 @@ function expected(caller: Caller, { needs, method }: Route, isOpenToSuspended: b
 function seen({ status, body }: TestAnswer): Answer | string {
   if (status === 401 && body.code === 'UNAUTHORIZED') return 'unauthorized';
   if (status === 403 && body.code === 'INSUFFICIENT_RBAC')
-    return /suspended|offboarding/.test(String(body.detail)) ? 'not now' : 'forbidden';
+    return /may read and export, but not write/.test(String(body.detail)) ? 'not now' : 'forbidden';
   const isParameters = JSON.stringify(body.errors ?? '').includes(NOBODYS);
   return status === 400 && isParameters ? 'let in' : `${status} ${JSON.stringify(body)}`;
 }
 
-/** Routes that a tenant that may not write can still use: to leave, to take its data, and to guard its people and keys. */
-const OPEN_TO_SUSPENDED = new Set<string>([]);
+/**
+ * What a tenant that may not write can still change: its people and keys, what it must keep, who is told, what it pays, and that it
+ * leaves and takes its data along. A webhook's test is a message, and a check of a promotional code is of no use without a contract.
+ */
+const OPEN_TO_SUSPENDED =
+  /^(auth|me|users|invitations|roles|api-keys|legal-holds|data-retention-policies|tenant|tenant-config|webhook-endpoints|billing)(\/|$)/;
+const YET_CLOSED = new Set(['webhook-endpoints-test', 'promotional-codes-validate']);
 
 async function send({ credential, tenant }: Caller, route: Route): Promise<TestAnswer> {
   const path = route.path.split('?')[0]?.replaceAll('{}', newId()) ?? '';
@@ -249,7 +254,11 @@ it.each(Object.entries(CALLERS))('%s may call exactly what the rules allow', asy
   const worker = async (): Promise<void> => {
     for (const route of queue) {
       const answer = seen(await send(caller, route));
-      const foretold = expected(caller, route, OPEN_TO_SUSPENDED.has(route.operation));
+      const foretold = expected(
+        caller,
+        route,
+        OPEN_TO_SUSPENDED.test(route.path) && !YET_CLOSED.has(route.operation),
+      );
       if (answer !== foretold) faults.push(`${route.method} ${route.path}: ${answer}, not ${foretold}`);
     }
   };

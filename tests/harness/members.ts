@@ -1,6 +1,11 @@
 import { ServiceBusClient } from '@azure/service-bus';
 import { openSession } from '../../shared/domains/identity/sessions/open-session.ts';
-import type { UserInvitedData } from '../../shared/platform/bus/events.ts';
+import {
+  notificationData,
+  USER_INVITED,
+  userInvitedData,
+  type UserInvitedData,
+} from '../../shared/platform/bus/events.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
 import type { TestApp } from './app.ts';
 
@@ -58,8 +63,9 @@ export function openMailbox(app: TestApp): {
     invitationsTo: async (email) => {
       for (const { body } of await receiver.receiveMessages(50, { maxWaitTimeInMs: 200 })) {
         const events: unknown = typeof body === 'string' ? JSON.parse(body) : body;
-        for (const event of Array.isArray(events) ? events : [events])
-          seen.push((event as { data: UserInvitedData }).data);
+        for (const event of (Array.isArray(events) ? events : [events]) as { type: string; data: unknown }[])
+          if (event.type === USER_INVITED) seen.push(userInvitedData.parse(event.data));
+          else notificationData.parse(event.data);
       }
       return seen.filter((data) => data.email === email);
     },

@@ -16,8 +16,7 @@ import { templateOf, type RowMaker } from '../harness/row-maker.ts';
  * The subject of a route. `row`: one of the tenant's rows. `shared`: one of the tenant's rows or a default of the platform.
  * `global`: one row of a table that all may read. `list`, `shared-list`, `global-list`: many of them. `create`: a new row.
  * `self`: a row that each tenant has once. `public`: the same for everybody. `signed`: for whoever has the secret, and so for none.
- * `secret`: the same, with the secret in the body, and a body without it is refused for its shape. `token`: for whoever has a one-time
- * token, and so for none.
+ * `secret`: the same, with the secret in the body, and a body without it is refused for its shape.
  */
 export type Subject =
   | 'row'
@@ -30,8 +29,7 @@ export type Subject =
   | 'self'
   | 'public'
   | 'signed'
-  | 'secret'
-  | 'token';
+  | 'secret';
 
 /** One route's access rules, written independently of the tested code. */
 export interface Route {
@@ -167,12 +165,7 @@ const PEOPLE: readonly Route[] = [
   read('invitations-read', 'invitations', 'users:read'),
   { ...write('invitations-resend', 'POST', 'invitations/{}/resend', 'users:manage'), givesRole: true },
   write('invitations-revoke', 'DELETE', 'invitations/{}', 'users:manage'),
-  {
-    ...open('invitations-accept', 'v1/invitations/accept'),
-    method: 'POST',
-    subject: 'token',
-    body: { token: 'none' },
-  },
+  secret('invitations-accept', 'v1/invitations/accept'),
   { ...list('roles-list', 'roles', 'users:read'), subject: 'shared-list' },
   { ...read('roles-read', 'roles', 'users:read'), subject: 'shared' },
   // Only the permission to make a role: nobody puts into a role what they do not hold.

@@ -7,6 +7,8 @@ export const webhooksTables: readonly TenantTable[] = [
     person: { created_by: 'pseudonym' },
     key: ['endpoint_id'],
     // Sealed, and only for signatures.
-    export: { leaveOut: ['secret', 'old_secret'] },
+    export: {
+      leaveOut: ['secret', 'secret_key_id', 'old_secret', 'old_secret_key_id', 'old_secret_expires_at'],
+    },
   }),
 ];

@@ -5,6 +5,7 @@ import type { Call } from '../../../platform/call/call.ts';
 import { Problem, type Fault } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { sourceFault, sourceRules } from '../../../platform/outbound/get-json.ts';
+import { lockOwnRoles } from '../roles/find-roles.ts';
 import { rolesOf } from './provider.ts';
 import { endProviderRoles } from './provider-roles.ts';
 
@@ -60,6 +61,7 @@ async function faultsOf(
     });
   const addresses = touched.flatMap((placed) => faultsOfAddresses(call, placed));
   const named = [...new Set(touched.flatMap(({ provider }) => rolesOf(provider)))];
+  await lockOwnRoles(transaction, call.tenant.tenantId, named);
   const rows = await transaction.query<{ role_name: string; permissions: unknown }>(
     `select role_name, permissions from user_roles where tenant_id in ($1, $2) and role_name = any($3::text[])`,
     [call.tenant.tenantId, PLATFORM_TENANT, named],

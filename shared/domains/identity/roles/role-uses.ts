@@ -1,6 +1,7 @@
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { rolesOf } from '../oidc/provider.ts';
 
 /**
  * Refuses to delete a role that is in use. The caller has locked the role, and whoever gives it locks it too, so it cannot be given
@@ -33,18 +34,5 @@ export async function requireRoleUnused(
 async function isMapped({ services, tenant }: Call, name: string): Promise<boolean> {
   services.tenants.forget(tenant.tenantId);
   const context = await services.tenants.find(tenant.tenantId);
-  const config: unknown = context?.config;
-  return (
-    typeof config === 'object' &&
-    config !== null &&
-    'identity_providers' in config &&
-    hasText(config.identity_providers, name)
-  );
-}
-
-function hasText(value: unknown, text: string): boolean {
-  if (value === text) return true;
-  return (
-    typeof value === 'object' && value !== null && Object.values(value).some((one) => hasText(one, text))
-  );
+  return context?.config.identity_providers.some((provider) => rolesOf(provider).includes(name)) ?? false;
 }

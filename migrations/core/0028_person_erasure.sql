@@ -89,6 +89,8 @@ declare
   changed bigint;
   of_person boolean;
 begin
+  -- The owner is bound by row security too.
+  perform set_config('app.current_tenant_id', erasing, true);
   select e.scope = 'person' into of_person from ops.erasures e where e.tenant_id = erasing and e.erasure_id = erasure;
   if of_person then
     perform ops.check_person_erasure(erasing, erasure, 'audit_logs');

@@ -35,6 +35,7 @@ async function columnsOf(sql: TestApp['admin']['core'], table: string): Promise<
 function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, row: number): string {
   if (name === 'tenant_id') return `'${tenantId}'`;
   if (name === 'partition_day') return 'current_date';
+  if (name === 'role_name') return `'own_${row}'`;
   if (allowed !== null) return `'${allowed}'`;
   switch (type) {
     case 'uuid':
@@ -49,6 +50,8 @@ function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, r
       return `'\\x0${row}'`;
     case 'boolean':
       return 'false';
+    case 'text[]':
+      return `'{user}'`;
     case 'text':
       return name === 'currency' ? `'USD'` : `'${name}-${tenantId}-${row}'`;
     default:
@@ -61,8 +64,9 @@ const ALSO: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'core.audit_logs': {
     user_id: `'${PERSON}'`,
     actor: `'user:${PERSON}'`,
-    canonical: `convert_to('{"actor":"user:${PERSON}","user_id":"${PERSON}","resource_id":null,"resource_type":"mapping","details":{}}', 'UTF8')`,
+    canonical: `convert_to('{"actor":"user:${PERSON}","user_id":"${PERSON}","resource_id":null,"resource_type":"mapping","details":{},"user_agent":null}', 'UTF8')`,
   },
+  'core.ops.webhook_deliveries': { status: `'failed'` },
   'billing.billing_invoices': { user_id: `'${PERSON}'`, hosted_invoice_url: `'https://stripe.example/ada'` },
   'billing.billing_payments': { user_id: `'${PERSON}'`, card_last_four: `'4242'` },
 };

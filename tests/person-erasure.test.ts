@@ -2,13 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { tenantTables } from '../functions/tenant-tables.ts';
 import type { Services } from '../functions/services.ts';
 import { runErasures } from '../shared/domains/erasure/erasure-job.ts';
+import { hashToken } from '../shared/platform/auth/session-token.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { DATABASES } from '../tools/migrate/databases.ts';
 import { Killed, mortalServices } from './faults/mortal-services.ts';
 import { openRandom } from './faults/random.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
 import { fillTables } from './harness/leaving-tenant.ts';
-import { makeTenant, signIn, type TestMember } from './harness/members.ts';
+import { makeTenant, openSessionOf, signIn, type TestMember } from './harness/members.ts';
 
 // One person's erasure within a tenant: what goes, what names a pseudonym instead, what stays, and whom it does not touch.
 
@@ -38,6 +39,8 @@ async function freshTenant(): Promise<{ id: string; key: string; owner: TestMemb
   await fillTables(app, id);
   await core`insert into ops.tenant_exports (tenant_id, export_id, status, requested_by, created_at, worked_at)
     values (${id}, gen_random_uuid(), 'completed', 'operator', now(), now())`;
+  await core`insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by, released_at, released_by)
+    values (${id}, gen_random_uuid(), 'over', 'audit', '{}', 'operator', now(), 'operator')`;
   // Made-up events never leave.
   for (const sql of [core, billing, analytics])
     await sql`delete from ops.outbox where tenant_id = ${id} and events::text like '%"of"%'`;
@@ -167,26 +170,46 @@ describe('a request', () => {
     expect((await erasureOf(late.userId, key)).body).toMatchObject({ status: 'completed' });
   });
 
-  it('keeps the person from joining meanwhile', async () => {
+  it('keeps the person from joining meanwhile, and opens no other function of the owner', async () => {
     const { id, key } = await freshTenant();
+    const elsewhere = await freshTenant();
     const member = await signIn(app, id, { user: null });
+    await core`insert into user_role_assignments (tenant_id, user_id, role_name) values (${elsewhere.id}, ${member.userId}, 'user')`;
+    const { token: session } = await openSessionOf(app, elsewhere.id, member.userId);
     expect((await request(member.userId, key)).status).toBe(202);
-    await expect(
-      app.services.crossTenant.core.query(
-        `select ops.erase_rows($1, (select erasure_id from ops.erasures where person_id = $2), 'mapper_requests', 10)`,
-        [id, member.userId],
-      ),
-    ).rejects.toMatchObject({ code: '42501' });
+    const token = newId();
+    await core`insert into ops.invitations (tenant_id, invitation_id, email, roles, token_hash, expires_at)
+      values (${id}, gen_random_uuid(), ${member.email}, '{admin}', ${hashToken(token)}, now() + interval '1 day')`;
+    const joining = () => ask('POST', 'invitations/accept', session, { token });
+    expect(await joining()).toMatchObject({
+      status: 409,
+      body: { detail: 'The person is being erased in this tenant.' },
+    });
     await settled(id);
     await run();
+    const { core: jobs } = app.services.crossTenant;
+    const [opened] =
+      await core`select erasure_id from ops.erasures where tenant_id = ${id} and person_id = ${member.userId}`;
+    const erasureId = String(opened?.['erasure_id']);
+    await core`insert into ops.erasure_places (tenant_id, erasure_id, place)
+      values (${id}, ${erasureId}, 'mapper_requests'), (${id}, ${erasureId}, 'audit_logs')`;
+    for (const call of [
+      `ops.erase_rows($1, $2, 'mapper_requests', 10)`,
+      `ops.erase_rows($1, $2, 'audit_logs', 10)`,
+      `ops.pseudonymise_entries($1, $2, '[]')`,
+      `ops.erase_person($1, $2, 'mapper_requests', 'review_note', '["x"]', null, 10)`,
+    ])
+      await expect(jobs.query(`select ${call}`, [id, erasureId])).rejects.toMatchObject({ code: '42501' });
     await run();
     expect((await request(member.userId, key)).status).toBe(404);
+    // The invitation went with the person.
+    expect((await joining()).status).toBe(404);
   });
 });
 
 describe('an erasure', () => {
   it('removes the person from every declared column, and from the trail; the account goes with the last tenant', async () => {
-    const { id, key, owner } = await freshTenant();
+    const { id, owner } = await freshTenant();
     const person = await signIn(app, id, { user: null, viewer: null });
     const other = await freshTenant();
     await core`insert into user_role_assignments (tenant_id, user_id, role_name) values (${other.id}, ${person.userId}, 'user')`;
@@ -209,16 +232,19 @@ describe('an erasure', () => {
     expect((await request(person.userId, owner.token)).status).toBe(202);
     await settled(id);
     await run();
-    expect((await erasureOf(person.userId, key)).body).toMatchObject({ status: 'running', step: 'settle' });
+    expect((await erasureOf(person.userId, owner.token)).body).toMatchObject({
+      status: 'running',
+      step: 'settle',
+    });
     await run();
-    const { body } = await erasureOf(person.userId, key);
+    const { body } = await erasureOf(person.userId, owner.token);
     expect(body).toMatchObject({ status: 'completed', error: null, report: { account: 'kept' } });
     expect(JSON.stringify(body)).not.toContain(person.email);
     expect(body.steps.map(({ step }: { step: string }) => step)).toEqual(
       expect.arrayContaining(['holds', 'close', 'settle', 'rows', 'audit', 'verify']),
     );
     const undone = (await tablesWith(id, person.userId)).filter(
-      (table) => !/ops\.(erasures|idempotency|outbox)$/.test(table),
+      (table) => !/(ops\.(erasures|idempotency|outbox)|mapper_requests)$/.test(table),
     );
     expect(undone).toEqual([]);
     expect(await tablesWith(id, person.email)).toEqual(['core mapper_requests']);
@@ -252,11 +278,11 @@ describe('an erasure', () => {
     expect(await core`select issuer from ops.user_identities where user_id = ${person.userId}`).toEqual([
       { issuer: `https://idp.example ${other.id}` },
     ]);
-    expect((await request(person.userId, other.key)).status).toBe(202);
+    expect((await request(person.userId, other.owner.token)).status).toBe(202);
     await settled(other.id);
     await run();
     await run();
-    expect((await erasureOf(person.userId, other.key)).body).toMatchObject({
+    expect((await erasureOf(person.userId, other.owner.token)).body).toMatchObject({
       status: 'completed',
       report: { account: 'deleted' },
     });
@@ -283,7 +309,7 @@ describe('an erasure', () => {
       report: { account: 'deleted' },
     });
     const answer = () => ask('GET', 'mappings', secret);
-    expect((await until(answer, ({ status }) => status !== 200, 10)).status).toBe(403);
+    expect((await until(answer, ({ status }) => status !== 200, 10)).status).toBe(401);
     const [row] =
       await core`select made_by_user::text as maker, created_by from api_keys where key_id = ${keyId}`;
     expect(row).toEqual({
@@ -315,12 +341,12 @@ describe('an erasure', () => {
 
   it(`ends with the same report after ${KILLS} deaths at any statement, and two runs at once (seed ${random.seed})`, async () => {
     const scene = async () => {
-      const { id, key } = await freshTenant();
+      const { id, owner } = await freshTenant();
       const person = await signIn(app, id, { user: null });
       await nameEverywhere(id, person);
-      expect((await request(person.userId, key)).status).toBe(202);
+      expect((await request(person.userId, owner.token)).status).toBe(202);
       await settled(id);
-      return { id, key, person };
+      return { id, key: owner.token, person };
     };
     const calm = await scene();
     await run();

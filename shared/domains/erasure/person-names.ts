@@ -19,7 +19,8 @@ const escaped = (text: string): string => text.replaceAll(/[^a-z0-9]/gi, String.
 
 /** A person's id or address as a whole word, for PostgreSQL and for JavaScript. */
 export function personPattern({ userId, email }: Person): string {
-  const names = [userId, ...(email === undefined ? [] : [email])].map(escaped);
+  // The address first: it may begin with the id.
+  const names = [...(email === undefined ? [] : [email]), userId].map(escaped);
   return `(?<![a-z0-9._%+-])(?:${names.join('|')})(?![a-z0-9_-])`;
 }
 

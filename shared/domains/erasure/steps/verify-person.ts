@@ -1,4 +1,5 @@
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
+import { isNamedInOutbox } from '../../../platform/writes/outbox.ts';
 import { deleteUnusedAccount } from '../../identity/people/erased-person.ts';
 import { searchPersonPage } from '../search-person.ts';
 import type { ErasureReport } from '../schemas.ts';
@@ -19,7 +20,7 @@ export async function verifyPerson(work: ErasureWork): Promise<StepOutcome> {
   const { services, erasure } = work;
   const person = await personOf(work);
   // What is on its way comes into the trail, so it must have arrived.
-  if (await isNamedInOutbox(work, person)) return 'waiting';
+  if (await isOnTheWay(work, person)) return 'waiting';
   const declared = (database: string, table: string): TenantTable | undefined =>
     work.tables.find((one) => one.database === database && one.table === table);
   const found = await searchTables(work, (database, table, after) =>
@@ -50,15 +51,11 @@ export async function verifyPerson(work: ErasureWork): Promise<StepOutcome> {
   return 'moved';
 }
 
-async function isNamedInOutbox({ services, erasure }: ErasureWork, person: Person): Promise<boolean> {
+async function isOnTheWay({ services, erasure }: ErasureWork, person: Person): Promise<boolean> {
   const named = await Promise.all(
-    DATABASES.map(async (database) => {
-      const [row] = await services.crossTenant[database].query<{ named: boolean }>(
-        `select exists (select from ops.outbox o where o.tenant_id = $1 and o.events::text ~* $2) as named`,
-        [erasure.tenant_id, personPattern(person)],
-      );
-      return row?.named === true;
-    }),
+    DATABASES.map((database) =>
+      isNamedInOutbox(services.crossTenant[database], erasure.tenant_id, personPattern(person)),
+    ),
   );
   return named.includes(true);
 }

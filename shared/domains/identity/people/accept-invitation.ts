@@ -4,12 +4,12 @@ import { Problem } from '../../../platform/call/problem.ts';
 import { ok, type Reply } from '../../../platform/call/reply.ts';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
+import { isBeingErased } from '../../erasure/ledger.ts';
 import { heldRolesSql, heldUntil, readHeldRoles } from '../roles/held-roles.ts';
 import { requireRoles } from '../roles/find-roles.ts';
 import { addEvents, personEvent, publishEntries } from '../sign-in/person-events.ts';
 import { setPassword } from '../sign-in/set-password.ts';
 import type { Acceptance, Accepted } from './invitation-schemas.ts';
-import { isBeingErased } from './erased-person.ts';
 import { invitationStatus } from './invitations.ts';
 import { lockPerson } from './owners.ts';
 
@@ -75,7 +75,7 @@ export async function acceptInvitation(
       proof === undefined
         ? await addPerson(services, transaction, invited, body, now)
         : await confirmPerson(transaction, invited, proof, now);
-    if (await isBeingErased(transaction, { tenantId: invited.tenant_id, userId: id }))
+    if (await isBeingErased(transaction, invited.tenant_id, id))
       throw conflict('The person is being erased in this tenant.');
     await joinTenant(transaction, invited, id, now);
     const note = {

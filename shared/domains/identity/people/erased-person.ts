@@ -3,6 +3,7 @@ import type {
   CrossTenantTransaction,
   TenantTransaction,
 } from '../../../platform/db/tenant-database.ts';
+import { isErasedElsewhere } from '../../erasure/ledger.ts';
 import { endMembership } from './end-membership.ts';
 import { isNeeded, lockManagers } from './managers.ts';
 import { lockPerson } from './owners.ts';
@@ -20,18 +21,6 @@ export async function isKnownIn(
 ): Promise<boolean> {
   const rows = await transaction.query(
     `select 1 as one from user_role_assignments a where a.tenant_id = $1 and a.user_id = $2 limit 1`,
-    [tenantId, userId],
-  );
-  return rows.length > 0;
-}
-
-/** Whether the person's erasure in a tenant is under way: nobody can join then. For the cross-tenant role. */
-export async function isBeingErased(
-  transaction: Pick<TenantTransaction, 'query'>,
-  { tenantId, userId }: PersonOf,
-): Promise<boolean> {
-  const rows = await transaction.query(
-    `select 1 as one from ops.erasures e where e.tenant_id = $1 and e.person_id = $2 and e.finished_at is null limit 1`,
     [tenantId, userId],
   );
   return rows.length > 0;
@@ -76,13 +65,13 @@ export async function deleteUnusedAccount(
 ): Promise<boolean> {
   // Locked first: of the erasures in two tenants, the second one sees that the first one is over.
   await transaction.query(`select 1 as one from users where user_id = $1 for update`, [userId]);
-  await transaction.query(
-    `delete from users u where u.user_id = $1
-        and not exists (select from user_role_assignments a where a.user_id = u.user_id)
-        and not exists (select from user_sessions s where s.user_id = u.user_id)
-        and not exists (select from ops.erasures e where e.person_id = u.user_id and e.finished_at is null and e.tenant_id <> $2)`,
-    [userId, tenantId],
-  );
+  if (!(await isErasedElsewhere(transaction, tenantId, userId)))
+    await transaction.query(
+      `delete from users u where u.user_id = $1
+          and not exists (select from user_role_assignments a where a.user_id = u.user_id)
+          and not exists (select from user_sessions s where s.user_id = u.user_id)`,
+      [userId],
+    );
   const left = await transaction.query(`select 1 as one from users where user_id = $1`, [userId]);
   return left.length === 0;
 }

@@ -192,7 +192,7 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
     expect(existsSync(stackFile)).toBe(false);
   });
 
-  test('shows in `npm run demo -- billing` how a tenant pays, cannot pay, and pays again, also a second time', async () => {
+  test('shows in `npm run demo -- billing` how a tenant pays, cannot pay, and pays again, also a second time, and in `npm run demo -- people` how people join and a tenant leaves', async () => {
     const started = start();
     await untilServing((await untilReady(started, folder)).base_url);
     for (const run of ['first', 'second']) {
@@ -212,6 +212,13 @@ describe('npm start', { concurrent: false, timeout: SEVERAL_STARTS_MS }, () => {
       ]);
       expect(said.includes('of an earlier run is cancelled')).toBe(run === 'second');
     }
+    const said = await runDemo('people', '--folder', folder);
+    expect(said).toContain('A wrong password: 401 UNAUTHORIZED');
+    expect(said).toContain('Bob asks for the API keys: 403 INSUFFICIENT_RBAC');
+    expect(said).toContain('Ann, the last owner, gives up her role: 409 CONFLICT');
+    expect(said).toContain('A write: 403 INSUFFICIENT_RBAC');
+    expect(said).toMatch(/The ledger:\s+\{\s+"status": "completed"/);
+    expect(said).toMatch(/Ann’s session: 401/);
     started.child.kill('SIGINT');
     await waitForExit(started.child);
   });

@@ -1,6 +1,6 @@
 import { inBatch } from '../../platform/db/batch-transaction.ts';
 import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
-import type { PersonColumns } from '../../platform/tenant-data/tenant-table.ts';
+import type { PersonColumns } from '../../platform/resources/person-columns.ts';
 import type { SearchedTable } from './catalogue.ts';
 import { namesOf, personPattern, type Person } from './person-names.ts';
 import { PAGE_SIZE, quoted, type SearchedPage } from './search.ts';

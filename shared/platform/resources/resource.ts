@@ -3,7 +3,7 @@ import type { Permission } from '../auth/permissions.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call, TenantDatabases } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
-import type { PersonColumns } from '../tenant-data/tenant-table.ts';
+import type { PersonColumns } from './person-columns.ts';
 
 /** The operations on a resource's rows. `delete` and `deactivate` are both `DELETE`, so a resource has only one of them. */
 export type Verb = 'create' | 'read' | 'list' | 'replace' | 'delete' | 'deactivate';

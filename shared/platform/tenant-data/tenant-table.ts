@@ -1,4 +1,5 @@
 import type { DatabaseName } from '../call/call.ts';
+import type { PersonColumns } from '../resources/person-columns.ts';
 
 /** A column of sealed bytes, and how they are opened (`crypto/sealing`). */
 export interface SealedColumn {
@@ -30,15 +31,6 @@ export interface KeptTable {
   /** True for rows that the law keeps for the years of the setting INVOICE_RETENTION_YEARS after their `created_at`. */
   readonly byLaw?: true;
 }
-
-/**
- * What becomes of a column that names a person when this person is erased. `delete`: the rows go. `pseudonym`: a pseudonym stands there
- * instead. `trail`: the same, by the function that rewrites the audit trail. `keep`: it stays, with the reason.
- */
-export type PersonColumn = 'delete' | 'pseudonym' | 'trail' | { readonly keep: string };
-
-/** The columns of a table that name a person: by the id, as `user:<id>`, or by the e-mail address. */
-export type PersonColumns = Readonly<Record<string, PersonColumn>>;
 
 /**
  * A table that has tenants' rows. Export and erasure work from these declarations, and know no table of their own. The table's

@@ -1,6 +1,7 @@
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
 import { isNamedInOutbox } from '../../../platform/writes/outbox.ts';
 import { deleteUnusedAccount } from '../../identity/people/erased-person.ts';
+import { isErasedElsewhere } from '../ledger.ts';
 import { searchPersonPage } from '../search-person.ts';
 import type { ErasureReport } from '../schemas.ts';
 import { personPattern, type Person } from '../person-names.ts';
@@ -44,10 +45,12 @@ export async function verifyPerson(work: ErasureWork): Promise<StepOutcome> {
   }
   const explained = found.flatMap((one) => explain(declared(one.database, one.table), one));
   const report = await reportOf(work, erasure, { cacheKeys: 0, found: explained });
-  await complete(work, report, async (transaction) => ({
-    ...report,
-    account: (await deleteUnusedAccount(transaction, erasedPerson(erasure))) ? 'deleted' : 'kept',
-  }));
+  const { tenantId, userId } = erasedPerson(erasure);
+  await complete(work, report, async (transaction) => {
+    const isUsed = () => isErasedElsewhere(transaction, tenantId, userId);
+    const isGone = await deleteUnusedAccount(transaction, userId, isUsed);
+    return { ...report, account: isGone ? 'deleted' : 'kept' };
+  });
   return 'moved';
 }
 

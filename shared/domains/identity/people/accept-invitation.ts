@@ -4,7 +4,6 @@ import { Problem } from '../../../platform/call/problem.ts';
 import { ok, type Reply } from '../../../platform/call/reply.ts';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { newId } from '../../../platform/ids/ids.ts';
-import { isBeingErased } from '../../erasure/ledger.ts';
 import { heldRolesSql, heldUntil, readHeldRoles } from '../roles/held-roles.ts';
 import { requireRoles } from '../roles/find-roles.ts';
 import { addEvents, personEvent, publishEntries } from '../sign-in/person-events.ts';
@@ -41,12 +40,20 @@ export type Proof = (userId: string) => Promise<{
   readonly stands: (transaction: CrossTenantTransaction) => Promise<boolean>;
 }>;
 
+/** Whether a person's erasure in a tenant is under way: nobody can join then. */
+export type ErasureCheck = (
+  transaction: CrossTenantTransaction,
+  tenantId: string,
+  userId: string,
+) => Promise<boolean>;
+
 /** What a person sends to accept, and from where. */
 export interface AcceptanceRequest {
   readonly body: Acceptance;
   readonly origin: Origin;
   readonly now: Date;
   readonly prove: Proof;
+  readonly isBeingErased: ErasureCheck;
 }
 
 /**
@@ -58,7 +65,7 @@ export interface AcceptanceRequest {
  */
 export async function acceptInvitation(
   services: Services,
-  { body, origin, now, prove }: AcceptanceRequest,
+  { body, origin, now, prove, isBeingErased }: AcceptanceRequest,
 ): Promise<Reply<200, Accepted>> {
   const { core } = services.crossTenant;
   const hash = hashToken(body.token);

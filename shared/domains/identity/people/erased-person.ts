@@ -3,7 +3,6 @@ import type {
   CrossTenantTransaction,
   TenantTransaction,
 } from '../../../platform/db/tenant-database.ts';
-import { isErasedElsewhere } from '../../erasure/ledger.ts';
 import { endMembership } from './end-membership.ts';
 import { isNeeded, lockManagers } from './managers.ts';
 import { lockPerson } from './owners.ts';
@@ -56,16 +55,17 @@ export async function addressOf(core: CrossTenantDatabase, userId: string): Prom
 }
 
 /**
- * Deletes the account, with its password, tokens, second factor and identities, if no tenant has the person and no other erasure still
- * needs the address. True if the account is gone.
+ * Deletes the account, with its password, tokens, second factor and identities, if no tenant has the person and nothing else uses it
+ * (`isUsed`). True if the account is gone.
  */
 export async function deleteUnusedAccount(
   transaction: CrossTenantTransaction,
-  { tenantId, userId }: PersonOf,
+  userId: string,
+  isUsed: () => Promise<boolean>,
 ): Promise<boolean> {
   // Locked first: of the erasures in two tenants, the second one sees that the first one is over.
   await transaction.query(`select 1 as one from users where user_id = $1 for update`, [userId]);
-  if (!(await isErasedElsewhere(transaction, tenantId, userId)))
+  if (!(await isUsed()))
     await transaction.query(
       `delete from users u where u.user_id = $1
           and not exists (select from user_role_assignments a where a.user_id = u.user_id)

@@ -91,7 +91,7 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
     case 'row':
       if (target !== principal.owner) return { statuses: [404], code: 'NOT_FOUND' };
       if (route.path === 'api-keys/{}/rotate') return expectedOfRotation(principal, at);
-      return route.givesRole === true ? expectedOfGiving(principal) : { statuses: allowed };
+      return route.givesRole === true ? expectedOfGiving(principal, route) : { statuses: allowed };
     case 'shared':
       if (target === principal.owner) return { statuses: allowed };
       if (target === 'platform' && world.rows.platform[route.collection] !== undefined)
@@ -103,7 +103,7 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
       // Without a next invoice, because the subscription was cancelled.
       return { statuses: route.path === 'billing/upcoming-invoice' ? [200, 404] : allowed };
     case 'create':
-      return route.givesRole === true ? expectedOfGiving(principal) : { statuses: allowed };
+      return route.givesRole === true ? expectedOfGiving(principal, route) : { statuses: allowed };
     case 'public':
     case 'list':
     case 'shared-list':
@@ -115,9 +115,10 @@ function expectedOf({ principal, route, target, names, at }: Try): { statuses: n
 }
 
 /** Nobody gives or takes what they do not hold. What another request has ended comes first. */
-function expectedOfGiving(principal: Principal): { statuses: number[] } {
+function expectedOfGiving(principal: Principal, { operation }: Route): { statuses: number[] } {
   const holdsAll = GIVEN_ROLE.permissions.every((permission) => principal.permissions.includes(permission));
-  return { statuses: [404, 409, ...(holdsAll ? [200, 201, 204] : [403])] };
+  const done = operation === 'users-erasure-request' ? [202] : [200, 201, 204];
+  return { statuses: [404, 409, ...(holdsAll ? done : [403])] };
 }
 
 /** A key gives at most its own rights, also by rotating another key. */

@@ -35,6 +35,8 @@ const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.mapping_ids': 'domains/mapping',
   'ops.mappings_named': 'domains/mapping',
   'ops.check_erasure': 'domains/erasure',
+  'ops.check_person_erasure': 'domains/erasure',
+  'ops.erase_person': 'domains/erasure',
   'ops.erase_rows': 'domains/erasure',
   'ops.clear_rows': 'domains/erasure',
   'ops.pseudonymise_entries': 'domains/audit',

@@ -1,3 +1,4 @@
+import { isBeingErased } from '../../shared/domains/erasure/ledger.ts';
 import { answerInvitation } from '../../shared/domains/identity/people/answer-invitation.ts';
 import type { InvitationServices } from '../../shared/domains/identity/people/prove-account.ts';
 import {
@@ -86,6 +87,6 @@ export const invitationsEndpoints = (services: () => InvitationServices) => [
     body: acceptance,
     problems: ['UNAUTHORIZED', 'INSUFFICIENT_RBAC', 'NOT_FOUND', 'CONFLICT', 'RATE_LIMITED'],
     responses: { 200: { description: 'The person is a member.', schema: accepted } },
-    run: (input) => answerInvitation(services(), input),
+    run: (input) => answerInvitation(services(), { ...input, isBeingErased }),
   }),
 ];

@@ -14,6 +14,11 @@ import {
   userRoleParams,
 } from '../../shared/domains/identity/people/person-schemas.ts';
 import { removeMember } from '../../shared/domains/identity/people/remove-member.ts';
+import {
+  readPersonErasure,
+  requestPersonErasure,
+} from '../../shared/domains/erasure/request-person-erasure.ts';
+import { erasure, newPersonErasure } from '../../shared/domains/erasure/schemas.ts';
 import { endpoint } from '../../shared/platform/http/endpoint.ts';
 import { pageOf } from '../../shared/platform/http/pagination.ts';
 
@@ -53,6 +58,29 @@ export const usersEndpoints = [
     params: userParams,
     responses: { 204: { description: 'Removed.' } },
     run: (call, { params }) => removeMember(call, params.user_id),
+  }),
+  endpoint({
+    ...writes,
+    name: 'users-erasure-request',
+    method: 'POST',
+    path: 'v1/users/{user_id}/erasure',
+    summary: 'Request the erasure of a person within the tenant',
+    description:
+      'The membership ends at once. The timer `tenant-erasures` does the rest, and a legal hold of the tenant stops it. Not the last owner.',
+    params: userParams,
+    body: newPersonErasure,
+    responses: { 202: { description: 'Requested.', schema: erasure } },
+    run: (call, { params, body }) => requestPersonErasure(call, params.user_id, body),
+  }),
+  endpoint({
+    ...reads,
+    name: 'users-erasure-read',
+    method: 'GET',
+    path: 'v1/users/{user_id}/erasure',
+    summary: 'Read how far a person’s erasure is, and its report',
+    params: userParams,
+    responses: { 200: { description: 'The erasure.', schema: erasure } },
+    run: (call, { params }) => readPersonErasure(call, call.tenant.tenantId, params.user_id),
   }),
   endpoint({
     ...reads,

@@ -114,6 +114,7 @@ async function seedMembers(app: TestApp, tenant: Tenant, key: string, pools: Poo
     addRow(pool, 'users', [userId]);
     addRow(pool, 'users/{}/roles', [userId, 'viewer']);
     addRow(pools.platform, 'platform/users', [userId]);
+    addRow(pools.platform, 'platform/tenants/{}/users', [tenant, userId]);
     const invited = { email: `${n}@${tenant}.example.com`, roles: ['viewer'] };
     const { body } = await app.request('POST', '/api/v1/invitations', { key, body: invited });
     addRow(pool, 'invitations', [body.invitation_id]);

@@ -36,6 +36,7 @@ function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, r
   if (name === 'tenant_id') return `'${tenantId}'`;
   if (name === 'partition_day') return 'current_date';
   if (type.endsWith('[]')) return `'{}'`;
+  if (name === 'role_name') return `'own_${row}'`;
   if (allowed !== null) return `'${allowed}'`;
   switch (type) {
     case 'uuid':
@@ -50,6 +51,8 @@ function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, r
       return `'\\x0${row}'`;
     case 'boolean':
       return 'false';
+    case 'text[]':
+      return `'{user}'`;
     case 'text':
       return name === 'currency' ? `'USD'` : `'${name}-${tenantId}-${row}'`;
     default:
@@ -62,10 +65,9 @@ const ALSO: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'core.audit_logs': {
     user_id: `'${PERSON}'`,
     actor: `'user:${PERSON}'`,
-    canonical: `convert_to('{"actor":"user:${PERSON}","user_id":"${PERSON}","resource_id":null,"resource_type":"mapping","details":{}}', 'UTF8')`,
+    canonical: `convert_to('{"actor":"user:${PERSON}","user_id":"${PERSON}","resource_id":null,"resource_type":"mapping","details":{},"user_agent":null}', 'UTF8')`,
   },
-  'core.user_roles': { role_name: `'role_' || left(md5(random()::text), 8)` },
-  'core.ops.webhook_deliveries': { next_attempt_at: 'now()' },
+  'core.ops.webhook_deliveries': { status: `'failed'` },
   'billing.billing_invoices': { user_id: `'${PERSON}'`, hosted_invoice_url: `'https://stripe.example/ada'` },
   'billing.billing_payments': { user_id: `'${PERSON}'`, card_last_four: `'4242'` },
 };

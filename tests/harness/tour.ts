@@ -289,6 +289,14 @@ async function tourMembers(app: TestApp, sendAs: SendAs): Promise<void> {
   await operator('platform-users-reactivate', 200, 'POST', `${account}/reactivate`);
   await operator('platform-users-unlock', 200, 'POST', `${account}/unlock`);
   await owner('users-remove', 204, 'DELETE', path);
+  await owner('users-erasure-request', 202, 'POST', `${path}/erasure`, {});
+  await owner('users-erasure-read', 200, 'GET', `${path}/erasure`);
+  await operator(
+    'platform-person-erasure-read',
+    200,
+    'GET',
+    `v1/platform/tenants/acme/${path.slice(3)}/erasure`,
+  );
   const other = await signIn(app, 'acme', { admin: null });
   const held = await sendAs(other.token)('api-keys-create', 201, 'POST', 'v1/api-keys', key);
   await sendAs(person.token)('api-keys-adopt', 200, 'POST', `v1/api-keys/${held.body.key_id}/adopt`);

@@ -157,6 +157,12 @@ const PEOPLE: readonly Route[] = [
   },
   { ...write('users-remove', 'DELETE', 'users/{}', 'users:manage'), collection: 'leavers', givesRole: true },
   {
+    ...write('users-erasure-request', 'POST', 'users/{}/erasure', 'users:manage', {}),
+    collection: 'subjects',
+    givesRole: true,
+  },
+  { ...read('users-erasure-read', 'users', 'users:read', '/erasure'), collection: 'erased' },
+  {
     ...create('invitations-create', 'invitations', 'users:manage', undefined),
     freshBody: () => Promise.resolve({ email: `${newId()}@example.com`, roles: [GIVEN_ROLE.name] }),
     givesRole: true,
@@ -351,6 +357,12 @@ const OTHERS: readonly Route[] = [
   read('tenant-exports-read', 'tenant/exports', 'tenant:export'),
   self('platform-tenant-erasure-request', 'POST', 'platform/tenants/globex/erasure', 'platform:operate', {}),
   self('platform-tenant-erasure-read', 'GET', 'platform/tenants/globex/erasure', 'platform:operate'),
+  self(
+    'platform-person-erasure-read',
+    'GET',
+    `platform/tenants/globex/users/${NO_ID}/erasure`,
+    'platform:operate',
+  ),
   self('platform-health-history-list', 'GET', 'platform/health/history', 'platform:operate'),
   self('platform-meter-windows-list', 'GET', 'platform/billing/meter-windows', 'platform:operate'),
   self('platform-quarantine-list', 'GET', 'platform/quarantine', 'platform:operate'),

@@ -127,8 +127,11 @@ async function makeMembers(app: TestApp, owner: Owner, rows: Record<string, stri
   const make = (path: string, body: object) =>
     app.request('POST', `/api/v1/${path}`, { key: app.keys[owner].owner, body });
   for (let n = 0; n < EACH; n++) {
-    for (const collection of ['users', 'leavers'])
+    for (const collection of ['users', 'leavers', 'subjects'])
       (rows[collection] ??= []).push([(await signIn(app, owner, { [GIVEN_ROLE.name]: null })).userId]);
+    const { userId: erased } = await signIn(app, owner, { [GIVEN_ROLE.name]: null });
+    await make(`users/${erased}/erasure`, {});
+    (rows['erased'] ??= []).push([erased]);
     const invited = await make('invitations', { email: `${n}@example.com`, roles: [GIVEN_ROLE.name] });
     (rows['invitations'] ??= []).push([invited.body.invitation_id]);
     const role = await make('roles', { role_name: `of_${owner}_${n}`, permissions: ['records:read'] });

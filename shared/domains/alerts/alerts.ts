@@ -27,6 +27,7 @@ export const alerts = declareResource({
     'The alerts that were raised by the tenant’s configurations: triggered, acknowledged, resolved. At most one alert of a configuration is open; it is resolved by a person, or when its condition no longer holds.',
   database: 'analytics',
   table: 'alert_history',
+  person: { acknowledged_by: 'pseudonym', resolved_by: 'pseudonym' },
   idColumn: 'alert_id',
   timeField: 'triggered_at',
   versioned: false,

@@ -20,8 +20,10 @@ interface EntryRow {
   readonly canonical: string;
 }
 
-/** What an erasure may change of an entry. Its address and agent always go. */
-export type Pseudonymised = Pick<AuditFacts, 'actor' | 'user_id' | 'resource_id' | 'details'>;
+/** What an erasure may change of an entry. Its address and agent go too, unless another person acted. */
+export type Pseudonymised = Pick<AuditFacts, 'actor' | 'user_id' | 'resource_id' | 'details'> & {
+  readonly keepsOrigin?: boolean;
+};
 
 /**
  * Rewrites the next entries of a tenant's trail for an erasure: `change` gives what stands in the place of its persons, or nothing
@@ -46,8 +48,13 @@ export async function pseudonymiseEntries(
     const facts = JSON.parse(row.canonical) as AuditFacts;
     const changed = change(facts);
     if (changed === undefined) return [];
-    const { canonical } = hashEntry({ ...facts, ...changed, ip_address: null, user_agent: null });
-    return [{ id: row.id, created_at: row.created_at, ...changed, canonical }];
+    const { keepsOrigin = false, ...persons } = changed;
+    const { canonical } = hashEntry({
+      ...facts,
+      ...persons,
+      ...(keepsOrigin ? {} : { ip_address: null, user_agent: null }),
+    });
+    return [{ id: row.id, created_at: row.created_at, ...persons, canonical, keeps_origin: keepsOrigin }];
   });
   if (entries.length > 0)
     await transaction.query(

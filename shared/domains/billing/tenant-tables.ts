@@ -1,19 +1,28 @@
 import { tenantTable, type TenantTable } from '../../platform/tenant-data/tenant-table.ts';
 
+/** Whose usage or payment it is. The amounts stay. */
+const person = { user_id: 'pseudonym' } as const;
 const BY_LAW = 'Invoices and what was paid are kept for ten years by law.';
 
 export const billingTables: readonly TenantTable[] = [
   tenantTable('billing', {
     table: 'usage_records',
+    person,
     key: ['event_source', 'event_id', 'occurred_at'],
   }),
-  tenantTable('billing', { table: 'free_tier_usage', key: ['user_id', 'usage_type', 'reset_period'] }),
+  tenantTable('billing', {
+    table: 'free_tier_usage',
+    person,
+    key: ['user_id', 'usage_type', 'reset_period'],
+  }),
   tenantTable('billing', {
     table: 'ops.free_tier_periods',
+    person,
     key: ['user_id', 'usage_type', 'reset_period', 'period_start'],
   }),
   tenantTable('billing', {
     table: 'ops.usage_thresholds',
+    person,
     key: ['user_id', 'usage_type', 'reset_period', 'period_start', 'threshold'],
   }),
   tenantTable('billing', {
@@ -28,11 +37,12 @@ export const billingTables: readonly TenantTable[] = [
     // Only compares a repeated checkout with this one.
     export: { leaveOut: ['wish'] },
   }),
-  tenantTable('billing', { table: 'promotional_code_usage', key: ['code'] }),
-  tenantTable('billing', { table: 'payment_methods', key: ['payment_method_id'] }),
-  tenantTable('billing', { table: 'user_subscriptions', key: ['subscription_id'] }),
+  tenantTable('billing', { table: 'promotional_code_usage', person, key: ['code'] }),
+  tenantTable('billing', { table: 'payment_methods', person, key: ['payment_method_id'] }),
+  tenantTable('billing', { table: 'user_subscriptions', person, key: ['subscription_id'] }),
   tenantTable('billing', {
     table: 'billing_payments',
+    person,
     key: ['payment_id'],
     onErasure: {
       keep: BY_LAW,
@@ -42,6 +52,7 @@ export const billingTables: readonly TenantTable[] = [
   }),
   tenantTable('billing', {
     table: 'billing_invoices',
+    person,
     key: ['invoice_id'],
     // Stripe's pages, which show who paid.
     onErasure: {

@@ -9,8 +9,8 @@ export interface SearchedTable {
   readonly can_read: boolean;
   /** Whether any role of the app may write it. Without that it is the migrator's, and has no tenant's rows. */
   readonly can_write: boolean;
-  /** Columns of text, JSON and bytes. */
-  readonly columns: readonly { readonly name: string; readonly is_bytes: boolean }[];
+  /** Columns of text, JSON, bytes and ids. */
+  readonly columns: readonly { readonly name: string; readonly is_bytes: boolean; readonly is_id: boolean }[];
   /** The columns of its primary key, with their types. */
   readonly key: readonly { readonly name: string; readonly type: string }[];
 }
@@ -24,11 +24,12 @@ export function listTables(database: CrossTenantDatabase): Promise<SearchedTable
               as can_write,
             exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped)
               as has_tenant,
-            coalesce((select json_agg(json_build_object('name', a.attname, 'is_bytes', a.atttypid = 'bytea'::regtype) order by a.attnum)
+            coalesce((select json_agg(json_build_object('name', a.attname, 'is_bytes', a.atttypid = 'bytea'::regtype,
+                                                       'is_id', a.atttypid = 'uuid'::regtype) order by a.attnum)
                         from pg_attribute a
                        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
                          and a.atttypid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'json'::regtype,
-                                            'jsonb'::regtype, 'bytea'::regtype, 'text[]'::regtype)), '[]') as columns,
+                                            'jsonb'::regtype, 'bytea'::regtype, 'text[]'::regtype, 'uuid'::regtype)), '[]') as columns,
             coalesce((select json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod)) order by k.place)
                         from pg_index i cross join unnest(i.indkey::int2[]) with ordinality k (number, place)
                         join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number

@@ -18,14 +18,16 @@ import {
 } from './ledger.ts';
 import { passOver } from './later-pass.ts';
 import type { StepName } from './steps.ts';
-import { pseudonymiseTrail } from './steps/audit.ts';
+import { pseudonymisePerson, pseudonymiseTrail } from './steps/audit.ts';
 import { deleteBlobs, listBlobs } from './steps/blobs.ts';
 import { clearCache } from './steps/cache.ts';
 import { closeTenant } from './steps/close.ts';
 import { destroyKeys } from './steps/destroy-keys.ts';
 import { checkHolds } from './steps/holds.ts';
+import { closePerson, erasePersonRows } from './steps/person.ts';
 import { eraseAllRows } from './steps/rows.ts';
 import { settle } from './steps/settle.ts';
+import { verifyPerson } from './steps/verify-person.ts';
 import { verifyTenant } from './steps/verify.ts';
 import { ErasureFault, ErasureHeld, type ErasureWork, type StepOutcome } from './work.ts';
 
@@ -49,6 +51,14 @@ const STEPS: Readonly<Record<StepName, (work: ErasureWork) => Promise<StepOutcom
   blobs: deleteBlobs,
   cache: clearCache,
   verify: verifyTenant,
+};
+
+/** Steps that are others for one person. */
+const OF_PERSON: Partial<typeof STEPS> = {
+  close: closePerson,
+  rows: erasePersonRows,
+  audit: pseudonymisePerson,
+  verify: verifyPerson,
 };
 
 /** What a run of erasures is given. */
@@ -164,7 +174,9 @@ async function advance(given: ErasureRun, begun: Erasure): Promise<StepOutcome> 
   while (erasure?.finished_at === null) {
     if (!given.hasTime()) return 'more';
     await beginStep(core, erasure, given.now);
-    outcome = await STEPS[erasure.step]({ ...given, erasure });
+    const { step, scope } = erasure;
+    const run = (scope === 'person' ? OF_PERSON[step] : undefined) ?? STEPS[step];
+    outcome = await run({ ...given, erasure });
     if (outcome === 'more' || outcome === 'waiting') return outcome;
     erasure = await readNewest(core, begun.tenant_id, begun.person_id);
   }

@@ -91,6 +91,28 @@ export async function readNewest(
   return row;
 }
 
+/** Whether a person's erasure in a tenant is under way: nobody can join then. For the cross-tenant role. */
+export async function isBeingErased(queries: Queries, tenantId: string, personId: string): Promise<boolean> {
+  const rows = await queries.query(
+    `select 1 as one from ops.erasures where tenant_id = $1 and person_id = $2 and finished_at is null limit 1`,
+    [tenantId, personId],
+  );
+  return rows.length > 0;
+}
+
+/** Whether a person's erasure in another tenant is under way, which still needs the address. For the cross-tenant role. */
+export async function isErasedElsewhere(
+  queries: Queries,
+  tenantId: string,
+  personId: string,
+): Promise<boolean> {
+  const rows = await queries.query(
+    `select 1 as one from ops.erasures where tenant_id <> $1 and person_id = $2 and finished_at is null limit 1`,
+    [tenantId, personId],
+  );
+  return rows.length > 0;
+}
+
 /** The steps of an erasure so far. */
 export function readSteps(queries: Queries, of: ErasureKey): Promise<ErasureStep[]> {
   return queries.query<ErasureStep>(
@@ -255,6 +277,8 @@ export async function notePass(
     [of.tenant_id, of.erasure_id, json(report), isLast ? null : addDays(now, PASS_EVERY_DAYS), now],
   );
 }
+
+export const PSEUDONYM_KEY_BYTES = 32;
 
 /** The key of an erasure's pseudonyms, made by the first who asks. It is dropped when the trail is rewritten. */
 export async function pseudonymKeyOf(

@@ -105,3 +105,27 @@ export async function clearRows(
   );
   return row?.changed ?? 0;
 }
+
+/** What stands instead of a person's names in a column: nothing, because the rows go, or their pseudonyms. */
+export interface PersonChange {
+  readonly table: string;
+  readonly column: string;
+  readonly names: readonly string[] | Readonly<Record<string, string>>;
+  /** The pseudonym in columns with ids. */
+  readonly asId: string;
+}
+
+/** Deletes or changes the next rows that name a person in a column, and counts them. 0: none is left. */
+export async function erasePerson(
+  database: CrossTenantDatabase,
+  of: ErasureKey,
+  { table, column, names, asId }: PersonChange,
+  size: number,
+): Promise<number> {
+  const [row] = await database.query<{ done: number }>(
+    `select ops.erase_person($1, $2, $3, $4, $5, $6, $7) as done`,
+    [of.tenant_id, of.erasure_id, table, column, json(names), asId, size],
+    { prepare: false },
+  );
+  return row?.done ?? 0;
+}

@@ -70,7 +70,7 @@ export async function readErasure(call: Call, tenantId: string): Promise<Reply<2
 }
 
 /** An erasure as it is sent. */
-function present(erasure: Erasure, steps: readonly ErasureStep[]): ErasureView {
+export function present(erasure: Erasure, steps: readonly ErasureStep[]): ErasureView {
   const { person_id: _person, ...shown } = erasure;
   return { ...shown, held_by: [...shown.held_by], steps: steps.map((step) => ({ ...step })) };
 }

@@ -26,7 +26,9 @@ const found = z.object({
   database: z.string(),
   table: z.string(),
   rows: z.number(),
-  naming: z.number().describe('Rows of the platform, of other tenants or of nobody that name it.'),
+  naming: z
+    .number()
+    .describe('Other rows that name it: the platform’s, other tenants’, or texts of clients.'),
   why: z.string().describe('Why they stay.'),
 });
 
@@ -47,13 +49,22 @@ const blobs = z.object({
   examples: z.array(z.object({ container_name: z.string(), blob_name: z.string(), may_go_at: z.string() })),
 });
 
+/** `POST /users/{user_id}/erasure`. */
+export const newPersonErasure = z.strictObject({
+  reason: z.string().min(1).max(REASON_MAX).nullable().default(null).describe('Without names: it is kept.'),
+});
+
 /** What an erasure has done, and what a search of every place found afterwards. */
 const erasureReport = z.object({
   keys: z.array(dataKey),
   places: z.array(place),
   blobs,
   cache_keys: z.number().describe('Keys in Redis that name the tenant.'),
-  found: z.array(found).describe('Every table that still names the tenant, with the reason.'),
+  found: z.array(found).describe('Every table that still names the tenant or the person, with the reason.'),
+  account: z
+    .enum(['deleted', 'kept'])
+    .optional()
+    .describe('Of a person: whether the account is deleted. It is kept while another tenant has the person.'),
 });
 export type ErasureReport = z.output<typeof erasureReport>;
 

@@ -3,7 +3,7 @@ import type { CrossTenantDatabase } from '../../platform/db/tenant-database.ts';
 import type { SearchedTable } from './catalogue.ts';
 
 /** Rows that a search looks at in one batch. */
-const PAGE_SIZE = 2_000;
+export const PAGE_SIZE = 2_000;
 /** The bytes of a column that are searched. What is sealed looks like chance, and is longer. */
 const BYTES_MAX = 65_536;
 
@@ -17,7 +17,7 @@ export interface SearchedPage {
   readonly next: readonly string[] | undefined;
 }
 
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 /** A tenant's id as a whole word: ids have letters, digits, `-` and `_`. */
 const namePattern = (tenantId: string): string => `(^|[^a-z0-9_-])${tenantId}($|[^a-z0-9_-])`;
@@ -40,7 +40,10 @@ export async function searchPage(
   const keys = table.key.map(({ name }) => `t.${quoted(name)}`).join(', ');
   const bounds = table.key.map(({ type }, n) => `$${n + 4}::${type}`).join(', ');
   const isOwn = table.has_tenant ? 'coalesce(tenant_id = $1::text, false)' : '$1::text is null';
-  const texts = table.columns.map(textOf).join(', ');
+  const texts = table.columns
+    .filter(({ is_id: isId }) => !isId)
+    .map(textOf)
+    .join(', ');
   const rows = await inBatch(database, (transaction) =>
     transaction.query<{ own: number; naming: number; rows: number; last: string[] | null }>(
       `with page as materialized (

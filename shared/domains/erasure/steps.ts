@@ -18,12 +18,19 @@ const STEPS = [
 
 export type StepName = (typeof STEPS)[number];
 
+/**
+ * The steps of one person's erasure. `close`: the person is no member any more. `rows`, `audit`: what names the person goes or names
+ * a pseudonym. `verify`: the tenant's rows are searched, and the account goes if no other tenant has the person.
+ */
+const PERSON_STEPS: readonly StepName[] = ['holds', 'close', 'settle', 'rows', 'audit', 'verify'];
+
 /** The first step of an erasure. */
 export const FIRST_STEP: StepName = 'holds';
 
 /** The step after this one. @throws Error at the last one, which ends otherwise. */
-export function stepAfter(step: StepName): StepName {
-  const next = STEPS[STEPS.indexOf(step) + 1];
+export function stepAfter(step: StepName, scope: 'tenant' | 'person' = 'tenant'): StepName {
+  const steps: readonly StepName[] = scope === 'tenant' ? STEPS : PERSON_STEPS;
+  const next = steps[steps.indexOf(step) + 1];
   if (next === undefined) throw new Error(`no step follows ${step}`);
   return next;
 }

@@ -17,6 +17,9 @@ export const erasureTables: readonly TenantTable[] = [
   ...(['ops.erasure_steps', 'ops.erasure_blobs', 'ops.erasures'] as const).map((table) =>
     tenantTable('core', {
       table,
+      ...(table === 'ops.erasures'
+        ? { person: { requested_by: 'pseudonym', person_id: { keep: LEDGER } } }
+        : {}),
       key: {
         'ops.erasures': ['erasure_id'],
         'ops.erasure_steps': ['erasure_id', 'step'],

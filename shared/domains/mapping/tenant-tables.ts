@@ -9,6 +9,7 @@ export const mappingTables: readonly TenantTable[] = [
   }),
   tenantTable('core', {
     table: 'mapper_requests',
+    person: { reviewed_by: 'pseudonym' },
     key: ['request_id'],
     export: { sealed: [{ column: 'source_data', keyId: 'encryption_key_id', boundTo: 'request_id' }] },
   }),

@@ -11,6 +11,7 @@ export const orchestrationTables: readonly TenantTable[] = [
   }),
   tenantTable('core', {
     table: 'orchestration_requests',
+    person: { user_id: 'pseudonym' },
     key: ['request_id'],
     export: {
       // Keyed with a data key; only compares repeated content with this.

@@ -51,6 +51,7 @@ export const legalHolds = declareResource({
   one: 'legal hold',
   description: 'What must not be deleted, however old it gets. A hold acts until it is released.',
   table: 'legal_holds',
+  person: { placed_by: 'pseudonym', released_by: 'pseudonym' },
   idColumn: 'hold_id',
   scope: 'tenant',
   verbs: ['create', 'list', 'read'],

@@ -9,6 +9,7 @@ export const tenancyTables: readonly TenantTable[] = [
   tenantTable('core', {
     table: 'ops.tenant_exports',
     key: ['export_id'],
+    person: { requested_by: 'pseudonym' },
     export: { not: 'The exports themselves.' },
     onErasure: { keep: 'The job deletes the containers by it.', clear: { requested_by: `''` } },
   }),

@@ -4,6 +4,7 @@ export const webhooksTables: readonly TenantTable[] = [
   tenantTable('core', { table: 'ops.webhook_deliveries', key: ['delivery_id'] }),
   tenantTable('core', {
     table: 'ops.webhook_endpoints',
+    person: { created_by: 'pseudonym' },
     key: ['endpoint_id'],
     // Sealed, and only for signatures.
     export: {

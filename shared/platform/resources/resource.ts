@@ -3,6 +3,7 @@ import type { Permission } from '../auth/permissions.ts';
 import type { TenantTransaction } from '../db/tenant-database.ts';
 import type { Call, TenantDatabases } from '../call/call.ts';
 import type { Fault } from '../call/problem.ts';
+import type { PersonColumns } from './person-columns.ts';
 
 /** The operations on a resource's rows. `delete` and `deactivate` are both `DELETE`, so a resource has only one of them. */
 export type Verb = 'create' | 'read' | 'list' | 'replace' | 'delete' | 'deactivate';
@@ -99,6 +100,8 @@ export interface Resource<Body extends z.ZodObject = z.ZodObject> {
    * absent), so that a replacement covers the whole row, and a row that is read has every field.
    */
   readonly body: Body;
+  /** Columns that name a person, and what becomes of them when this person is erased. */
+  readonly person?: PersonColumns;
   /** Columns that are read but never written by clients. */
   readonly readOnly?: z.ZodRawShape;
   /** Columns whose name in JSON is another one, by the JSON name. */

@@ -9,17 +9,23 @@ export const platformTables: readonly TenantTable[] = [
     tenantTable(database, {
       table: 'ops.idempotency',
       key: ['route', 'key'],
+      person: { body: { keep: 'Answers to requests. They are deleted after a day.' } },
       export: { not: 'The answers to requests of the last day. The rows that they show are exported.' },
     }),
     tenantTable(database, {
       table: 'ops.outbox',
       key: ['id'],
+      person: { events: { keep: 'Events on their way. They are gone in seconds.' } },
       export: { not: 'Events on their way. Their effects are exported.' },
     }),
   ]),
   tenantTable('core', {
     table: 'ops.quarantine',
     key: ['id'],
+    person: {
+      resolved_by: 'pseudonym',
+      body: { keep: 'Messages that were refused, until an operator settles them.' },
+    },
     export: { not: 'Messages that were refused. That they are of this tenant is only what they say.' },
   }),
   tenantTable('core', {

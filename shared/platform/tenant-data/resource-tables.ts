@@ -11,6 +11,12 @@ export function tablesOfResources(
 ): readonly TenantTable[] {
   return resources
     .filter(({ scope }) => scope !== 'platform')
-    .map((resource) => tenantTable(databaseOf(resource), { table: resource.table, key: [resource.idColumn] }))
+    .map((resource) =>
+      tenantTable(databaseOf(resource), {
+        table: resource.table,
+        key: [resource.idColumn],
+        ...(resource.person === undefined ? {} : { person: resource.person }),
+      }),
+    )
     .filter(({ database, table }) => !declared.some((d) => d.database === database && d.table === table));
 }

@@ -1,4 +1,5 @@
 import type { DatabaseName } from '../call/call.ts';
+import type { PersonColumns } from '../resources/person-columns.ts';
 
 /** A column of sealed bytes, and how they are opened (`crypto/sealing`). */
 export interface SealedColumn {
@@ -47,6 +48,8 @@ export interface TenantTable {
   readonly key: readonly string[];
   readonly export: ExportedTable | NotExported;
   readonly onErasure: 'delete' | KeptTable;
+  /** Columns that name a person, in the order in which they are handled. Other columns have only what clients wrote. */
+  readonly person?: PersonColumns;
 }
 
 /** A table of evidence, settings or usage: exported in full, deleted with its tenant. */

@@ -275,3 +275,16 @@ export async function findUnpublished(
   );
   return rows.map((row) => ({ tenantId: row.tenant_id, value: row.value }));
 }
+
+/** Whether an event of a tenant that has not left yet has a text of a pattern (PostgreSQL's, without case). */
+export async function isNamedInOutbox(
+  database: Pick<CrossTenantDatabase, 'query'>,
+  tenantId: string,
+  pattern: string,
+): Promise<boolean> {
+  const rows = await database.query(
+    `select 1 as one from ops.outbox where tenant_id = $1 and events::text ~* $2 limit 1`,
+    [tenantId, pattern],
+  );
+  return rows.length > 0;
+}

@@ -8,20 +8,33 @@ import {
   type Pseudonymised,
 } from '../../audit/pseudonymise.ts';
 import type { AuditFacts } from '../../audit/entry-hash.ts';
-import { dropPseudonymKey, finishStep, lockPosition, pseudonymKeyOf, savePosition } from '../ledger.ts';
+import {
+  dropPseudonymKey,
+  finishStep,
+  lockPosition,
+  PSEUDONYM_KEY_BYTES,
+  pseudonymKeyOf,
+  savePosition,
+} from '../ledger.ts';
 import { finishPlace, openPlace } from '../places.ts';
+import { personOf } from './person.ts';
+import { withoutPerson } from '../person-names.ts';
 import { pseudonymsOf, withoutPersons, type Pseudonym } from '../pseudonyms.ts';
 import { stepAfter } from '../steps.ts';
 import type { ErasureWork, StepOutcome } from '../work.ts';
 
 const ENTRIES_AT_ONCE = 500;
-const KEY_BYTES = 32;
 
 const position = z.object({ after: trailPlace.default(TRAIL_START) }).catch({ after: TRAIL_START });
 
 /** Replaces every person in the tenant's trail by a pseudonym. */
 export function pseudonymiseTrail(work: ErasureWork): Promise<StepOutcome> {
   return rewriteTrail(work, withoutPersons);
+}
+
+/** Replaces one person in the tenant's trail by a pseudonym. */
+export async function pseudonymisePerson(work: ErasureWork): Promise<StepOutcome> {
+  return rewriteTrail(work, withoutPerson(await personOf(work)));
 }
 
 /**
@@ -39,7 +52,9 @@ async function rewriteTrail(
     const isOver = await core.transaction(async (transaction) => {
       const stored = await lockPosition(transaction, erasure);
       if (stored === undefined) return true;
-      const pseudonym = pseudonymsOf(await pseudonymKeyOf(transaction, erasure, randomBytes(KEY_BYTES)));
+      const pseudonym = pseudonymsOf(
+        await pseudonymKeyOf(transaction, erasure, randomBytes(PSEUDONYM_KEY_BYTES)),
+      );
       const page = { ...position.parse(stored), limit: ENTRIES_AT_ONCE };
       const after = await pseudonymiseEntries(transaction, of, page, (facts) => change(facts, pseudonym));
       if (after !== undefined) {
@@ -48,7 +63,7 @@ async function rewriteTrail(
       }
       await dropPseudonymKey(transaction, erasure);
       await finishPlace(transaction, erasure, TRAIL_PLACE, now);
-      await finishStep(transaction, erasure, stepAfter(erasure.step), {}, now);
+      await finishStep(transaction, erasure, stepAfter(erasure.step, erasure.scope), {}, now);
       return true;
     });
     if (isOver) return 'moved';

@@ -12,6 +12,12 @@ export async function refuseHeld({ services, erasure }: ErasureWork): Promise<vo
 /** Every step looks for holds. This one does nothing else, so that a hold stops an erasure before anything is lost. */
 export async function checkHolds(work: ErasureWork): Promise<StepOutcome> {
   await refuseHeld(work);
-  await finishStep(work.services.crossTenant.core, work.erasure, stepAfter(work.erasure.step), {}, work.now);
+  await finishStep(
+    work.services.crossTenant.core,
+    work.erasure,
+    stepAfter(work.erasure.step, work.erasure.scope),
+    {},
+    work.now,
+  );
   return 'done';
 }

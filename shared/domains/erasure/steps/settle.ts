@@ -13,8 +13,9 @@ const SETTLE_MS = 2 * MINUTE_MS;
 export async function settle({ services, erasure, now }: ErasureWork): Promise<StepOutcome> {
   const { core } = services.crossTenant;
   const steps = await readSteps(core, erasure);
-  const closed = steps.find(({ step }) => step === 'keys')?.finished_at ?? null;
+  const closed =
+    steps.find(({ step }) => step === (erasure.scope === 'tenant' ? 'keys' : 'close'))?.finished_at ?? null;
   if (closed !== null && now.getTime() < new Date(closed).getTime() + SETTLE_MS) return 'waiting';
-  await finishStep(core, erasure, stepAfter(erasure.step), {}, now);
+  await finishStep(core, erasure, stepAfter(erasure.step, erasure.scope), {}, now);
   return 'done';
 }

@@ -3,13 +3,15 @@ import { listDataKeys } from '../../../platform/crypto/destroy-keys.ts';
 import { PLATFORM_TENANT } from '../../../platform/auth/principal.ts';
 import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
 import type { DatabaseName } from '../../../platform/call/call.ts';
+import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { remainingBlobs } from '../blob-list.ts';
 import { listTables, type SearchedTable } from '../catalogue.ts';
 import { completeErasure, finishStep, lockPosition, savePosition, type Erasure } from '../ledger.ts';
 import { readPlaces, reopenPlaces } from '../places.ts';
 import type { ErasureReport } from '../schemas.ts';
-import { searchPage } from '../search.ts';
+import { searchPage, type SearchedPage } from '../search.ts';
+import type { StepName } from '../steps.ts';
 import { listTenantBlobs } from '../tenant-blobs.ts';
 import { ErasureFault, type ErasureWork, type StepOutcome } from '../work.ts';
 import { countCacheKeys } from './cache.ts';
@@ -27,7 +29,14 @@ const tableFound = z.object({
   own: z.number(),
   naming: z.number(),
 });
-type TableFound = z.output<typeof tableFound>;
+export type TableFound = z.output<typeof tableFound>;
+
+/** Searches the next page of a table. */
+export type PageSearch = (
+  database: DatabaseName,
+  table: SearchedTable,
+  after: readonly string[] | undefined,
+) => Promise<SearchedPage>;
 const searchPosition = z
   .object({
     found: z.array(tableFound).default([]),
@@ -41,14 +50,16 @@ const searchPosition = z
  */
 export async function verifyTenant(work: ErasureWork): Promise<StepOutcome> {
   const { erasure } = work;
-  const found = await searchTables(work);
+  const found = await searchTables(work, (database, table, after) =>
+    searchPage(work.services.crossTenant[database], table, erasure.tenant_id, after),
+  );
   if (found === undefined) return 'more';
   const explained = found.flatMap((one) => explain(work, one));
   const unexplained = explained.filter(({ why }) => why === '');
   const unlisted = await countUnlisted(work);
   const cacheKeys = await countCacheKeys(work);
   if (unexplained.length > 0 || unlisted > 0 || cacheKeys > 0) {
-    await goBack(work);
+    await goBack(work, 'blobs_listed');
     const places = unexplained.map(({ database, table, rows }) => `${rows} rows in ${database} ${table}`);
     if (unlisted > 0) places.push(`${unlisted} blobs`);
     if (cacheKeys > 0) places.push(`${cacheKeys} keys in Redis`);
@@ -59,7 +70,7 @@ export async function verifyTenant(work: ErasureWork): Promise<StepOutcome> {
 }
 
 /** Searches all tables, page by page. Undefined if the run's time ended before. */
-async function searchTables(work: ErasureWork): Promise<TableFound[] | undefined> {
+export async function searchTables(work: ErasureWork, search: PageSearch): Promise<TableFound[] | undefined> {
   const { services, erasure } = work;
   const { core } = services.crossTenant;
   const stored = await core.transaction((transaction) => lockPosition(transaction, erasure));
@@ -76,7 +87,8 @@ async function searchTables(work: ErasureWork): Promise<TableFound[] | undefined
       if (done.has(`${database} ${table.name}`)) continue;
       const isRunning = current?.database === database && current.table === table.name;
       const begun = isRunning ? current : undefined;
-      const result = await searchTable(work, database, table, begun, (place) =>
+      const page = (after: readonly string[] | undefined) => search(database, table, after);
+      const result = await searchTable(work, { database, table, begun, page }, (place) =>
         savePosition(core, erasure, { found: [...done.values()], running: place }),
       );
       if (result === undefined) return undefined;
@@ -89,17 +101,21 @@ async function searchTables(work: ErasureWork): Promise<TableFound[] | undefined
 }
 
 async function searchTable(
-  { services, erasure, hasTime }: ErasureWork,
-  database: DatabaseName,
-  table: SearchedTable,
-  begun: (TableFound & { readonly after: readonly string[] }) | undefined,
+  { hasTime }: ErasureWork,
+  given: {
+    readonly database: DatabaseName;
+    readonly table: SearchedTable;
+    readonly begun: (TableFound & { readonly after: readonly string[] }) | undefined;
+    readonly page: (after: readonly string[] | undefined) => Promise<SearchedPage>;
+  },
   save: (place: TableFound & { readonly after: readonly string[] }) => Promise<void>,
 ): Promise<TableFound | undefined> {
+  const { database, table, begun } = given;
   let { own = 0, naming = 0 } = begun ?? {};
   let after = begun?.after;
   for (;;) {
     if (!hasTime()) return undefined;
-    const page = await searchPage(services.crossTenant[database], table, erasure.tenant_id, after);
+    const page = await given.page(after);
     own += page.own;
     naming += page.naming;
     const sum = { database, table: table.name, own, naming };
@@ -126,9 +142,9 @@ async function countUnlisted({ services, erasure }: ErasureWork): Promise<number
 }
 
 /** The first step that removes anything. What is gone already takes no time. */
-async function goBack({ services, erasure, now }: ErasureWork): Promise<void> {
+export async function goBack({ services, erasure, now }: ErasureWork, to: StepName): Promise<void> {
   for (const database of DATABASES) await reopenPlaces(services.crossTenant[database], erasure);
-  await finishStep(services.crossTenant.core, erasure, 'blobs_listed', {}, now);
+  await finishStep(services.crossTenant.core, erasure, to, {}, now);
 }
 
 /** What was done, and what is left. */
@@ -158,10 +174,18 @@ export async function reportOf(
   };
 }
 
-/** Ends the erasure. The platform's audit trail says so, in the same transaction. */
-async function complete({ services, erasure, now }: ErasureWork, report: ErasureReport): Promise<void> {
+/**
+ * Ends the erasure, with what else belongs to its end. The platform's audit trail says so, in the same transaction; for a person, the
+ * tenant's own.
+ */
+export async function complete(
+  { services, erasure, now }: ErasureWork,
+  report: ErasureReport,
+  atEnd: (transaction: CrossTenantTransaction) => Promise<ErasureReport> = () => Promise.resolve(report),
+): Promise<void> {
+  const trail = erasure.scope === 'tenant' ? PLATFORM_TENANT : erasure.tenant_id;
   const data: AuditData = {
-    tenant_id: PLATFORM_TENANT,
+    tenant_id: trail,
     actor: ACTOR,
     action: `${erasure.scope}.erased`,
     resource_type: 'erasure',
@@ -171,9 +195,11 @@ async function complete({ services, erasure, now }: ErasureWork, report: Erasure
   };
   // The real time, not the run's: a queue refuses events from the future.
   const at = new Date();
-  const entry = newEntry('core', PLATFORM_TENANT, [newEvent(AUDIT_RECORDED, data, at)], at);
+  const entry = newEntry('core', trail, [newEvent(AUDIT_RECORDED, data, at)], at);
   const isFirst = await services.crossTenant.core.transaction(async (transaction) => {
-    const ended = await completeErasure(transaction, erasure, report, now);
+    // Locks the ledger's row: of two runs, one ends it.
+    if ((await lockPosition(transaction, erasure)) === undefined) return false;
+    const ended = await completeErasure(transaction, erasure, await atEnd(transaction), now);
     if (ended) await addToOutbox(transaction, [entry]);
     return ended;
   });

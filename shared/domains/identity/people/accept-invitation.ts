@@ -10,6 +10,7 @@ import { addEvents, personEvent, publishEntries } from '../sign-in/person-events
 import { setPassword } from '../sign-in/set-password.ts';
 import type { Acceptance, Accepted } from './invitation-schemas.ts';
 import { invitationStatus } from './invitations.ts';
+import { lockPerson } from './owners.ts';
 
 type Services = Pick<CallServices, 'crossTenant' | 'tenants' | 'credentials' | 'publisher' | 'settings'>;
 
@@ -39,12 +40,20 @@ export type Proof = (userId: string) => Promise<{
   readonly stands: (transaction: CrossTenantTransaction) => Promise<boolean>;
 }>;
 
+/** Whether a person's erasure in a tenant is under way: nobody can join then. */
+export type ErasureCheck = (
+  transaction: CrossTenantTransaction,
+  tenantId: string,
+  userId: string,
+) => Promise<boolean>;
+
 /** What a person sends to accept, and from where. */
 export interface AcceptanceRequest {
   readonly body: Acceptance;
   readonly origin: Origin;
   readonly now: Date;
   readonly prove: Proof;
+  readonly isBeingErased: ErasureCheck;
 }
 
 /**
@@ -56,7 +65,7 @@ export interface AcceptanceRequest {
  */
 export async function acceptInvitation(
   services: Services,
-  { body, origin, now, prove }: AcceptanceRequest,
+  { body, origin, now, prove, isBeingErased }: AcceptanceRequest,
 ): Promise<Reply<200, Accepted>> {
   const { core } = services.crossTenant;
   const hash = hashToken(body.token);
@@ -64,6 +73,8 @@ export async function acceptInvitation(
   await requireOpen(services, seen, now);
   const proof = seen.user_id === null ? undefined : await prove(seen.user_id);
   const { userId, entries } = await core.transaction(async (transaction) => {
+    // Before or after a request to erase the person here, never at once.
+    if (seen.user_id !== null) await lockPerson(transaction, seen.user_id, 'shared');
     const invited = await findInvited(transaction, hash, 'for update of i');
     await requireOpen(services, invited, now);
     await requireInviter(transaction, invited, now);
@@ -71,6 +82,8 @@ export async function acceptInvitation(
       proof === undefined
         ? await addPerson(services, transaction, invited, body, now)
         : await confirmPerson(transaction, invited, proof, now);
+    if (await isBeingErased(transaction, invited.tenant_id, id))
+      throw conflict('The person is being erased in this tenant.');
     await joinTenant(transaction, invited, id, now);
     const note = {
       tenantId: invited.tenant_id,

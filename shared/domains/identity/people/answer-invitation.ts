@@ -1,7 +1,7 @@
 import type { Origin } from '../../../platform/call/call.ts';
 import type { Reply } from '../../../platform/call/reply.ts';
 import { TOKEN_LIMIT } from '../sign-in/sign-in-services.ts';
-import { acceptInvitation } from './accept-invitation.ts';
+import { acceptInvitation, type ErasureCheck } from './accept-invitation.ts';
 import type { Acceptance, Accepted } from './invitation-schemas.ts';
 import { proveAccount, type InvitationServices } from './prove-account.ts';
 
@@ -10,6 +10,7 @@ interface AcceptInput {
   readonly body: Acceptance;
   readonly header: (name: string) => string | null;
   readonly origin: Origin;
+  readonly isBeingErased: ErasureCheck;
 }
 
 /**
@@ -18,7 +19,7 @@ interface AcceptInput {
  */
 export async function answerInvitation(
   services: InvitationServices,
-  { body, header, origin }: AcceptInput,
+  { body, header, origin, isBeingErased }: AcceptInput,
 ): Promise<Reply<200, Accepted>> {
   await services.addressLimiter.require(TOKEN_LIMIT, origin.ip);
   const now = services.clock.now();
@@ -28,5 +29,5 @@ export async function answerInvitation(
     origin,
     now,
   });
-  return acceptInvitation(services, { body, origin, now, prove });
+  return acceptInvitation(services, { body, origin, now, prove, isBeingErased });
 }

@@ -2,8 +2,7 @@ import type { Call } from '../../../platform/call/call.ts';
 import { noContent, type NoContent } from '../../../platform/call/reply.ts';
 import { performWrite } from '../../../platform/writes/perform-write.ts';
 import { requireHeld } from '../roles/require-held.ts';
-import { endSessions } from '../sessions/end-sessions.ts';
-import { revokeInvitationsTo } from './pending-invitations.ts';
+import { endMembership } from './end-membership.ts';
 import { lockLiveAssignments } from './live-assignments.ts';
 import { lockManagers, requireOthersLeft } from './managers.ts';
 import { noSuchMember } from './members.ts';
@@ -27,14 +26,7 @@ export async function removeMember(call: Call, userId: string): Promise<NoConten
         live.flatMap(({ permissions }) => [...permissions]),
       );
       requireOthersLeft(managers, userId, call.now);
-      await transaction.query(
-        `update user_role_assignments set is_active = false, ended_at = $3, ended_by = $4, updated_at = $3
-          where tenant_id = $1 and user_id = $2 and is_active`,
-        [tenantId, userId, call.now, call.principal.actor],
-      );
-      const by = call.principal.actor;
-      const sessions = await endSessions(transaction, { userId, tenantId }, by, call.now);
-      const invitations = await revokeInvitationsTo(transaction, tenantId, userId, by, call.now);
+      const ended = await endMembership(transaction, { tenantId, userId }, call.principal.actor, call.now);
       return {
         reply: noContent,
         audit: {
@@ -43,8 +35,7 @@ export async function removeMember(call: Call, userId: string): Promise<NoConten
           resource_id: userId,
           details: {
             roles: live.map(({ role_name: name }) => name),
-            sessions_ended: sessions.length,
-            invitations_revoked: invitations,
+            ...ended,
           },
         },
       };

@@ -13,6 +13,7 @@ import { detectorResultKey } from '../shared/platform/cache/keys.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { tenantErasuresTimer } from '../functions/timer/tenant-erasures.ts';
 import { startTestApp, until } from './harness/app.ts';
+import { makeTestPerson } from './harness/people.ts';
 import {
   beginLeaving,
   blobsOf,
@@ -109,6 +110,10 @@ function restored(
 describe('an erasure', async () => {
   const { ownerKey, recordId } = await makeLeavingTenant(app, 'leaver');
   await fillTables(app, 'leaver');
+  const [only, shared] = await Promise.all([
+    makeTestPerson(app, { leaver: 'viewer' }),
+    makeTestPerson(app, { leaver: 'admin', acme: 'viewer' }),
+  ]);
   const { core } = app.admin;
   const before = await countRows(app, 'leaver');
   const ofOthers = await countRows(app, 'acme');
@@ -204,7 +209,10 @@ describe('an erasure', async () => {
     for (const { database, place, done } of body.report.places) {
       const { onErasure } =
         tenantTables.find((one) => one.database === database && one.table === place) ?? {};
-      if (onErasure === 'delete') expect([place, done]).toEqual([place, last[`${database} ${place}`]]);
+      // The role of the person whose account went, too, went with it.
+      const withAccount = place === 'user_role_assignments' ? 1 : 0;
+      if (onErasure === 'delete')
+        expect([place, Number(done) + withAccount]).toEqual([place, last[`${database} ${place}`]]);
     }
     expect(body.report.found.filter(({ why }: { why: string }) => why === '')).toEqual([]);
     expect(body.report.keys).toMatchObject(
@@ -216,6 +224,13 @@ describe('an erasure', async () => {
     );
     expect((await blobsOf(app, 'leaver')).filter((name) => !name.includes('erased-keys'))).toEqual([]);
     expect(await app.services.cache.attempt((client) => client.keys('*leaver*'))).toEqual([]);
+  });
+
+  it('removes the accounts of people whom no other tenant has', async () => {
+    const left = await core`select user_id from users where user_id in (${only.userId}, ${shared.userId})`;
+    expect(left).toEqual([{ user_id: shared.userId }]);
+    const { body } = await erasureOf('leaver');
+    expect(body.report.places).toContainEqual({ database: 'core', place: 'users', done: 1 });
   });
 
   it('leaves no person in the trail, keeps who is the same one, and each hash fits', async () => {

@@ -213,8 +213,9 @@ function expected(caller: Caller, { needs, method }: Route, isOpenToSuspended: b
   return caller.tenantStatus === undefined || method === 'GET' || isOpenToSuspended ? 'let in' : 'not now';
 }
 
-function seen({ status, body }: TestAnswer): Answer | string {
-  if (status === 401 && body.code === 'UNAUTHORIZED') return 'unauthorized';
+/** What an answer says; another answer in full. */
+function seen({ status, body }: TestAnswer): string {
+  if (status === 401 && body.code === 'UNAUTHORIZED') return 'unauthorized' satisfies Answer;
   if (status === 403 && body.code === 'INSUFFICIENT_RBAC')
     return /may read and export, but not write/.test(String(body.detail)) ? 'not now' : 'forbidden';
   const isParameters = JSON.stringify(body.errors ?? '').includes(NOBODYS);

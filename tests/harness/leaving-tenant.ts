@@ -51,8 +51,6 @@ function valueOf({ name, type, allowed }: Column, tenantId: string, n: number, r
       return `'\\x0${row}'`;
     case 'boolean':
       return 'false';
-    case 'text[]':
-      return `'{user}'`;
     case 'text':
       return name === 'currency' ? `'USD'` : `'${name}-${tenantId}-${row}'`;
     default:

@@ -20,3 +20,8 @@ export interface IdentityProvider {
   readonly services: readonly { readonly subject: string; readonly role: string }[];
   readonly subject_claim: string;
 }
+
+/** All roles that a provider can give. */
+export function rolesOf({ role_mapping, services }: IdentityProvider): readonly string[] {
+  return [...new Set([...role_mapping, ...services].map(({ role }) => role))];
+}

@@ -1,6 +1,8 @@
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
-import { finishStep } from '../ledger.ts';
-import { clearRows, eraseRows, finishedPlaces, finishPlace, openPlace } from '../places.ts';
+import { deleteUnusedAccount, peopleOf } from '../../identity/people/erased-person.ts';
+import { finishStep, isErasedElsewhere } from '../ledger.ts';
+import { clearRows, countDone, eraseRows, finishedPlaces, finishPlace, openPlace } from '../places.ts';
 import { stepAfter } from '../steps.ts';
 import type { ErasureWork, StepOutcome } from '../work.ts';
 import { literalsOf } from '../literals.ts';
@@ -8,6 +10,10 @@ import { refuseHeld } from './holds.ts';
 
 /** Rows in one batch: a second's work, also where each has 64 KB. */
 const BATCH_SIZE = 1_000;
+/** People in one batch. */
+const PEOPLE_SIZE = 100;
+/** Accounts have no tenant, so no declaration names them. */
+const ACCOUNTS = 'users';
 
 /** Deletes the tenant's rows table by table, and clears what stays. */
 export async function eraseAllRows(work: ErasureWork): Promise<StepOutcome> {
@@ -18,11 +24,38 @@ export async function eraseAllRows(work: ErasureWork): Promise<StepOutcome> {
     billing: await finishedPlaces(crossTenant.billing, erasure),
     analytics: await finishedPlaces(crossTenant.analytics, erasure),
   };
+  // First, while assignments still tell who they are.
+  if (!finished.core.has(ACCOUNTS) && !(await eraseAccounts(work))) return 'more';
   // A run that is killed goes on with the table where it was.
   const left = work.tables.filter(({ database, table }) => !finished[database].has(table));
   if (!(await emptyTables({ ...work, tables: left }))) return 'more';
   await finishStep(services.crossTenant.core, erasure, stepAfter(erasure.step), {}, now);
   return 'done';
+}
+
+/** Deletes the accounts of people whom no other tenant has. False if the run's time ended before. */
+async function eraseAccounts(work: ErasureWork): Promise<boolean> {
+  const { services, erasure, now } = work;
+  const { core } = services.crossTenant;
+  const { tenant_id: tenantId } = erasure;
+  await openPlace(core, erasure, ACCOUNTS);
+  let people = await peopleOf(core, tenantId, null, PEOPLE_SIZE);
+  while (people.length > 0) {
+    if (!work.hasTime()) return false;
+    await refuseHeld(work);
+    const page = people;
+    await inBatch(core, async (transaction) => {
+      let gone = 0;
+      for (const userId of page) {
+        const isUsed = () => isErasedElsewhere(transaction, tenantId, userId);
+        if (await deleteUnusedAccount(transaction, userId, isUsed, tenantId)) gone += 1;
+      }
+      await countDone(transaction, erasure, ACCOUNTS, gone);
+    });
+    people = await peopleOf(core, tenantId, page.at(-1) ?? null, PEOPLE_SIZE);
+  }
+  await finishPlace(core, erasure, ACCOUNTS, now);
+  return true;
 }
 
 /** Empties or clears every table. True when nothing is left in any. */

@@ -86,11 +86,6 @@ function isUnique(names: readonly string[]): boolean {
   return new Set(names).size === names.length;
 }
 
-/** All roles that a provider can give. */
-export function rolesOf({ role_mapping, services }: IdentityProvider): readonly string[] {
-  return [...new Set([...role_mapping, ...services].map(({ role }) => role))];
-}
-
 /**
  * Who vouches for a person's subject. The same issuer and claim mean the same person in every tenant. But a tenant that names the
  * keys itself could sign tokens with anyone's subject, so its people are only its own.

@@ -1,4 +1,4 @@
-import type { IdentityProvider } from '../../../platform/auth/identity-provider.ts';
+import { rolesOf, type IdentityProvider } from '../../../platform/auth/identity-provider.ts';
 import { knownPermissions } from '../../../platform/auth/permissions.ts';
 import { PLATFORM_TENANT } from '../../../platform/auth/principal.ts';
 import type { Call } from '../../../platform/call/call.ts';
@@ -6,7 +6,6 @@ import { Problem, type Fault } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { sourceFault, sourceRules } from '../../../platform/outbound/get-json.ts';
 import { lockOwnRoles } from '../roles/find-roles.ts';
-import { rolesOf } from './provider.ts';
 import { endProviderRoles } from './provider-roles.ts';
 
 const POINTER = '/config_data/identity_providers';

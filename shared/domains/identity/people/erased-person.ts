@@ -54,23 +54,39 @@ export async function addressOf(core: CrossTenantDatabase, userId: string): Prom
   return person?.email ?? undefined;
 }
 
+/** The next people with an account who ever had a role in a tenant, in the order of their ids. */
+export async function peopleOf(
+  core: CrossTenantDatabase,
+  tenantId: string,
+  after: string | null,
+  size: number,
+): Promise<readonly string[]> {
+  const rows = await core.query<{ user_id: string }>(
+    `select distinct a.user_id from user_role_assignments a join users u on u.user_id = a.user_id
+      where a.tenant_id = $1 and ($2::uuid is null or a.user_id > $2) order by a.user_id limit $3`,
+    [tenantId, after, size],
+  );
+  return rows.map(({ user_id: userId }) => userId);
+}
+
 /**
  * Deletes the account, with its password, tokens, second factor and identities, if no tenant has the person and nothing else uses it
- * (`isUsed`). True if the account is gone.
+ * (`isUsed`). `leaving`: a tenant that does not count any more; what it has of the person goes too. True if the account is gone.
  */
 export async function deleteUnusedAccount(
   transaction: CrossTenantTransaction,
   userId: string,
   isUsed: () => Promise<boolean>,
+  leaving: string | null = null,
 ): Promise<boolean> {
   // Locked first: of the erasures in two tenants, the second one sees that the first one is over.
   await transaction.query(`select 1 as one from users where user_id = $1 for update`, [userId]);
   if (!(await isUsed()))
     await transaction.query(
       `delete from users u where u.user_id = $1
-          and not exists (select from user_role_assignments a where a.user_id = u.user_id)
-          and not exists (select from user_sessions s where s.user_id = u.user_id)`,
-      [userId],
+          and not exists (select from user_role_assignments a where a.user_id = u.user_id and a.tenant_id is distinct from $2)
+          and not exists (select from user_sessions s where s.user_id = u.user_id and s.tenant_id is distinct from $2)`,
+      [userId, leaving],
     );
   const left = await transaction.query(`select 1 as one from users where user_id = $1`, [userId]);
   return left.length === 0;

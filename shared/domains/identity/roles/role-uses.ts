@@ -1,7 +1,7 @@
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
-import { rolesOf } from '../oidc/provider.ts';
+import { rolesOf } from '../../../platform/auth/identity-provider.ts';
 
 /**
  * Refuses to delete a role that is in use. The caller has locked the role, and whoever gives it locks it too, so it cannot be given

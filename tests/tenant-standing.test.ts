@@ -37,6 +37,7 @@ const OPEN_TO_SUSPENDED = new Set([
   'roles-replace',
   'user-sessions-end',
   'user-sessions-end-all',
+  'users-erasure-request',
   'users-remove',
   'users-roles-assign',
   'users-roles-end',

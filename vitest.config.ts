@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { findMemoryFolder } from './tests/harness/memory-folder.ts';
 
-// Files wait for PostgreSQL and Azurite more than they compute, and those want the same cores.
-const WORKERS = Math.min(4, Math.max(2, availableParallelism()));
+// Files wait for PostgreSQL and Azurite more than they compute: two at once leave two cores idle for two fifths of the time.
+const WORKERS = Math.min(4, Math.max(3, availableParallelism()));
 
 // Where Node and the parts put temporary data, in this process and those that it starts. Your own TMPDIR is left alone.
 const memoryFolder = findMemoryFolder();

@@ -82,6 +82,7 @@ describe('a session', () => {
   it('loses a role at the second that the role ends', async () => {
     const end = new Date(Date.now() + 1_200);
     const person = await signIn('acme', { viewer: null, admin: end });
+    expect(await list(person.token, 'me')).toMatchObject({ body: { permissions_until: end.toISOString() } });
     expect(await list(person.token, 'api-keys')).toMatchObject({ status: 200 });
     await until(
       () => list(person.token, 'api-keys'),
@@ -90,6 +91,9 @@ describe('a session', () => {
     expect(Date.now()).toBeGreaterThanOrEqual(end.getTime());
     expect(Date.now()).toBeLessThan(end.getTime() + 1_000);
     expect(await list(person.token)).toMatchObject({ status: 200 });
+    expect(await list(person.token, 'me')).toMatchObject({
+      body: { roles: ['viewer'], permissions_until: null },
+    });
   });
 
   it('is refused without any role left, and for a person who is not active', async () => {

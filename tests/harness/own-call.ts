@@ -30,6 +30,7 @@ export async function makeCall(services: Services, given: CallGiven): Promise<Ca
       sessionId: null,
       roles: [],
       permissions: new Set(),
+      permissionsUntil: null,
       rateLimitPerHour: 1_000,
       rateLimitPerDay: 1_000,
       expiresAt: null,

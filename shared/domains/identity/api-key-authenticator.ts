@@ -105,6 +105,7 @@ export class ApiKeyAuthenticator {
       sessionId: null,
       roles: [],
       permissions,
+      permissionsUntil: stored.made_by_user === null ? null : this.#makerRights(stored).at(now).until,
       rateLimitPerHour: stored.rate_limit_per_hour,
       rateLimitPerDay: stored.rate_limit_per_day,
       expiresAt: stored.expires_at === null ? null : new Date(stored.expires_at),

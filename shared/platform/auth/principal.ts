@@ -26,6 +26,8 @@ export interface Principal {
   /** Names of the roles that give the permissions. Keys have none. */
   readonly roles: readonly string[];
   readonly permissions: ReadonlySet<Permission>;
+  /** When the first of the roles ends that give them; null if none of them does. */
+  readonly permissionsUntil: Date | null;
   readonly rateLimitPerHour: number;
   readonly rateLimitPerDay: number;
   /** When the credential expires; null if it does not. */

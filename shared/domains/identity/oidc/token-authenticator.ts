@@ -120,7 +120,7 @@ export class TokenAuthenticator {
     now: Date,
   ): Promise<Principal> {
     const standing = await this.#standings.find(token, () => originOf(request), now);
-    const { permissions, roles } = standing.rights.at(now);
+    const { permissions, roles, until } = standing.rights.at(now);
     if (roles.length === 0) throw new TokenRefused('no_role');
     const { userId } = standing;
     const actor = userId === null ? `service:${token.caller.subject}` : `user:${userId}`;
@@ -134,6 +134,7 @@ export class TokenAuthenticator {
       sessionId: null,
       roles,
       permissions,
+      permissionsUntil: until,
       rateLimitPerHour: standing.ratePerHour ?? RATE_PER_HOUR_DEFAULT,
       rateLimitPerDay: standing.ratePerDay ?? RATE_PER_DAY_DEFAULT,
       expiresAt: token.expiresAt,

@@ -76,7 +76,7 @@ export class SessionAuthenticator {
     if (Date.parse(row.expires_at) <= now.getTime() || this.#idleEnd(parts.sessionId, row) <= now.getTime())
       throw refusedCredential('expired', 'The session is over: sign in again.');
     if (!row.is_active) throw refusedCredential('inactive', 'The person’s account is not active.');
-    const { permissions, roles } = known.rights.at(now);
+    const { permissions, roles, until } = known.rights.at(now);
     if (roles.length === 0)
       throw refusedCredential('inactive', 'The person no longer has a role in this tenant.');
     this.#touch(row, parts.sessionId, now);
@@ -90,6 +90,7 @@ export class SessionAuthenticator {
       sessionId: parts.sessionId,
       roles,
       permissions,
+      permissionsUntil: until,
       rateLimitPerHour: row.rate_per_hour ?? RATE_PER_HOUR_DEFAULT,
       rateLimitPerDay: row.rate_per_day ?? RATE_PER_DAY_DEFAULT,
       expiresAt: new Date(row.expires_at),

@@ -19,6 +19,7 @@ export async function readMe(call: Call): Promise<Reply<200, Me>> {
     session_id: principal.sessionId,
     roles: [...principal.roles],
     permissions: [...principal.permissions].sort(),
+    permissions_until: principal.permissionsUntil?.toISOString() ?? null,
     expires_at: principal.expiresAt?.toISOString() ?? null,
     // A token of an organisation's own provider speaks for the person there only.
     tenants:

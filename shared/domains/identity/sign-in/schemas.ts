@@ -110,6 +110,12 @@ export const me = z.object({
   session_id: z.string().nullable(),
   roles: z.array(z.string()),
   permissions: z.array(z.string()),
+  permissions_until: z
+    .string()
+    .nullable()
+    .describe(
+      'When the first of the roles ends that give them; of a key, of its maker’s roles. Null: none of them ends.',
+    ),
   expires_at: z.string().nullable().describe('When the credential expires; null if it does not.'),
   tenants: z
     .array(membership)

@@ -12,7 +12,8 @@ import { ROUTES, type Route } from './oracle/routes.ts';
 // route gets 400 for that parameter, after all checks of the caller, and nothing changes. tests/access-oracle.test.ts shows what those
 // who may call a route then see and change.
 
-const app = await startTestApp();
+// Nobody reads here what refusals cause.
+const app = await startTestApp({ silent: ['timer', 'serviceBus'] });
 const api = await readApiDocument(app);
 const { core } = app.admin;
 const [entra, stranger] = await Promise.all([startIssuer(), startIssuer()]);

@@ -1,5 +1,5 @@
-import { inBatch } from '../../../platform/db/batch-transaction.ts';
-import type { Job, JobRun } from '../../../platform/jobs/job.ts';
+import { expireInOrder } from '../../../platform/jobs/expire-in-order.ts';
+import type { Job } from '../../../platform/jobs/job.ts';
 import { addDays } from '../../../platform/time/clock.ts';
 
 /** What Stripe sent is kept so long: it has names, addresses and the last digits of cards. */
@@ -9,7 +9,6 @@ const ROW_DAYS = 400;
 
 /** Rows in one statement: a payload has some kilobytes. */
 const BATCH = 500;
-const RESERVE_MS = 5_000;
 
 /** The old rows of the next batch, the oldest first. `$1` is the age's limit, `$2` the end of the last batch. */
 const oldSql = (condition: string): string => `
@@ -36,39 +35,14 @@ export const stripeEventsExpire: Job = {
   budgetMs: 4 * 60_000,
   async run(run) {
     run.progress.cutoff = addDays(run.now, -PAYLOAD_DAYS);
+    const expire = (text: string, before: Date) =>
+      expireInOrder(run, run.services.crossTenant.billing, { text, before, batchSize: BATCH });
     // Rows first: then no payload is forgotten only to be deleted.
-    const deleted = await expire(run, DELETE_ROWS_SQL, addDays(run.now, -ROW_DAYS));
-    const forgotten = await expire(run, FORGET_PAYLOADS_SQL, run.progress.cutoff);
+    const deleted = await expire(DELETE_ROWS_SQL, addDays(run.now, -ROW_DAYS));
+    const forgotten = await expire(FORGET_PAYLOADS_SQL, run.progress.cutoff);
     run.progress.examined = deleted.rows + forgotten.rows;
     run.progress.deleted = deleted.rows;
     run.progress.details['payloads_forgotten'] = forgotten.rows;
     return deleted.finished && forgotten.finished ? 'completed' : 'partial';
   },
 };
-
-interface Expired {
-  readonly [column: string]: unknown;
-  readonly done: number;
-  readonly found: number;
-  readonly last: string | null;
-}
-
-async function expire(
-  run: Pick<JobRun, 'services' | 'timeLeftMs'>,
-  text: string,
-  before: Date,
-): Promise<{ readonly rows: number; readonly finished: boolean }> {
-  // Before the end of the last batch the index has entries of rows that are done, until a vacuum removes them.
-  let last = '-infinity';
-  let rows = 0;
-  let finished = false;
-  while (!finished && run.timeLeftMs() > RESERVE_MS) {
-    const [row] = await inBatch(run.services.crossTenant.billing, (transaction) =>
-      transaction.query<Expired>(text, [before, last], { prepare: false }),
-    );
-    rows += row?.done ?? 0;
-    last = row?.last ?? last;
-    finished = (row?.found ?? 0) < BATCH;
-  }
-  return { rows, finished };
-}

@@ -35,6 +35,8 @@ export interface FaultStack {
   readonly bus: BusProxies | undefined;
   /** The proxy between the host and the blob storage. */
   readonly blobs: TcpProxy;
+  /** The proxy between the host and Redis. */
+  readonly redis: TcpProxy;
   /** Hosts that run beside the stack's own. */
   readonly besides?: readonly number[];
   /** All processes that have belonged to the stack. */
@@ -59,16 +61,22 @@ export interface FaultStackOptions {
 interface Proxies {
   readonly bus: BusProxies | undefined;
   readonly blobs: TcpProxy;
+  readonly redis: TcpProxy;
   readonly settings: Record<string, string>;
   stop(): Promise<void>;
 }
 
 /** Starts the proxies before the parts. The parts' ports and keys are chosen in advance. */
 async function startProxies(folder: string, withBus: boolean): Promise<Proxies> {
-  const { brokerKey, storageKey } = openSecrets(folder);
-  const ports = { broker: await findFreePort(), azurite: await findFreePort() };
+  const { brokerKey, storageKey, redisPassword } = openSecrets(folder);
+  const ports = {
+    broker: await findFreePort(),
+    azurite: await findFreePort(),
+    redis: await findFreePort(),
+  };
   writePorts(folder, ports);
   const blobs = await startTcpProxy(ports.azurite);
+  const redis = await startTcpProxy(ports.redis);
   const bus = withBus
     ? { publisher: await startTcpProxy(ports.broker), triggers: await startTcpProxy(ports.broker) }
     : undefined;
@@ -78,7 +86,9 @@ async function startProxies(folder: string, withBus: boolean): Promise<Proxies> 
   return {
     bus,
     blobs,
+    redis,
     settings: {
+      REDIS_URL: `redis://:${redisPassword}@127.0.0.1:${redis.port}`,
       BLOB_CONNECTION: `DefaultEndpointsProtocol=http;AccountName=${account};AccountKey=${storageKey};BlobEndpoint=http://127.0.0.1:${blobs.port}/${account};`,
       ...(bus === undefined
         ? {}
@@ -89,7 +99,7 @@ async function startProxies(folder: string, withBus: boolean): Promise<Proxies> 
           }),
     },
     async stop() {
-      await Promise.all([blobs, bus?.publisher, bus?.triggers].map((proxy) => proxy?.stop()));
+      await Promise.all([blobs, redis, bus?.publisher, bus?.triggers].map((proxy) => proxy?.stop()));
     },
   };
 }
@@ -157,6 +167,7 @@ export async function startFaultStack(options: FaultStackOptions = {}): Promise<
       sql,
       bus: proxies.bus,
       blobs: proxies.blobs,
+      redis: proxies.redis,
       pids,
       hostLog,
       setClock(offsetMs: number) {

@@ -16,13 +16,20 @@ export interface TcpProxy {
   accept(): Promise<void>;
   /** The number of held bytes. */
   waiting(direction: Direction): number;
+  /** The number of bytes that were sent, held ones too, since the proxy's start. */
+  sent(direction: Direction): number;
   stop(): Promise<void>;
 }
 
 class Pair {
   readonly #ends: Readonly<Record<Direction, { from: Socket; to: Socket; waiting: Buffer[] }>>;
 
-  constructor(client: Socket, server: Socket, isHeld: (direction: Direction) => boolean) {
+  constructor(
+    client: Socket,
+    server: Socket,
+    isHeld: (direction: Direction) => boolean,
+    count: (direction: Direction, bytes: number) => void,
+  ) {
     this.#ends = {
       up: { from: client, to: server, waiting: [] },
       down: { from: server, to: client, waiting: [] },
@@ -31,6 +38,7 @@ class Pair {
       const { from, to, waiting } = this.#ends[direction];
       from.setNoDelay(true);
       from.on('data', (chunk: Buffer) => {
+        count(direction, chunk.length);
         if (isHeld(direction)) waiting.push(chunk);
         else to.write(chunk);
       });
@@ -61,8 +69,12 @@ class Pair {
 export async function startTcpProxy(target: number): Promise<TcpProxy> {
   const held = new Set<Direction>();
   const pairs = new Set<Pair>();
+  const sent = { up: 0, down: 0 };
+  const count = (direction: Direction, bytes: number): void => {
+    sent[direction] += bytes;
+  };
   const server = createServer((client) => {
-    const pair = new Pair(client, connect(target, '127.0.0.1'), (direction) => held.has(direction));
+    const pair = new Pair(client, connect(target, '127.0.0.1'), (direction) => held.has(direction), count);
     pairs.add(pair);
     client.on('close', () => pairs.delete(pair));
   });
@@ -84,6 +96,7 @@ export async function startTcpProxy(target: number): Promise<TcpProxy> {
     refuse,
     accept: () => listen(server, port),
     waiting: (direction) => [...pairs].reduce((sum, pair) => sum + pair.waiting(direction), 0),
+    sent: (direction) => sent[direction],
     stop: refuse,
   };
 }

@@ -12,11 +12,14 @@ import { judgeSkew } from './skew.ts';
 /** A `Date` header has whole seconds. */
 const HEADER_STEP_MS = 1000;
 
+/** Notes the own time before and after a call, so that what leads to the call (connecting, loading code) widens nothing. */
+type Timed = <T>(call: () => Promise<T>) => Promise<T>;
+
 /** Compares another machine's clock with this one's. `read` returns undefined if it does not say its time. */
 function clock(
   name: string,
   of: string,
-  read: (patient: Patient) => Promise<Date | undefined>,
+  read: (patient: Patient, timed: Timed) => Promise<Date | undefined>,
   stepMs = 0,
 ): Check {
   return {
@@ -24,19 +27,28 @@ function clock(
     group: 'clocks',
     looksAt: `the time of ${of} against this machine's`,
     async run(patient) {
-      const asked = patient.clock.now();
-      const theirs = await read(patient);
+      let asked = patient.clock.now();
+      let answered = asked;
+      const timed: Timed = async (call) => {
+        asked = patient.clock.now();
+        try {
+          return await call();
+        } finally {
+          answered = patient.clock.now();
+        }
+      };
+      const theirs = await read(patient, timed);
       if (theirs === undefined || Number.isNaN(theirs.getTime()))
         throw new NotChecked(`${of} does not say its time`);
-      return judgeSkew(of, { theirs, asked, answered: patient.clock.now(), stepMs });
+      return judgeSkew(of, { theirs, asked, answered, stepMs });
     },
   };
 }
 
 const ofDatabase = (database: DatabaseName): Check =>
-  clock(database, `the ${database} database`, (patient) =>
+  clock(database, `the ${database} database`, (patient, timed) =>
     patient.askReachable(database, 'crossTenant', async (client) => {
-      const { rows } = await client.query<{ now: Date }>('select clock_timestamp() as now');
+      const { rows } = await timed(() => client.query<{ now: Date }>('select clock_timestamp() as now'));
       return rows[0]?.now;
     }),
   );
@@ -44,9 +56,9 @@ const ofDatabase = (database: DatabaseName): Check =>
 const ofRedis = clock(
   'redis',
   'Redis',
-  (patient) =>
+  (patient, timed) =>
     withReachableRedis(patient, async (client) => {
-      const [seconds] = await client.time();
+      const [seconds] = await timed(() => client.time());
       return new Date(Number(seconds) * 1000);
     }),
   HEADER_STEP_MS,
@@ -55,10 +67,10 @@ const ofRedis = clock(
 const ofBlobs = clock(
   'blobs',
   'the storage account',
-  async (patient) => {
+  async (patient, timed) => {
     const service = await openBlobs(patient);
     try {
-      const { _response: response } = await service.getProperties();
+      const { _response: response } = await timed(() => service.getProperties());
       return new Date(response.headers.get('date') ?? '');
     } catch (error) {
       // A refusal has a date too.
@@ -74,11 +86,11 @@ const ofBlobs = clock(
 const ofStripe = clock(
   'stripe',
   'Stripe',
-  async (patient) => {
+  async (patient, timed) => {
     patient.need('STRIPE_SECRET_KEY');
     const stripe = await stripeInBackground(patient.services.settings);
     try {
-      const { lastResponse } = await stripe.events.list({ limit: 1 });
+      const { lastResponse } = await timed(() => stripe.events.list({ limit: 1 }));
       return new Date(new Headers(lastResponse.headers).get('date') ?? '');
     } catch (error) {
       throw new NotChecked(`Stripe does not answer: ${describeError(error)}`);
@@ -90,9 +102,9 @@ const ofStripe = clock(
 const ofPublic = clock(
   'api',
   'the API',
-  async (patient) => {
+  async (patient, timed) => {
     try {
-      const { headers } = await askPublic(patient, '/api/health/live');
+      const { headers } = await timed(() => askPublic(patient, '/api/health/live'));
       return new Date(headers.get('date') ?? '');
     } catch (error) {
       if (error instanceof NotChecked) throw error;

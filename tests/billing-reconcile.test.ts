@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { tenantTables } from '../functions/tenant-tables.ts';
 import { stripeEventsExpire } from '../shared/domains/billing/events/expire-job.ts';
 import { findMissedEvents } from '../shared/domains/billing/events/find-missed-events.ts';
 import { stripeReconcile } from '../shared/domains/billing/events/reconcile-job.ts';
@@ -7,11 +8,14 @@ import {
   reconcilePosition,
   type ReconcilePosition,
 } from '../shared/domains/billing/events/reconcile-position.ts';
+import { syncObject } from '../shared/domains/billing/sync/sync-object.ts';
+import { runErasures } from '../shared/domains/erasure/erasure-job.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { readPosition, writePosition } from '../shared/platform/jobs/watermarks.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../shared/platform/time/clock.ts';
 import { until } from './harness/app.ts';
 import { startBillingApp } from './harness/billing-app.ts';
+import { beginLeaving, countRows } from './harness/leaving-tenant.ts';
 import { giveCustomer, givePrice } from './harness/stripe-customers.ts';
 import { startStripeProxy } from './harness/stripe-proxy.ts';
 import { sendWebhook, stripeEvent, stripeId } from './harness/stripe-webhooks.ts';
@@ -301,5 +305,87 @@ describe('stored events', () => {
       asOf: new Date(now),
     });
     expect(again).toMatchObject({ deleted: 0, examined: 0 });
+  });
+});
+
+describe('an erased tenant', async () => {
+  const tenant = 'leaver';
+  await app.admin.core`insert into tenants (tenant_id, name) values (${tenant}, 'Leaver')`;
+  const customer = await giveCustomer(scene, tenant);
+  const subscription = await stripe.stripe.subscriptions.create({
+    customer: customer.id,
+    items: [{ price: price.id }],
+  });
+  const invoiceId = String(subscription.latest_invoice);
+  const sync = (type: string, id: string) => syncObject(app.services, { type, id }, new Date());
+  await sync('subscription', subscription.id);
+  await sync('invoice', invoiceId);
+  const [method] = await billing`select * from payment_methods where tenant_id = ${tenant}`;
+  const [payment] = await billing`select * from billing_payments where tenant_id = ${tenant}`;
+  const intentId = String(payment?.['stripe_payment_intent_id']);
+
+  const erase = (inMs: number) =>
+    runErasures({
+      services: app.services,
+      tables: tenantTables,
+      now: new Date(Date.now() + inMs),
+      hasTime: () => true,
+    });
+  const erasure = async () =>
+    (await app.request('GET', `/api/v1/platform/tenants/${tenant}/erasure`, { key: app.keys.operator })).body;
+  const rows = async () => ({
+    counts: await countRows(app, tenant),
+    invoices:
+      await billing`select user_id, hosted_invoice_url, invoice_pdf, total, status from billing_invoices
+      where tenant_id = ${tenant}`,
+    payments: await billing`select user_id, card_brand, card_last_four, amount, status from billing_payments
+      where tenant_id = ${tenant}`,
+    outbox: await billing`select events from ops.outbox where tenant_id = ${tenant}`,
+    audit: await app.admin.core`select action from audit_logs where tenant_id = ${tenant}`,
+    mismatches: await billing`select kind from ops.stripe_mismatches where tenant_id = ${tenant}`,
+  });
+  const objects = [
+    ['subscription', subscription.id],
+    ['customer', customer.id],
+    ['invoice', invoiceId],
+    ['payment_intent', intentId],
+    ['payment_method', String(method?.['stripe_payment_method_id'])],
+  ] as const;
+
+  it('has no card and no page of Stripe any more', async () => {
+    expect(payment).toMatchObject({ card_brand: 'visa', card_last_four: '4242' });
+    await beginLeaving(app, tenant, true);
+    await erase(0);
+    await erase(3 * MINUTE_MS);
+    expect(await erasure()).toMatchObject({ status: 'completed' });
+    const { counts, invoices, payments } = await rows();
+    expect(counts['billing user_subscriptions']).toBe(0);
+    expect(invoices).toMatchObject([
+      { user_id: '', hosted_invoice_url: null, invoice_pdf: null, status: 'paid' },
+    ]);
+    expect(payments).toMatchObject([{ user_id: '', card_brand: null, card_last_four: null }]);
+  });
+
+  it('gets nothing back by late events, in any order, twice at once, or replayed', async () => {
+    const before = await rows();
+    const events = objects.toReversed().map(([type, id]) =>
+      stripeEvent(`${type === 'subscription' ? 'customer.subscription' : type}.updated`, {
+        id,
+        object: type,
+        customer: customer.id,
+      }),
+    );
+    await Promise.all([...events, ...events].map((event) => sendWebhook(app, event)));
+    const settled = () =>
+      until(
+        () =>
+          billing`select status, tenant_id, payload, attempts from stripe_events where event_id = any(${events.map(({ id }) => id)})`,
+        (found) => found.every(({ status }) => status !== 'received'),
+      );
+    const once = await settled();
+    expect(await rows()).toEqual(before);
+    expect(once).toEqual(
+      events.map(() => ({ status: 'processed', tenant_id: null, payload: null, attempts: 1 })),
+    );
   });
 });

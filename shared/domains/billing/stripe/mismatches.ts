@@ -86,6 +86,18 @@ export async function resolveKind(
   );
 }
 
+/** A subscription that is live at Stripe although its tenant is erased. It names no tenant. */
+export function subscriptionOfErased(objectId: string, customer: string): Mismatch {
+  const details = { customer };
+  return {
+    kind: 'subscription_of_erased',
+    objectType: 'subscription',
+    objectId,
+    tenantId: undefined,
+    details,
+  };
+}
+
 /** The subscriptions of a customer that are live although its tenant is erased, as far as Stripe has told. */
 export async function liveOfErased(
   queries: Pick<CrossTenantTransaction, 'query'>,

@@ -250,6 +250,21 @@ export async function syncSubscription(
   };
 }
 
+/** Notes that an erased tenant's subscription was cancelled, until its row goes. Nobody else is told. */
+export async function noteCancelled(
+  queries: Pick<CrossTenantTransaction, 'query'>,
+  tenantId: string,
+  stripeId: string,
+  now: Date,
+): Promise<void> {
+  await queries.query(
+    `update user_subscriptions set status = 'canceled', stripe_status = 'canceled', past_due_since = null, updated_at = $3,
+            version = version + 1
+      where tenant_id = $1 and stripe_subscription_id = $2`,
+    [tenantId, stripeId, now],
+  );
+}
+
 /** Stripe no longer has a subscription: its row is canceled. Undefined if there is no row, or an erasure is about to delete it. */
 export async function endMissingSubscription(
   transaction: CrossTenantTransaction,

@@ -4,7 +4,7 @@ import { addToOutbox } from '../../../platform/writes/outbox.ts';
 import { adjustAllowances } from '../metering/adjust-allowances.ts';
 import { isDefaultMethod } from '../invoices/payment-methods.ts';
 import { idOf, instantOf } from '../stripe/stripe-shapes.ts';
-import type { Mismatch } from '../stripe/mismatches.ts';
+import { subscriptionOfErased, type Mismatch } from '../stripe/mismatches.ts';
 import { billingChanged } from '../subscriptions/billing-changed.ts';
 import { isLive, knownState } from '../subscriptions/live-states.ts';
 import { endMissingSubscription, syncSubscription } from '../subscriptions/sync-subscription.ts';
@@ -24,7 +24,8 @@ export function syncSubscriptionRow(work: Work, id: string): Promise<Step> {
     const owner = await findOwner(work, transaction, ref, subscription);
     if (owner.tenantId === undefined) return owner.step;
     const { tenantId, customerId, isErased } = owner;
-    if (isErased) return { outcome: 'unchanged', tenantId, isErased, mismatches: stillLive(subscription) };
+    if (isErased)
+      return { outcome: 'unchanged', tenantId, isErased, mismatches: stillLive(subscription, customerId) };
     const sync = await syncSubscription(
       transaction,
       { tenantId, customerId, subscription, unpaidSince },
@@ -54,18 +55,8 @@ async function end(work: Work, transaction: CrossTenantTransaction, id: string):
 }
 
 /** An erased tenant has no subscription here. One that is live at Stripe goes on being paid, and an operator must know. */
-function stillLive({ id, status, customer }: Stripe.Subscription): Mismatch[] {
-  if (!isLive(knownState(status) ?? 'incomplete')) return [];
-  const details = { customer: idOf(customer) ?? null, status };
-  return [
-    {
-      kind: 'subscription_of_erased',
-      objectType: 'subscription',
-      objectId: id,
-      tenantId: undefined,
-      details,
-    },
-  ];
+function stillLive({ id, status }: Stripe.Subscription, customerId: string): Mismatch[] {
+  return isLive(knownState(status) ?? 'incomplete') ? [subscriptionOfErased(id, customerId)] : [];
 }
 
 async function tell(

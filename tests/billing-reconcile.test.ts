@@ -316,7 +316,8 @@ describe('an erased tenant', async () => {
     customer: customer.id,
     items: [{ price: price.id }],
   });
-  const invoiceId = String(subscription.latest_invoice);
+  const { latest_invoice: latest } = subscription;
+  const invoiceId = typeof latest === 'string' ? latest : (latest?.id ?? '');
   const sync = (type: string, id: string) => syncObject(app.services, { type, id }, new Date());
   await sync('subscription', subscription.id);
   await sync('invoice', invoiceId);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { tenantTables } from '../functions/tenant-tables.ts';
+import { endAtStripe } from '../shared/domains/billing/account/end-at-stripe.ts';
 import { stripeEventsExpire } from '../shared/domains/billing/events/expire-job.ts';
 import { findMissedEvents } from '../shared/domains/billing/events/find-missed-events.ts';
 import { stripeReconcile } from '../shared/domains/billing/events/reconcile-job.ts';
@@ -503,7 +504,16 @@ describe('an erased tenant', async () => {
     ]);
     const left = async () => (await erasure()).at_stripe as unknown;
     expect(await left()).toEqual([{ stripe_customer_id: customer.id, live_subscriptions: [id] }]);
-    await stripe.stripe.subscriptions.cancel(id);
+    // Without a key it stays, and the erasure goes on. With one it ends, once.
+    const { STRIPE_SECRET_KEY: _key, ...settings } = app.settings;
+    const keyless = { ...app.services, settings: settings as typeof app.settings };
+    const ended = { subscriptions_cancelled: 0, checkouts_ended: 0, subscriptions_left: 0 };
+    expect(await endAtStripe(keyless, tenant, new Date())).toEqual({ ...ended, subscriptions_left: 1 });
+    expect(await endAtStripe(app.services, tenant, new Date())).toEqual({
+      ...ended,
+      subscriptions_cancelled: 1,
+    });
+    expect(await endAtStripe(app.services, tenant, new Date())).toEqual(ended);
     await sync('subscription', id);
     expect(await left()).toEqual([{ stripe_customer_id: customer.id, live_subscriptions: [] }]);
     await stripe.stripe.customers.del(customer.id);

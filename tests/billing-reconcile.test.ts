@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { tenantTables } from '../functions/tenant-tables.ts';
+import { endAtStripe } from '../shared/domains/billing/account/end-at-stripe.ts';
 import { stripeEventsExpire } from '../shared/domains/billing/events/expire-job.ts';
 import { findMissedEvents } from '../shared/domains/billing/events/find-missed-events.ts';
 import { stripeReconcile } from '../shared/domains/billing/events/reconcile-job.ts';
@@ -7,11 +9,14 @@ import {
   reconcilePosition,
   type ReconcilePosition,
 } from '../shared/domains/billing/events/reconcile-position.ts';
+import { syncObject } from '../shared/domains/billing/sync/sync-object.ts';
+import { runErasures } from '../shared/domains/erasure/erasure-job.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { readPosition, writePosition } from '../shared/platform/jobs/watermarks.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../shared/platform/time/clock.ts';
 import { until } from './harness/app.ts';
 import { startBillingApp } from './harness/billing-app.ts';
+import { beginLeaving, countRows } from './harness/leaving-tenant.ts';
 import { giveCustomer, givePrice } from './harness/stripe-customers.ts';
 import { startStripeProxy } from './harness/stripe-proxy.ts';
 import { sendWebhook, stripeEvent, stripeId } from './harness/stripe-webhooks.ts';
@@ -143,20 +148,20 @@ describe('a webhook that never came', () => {
   });
 });
 
-describe('a difference that no event told of', () => {
-  /** Everything is listed, and it is time to compare. */
-  const compareNow = async (inMs: number) => {
-    await nothingWaits();
-    const now = new Date(Date.now() + inMs).toISOString();
-    const far = Math.floor(Date.now() / 1000) + 3600;
-    await stand({
-      events_until: far,
-      listed_at: now,
-      compared_at: new Date(Date.now() + inMs - DAY_MS).toISOString(),
-    });
-    return reconcile(inMs);
-  };
+/** Everything is listed, and it is time to compare. */
+const compareNow = async (inMs: number) => {
+  await nothingWaits();
+  const now = new Date(Date.now() + inMs).toISOString();
+  const far = Math.floor(Date.now() / 1000) + 3600;
+  await stand({
+    events_until: far,
+    listed_at: now,
+    compared_at: new Date(Date.now() + inMs - DAY_MS).toISOString(),
+  });
+  return reconcile(inMs);
+};
 
+describe('a difference that no event told of', () => {
   it('in a live subscription’s row is mended and listed, until no difference is found', async () => {
     await billing`update user_subscriptions set status = 'paused', stripe_status = 'paused', plan_id = 'professional'
       where tenant_id = 'globex'`;
@@ -301,5 +306,234 @@ describe('stored events', () => {
       asOf: new Date(now),
     });
     expect(again).toMatchObject({ deleted: 0, examined: 0 });
+  });
+});
+
+describe('an erased tenant', async () => {
+  const tenant = 'leaver';
+  await app.admin.core`insert into tenants (tenant_id, name) values (${tenant}, 'Leaver')`;
+  const customer = await giveCustomer(scene, tenant);
+  const subscription = await stripe.stripe.subscriptions.create({
+    customer: customer.id,
+    items: [{ price: price.id }],
+  });
+  const { latest_invoice: latest } = subscription;
+  const invoiceId = typeof latest === 'string' ? latest : (latest?.id ?? '');
+  const sync = (type: string, id: string) => syncObject(app.services, { type, id }, new Date());
+  await sync('subscription', subscription.id);
+  await sync('invoice', invoiceId);
+  const [method] = await billing`select * from payment_methods where tenant_id = ${tenant}`;
+  const [payment] = await billing`select * from billing_payments where tenant_id = ${tenant}`;
+  const intentId = String(payment?.['stripe_payment_intent_id']);
+
+  const erase = (inMs: number) =>
+    runErasures({
+      services: app.services,
+      tables: tenantTables,
+      now: new Date(Date.now() + inMs),
+      hasTime: () => true,
+    });
+  const erasure = async () =>
+    (await app.request('GET', `/api/v1/platform/tenants/${tenant}/erasure`, { key: app.keys.operator })).body;
+  const rows = async () => ({
+    counts: await countRows(app, tenant),
+    invoices:
+      await billing`select user_id, hosted_invoice_url, invoice_pdf, total, status from billing_invoices
+      where tenant_id = ${tenant}`,
+    payments: await billing`select user_id, card_brand, card_last_four, amount, status from billing_payments
+      where tenant_id = ${tenant}`,
+    outbox: await billing`select events from ops.outbox where tenant_id = ${tenant}`,
+    audit: await app.admin.core`select action from audit_logs where tenant_id = ${tenant}`,
+    mismatches: await billing`select kind from ops.stripe_mismatches where tenant_id = ${tenant}`,
+  });
+  const objects = [
+    ['subscription', subscription.id],
+    ['customer', customer.id],
+    ['invoice', invoiceId],
+    ['payment_intent', intentId],
+    ['payment_method', String(method?.['stripe_payment_method_id'])],
+  ] as const;
+
+  const mismatchesOf = (id: string) =>
+    billing`select kind, tenant_id, details, resolved_at is null as open from ops.stripe_mismatches where object_id = ${id}`;
+  const eventOf = (type: string, id: string, members: object = {}) =>
+    stripeEvent(type, { id, customer: customer.id, email: 'ada@leaver.example', ...members });
+
+  it('is billed no more: the erasure waits for Stripe, and cancels there what is live', async () => {
+    const checkout = await stripe.stripe.checkout.sessions.create({
+      mode: 'subscription',
+      customer: customer.id,
+      line_items: [{ price: price.id, quantity: 1 }],
+      success_url: 'https://app.globex.example/',
+    });
+    await beginLeaving(app, tenant, true);
+    proxy.mode = 'refuse';
+    await expect(erase(0)).rejects.toThrow('Stripe does not answer');
+    proxy.mode = 'pass';
+    expect(await erasure()).toMatchObject({
+      step: 'stripe',
+      error: expect.stringContaining('Stripe does not answer') as string,
+      at_stripe: [{ stripe_customer_id: customer.id, live_subscriptions: [subscription.id] }],
+    });
+    await erase(0);
+    const after = await erasure();
+    expect(after).toMatchObject({
+      step: 'settle',
+      error: null,
+      at_stripe: [{ stripe_customer_id: customer.id, live_subscriptions: [] }],
+    });
+    expect(after.steps).toContainEqual(
+      expect.objectContaining({
+        step: 'stripe',
+        details: { subscriptions_cancelled: 1, checkouts_ended: 1, subscriptions_left: 0 },
+      }),
+    );
+    expect(await stripe.stripe.subscriptions.retrieve(subscription.id)).toMatchObject({ status: 'canceled' });
+    expect(await stripe.stripe.checkout.sessions.retrieve(checkout.id)).toMatchObject({ status: 'expired' });
+  });
+
+  it('keeps its invoices and payments, with no card and no page of Stripe any more', async () => {
+    expect(payment).toMatchObject({ card_brand: 'visa', card_last_four: '4242' });
+    const [had] = await billing`select hosted_invoice_url from billing_invoices where tenant_id = ${tenant}`;
+    expect(had).toMatchObject({ hosted_invoice_url: expect.any(String) as string });
+    // While its rows are still there.
+    const before = await rows();
+    expect(before.counts['billing user_subscriptions']).toBe(1);
+    for (const [type, id] of objects) await sync(type, id);
+    expect((await rows()).counts).toEqual(before.counts);
+    await erase(3 * MINUTE_MS);
+    expect(await erasure()).toMatchObject({ status: 'completed' });
+    const { counts, invoices, payments } = await rows();
+    for (const { database, table, onErasure } of tenantTables)
+      if (database === 'billing' && onErasure === 'delete')
+        expect([table, counts[`billing ${table}`]]).toEqual([table, 0]);
+    expect(invoices).toEqual([
+      { user_id: '', hosted_invoice_url: null, invoice_pdf: null, total: '2900', status: 'paid' },
+    ]);
+    expect(payments).toMatchObject([{ user_id: '', card_brand: null, card_last_four: null, amount: '2900' }]);
+  });
+
+  it('gets nothing back by late events, in any order, twice at once, or replayed', async () => {
+    const before = await rows();
+    const events = objects
+      .toReversed()
+      .map(([type, id]) =>
+        eventOf(`${type === 'subscription' ? 'customer.subscription' : type}.updated`, id, { object: type }),
+      );
+    const detached = stripeEvent(
+      'payment_method.detached',
+      { id: stripeId('pm'), object: 'payment_method', customer: null },
+      {
+        data: {
+          object: { id: stripeId('pm'), object: 'payment_method' },
+          previous_attributes: { customer: customer.id },
+        },
+      },
+    );
+    const ids = [...events, detached].map(({ id }) => id);
+    await Promise.all([...events, ...events, detached].map((event) => sendWebhook(app, event)));
+    const settled = async () => {
+      await until(
+        () => billing`select from stripe_events where event_id = any(${ids}) and status <> 'received'`,
+        (found) => found.length === ids.length,
+      );
+      return billing`select distinct status, tenant_id, payload, error from stripe_events where event_id = any(${ids})`;
+    };
+    const processed = [{ status: 'processed', tenant_id: null, payload: null, error: null }];
+    expect(await settled()).toEqual(processed);
+    expect(await rows()).toEqual(before);
+    const path = `/api/v1/platform/billing/events/${String(ids[0])}/replay`;
+    expect((await app.request('POST', path, { key: app.keys.operator })).status).toBe(202);
+    expect(await settled()).toEqual(processed);
+    expect(await rows()).toEqual(before);
+  });
+
+  it('gets nothing back by an event that is processed while the erasure marks it, nor while core is away', async () => {
+    const before = await rows();
+    const away = { ...app.services, tenants: { find: () => Promise.reject(new Error('away')) } as never };
+    await billing`update ops.stripe_customers set is_erased = false where tenant_id = ${tenant}`;
+    const syncs = await billing.begin(async (transaction) => {
+      await transaction`update ops.stripe_customers set is_erased = true where tenant_id = ${tenant}`;
+      const running = objects.map(([type, id]) => syncObject(away, { type, id }, new Date()));
+      await until(
+        () =>
+          billing`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%ops.stripe_customers%'`,
+        (waiting) => waiting.length > 0,
+      );
+      return { running };
+    });
+    const results = await Promise.all(syncs.running);
+    for (const result of results) expect(result).toMatchObject({ tenantId: undefined, isErased: true });
+    expect(await rows()).toEqual(before);
+  });
+
+  it('has the invoices that Stripe makes later, without a person, and no mismatch that names it', async () => {
+    const { id } = await stripe.stripe.invoices.create({ customer: customer.id, auto_advance: false });
+    await stripe.stripe.invoiceItems.create({
+      customer: customer.id,
+      invoice: id,
+      amount: 700,
+      currency: 'usd',
+    });
+    await stripe.stripe.invoices.finalizeInvoice(id, { auto_advance: false });
+    await compareNow(DAY_MS);
+    const written = async () =>
+      billing`select user_id, hosted_invoice_url, amount_due, status from billing_invoices where stripe_invoice_id = ${id}`;
+    const kept = [{ user_id: '', hosted_invoice_url: null, amount_due: '700', status: 'open' }];
+    expect(await written()).toEqual(kept);
+    expect(await mismatchesOf(id)).toMatchObject([{ kind: 'mended', tenant_id: null, open: true }]);
+    // It is as it should be, although Stripe says more.
+    await compareNow(2 * DAY_MS);
+    expect(await mismatchesOf(id)).toMatchObject([{ kind: 'mended', open: false }]);
+    expect(await written()).toEqual(kept);
+    // When the law does not want it any more, it does not come back.
+    await billing`delete from billing_invoices where stripe_invoice_id = ${id}`;
+    const later = new Date(Date.now() + 11 * 366 * DAY_MS);
+    await syncObject(app.services, { type: 'invoice', id }, later);
+    expect(await written()).toEqual([]);
+  });
+
+  it('shows what an operator still has to end at Stripe, until it is done there', async () => {
+    const { id } = await stripe.stripe.subscriptions.create({
+      customer: customer.id,
+      items: [{ price: price.id }],
+    });
+    expect(await sync('subscription', id)).toMatchObject({ outcome: 'mismatch', tenantId: undefined });
+    expect(await mismatchesOf(id)).toEqual([
+      { kind: 'subscription_of_erased', tenant_id: null, details: { customer: customer.id }, open: true },
+    ]);
+    const left = async () => (await erasure()).at_stripe as unknown;
+    expect(await left()).toEqual([{ stripe_customer_id: customer.id, live_subscriptions: [id] }]);
+    // Without a key it stays, and the erasure goes on. With one it ends, once.
+    const { STRIPE_SECRET_KEY: _key, ...settings } = app.settings;
+    const keyless = { ...app.services, settings: settings as typeof app.settings };
+    const ended = { subscriptions_cancelled: 0, checkouts_ended: 0, subscriptions_left: 0 };
+    expect(await endAtStripe(keyless, tenant, new Date())).toEqual({ ...ended, subscriptions_left: 1 });
+    expect(await endAtStripe(app.services, tenant, new Date())).toEqual({
+      ...ended,
+      subscriptions_cancelled: 1,
+    });
+    expect(await endAtStripe(app.services, tenant, new Date())).toEqual(ended);
+    await sync('subscription', id);
+    expect(await left()).toEqual([{ stripe_customer_id: customer.id, live_subscriptions: [] }]);
+    await stripe.stripe.customers.del(customer.id);
+    expect(await sync('customer', customer.id)).toEqual({
+      outcome: 'gone',
+      tenantId: undefined,
+      isErased: true,
+      mismatches: [],
+    });
+    expect(await left()).toEqual([]);
+  });
+
+  it('is named with a customer that nobody knew of, and gets nothing of it', async () => {
+    await billing`delete from ops.stripe_customers where tenant_id = ${tenant}`;
+    const lost = await stripe.stripe.customers.create({
+      metadata: { tenant_id: tenant },
+      payment_method: 'pm_card_visa',
+    });
+    expect(await sync('customer', lost.id)).toMatchObject({ outcome: 'unchanged', isErased: true });
+    expect((await erasure()).at_stripe).toEqual([{ stripe_customer_id: lost.id, live_subscriptions: [] }]);
+    expect((await rows()).counts['billing payment_methods']).toBe(0);
   });
 });

@@ -236,7 +236,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
     'ops.stripe_customers': {
       shown:
-        'tenant_id stripe_customer_id first_attempt_at last_attempt_at change_number created_at updated_at',
+        'tenant_id stripe_customer_id first_attempt_at last_attempt_at change_number created_at updated_at is_erased customer_deleted_at',
       hidden: '',
     },
     'ops.stripe_mismatches': {

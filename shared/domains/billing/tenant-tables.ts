@@ -5,6 +5,15 @@ const person = { user_id: 'pseudonym' } as const;
 const BY_LAW = 'Invoices and what was paid are kept for ten years by law.';
 
 export const billingTables: readonly TenantTable[] = [
+  // First: from here on what Stripe says makes no rows of the tenant again.
+  tenantTable('billing', {
+    table: 'ops.stripe_customers',
+    key: [],
+    onErasure: {
+      keep: 'A late event of Stripe finds by it that its tenant is erased, and an operator the customer at Stripe.',
+      clear: { is_erased: `'true'` },
+    },
+  }),
   tenantTable('billing', {
     table: 'usage_records',
     person,
@@ -60,11 +69,6 @@ export const billingTables: readonly TenantTable[] = [
       byLaw: true,
       clear: { user_id: `''`, hosted_invoice_url: 'null', invoice_pdf: 'null' },
     },
-  }),
-  tenantTable('billing', {
-    table: 'ops.stripe_customers',
-    key: [],
-    onErasure: { keep: 'A late event of Stripe finds by it that its tenant is erased.' },
   }),
   tenantTable('billing', {
     table: 'stripe_events',

@@ -27,6 +27,7 @@ import { checkHolds } from './steps/holds.ts';
 import { closePerson, erasePersonRows } from './steps/person.ts';
 import { eraseAllRows } from './steps/rows.ts';
 import { settle } from './steps/settle.ts';
+import { cancelAtStripe } from './steps/stripe.ts';
 import { verifyPerson } from './steps/verify-person.ts';
 import { verifyTenant } from './steps/verify.ts';
 import { ErasureFault, ErasureHeld, type ErasureWork, type StepOutcome } from './work.ts';
@@ -44,6 +45,7 @@ const STEPS: Readonly<Record<StepName, (work: ErasureWork) => Promise<StepOutcom
   holds: checkHolds,
   close: closeTenant,
   keys: destroyKeys,
+  stripe: cancelAtStripe,
   settle,
   blobs_listed: listBlobs,
   rows: eraseAllRows,

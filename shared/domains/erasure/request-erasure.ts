@@ -6,6 +6,7 @@ import { PLATFORM_TENANT } from '../../platform/auth/principal.ts';
 import { newId } from '../../platform/ids/ids.ts';
 import { auditEvent } from '../../platform/writes/caused-events.ts';
 import { performPlatformWrite } from '../../platform/writes/perform-write.ts';
+import { leftAtStripe } from '../billing/account/end-at-stripe.ts';
 import { lockLeavingTenant } from '../tenancy/erase-tenant.ts';
 import { openErasure, readNewest, readSteps, type Erasure, type ErasureStep } from './ledger.ts';
 import type { ErasureView, newErasure } from './schemas.ts';
@@ -61,12 +62,16 @@ export function requestErasure(
   );
 }
 
-/** A tenant's newest erasure. @throws Problem 404 if there was none. */
+/** A tenant's newest erasure, with what Stripe still has of the tenant. @throws Problem 404 if there was none. */
 export async function readErasure(call: Call, tenantId: string): Promise<Reply<200, ErasureView>> {
-  const { core } = call.services.crossTenant;
+  const { core, billing } = call.services.crossTenant;
   const found = await readNewest(core, tenantId, null);
   if (found === undefined) throw new Problem('NOT_FOUND', { detail: 'There was no erasure of this tenant.' });
-  return ok(present(found, await readSteps(core, found)));
+  const atStripe = await leftAtStripe(billing, tenantId);
+  return ok({
+    ...present(found, await readSteps(core, found)),
+    at_stripe: atStripe.map((left) => ({ ...left, live_subscriptions: [...left.live_subscriptions] })),
+  });
 }
 
 /** An erasure as it is sent. */

@@ -68,6 +68,13 @@ const erasureReport = z.object({
 });
 export type ErasureReport = z.output<typeof erasureReport>;
 
+const atStripe = z.object({
+  stripe_customer_id: z.string(),
+  live_subscriptions: z
+    .array(z.string())
+    .describe('Subscriptions that are live there, as far as is known here. Somebody is billed for them.'),
+});
+
 /** An erasure, as operators and owners see it. */
 export const erasure = z.object({
   erasure_id: z.string(),
@@ -95,5 +102,11 @@ export const erasure = z.object({
     }),
   ),
   report: erasureReport.nullable(),
+  at_stripe: z
+    .array(atStripe)
+    .optional()
+    .describe(
+      'Read for a tenant: what Stripe still has of it, now. A customer there is deleted or redacted by an operator, and then gone from here.',
+    ),
 });
 export type ErasureView = z.output<typeof erasure>;

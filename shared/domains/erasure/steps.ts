@@ -1,12 +1,13 @@
 /**
  * The steps of an erasure, in their order. `holds`: an open legal hold stops everything. `close`: nobody signs in any more. `keys`:
- * what is sealed cannot be opened any more. `settle`: requests and caches of before are over. `blobs_listed`: while rows tell of
+ * what is sealed cannot be opened any more. `stripe`: nobody is billed for it any more. `settle`: requests and caches of before are over. `blobs_listed`: while rows tell of
  * them. `rows`, `audit`, `blobs`, `cache`: what is left goes, or loses its persons. `verify`: everything is searched.
  */
 const STEPS = [
   'holds',
   'close',
   'keys',
+  'stripe',
   'settle',
   'blobs_listed',
   'rows',

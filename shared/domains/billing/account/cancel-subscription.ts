@@ -25,8 +25,8 @@ export function cancelSubscription(
   });
 }
 
-/** Use beyond metered limits is billed; what is paid for the rest of the period is not given back. */
-async function endNow(
+/** Ends a subscription now. Use beyond metered limits is billed; what is paid for the rest of the period is not given back. Safe to repeat. */
+export async function endNow(
   stripe: Stripe,
   id: string,
   details: Pick<Stripe.SubscriptionCancelParams, 'cancellation_details'>,

@@ -6,6 +6,7 @@ import { HOUR_MS } from '../../../platform/time/clock.ts';
 import { isStripeUnavailable, stripeErrorOf } from '../stripe/client.ts';
 import { syncObject, type SyncResult } from '../sync/sync-object.ts';
 import type { StripeRef, SyncServices } from '../sync/work.ts';
+import { isOfErasedSql } from './erased-payload.ts';
 import { objectOf, type EventSubject } from './event-objects.ts';
 
 /**
@@ -52,7 +53,11 @@ export interface Processed {
 
 /** What becomes of the events of one object. */
 type Outcome =
-  | { readonly status: 'processed' | 'ignored' | 'mismatch'; readonly tenantId?: string | undefined }
+  | {
+      readonly status: 'processed' | 'ignored' | 'mismatch';
+      readonly tenantId?: string | undefined;
+      readonly isErased?: true;
+    }
   | { readonly status: 'failed' | 'put_back'; readonly error: string }
   /** Nothing was tried. */
   | { readonly status: 'later' };
@@ -115,8 +120,8 @@ function groupsOf(events: readonly WaitingEvent[]): Group[] {
 async function outcomeOf(services: SyncServices, ref: StripeRef | undefined, now: Date): Promise<Outcome> {
   if (ref === undefined) return { status: 'ignored' };
   try {
-    const { outcome, tenantId } = await syncObject(services, ref, now);
-    return { status: statusOf(outcome), tenantId };
+    const { outcome, ...of } = await syncObject(services, ref, now);
+    return { ...of, status: statusOf(outcome) };
   } catch (error) {
     const fromStripe = stripeErrorOf(error);
     const code = fromStripe?.code ?? fromStripe?.type ?? (error instanceof Error ? error.name : 'unknown');
@@ -149,7 +154,10 @@ function statusOf(outcome: SyncResult['outcome']): 'processed' | 'ignored' | 'mi
  */
 const IS_WAITING = `coalesce(status, '') = 'received'`;
 
-/** Writes the outcome of events. An outcome that another process wrote meanwhile stays. */
+/**
+ * Writes the outcome of events. An outcome that another process wrote meanwhile stays. What Stripe sent of an erased tenant's customer
+ * is forgotten: persons are in it.
+ */
 async function mark(
   billing: CrossTenantDatabase,
   events: readonly WaitingEvent[],
@@ -162,7 +170,8 @@ async function mark(
   await billing.query(
     `update stripe_events
         set status = $2, error = $3, tenant_id = coalesce($4, tenant_id), processed_at = $5, next_attempt_at = $6,
-            attempts = attempts + $7::int, updated_at = $8
+            attempts = attempts + $7::int, updated_at = $8,
+            payload = case when $9 or ${isOfErasedSql('payload')} then null else payload end
       where event_id = any($1::text[]) and ${IS_WAITING}`,
     [
       events.map((event) => event.event_id),
@@ -173,6 +182,7 @@ async function mark(
       isWaiting ? new Date(now.getTime() + backoffMs(isTried ? attempts : 1)) : null,
       isTried ? 1 : 0,
       now,
+      'isErased' in outcome,
     ],
     { short: true },
   );

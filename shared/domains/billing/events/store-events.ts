@@ -10,6 +10,7 @@ import {
   type CoalescedRow,
   type RowOutcome,
 } from '../../../platform/writes/write-coalescer.ts';
+import { isOfErasedSql } from './erased-payload.ts';
 import { objectOf } from './event-objects.ts';
 import type { GivenEvent } from './stripe-event.ts';
 
@@ -56,7 +57,8 @@ const STORE_SQL = `
   stored as (
     insert into stripe_events (event_id, type, api_version, livemode, object_type, object_id, created, payload, found_by, status,
       next_attempt_at, received_at)
-    select event_id, type, api_version, livemode, object_type, object_id, created, payload::jsonb, found_by, status,
+    select event_id, type, api_version, livemode, object_type, object_id, created,
+           case when ${isOfErasedSql('payload::jsonb')} then null else payload::jsonb end, found_by, status,
            next_attempt_at, received_at
       from item order by event_id
     on conflict (event_id) do nothing

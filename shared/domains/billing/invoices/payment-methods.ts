@@ -4,7 +4,7 @@ import { stripeRowId } from '../stripe/row-id.ts';
 import { instantOf } from '../stripe/stripe-shapes.ts';
 import { upsertMirror } from '../stripe/upsert-mirror.ts';
 
-/** A customer's payment methods as Stripe has them. */
+/** A customer's payment methods as Stripe has them. Not of an erased tenant: it has none here. */
 export interface PaymentMethodsAtStripe {
   readonly tenantId: string;
   readonly methods: readonly Stripe.PaymentMethod[];
@@ -55,7 +55,7 @@ export async function syncPaymentMethods(
     const columns = { ...columnsOf(method), is_default: method.id === defaultId };
     const isNew = await upsertMirror(
       transaction,
-      { insert: 'insert into payment_methods as m', key, createdAt, columns },
+      { insert: 'insert into payment_methods as m', key, createdAt, columns, isErased: false },
       now,
     );
     isWritten ||= isNew;

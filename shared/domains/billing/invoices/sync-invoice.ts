@@ -44,6 +44,7 @@ export interface RowSync {
 /** An invoice as Stripe has it, and whose it is. */
 export interface InvoiceAtStripe {
   readonly tenantId: string;
+  readonly isErased: boolean;
   readonly invoice: Stripe.Invoice;
   /** All of its lines: the object itself has the first ten. */
   readonly lines: readonly unknown[];
@@ -54,7 +55,7 @@ export interface InvoiceAtStripe {
 /** Makes the row of an invoice what Stripe says. */
 export async function syncInvoice(
   transaction: CrossTenantTransaction,
-  { tenantId, invoice, lines, subscriptionId }: InvoiceAtStripe,
+  { tenantId, isErased, invoice, lines, subscriptionId }: InvoiceAtStripe,
   now: Date,
 ): Promise<RowSync> {
   const createdAt = instantOf(invoice.created);
@@ -105,6 +106,7 @@ export async function syncInvoice(
         stripe_subscription_id: stripeSubscription,
         stripe_payment_intent_id: paymentOf(invoice),
       },
+      isErased,
     },
     now,
   );

@@ -9,6 +9,7 @@ import type { RowSync } from './sync-invoice.ts';
 /** A payment as Stripe has it: the intent, its newest charge, and the newest dispute of that. */
 export interface PaymentAtStripe {
   readonly tenantId: string;
+  readonly isErased: boolean;
   readonly intent: Stripe.PaymentIntent;
   readonly charge: Stripe.Charge | undefined;
   readonly dispute: Stripe.Dispute | undefined;
@@ -113,6 +114,7 @@ export async function syncPayment(
         stripe_charge_id: charge?.id,
         paid_at: intent.status === 'succeeded' ? instantOf(charge?.created) : undefined,
       },
+      isErased: at.isErased,
     },
     now,
   );

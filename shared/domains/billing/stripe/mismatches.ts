@@ -17,6 +17,8 @@ export const MISMATCH_KINDS = [
   'unknown_status',
   /** A tenant has two live subscriptions at Stripe. The older one counts. */
   'second_subscription',
+  /** A subscription that is live at Stripe although its tenant is erased: somebody goes on being billed. */
+  'subscription_of_erased',
   /** An object without what its row must have. Nothing is written. */
   'unreadable',
   /** A row that the reconcile timer had to mend. */
@@ -82,6 +84,31 @@ export async function resolveKind(
     `update ops.stripe_mismatches set resolved_at = $3 where kind = $1 and object_id = $2 and resolved_at is null`,
     [kind, objectId, now],
   );
+}
+
+/** A subscription that is live at Stripe although its tenant is erased. It names no tenant. */
+export function subscriptionOfErased(objectId: string, customer: string): Mismatch {
+  const details = { customer };
+  return {
+    kind: 'subscription_of_erased',
+    objectType: 'subscription',
+    objectId,
+    tenantId: undefined,
+    details,
+  };
+}
+
+/** The subscriptions of a customer that are live although its tenant is erased, as far as Stripe has told. */
+export async function liveOfErased(
+  queries: Pick<CrossTenantTransaction, 'query'>,
+  customerId: string,
+): Promise<string[]> {
+  const rows = await queries.query<{ object_id: string }>(
+    `select object_id from ops.stripe_mismatches
+      where kind = 'subscription_of_erased' and resolved_at is null and details ->> 'customer' = $1 order by object_id`,
+    [customerId],
+  );
+  return rows.map((row) => row.object_id);
 }
 
 /** How many differences are open that nobody has mended. */

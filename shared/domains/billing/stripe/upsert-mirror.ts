@@ -1,4 +1,5 @@
 import type { CrossTenantTransaction, Parameter } from '../../../platform/db/tenant-database.ts';
+import { keptColumns } from './kept-columns.ts';
 
 /** A row that mirrors an object of Stripe, by its columns. */
 export interface MirrorRow {
@@ -9,14 +10,22 @@ export interface MirrorRow {
   readonly createdAt: Date;
   /** All other columns that Stripe says. Undefined is null. */
   readonly columns: Readonly<Record<string, Parameter | undefined>>;
+  /** Whether its tenant is erased: then only what an erasure keeps is written. */
+  readonly isErased: boolean;
 }
 
-/** Writes a row. Returns false, and writes nothing, where it is so already: a repeated event leaves no trace. */
+/**
+ * Writes a row. Returns false, and writes nothing, where it is so already: a repeated event leaves no trace. Of an erased tenant it
+ * writes what an erasure would leave of the row.
+ */
 export async function upsertMirror(
   transaction: Pick<CrossTenantTransaction, 'query'>,
-  { insert, key, createdAt, columns }: MirrorRow,
+  { insert, key, createdAt, columns: said, isErased }: MirrorRow,
   now: Date,
 ): Promise<boolean> {
+  const kept = isErased ? keptColumns(insert) : {};
+  if (kept === undefined) return false;
+  const columns = { ...said, ...kept };
   const keys = Object.keys(key);
   const names = Object.keys(columns);
   const every = [...keys, 'created_at', 'synced_at', 'updated_at', ...names];

@@ -17,7 +17,7 @@ import { isLive, knownState, liveSql } from './live-states.ts';
 import { decideLive, type Candidate, type Decision } from './one-live.ts';
 import { findSubscribedPlan } from './plan-of-subscription.ts';
 
-/** A subscription as Stripe has it, and whose it is. */
+/** A subscription as Stripe has it, and whose it is: not an erased tenant's, which has none here. */
 export interface SubscriptionAtStripe {
   readonly tenantId: string;
   readonly customerId: string;
@@ -225,6 +225,7 @@ export async function syncSubscription(
       key: { tenant_id: tenantId, subscription_id: subscriptionId },
       createdAt,
       columns: { ...columns.values, stripe_subscription_id: stripeId, status },
+      isErased: false,
     },
     now,
   );
@@ -249,7 +250,22 @@ export async function syncSubscription(
   };
 }
 
-/** Stripe no longer has a subscription: its row is canceled. Undefined if there is no row. */
+/** Notes that an erased tenant's subscription was cancelled, until its row goes. Nobody else is told. */
+export async function noteCancelled(
+  queries: Pick<CrossTenantTransaction, 'query'>,
+  tenantId: string,
+  stripeId: string,
+  now: Date,
+): Promise<void> {
+  await queries.query(
+    `update user_subscriptions set status = 'canceled', stripe_status = 'canceled', past_due_since = null, updated_at = $3,
+            version = version + 1
+      where tenant_id = $1 and stripe_subscription_id = $2`,
+    [tenantId, stripeId, now],
+  );
+}
+
+/** Stripe no longer has a subscription: its row is canceled. Undefined if there is no row, or an erasure is about to delete it. */
 export async function endMissingSubscription(
   transaction: CrossTenantTransaction,
   stripeId: string,
@@ -261,7 +277,11 @@ export async function endMissingSubscription(
   );
   if (found === undefined) return undefined;
   const { tenant_id: tenantId } = found;
-  await transaction.query(`select from ops.stripe_customers where tenant_id = $1 for update`, [tenantId]);
+  const [owner] = await transaction.query<{ is_erased: boolean }>(
+    `select is_erased from ops.stripe_customers where tenant_id = $1 for update`,
+    [tenantId],
+  );
+  if (owner?.is_erased === true) return undefined;
   const before = await readRows(transaction, tenantId);
   await transaction.query(
     `update user_subscriptions set status = 'canceled', stripe_status = 'canceled', past_due_since = null,

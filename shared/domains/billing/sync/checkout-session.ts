@@ -18,13 +18,15 @@ export function syncCheckoutSession(work: Work, id: string): Promise<Step> {
     if (session.customer === null && session.status !== 'complete') return { outcome: 'unchanged' };
     const owner = await findOwner(work, transaction, ref, session);
     if (owner.tenantId === undefined) return owner.step;
-    const { tenantId } = owner;
+    const { tenantId, isErased } = owner;
     const subscriptionId = rowIdOf(session.subscription);
-    const isWritten = await syncCheckout(transaction, { tenantId, session, subscriptionId }, now);
+    const isWritten =
+      !isErased && (await syncCheckout(transaction, { tenantId, session, subscriptionId }, now));
     const subscription = idOf(session.subscription);
     return {
       outcome: isWritten ? 'written' : 'unchanged',
       tenantId,
+      isErased,
       next: subscription === undefined ? [] : [{ type: 'subscription', id: subscription }],
     };
   });

@@ -1,6 +1,7 @@
 import type Stripe from 'stripe';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { findFormerCustomer, syncPaymentMethods } from '../invoices/payment-methods.ts';
+import { liveOfErased } from '../stripe/mismatches.ts';
 import { customerOf, idOf } from '../stripe/stripe-shapes.ts';
 import { liveSql } from '../subscriptions/live-states.ts';
 import { findOwner, findTenant } from './find-tenant.ts';
@@ -21,7 +22,8 @@ export function syncCustomer(work: Work, id: string): Promise<Step> {
       .autoPagingToArray({ limit: METHODS_MAX });
     const owner = await findOwner(work, transaction, ref, customer);
     if (owner.tenantId === undefined) return owner.step;
-    const { tenantId } = owner;
+    const { tenantId, isErased } = owner;
+    if (isErased) return { outcome: 'unchanged', tenantId, isErased };
     const defaultId = findDefault(customer);
     const isWritten = await syncPaymentMethods(transaction, { tenantId, methods, defaultId }, now);
     return { outcome: isWritten ? 'written' : 'unchanged', tenantId };
@@ -41,8 +43,23 @@ function findDefault(customer: Stripe.Customer): string | undefined {
 
 /** Stripe has deleted a customer, and with it what it subscribed to. Its tenant keeps it: it says whose the older invoices are. */
 async function endCustomer(work: Work, transaction: CrossTenantTransaction, id: string): Promise<Step> {
-  const tenantId = await findTenant(transaction, id);
-  if (tenantId === undefined) return { outcome: 'gone' };
+  const tenant = await findTenant(transaction, id);
+  if (tenant === undefined) return { outcome: 'gone' };
+  const { tenantId, isErased } = tenant;
+  await transaction.query(
+    `update ops.stripe_customers set customer_deleted_at = $2, updated_at = $2
+      where stripe_customer_id = $1 and customer_deleted_at is null`,
+    [id, work.now],
+  );
+  if (isErased) {
+    const left = await liveOfErased(transaction, id);
+    return {
+      outcome: 'gone',
+      tenantId,
+      isErased,
+      next: left.map((one) => ({ type: 'subscription', id: one })),
+    };
+  }
   await syncPaymentMethods(transaction, { tenantId, methods: [], defaultId: undefined }, work.now);
   const live = await transaction.query<{ id: string }>(
     `select stripe_subscription_id as id from user_subscriptions

@@ -2,8 +2,8 @@ import type Stripe from 'stripe';
 import { syncInvoice, voidMissingInvoice } from '../invoices/sync-invoice.ts';
 import { stripeRowId } from '../stripe/row-id.ts';
 import { instantOf, invoiceOf, isDeleted, paymentIntentsOf } from '../stripe/stripe-shapes.ts';
-import { findOwner } from './find-tenant.ts';
-import { CALL, locked, orMissing, type Step, type Work } from './work.ts';
+import { findOwner, isErasedHere } from './find-tenant.ts';
+import { CALL, isUnwanted, locked, orMissing, type Step, type Work } from './work.ts';
 
 /** No invoice here has more; what is beyond is not kept in its row. */
 const LINES_MAX = 1_000;
@@ -15,17 +15,22 @@ export function syncInvoiceRow(work: Work, id: string): Promise<Step> {
   return locked(work, ref, async (transaction) => {
     const expand = ['payments', 'parent.subscription_details.subscription'];
     const invoice = await orMissing(stripe.invoices.retrieve(id, { expand }, CALL));
-    if (invoice === undefined || isDeleted(invoice))
-      return { outcome: 'gone', tenantId: await voidMissingInvoice(transaction, id, now) };
+    if (invoice === undefined || isDeleted(invoice)) {
+      const tenantId = await voidMissingInvoice(transaction, id, now);
+      const isErased = tenantId !== undefined && (await isErasedHere(transaction, tenantId));
+      return { outcome: 'gone', tenantId, isErased };
+    }
     const lines = await listLines(work, invoice);
     const owner = await findOwner(work, transaction, ref, invoice);
     if (owner.tenantId === undefined) return owner.step;
-    const { tenantId } = owner;
+    const { tenantId, isErased } = owner;
+    if (isErased && isUnwanted(work, invoice)) return { outcome: 'unchanged', tenantId, isErased };
     const subscriptionId = subscriptionRowId(invoice);
-    const sync = await syncInvoice(transaction, { tenantId, invoice, lines, subscriptionId }, now);
+    const sync = await syncInvoice(transaction, { tenantId, isErased, invoice, lines, subscriptionId }, now);
     return {
       outcome: sync.isWritten ? 'written' : 'unchanged',
       tenantId,
+      isErased,
       mismatches: sync.mismatches,
       next: paymentIntentsOf(invoice).map((intent) => ({ type: 'payment_intent', id: intent })),
     };

@@ -4,7 +4,7 @@ import { syncPayment } from '../invoices/sync-payment.ts';
 import { tellFailedPayment } from '../invoices/tell-failed-payment.ts';
 import { isDeleted, paymentIntentOf } from '../stripe/stripe-shapes.ts';
 import { findOwner } from './find-tenant.ts';
-import { CALL, locked, orMissing, type StripeRef, type Step, type Work } from './work.ts';
+import { CALL, isUnwanted, locked, orMissing, type StripeRef, type Step, type Work } from './work.ts';
 
 /** Makes the row of a payment what Stripe says: its intent, the newest charge, refunds and the newest dispute. */
 export function syncPaymentRow(work: Work, id: string): Promise<Step> {
@@ -18,14 +18,16 @@ export function syncPaymentRow(work: Work, id: string): Promise<Step> {
     const [dispute, invoiceId] = await Promise.all([findDispute(work, charge), findInvoiceId(work, id)]);
     const owner = await findOwner(work, transaction, ref, intent);
     if (owner.tenantId === undefined) return owner.step;
-    const { tenantId } = owner;
-    const payment = { tenantId, intent, charge, dispute, invoiceId };
+    const { tenantId, isErased } = owner;
+    if (isErased && isUnwanted(work, intent)) return { outcome: 'unchanged', tenantId, isErased };
+    const payment = { tenantId, isErased, intent, charge, dispute, invoiceId };
     const sync = await syncPayment(transaction, payment, now);
-    const entries = sync.isWritten ? await tellFailedPayment(transaction, payment, now) : [];
+    const entries = sync.isWritten && !isErased ? await tellFailedPayment(transaction, payment, now) : [];
     return {
       entries,
       outcome: sync.isWritten ? 'written' : 'unchanged',
       tenantId,
+      isErased,
       mismatches: sync.mismatches,
     };
   });

@@ -4,7 +4,9 @@ import { addToOutbox } from '../../../platform/writes/outbox.ts';
 import { adjustAllowances } from '../metering/adjust-allowances.ts';
 import { isDefaultMethod } from '../invoices/payment-methods.ts';
 import { idOf, instantOf } from '../stripe/stripe-shapes.ts';
+import { subscriptionOfErased, type Mismatch } from '../stripe/mismatches.ts';
 import { billingChanged } from '../subscriptions/billing-changed.ts';
+import { isLive, knownState } from '../subscriptions/live-states.ts';
 import { endMissingSubscription, syncSubscription } from '../subscriptions/sync-subscription.ts';
 import { findOwner } from './find-tenant.ts';
 import { CALL, locked, orMissing, type Step, type Work } from './work.ts';
@@ -21,7 +23,9 @@ export function syncSubscriptionRow(work: Work, id: string): Promise<Step> {
     const unpaidSince = await findUnpaidSince(work, subscription);
     const owner = await findOwner(work, transaction, ref, subscription);
     if (owner.tenantId === undefined) return owner.step;
-    const { tenantId, customerId } = owner;
+    const { tenantId, customerId, isErased } = owner;
+    if (isErased)
+      return { outcome: 'unchanged', tenantId, isErased, mismatches: stillLive(subscription, customerId) };
     const sync = await syncSubscription(
       transaction,
       { tenantId, customerId, subscription, unpaidSince },
@@ -48,6 +52,11 @@ async function end(work: Work, transaction: CrossTenantTransaction, id: string):
   const entries = await tell(work, transaction, tenantId, changesBilling);
   await adjustAllowances(transaction, tenantId, work.now);
   return { outcome: 'gone', tenantId, entries };
+}
+
+/** An erased tenant has no subscription here. One that is live at Stripe goes on being paid, and an operator must know. */
+function stillLive({ id, status }: Stripe.Subscription, customerId: string): Mismatch[] {
+  return isLive(knownState(status) ?? 'incomplete') ? [subscriptionOfErased(id, customerId)] : [];
 }
 
 async function tell(

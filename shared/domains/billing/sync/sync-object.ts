@@ -15,8 +15,10 @@ import { locked, type Step, type StripeRef, type SyncServices, type Work } from 
  */
 export interface SyncResult {
   readonly outcome: 'written' | 'unchanged' | 'mismatch' | 'gone' | 'ignored';
-  /** Whose object it is, where that is known. */
+  /** Whose object it is, where that is known. Undefined for an erased tenant's: nothing names it again. */
   readonly tenantId: string | undefined;
+  /** Set if its tenant is erased. */
+  readonly isErased?: true;
   readonly mismatches: readonly MismatchKind[];
 }
 
@@ -89,9 +91,11 @@ function resultOf(steps: readonly Step[]): SyncResult {
   const outcomes = steps.map(({ outcome }) => outcome);
   const changed = outcomes.find((outcome) => outcome === 'written');
   const [own = 'unchanged'] = outcomes;
+  const isErased = steps.some((step) => step.isErased === true);
   return {
     outcome: own === 'gone' ? own : mismatches.length > 0 ? 'mismatch' : (changed ?? own),
-    tenantId: steps.find(({ tenantId }) => tenantId !== undefined)?.tenantId,
+    tenantId: isErased ? undefined : steps.find(({ tenantId }) => tenantId !== undefined)?.tenantId,
+    ...(isErased ? { isErased } : {}),
     mismatches,
   };
 }

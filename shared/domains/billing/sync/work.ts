@@ -1,6 +1,7 @@
 import type Stripe from 'stripe';
 import type { CallServices, OutboxEntry } from '../../../platform/call/call.ts';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
+import { keptByLawSince } from '../../../platform/tenant-data/kept-by-law.ts';
 import { isStripeMissing } from '../stripe/client.ts';
 import { openMismatch, resolveMismatches, type Mismatch } from '../stripe/mismatches.ts';
 
@@ -26,6 +27,8 @@ export const CALL: Stripe.RequestOptions = { timeout: 5_000, maxNetworkRetries: 
 export interface Step {
   readonly outcome: 'written' | 'unchanged' | 'gone' | 'ignored';
   readonly tenantId?: string | undefined;
+  /** Whether that tenant is erased: then nothing else that is written names it. */
+  readonly isErased?: boolean | undefined;
   readonly mismatches?: readonly Mismatch[];
   /** What to publish after the commit; the rows are in the outbox. */
   readonly entries?: readonly OutboxEntry[] | undefined;
@@ -38,6 +41,11 @@ export interface Work {
   readonly services: SyncServices;
   readonly stripe: Stripe;
   readonly now: Date;
+}
+
+/** Whether the law does not want an invoice or payment of an erased tenant any more. */
+export function isUnwanted({ services, now }: Work, { created }: { readonly created: number }): boolean {
+  return created * 1000 < keptByLawSince(services.settings, now).getTime();
 }
 
 /** An object as it is at Stripe; undefined if there is none. @throws what Stripe's client throws otherwise. */
@@ -64,7 +72,12 @@ export function locked(
     await transaction.query(`select pg_advisory_xact_lock(hashtextextended($1, 0))`, [`stripe:${ref.id}`]);
     const step = await run(transaction);
     const found = step.mismatches ?? [];
-    for (const mismatch of found) await openMismatch(transaction, mismatch, now);
+    for (const mismatch of found)
+      await openMismatch(
+        transaction,
+        step.isErased === true ? { ...mismatch, tenantId: undefined } : mismatch,
+        now,
+      );
     await resolveMismatches(transaction, ref.id, { except: found.map(({ kind }) => kind), now });
     return step;
   });

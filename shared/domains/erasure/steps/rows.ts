@@ -1,11 +1,12 @@
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
+import { keptByLawSince } from '../../../platform/tenant-data/kept-by-law.ts';
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
 import { deleteUnusedAccount, peopleOf } from '../../identity/people/erased-person.ts';
 import { finishStep, isErasedElsewhere } from '../ledger.ts';
 import { clearRows, countDone, eraseRows, finishedPlaces, finishPlace, openPlace } from '../places.ts';
 import { stepAfter } from '../steps.ts';
 import type { ErasureWork, StepOutcome } from '../work.ts';
-import { literalsOf } from '../literals.ts';
+import { literalsOf } from '../../../platform/tenant-data/literals.ts';
 import { refuseHeld } from './holds.ts';
 
 /** Rows in one batch: a second's work, also where each has 64 KB. */
@@ -87,8 +88,7 @@ async function emptyTable(work: ErasureWork, declared: TenantTable): Promise<boo
 /** Deletes rows that the law wanted kept, once it does not any more. True when none is left that is older. */
 export async function eraseKeptByLaw(work: ErasureWork): Promise<boolean> {
   const { services, erasure, now } = work;
-  const before = new Date(now);
-  before.setUTCFullYear(before.getUTCFullYear() - services.settings.INVOICE_RETENTION_YEARS);
+  const before = keptByLawSince(services.settings, now);
   for (const { database: name, table, onErasure } of work.tables) {
     if (onErasure === 'delete' || onErasure.byLaw !== true) continue;
     do {

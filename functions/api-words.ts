@@ -109,7 +109,7 @@ export const API_TAGS: readonly DescribedTag[] = [
   {
     name: 'platform',
     description:
-      'For operators: tenants, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',
+      'For operators: tenants and their legal holds, the timers’ jobs and their runs, messages in quarantine, the service’s health, and the events of Stripe. It needs the permission `platform:operate`.',
   },
   {
     name: 'health',

@@ -186,6 +186,43 @@ describe('an erasure', async () => {
     ).rejects.toThrow('stays destroyed');
   });
 
+  it('stops at a hold that an operator places when nobody else can, and goes on when it is released', async () => {
+    const holds = '/api/v1/platform/tenants/leaver/legal-holds';
+    const sent = {
+      key: operator,
+      headers: { 'idempotency-key': 'late case' },
+      body: { name: 'late case', reason: 'litigation', scope: {} },
+    };
+    const placed = await app.request('POST', holds, sent);
+    expect([placed.status, placed.body.placed_by]).toEqual([201, expect.stringMatching(/^key:/)]);
+    expect((await app.request('POST', holds, sent)).body).toEqual(placed.body);
+    await run(3);
+    expect((await erasureOf('leaver')).body).toMatchObject({
+      status: 'on_hold',
+      step: 'rows',
+      held_by: [placed.body.hold_id],
+    });
+    const listed = await app.request('GET', `${holds}?limit=1`, { key: operator });
+    expect(listed.body.items).toEqual([placed.body]);
+    const one = placed.headers.get('location') ?? '';
+    for (const path of [one, one.toUpperCase().replace(holds.toUpperCase(), holds)]) {
+      const released = await app.request('POST', `${path}/release`, { key: operator });
+      expect([released.status, released.body.released_by]).toEqual([200, placed.body.placed_by]);
+    }
+    // An erased tenant's trail takes nothing more: the acts are in the platform's, and name the tenant.
+    const acts = () => core`select tenant_id, action, details from audit_logs
+      where resource_id = ${String(placed.body.hold_id)} order by action, created_at`;
+    const of = { tenant_id: 'platform', details: { tenant_id: 'leaver' } };
+    expect(await until(acts, ({ length }) => length === 3)).toMatchObject([
+      { ...of, action: 'legal_hold.created' },
+      { ...of, action: 'legal_hold.released' },
+      { ...of, action: 'legal_hold.released' },
+    ]);
+    const quarantined =
+      await core`select from ops.quarantine where convert_from(body, 'UTF8') like '%legal_hold%'`;
+    expect(quarantined).toEqual([]);
+  });
+
   it('then removes what is left, and tells what it did, what stays, and why', async () => {
     await leased.acquireLease(-1);
     // What was caused before has arrived meanwhile.
@@ -289,6 +326,11 @@ describe('an erasure', async () => {
     await run(11 * 367 * DAY);
     const [row] = await core`select next_pass_at from ops.erasures where tenant_id = 'leaver'`;
     expect(row).toEqual({ next_pass_at: null });
+    const late = await app.request('POST', '/api/v1/platform/tenants/leaver/legal-holds', {
+      key: operator,
+      body: { name: 'too late', reason: 'litigation', scope: {} },
+    });
+    expect([late.status, late.body.detail]).toEqual([409, expect.stringContaining('nothing is left')]);
   });
 
   describe('and a backup from before it', () => {

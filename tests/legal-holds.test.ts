@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { expiringTables } from '../functions/expiring-tables.ts';
+import { inDeletingBatch } from '../shared/domains/retention/deleting-batch.ts';
+import { until } from './harness/app.ts';
 import { openHoldScene } from './harness/hold-scene.ts';
 
 const {
@@ -19,7 +21,7 @@ const {
   mappingStays,
   blobStays,
 } = await openHoldScene();
-const { globex } = app.keys;
+const { acme, globex, operator } = app.keys;
 const DAY_MS = 86_400_000;
 const BLOB_YEARS_DAYS = 7 * 366;
 
@@ -222,6 +224,64 @@ describe('a hold that names an id', () => {
     const { body } = await hold({ record_ids: [recordId?.toUpperCase()] });
     expect(body.scope.record_ids).toEqual([recordId]);
     await release(body.hold_id);
+  });
+});
+
+describe('an operator’s hold on a tenant', () => {
+  const holds = '/api/v1/platform/tenants/acme/legal-holds';
+  const place = (scope: unknown, path = holds) =>
+    app.request('POST', path, { key: operator, body: { name: 'case', reason: 'litigation', scope } });
+
+  it('is the tenant’s, holds like its own, and is told in the trails of both', async () => {
+    const { request_id: id } = await newMapping(undefined, false);
+    const placed = await place({ record_ids: [id?.toUpperCase()] });
+    const own = `/api/v1/legal-holds/${placed.body.hold_id}`;
+    expect((await app.request('GET', own, { key: acme.owner })).body).toEqual(placed.body);
+    await runJob('records-expire', 92);
+    expect(await exists('mapper_requests', 'request_id', id)).toBe(true);
+    const released = await app.request('POST', `${holds}/${placed.body.hold_id}/release`, { key: operator });
+    expect([released.status, released.body.released_by]).toEqual([200, placed.body.placed_by]);
+    await runJob('records-expire', 92);
+    expect(await exists('mapper_requests', 'request_id', id)).toBe(false);
+    const entries = () => app.admin
+      .core`select tenant_id, actor, action, details ->> 'tenant_id' as of from audit_logs
+      where resource_id = ${String(placed.body.hold_id)} order by action, tenant_id`;
+    const told = (action: string) =>
+      ['acme', 'platform'].map((tenant_id) => ({
+        tenant_id,
+        actor: placed.body.placed_by,
+        action,
+        of: 'acme',
+      }));
+    expect(await until(entries, ({ length }) => length === 4)).toEqual([
+      ...told('legal_hold.created'),
+      ...told('legal_hold.released'),
+    ]);
+  });
+
+  it('is refused like the tenant’s own for an id that would hold nothing; of others there is none', async () => {
+    const refused = await place({ record_ids: [randomUUID()] });
+    expect([refused.status, refused.body.errors[0].pointer]).toEqual([400, '/scope/record_ids/0']);
+    const ofGlobex = await hold({}, globex.owner);
+    const path = `${holds}/${ofGlobex.body.hold_id}`;
+    expect((await app.request('GET', path, { key: operator })).status).toBe(404);
+    expect((await app.request('POST', `${path}/release`, { key: operator })).status).toBe(404);
+    const nobodys = await place({}, '/api/v1/platform/tenants/nobody/legal-holds');
+    expect([nobodys.status, nobodys.body.code]).toEqual([404, 'NOT_FOUND']);
+  });
+
+  it('waits for a batch that deletes, and then names nothing that was deleted', async () => {
+    const { request_id: id } = await newMapping(undefined, false);
+    const { placed } = await inDeletingBatch(app.services.crossTenant.core, async (transaction) => {
+      const waiting = place({ record_ids: [id] });
+      await until(
+        () => app.admin.core`select from pg_locks where relation = 'legal_holds'::regclass and not granted`,
+        ({ length }) => length === 1,
+      );
+      await transaction.query('delete from mapper_requests where request_id = $1', [id ?? '']);
+      return { placed: waiting };
+    });
+    expect((await placed).status).toBe(400);
   });
 });
 

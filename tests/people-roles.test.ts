@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
@@ -423,6 +423,64 @@ describe('the last owner', () => {
       expect([204, 409]).toContain(removed.status);
       expect((await ownersOf(id)).length).toBeGreaterThanOrEqual(1);
     }
+  });
+});
+
+describe('the platform’s last operator', () => {
+  const END = { role_name: 'operator', expires_at: new Date(Date.now() + 86_400_000).toISOString() };
+  const waysOut: readonly [string, (person: TestMember) => Promise<TestAnswer>][] = [
+    ['is not removed', ({ userId }) => ask('DELETE', `users/${userId}`, operator)],
+    ['does not lose the role', ({ userId }) => ask('DELETE', `users/${userId}/roles/operator`, operator)],
+    ['gets no end', ({ userId }) => ask('POST', `users/${userId}/roles`, operator, END)],
+    ['is not deactivated', ({ userId }) => ask('POST', `platform/users/${userId}/deactivate`, operator)],
+  ];
+  const operators = () => core`
+    select a.user_id from user_role_assignments a join users u on u.user_id = a.user_id and u.is_active
+     where a.tenant_id = 'platform' and a.role_name = 'operator' and a.is_active and a.expires_at is null`;
+  const newOperator = () => signIn(app, 'platform', { operator: null });
+  beforeEach(async () => {
+    await core`update user_role_assignments set is_active = false, ended_at = now() where tenant_id = 'platform' and is_active`;
+  });
+
+  it.each(waysOut)('%s, beside one for a time, inactive ones and one elsewhere', async (_what, leave) => {
+    const last = await newOperator();
+    await signIn(app, 'platform', { operator: new Date(Date.now() + 60_000), viewer: null });
+    await signIn(app, 'platform', { operator: null }, { is_active: false });
+    await signIn(app, 'acme', { operator: null });
+    const refused = await leave(last);
+    expect(refused).toMatchObject({ status: 409, body: { code: 'CONFLICT' } });
+    expect(refused.body.detail).toMatch(/last operator/);
+    expect(await operators()).toEqual([{ user_id: last.userId }]);
+    await newOperator();
+    expect([200, 204]).toContain((await leave(last)).status);
+  });
+
+  it('may lose other roles, and one that is none of a tenant’s is not kept there', async () => {
+    const last = await signIn(app, 'platform', { operator: null, viewer: null });
+    expect((await ask('DELETE', `users/${last.userId}/roles/viewer`, operator)).status).toBe(204);
+    const other = await signIn(app, 'acme', { operator: null, viewer: null });
+    expect((await ask('DELETE', `users/${other.userId}/roles/operator`, acme.owner)).status).not.toBe(409);
+  });
+
+  it('is left when two leave at once, each in another way', async () => {
+    for (const [at, [, first]] of waysOut.entries()) {
+      const second = waysOut[(at + 1) % waysOut.length]?.[1] ?? first;
+      const [a, b] = [await newOperator(), await newOperator()];
+      const answers = await Promise.all([first(a), second(b)]);
+      expect(statusesOf(answers).filter((status) => status === 409)).toEqual([409]);
+      expect(await operators()).toHaveLength(1);
+      await core`update user_role_assignments set is_active = false, ended_at = now() where tenant_id = 'platform' and is_active`;
+    }
+  });
+
+  it('is left when two remove each other', async () => {
+    const [a, b] = [await newOperator(), await newOperator()];
+    const answers = await Promise.all([
+      ask('DELETE', `users/${b.userId}`, a.token),
+      ask('DELETE', `users/${a.userId}`, b.token),
+    ]);
+    expect(statusesOf(answers)[0]).toBe(204);
+    expect(await operators()).toHaveLength(1);
   });
 });
 

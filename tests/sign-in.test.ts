@@ -538,6 +538,34 @@ describe('sessions', () => {
     expect(await end(owner, `users/${elsewhere.userId}/sessions`)).toMatchObject({ status: 404 });
   });
 
+  it('are listed page by page, each once, without those that have ended', async () => {
+    const person = await makePerson({ acme: 'viewer', globex: 'viewer' });
+    const { token } = (await signIn({ ...person, tenant_id: 'acme' })).body;
+    // More than a page may have, of one moment.
+    await core`insert into user_sessions (tenant_id, session_id, user_id, token_hash, created_at, idle_expires_at, expires_at, revoked_at)
+      select (array['acme', 'globex'])[1 + n % 2], 'paged' || lpad(n::text, 15, '0'), ${person.userId}, sha256(n::text::bytea),
+             now() - interval '1 minute', now() + interval '1 hour', now() + interval '1 hour', case when n > 600 then now() end
+        from generate_series(1, 610) n`;
+    const walk = async (key: string, first: string) => {
+      const pages: string[][] = [];
+      for (let path: string | undefined = `/api/v1/${first}`; path !== undefined;) {
+        const answer = await app.request('GET', path, { key });
+        const items = answer.body.items as { session_id: string }[];
+        pages.push(items.map(({ session_id: id }) => id));
+        path = /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1];
+      }
+      expect(new Set(pages.flat()).size).toBe(pages.flat().length);
+      return pages.map(({ length }) => length);
+    };
+    expect(await walk(token, 'me/sessions?limit=300&sort=created_at')).toEqual([300, 300, 1]);
+    const ofMember = `users/${person.userId}/sessions`;
+    expect(await walk(app.keys.acme.owner, `${ofMember}?limit=200`)).toEqual([200, 101]);
+    const { headers } = await app.request('GET', `/api/v1/${ofMember}?limit=1`, { key: app.keys.acme.owner });
+    const cursor = /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? '';
+    const strange = await app.request('GET', `/api/v1/me/sessions?limit=1&cursor=${cursor}`, { key: token });
+    expect([strange.status, strange.body.errors[0].pointer]).toEqual([400, 'query/cursor']);
+  });
+
   it('are not a key’s, which learns who it is', async () => {
     const seen = await readMe(app.keys.acme.reader);
     expect(seen).toMatchObject({

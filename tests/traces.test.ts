@@ -30,6 +30,8 @@ const TOLD_TWICE = new Set([
   'platform-tenants-offboarding-undo',
   'platform-tenant-erasure-request',
   'platform-data-keys-rotate',
+  'platform-legal-holds-create',
+  'platform-legal-holds-release',
   'platform-users-deactivate',
   'platform-users-reactivate',
   'platform-users-unlock',

@@ -7,7 +7,8 @@ import {
   listMemberSessions,
   listOwnSessions,
   sessionIdParams,
-  sessionList,
+  sessionsPage,
+  sessionsQuery,
   userIdParams,
   userSessionParams,
 } from '../../shared/domains/identity/sessions/session-views.ts';
@@ -20,7 +21,7 @@ const own = { tag: 'me', permission: 'person', openToSuspended: true } as const;
 const members = { tag: 'users', permission: 'users:manage', openToSuspended: true } as const;
 const ENDED = { 204: { description: 'Ended.' } } as const;
 const SESSIONS = {
-  200: { description: 'The open sessions, the newest first.', schema: sessionList },
+  200: { description: 'A page of the open sessions.', schema: sessionsPage, headers: ['Link'] },
 } as const;
 
 /** Who calls, the own account and sessions, and the sessions of a tenant's members. */
@@ -61,8 +62,9 @@ export const meEndpoints = [
     method: 'GET',
     path: 'v1/me/sessions',
     summary: 'List the own sessions, of all tenants',
+    query: sessionsQuery,
     responses: SESSIONS,
-    run: (call) => listOwnSessions(call),
+    run: (call, { query, url }) => listOwnSessions(call, query, url),
   }),
   endpoint({
     ...own,
@@ -90,8 +92,9 @@ export const meEndpoints = [
     path: 'v1/users/{user_id}/sessions',
     summary: 'List a member’s sessions in the tenant',
     params: userIdParams,
+    query: sessionsQuery,
     responses: SESSIONS,
-    run: (call, { params }) => listMemberSessions(call, params.user_id),
+    run: (call, { params, query, url }) => listMemberSessions(call, params.user_id, query, url),
   }),
   endpoint({
     ...members,

@@ -173,3 +173,25 @@ it('stops at a legal hold that is placed half-way, says which, and goes on when 
   await run();
   expect(await plainReport('held')).toEqual(undisturbed);
 });
+
+it('keeps the data keys under a hold that an operator places after nobody can sign in any more', async () => {
+  await makeGoneTenant(app, 'unsealed');
+  const holds = '/api/v1/platform/tenants/unsealed/legal-holds';
+  let placed: string | undefined;
+  const onStep = async (text: string): Promise<void> => {
+    if (placed !== undefined || !text.includes('from ops.data_keys')) return;
+    const body = { name: 'late', reason: 'litigation', scope: {} };
+    placed = (await app.request('POST', holds, { key: app.keys.operator, body })).body.hold_id;
+  };
+  await run(mortalServices(app.services, { left: Infinity, before: false, onStep }));
+  expect(await ledgerOf('unsealed')).toMatchObject({ status: 'on_hold', step: 'keys', held_by: [placed] });
+  const keys =
+    await core`select wrapped_key is null as is_destroyed from ops.data_keys where tenant_id = 'unsealed'`;
+  expect(new Set(keys.map((key) => key['is_destroyed']))).toEqual(new Set([false]));
+  const [tenant] = await core`select status from tenants where tenant_id = 'unsealed'`;
+  expect(tenant).toEqual({ status: 'erased' });
+  await app.request('POST', `${holds}/${placed}/release`, { key: app.keys.operator });
+  await run();
+  await run();
+  expect(await plainReport('unsealed')).toEqual(undisturbed);
+});

@@ -28,6 +28,8 @@ export async function seedRows(
   for (const tenant of ['acme', 'globex'] as const) {
     await seedTenant(app, keys[tenant], markers[tenant], pools[tenant]);
     await seedDeclared(app, tenant, keys[tenant], markers[tenant], pools);
+    for (const ids of pools[tenant].get('legal-holds') ?? [])
+      addRow(pools.platform, 'platform/tenants/{}/legal-holds', [tenant, ...ids]);
     await seedMembers(app, tenant, keys[tenant], pools);
     await seedInvoices(app, tenant, markers[tenant], pools[tenant]);
     await seedPeople(app, tenant, pools[tenant]);

@@ -456,6 +456,17 @@ async function tourTrail(app: TestApp, send: Send): Promise<void> {
   await send('audit-logs-read', 200, 'GET', `v1/audit-logs/${items[0].id}`);
 }
 
+async function tourOperatorsHolds(send: Send, path: string): Promise<void> {
+  const body = { name: 'toured', reason: 'a tour', scope: {} };
+  const made = await send('platform-legal-holds-create', 201, 'POST', path, body);
+  const one = `${path}/${made.body.hold_id}`;
+  await send('platform-legal-holds-list', 200, 'GET', path);
+  await send('platform-legal-holds-read', 200, 'GET', one);
+  const seen = { 'if-none-match': made.body.etag };
+  await send('platform-legal-holds-read', 304, 'GET', one, undefined, seen);
+  await send('platform-legal-holds-release', 200, 'POST', `${one}/release`);
+}
+
 async function tourPlatform(app: TestApp, send: Send): Promise<void> {
   const tenantId = `tour-${newId()}`;
   await app.admin
@@ -470,6 +481,7 @@ async function tourPlatform(app: TestApp, send: Send): Promise<void> {
   await send('platform-data-keys-list', 200, 'GET', `v1/platform/tenants/${tenantId}/data-keys`);
   await send('platform-keys-read', 200, 'GET', 'v1/platform/keys');
   const tenant = `v1/platform/tenants/${tenantId}`;
+  await tourOperatorsHolds(send, `${tenant}/legal-holds`);
   await send('platform-tenants-suspend', 200, 'POST', `${tenant}/suspend`, { reason: 'tour' });
   await send('platform-tenants-reactivate', 200, 'POST', `${tenant}/reactivate`);
   await send('platform-tenants-offboarding-create', 200, 'POST', `${tenant}/offboarding`, {

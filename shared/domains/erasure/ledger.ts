@@ -2,6 +2,7 @@ import {
   json,
   type CrossTenantDatabase,
   type CrossTenantTransaction,
+  type TenantTransaction,
 } from '../../platform/db/tenant-database.ts';
 import { addDays } from '../../platform/time/clock.ts';
 import type { ErasureReport } from './schemas.ts';
@@ -89,6 +90,19 @@ export async function readNewest(
     [tenantId, personId],
   );
   return row;
+}
+
+/** Whether a tenant's erasure may still delete something: it is open, or what stayed is looked at again. */
+export async function mayStillErase(
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+): Promise<boolean> {
+  const rows = await transaction.query(
+    `select 1 as one from ops.erasures
+      where tenant_id = $1 and scope = 'tenant' and (finished_at is null or next_pass_at is not null) limit 1`,
+    [tenantId],
+  );
+  return rows.length > 0;
 }
 
 /** Whether a person's erasure in a tenant is under way: nobody can join then. For the cross-tenant role. */

@@ -10,7 +10,7 @@ import { isKnownIn } from '../identity/people/erased-person.ts';
 import { lockLiveAssignments } from '../identity/people/live-assignments.ts';
 import { lockManagers, requireOthersLeft } from '../identity/people/managers.ts';
 import { noSuchMember } from '../identity/people/members.ts';
-import { lockPerson } from '../identity/people/owners.ts';
+import { lockPerson } from '../identity/people/keepers.ts';
 import { requireHeld } from '../identity/roles/require-held.ts';
 import { openErasure, readNewest, readSteps } from './ledger.ts';
 import { present } from './request-erasure.ts';

@@ -1,4 +1,8 @@
-import type { CrossTenantDatabase, CrossTenantTransaction } from '../../platform/db/tenant-database.ts';
+import type {
+  CrossTenantDatabase,
+  CrossTenantTransaction,
+  TenantTransaction,
+} from '../../platform/db/tenant-database.ts';
 import type { TenantStatus } from '../../platform/auth/tenant-context.ts';
 
 /** What decides whether a tenant may be erased. */
@@ -19,6 +23,18 @@ export async function lockLeavingTenant(
     [tenantId],
   );
   return row;
+}
+
+/** Whether a tenant is erased. With what excludes batches that delete, it stays so until the transaction ends. */
+export async function isTenantErased(
+  transaction: Pick<TenantTransaction, 'query'>,
+  tenantId: string,
+): Promise<boolean> {
+  const rows = await transaction.query(
+    `select 1 as one from tenants where tenant_id = $1 and status = 'erased'`,
+    [tenantId],
+  );
+  return rows.length > 0;
 }
 
 /** Marks a tenant erased, if it is leaving. From then on nobody signs in for it, within seconds everywhere. True if it is erased. */

@@ -26,7 +26,7 @@ export function listDataKeys(database: CrossTenantDatabase, tenantId: string): P
  * them one again. Returns the ids of those that were alive.
  */
 export async function destroyDataKeys(
-  database: CrossTenantDatabase,
+  database: Pick<CrossTenantDatabase, 'query'>,
   tenantId: string,
   keyIds: readonly string[],
   at: Date,

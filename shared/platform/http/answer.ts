@@ -179,7 +179,7 @@ async function answerCaller(
       key === undefined
         ? null
         : { key, fingerprint: fingerprintOf([endpoint.name, params, comparable(understood)]) };
-    const databases = endpoint.forNamedTenant ? await databasesOfNamed(services, params) : own;
+    const databases = endpoint.forNamedTenant ? await databasesOfNamed(services, endpoint, params) : own;
     const bound = { ...call, params, idempotency, tenant: databases.core, databases };
     return writeReply(request, await endpoint.run(bound, input), extra);
   } catch (error) {
@@ -192,12 +192,16 @@ async function answerCaller(
 /**
  * The databases of the tenant in an operator's path. Everything else of the call stays the operator's: rates, usage, audit
  * trail.
- * @throws Problem 404 if the tenant does not exist, or no longer exists.
+ * @throws Problem 404 if the tenant does not exist, or no longer exists and the route is not open to erased ones.
  */
-async function databasesOfNamed(services: AnswerServices, params: unknown): Promise<TenantDatabases> {
+async function databasesOfNamed(
+  services: AnswerServices,
+  { openToErased }: GuardedEndpoint,
+  params: unknown,
+): Promise<TenantDatabases> {
   const { tenant_id: tenantId } = tenantParams.parse(params);
   const context = await services.tenants.find(tenantId);
-  if (context === null || context.status === 'erased')
+  if (context === null || (context.status === 'erased' && !openToErased))
     throw new Problem('NOT_FOUND', { detail: 'There is no such tenant.' });
   return services.forTenant(tenantId);
 }

@@ -126,6 +126,8 @@ export type EndpointDefinition<
      * Needs `platform:operate`.
      */
     readonly forNamedTenant?: boolean;
+    /** True if that tenant may also be erased: to hold what an erasure has not deleted yet. */
+    readonly openToErased?: boolean;
   };
 
 type PublicRun<Params, Query, Body, Documented extends Responses> = (
@@ -168,6 +170,7 @@ interface Erased extends Described {
 export interface GuardedEndpoint extends Erased {
   readonly permission: Access;
   readonly forNamedTenant: boolean;
+  readonly openToErased: boolean;
   readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
@@ -188,7 +191,7 @@ const RAW_BODY_TYPE = 'application/octet-stream';
 
 /**
  * Declares a route that needs a credential.
- * @throws Error if others than operators could name a tenant.
+ * @throws Error if others than operators could name a tenant, or if an erased tenant could only be the caller's.
  */
 export function endpoint<
   Documented extends Responses,
@@ -196,14 +199,17 @@ export function endpoint<
   Query extends ObjectSchema = undefined,
   Body extends BodySchema = undefined,
 >(definition: EndpointDefinition<Params, Query, Body, Documented>): GuardedEndpoint {
-  const forNamedTenant = definition.forNamedTenant ?? false;
+  const { forNamedTenant = false, openToErased = false } = definition;
   if (forNamedTenant && definition.permission !== 'platform:operate')
     throw new Error(`${definition.name} works for a tenant that its path names: it needs platform:operate`);
+  if (openToErased && !forNamedTenant)
+    throw new Error(`${definition.name} names no tenant: an erased one has no credentials`);
   return {
     ...definition,
     ...erased(definition),
     openToSuspended: definition.openToSuspended ?? false,
     forNamedTenant,
+    openToErased,
     // The handler's types come from the same schemas that parse.
     run: definition.run as GuardedEndpoint['run'],
   };

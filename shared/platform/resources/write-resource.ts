@@ -37,26 +37,34 @@ export function createResource(
   collection: Collection,
   body: Body,
 ): Promise<Reply<201, ShownRow>> {
+  return write(call, collection, 'created', (transaction) => makeRow(call, collection, body, transaction));
+}
+
+/** Makes a row in the caller's transaction: for {@link createResource}, and for a domain's own write that does more. */
+export async function makeRow(
+  call: Call,
+  collection: Collection,
+  body: Body,
+  transaction: Queries,
+): Promise<Changed<Reply<201, ShownRow>>> {
   const { resource, parentIds } = collection;
   const id = resource.idSchema === undefined ? newId(call.now) : String(body[resource.idColumn]);
-  return write(call, collection, 'created', async (transaction) => {
-    await check(call, resource, body, transaction);
-    const columns = {
-      ...(resource.parent === undefined ? {} : { [resource.parent.column]: parentIds.at(-1) }),
-      ...columnsOf(resource, body),
-      ...resource.stamp?.(call),
-    };
-    const row = await one(transaction, insertText(resource, Object.keys(columns)), [
-      id,
-      call.now,
-      json(columns),
-      ...(hasTenant(resource) ? [call.tenant.tenantId] : []),
-    ]);
-    await resource.onWrite?.({ before: undefined, after: row }, { call, transaction });
-    const trail = trailOf(call, [await isSeen(call, collection, id, transaction)]);
-    const reply = created<ShownRow>(locationOf(collection, id), presentRow(row), etagHeaders(row));
-    return { row, effect: effectOf(resource, 'created', id, reply, trail, bodyFields(resource)) };
-  });
+  await check(call, resource, body, transaction);
+  const columns = {
+    ...(resource.parent === undefined ? {} : { [resource.parent.column]: parentIds.at(-1) }),
+    ...columnsOf(resource, body),
+    ...resource.stamp?.(call),
+  };
+  const row = await one(transaction, insertText(resource, Object.keys(columns)), [
+    id,
+    call.now,
+    json(columns),
+    ...(hasTenant(resource) ? [call.tenant.tenantId] : []),
+  ]);
+  await resource.onWrite?.({ before: undefined, after: row }, { call, transaction });
+  const trail = trailOf(call, [await isSeen(call, collection, id, transaction)]);
+  const reply = created<ShownRow>(locationOf(collection, id), presentRow(row), etagHeaders(row));
+  return { row, effect: effectOf(resource, 'created', id, reply, trail, bodyFields(resource)) };
 }
 
 /**
@@ -138,7 +146,8 @@ export async function deactivateResource(
 
 type Change = 'created' | 'replaced' | 'deleted' | 'deactivated';
 
-interface Changed<Answer extends Reply> {
+/** A row that a write made or changed, and what the write caused. */
+export interface Changed<Answer extends Reply> {
   readonly row: ResourceRow;
   /** The row before the change, if the change may have moved it. */
   readonly before?: ResourceRow;

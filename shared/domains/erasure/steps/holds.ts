@@ -1,11 +1,18 @@
+import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { findOpenHolds } from '../../retention/open-holds.ts';
 import { finishStep } from '../ledger.ts';
 import { stepAfter } from '../steps.ts';
 import { ErasureHeld, type ErasureWork, type StepOutcome } from '../work.ts';
 
-/** @throws ErasureHeld if the tenant has an open legal hold, whatever it covers: a person has to decide first. */
-export async function refuseHeld({ services, erasure }: ErasureWork): Promise<void> {
-  const holds = await findOpenHolds(services.crossTenant.core, erasure.tenant_id);
+/**
+ * With the transaction of {@link inDeletingBatch}, no hold is placed until it ends.
+ * @throws ErasureHeld if the tenant has an open legal hold, whatever it covers: a person has to decide first.
+ */
+export async function refuseHeld(
+  { services, erasure }: ErasureWork,
+  transaction?: CrossTenantTransaction,
+): Promise<void> {
+  const holds = await findOpenHolds(transaction ?? services.crossTenant.core, erasure.tenant_id);
   if (holds.length > 0) throw new ErasureHeld(holds);
 }
 

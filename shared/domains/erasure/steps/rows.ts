@@ -1,6 +1,6 @@
-import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { keptByLawSince } from '../../../platform/tenant-data/kept-by-law.ts';
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
+import { inDeletingBatch } from '../../retention/deleting-batch.ts';
 import { deleteUnusedAccount, peopleOf } from '../../identity/people/erased-person.ts';
 import { finishStep, isErasedElsewhere } from '../ledger.ts';
 import { clearRows, countDone, eraseRows, finishedPlaces, finishPlace, openPlace } from '../places.ts';
@@ -43,9 +43,9 @@ async function eraseAccounts(work: ErasureWork): Promise<boolean> {
   let people = await peopleOf(core, tenantId, null, PEOPLE_SIZE);
   while (people.length > 0) {
     if (!work.hasTime()) return false;
-    await refuseHeld(work);
     const page = people;
-    await inBatch(core, async (transaction) => {
+    await inDeletingBatch(core, async (transaction) => {
+      await refuseHeld(work, transaction);
       let gone = 0;
       for (const userId of page) {
         const isUsed = () => isErasedElsewhere(transaction, tenantId, userId);

@@ -10,7 +10,7 @@ import { addEvents, personEvent, publishEntries } from '../sign-in/person-events
 import { setPassword } from '../sign-in/set-password.ts';
 import type { Acceptance, Accepted } from './invitation-schemas.ts';
 import { invitationStatus } from './invitations.ts';
-import { lockPerson } from './owners.ts';
+import { lockPerson } from './keepers.ts';
 
 type Services = Pick<CallServices, 'crossTenant' | 'tenants' | 'credentials' | 'publisher' | 'settings'>;
 

@@ -6,12 +6,11 @@ import { performWrite } from '../../../platform/writes/perform-write.ts';
 import { readExpiry } from '../key-grants.ts';
 import { requireRoles } from '../roles/find-roles.ts';
 import { requireHeld } from '../roles/require-held.ts';
-import { OWNER_ROLE_NAME } from '../roles/seed-roles.ts';
 import { endSessions } from '../sessions/end-sessions.ts';
 import { lockLiveAssignments } from './live-assignments.ts';
 import { lockManagers, requireOthersLeft } from './managers.ts';
 import { noSuchMember } from './members.ts';
-import { lockPerson } from './owners.ts';
+import { lockPerson } from './keepers.ts';
 import type { Assignment, NewAssignment } from './person-schemas.ts';
 
 type AssignmentRow = Omit<Assignment, 'status'> & { readonly [column: string]: unknown };
@@ -46,7 +45,7 @@ export async function listAssignments(
 /**
  * Gives a member a role, or changes when it ends. Who is no member is invited instead, so that nobody joins a tenant unasked.
  * @throws Problem 404; 400 for an unknown role or an end in the past; 403 for a role with permissions that the caller does not hold,
- * or not for so long; 409 if the tenant's last owner would get an end.
+ * or not for so long; 409 if the last owner or operator would get an end.
  */
 export async function assignRole(
   call: Call,
@@ -67,8 +66,8 @@ export async function assignRole(
       const before = live.find(
         ({ role_name: name, source }) => name === body.role_name && source === 'assigned',
       );
-      if (body.role_name === OWNER_ROLE_NAME && before?.expires_at === null && until !== null)
-        requireOthersLeft(managers, userId, call.now);
+      if (before?.expires_at === null && until !== null)
+        requireOthersLeft(managers, userId, call.now, body.role_name);
       await requireActive(transaction, userId);
       const since = before === undefined ? call.now : null;
       const row = await writeAssignment(call, transaction, { userId, role: body.role_name, until, since });
@@ -128,7 +127,7 @@ async function writeAssignment(
  * Ends a role that somebody gave a member. With the last role, the person's membership and sessions here end too. Who ends a role must
  * hold what it gives: else the least of those who manage people could take everything from the owners. An owner holds all that a
  * tenant's roles can give, and so can end every one of them.
- * @throws Problem 404; 403; 409 for the last owner, and for a role that the person's own organisation gives.
+ * @throws Problem 404; 403; 409 for the last owner or operator, and for a role that the person's own organisation gives.
  */
 export async function endAssignment(call: Call, userId: string, role: string): Promise<NoContent> {
   const { tenantId } = call.tenant;
@@ -148,8 +147,7 @@ export async function endAssignment(call: Call, userId: string, role: string): P
             'The person’s own organisation gives this role: it ends when the organisation’s tokens no longer name it.',
         });
       await requireHeld(call, transaction, given.permissions);
-      if (role === OWNER_ROLE_NAME && given.expires_at === null)
-        requireOthersLeft(managers, userId, call.now);
+      if (given.expires_at === null) requireOthersLeft(managers, userId, call.now, role);
       await transaction.query(
         `update user_role_assignments set is_active = false, ended_at = $4, ended_by = $5, updated_at = $4
           where tenant_id = $1 and user_id = $2 and role_name = $3 and source = 'assigned' and is_active`,

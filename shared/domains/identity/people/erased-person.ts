@@ -5,7 +5,7 @@ import type {
 } from '../../../platform/db/tenant-database.ts';
 import { endMembership } from './end-membership.ts';
 import { isNeeded, lockManagers } from './managers.ts';
-import { lockPerson } from './owners.ts';
+import { lockPerson } from './keepers.ts';
 
 /** A person in a tenant. */
 export interface PersonOf {

@@ -11,7 +11,7 @@ import { auditEvent, type AuditNote } from '../../../platform/writes/caused-even
 import { performPlatformWrite } from '../../../platform/writes/perform-write.ts';
 import { endSessions } from '../sessions/end-sessions.ts';
 import { isNeeded, managersOf } from './managers.ts';
-import { lockOwners, lockPerson, tenantsOwnedBy } from './owners.ts';
+import { lockKeepers, lockPerson, tenantsKeptBy } from './keepers.ts';
 import type { PlatformUser, PlatformUserDetail, platformUsersQuery } from './person-schemas.ts';
 import { personStatus, statusConditions } from './person-status.ts';
 
@@ -83,7 +83,7 @@ function noSuchPerson(): Problem {
 
 /**
  * Deactivates a person in every tenant. All their sessions end, and the keys that they made have no permissions.
- * @throws Problem 404; 409 that names the tenants whose last owner, or last manager of keys, it is.
+ * @throws Problem 404; 409 that names the tenants whose last owner, operator or manager of keys it is.
  */
 export function deactivateUser(call: Call, userId: string): Promise<Reply<200, PlatformUserDetail>> {
   return changePerson(call, userId, 'deactivated', async (transaction) => {
@@ -156,16 +156,16 @@ async function requireNotNeeded(
   transaction: CrossTenantTransaction,
   userId: string,
 ): Promise<void> {
-  const tenantIds = await tenantsOwnedBy(transaction, userId);
-  const owners = await lockOwners(transaction, tenantIds);
+  const tenantIds = await tenantsKeptBy(transaction, userId);
+  const all = await lockKeepers(transaction, tenantIds);
   const needed: string[] = [];
   for (const tenantId of tenantIds) {
-    const ofTenant = owners.filter(({ tenant_id: id }) => id === tenantId);
-    const managers = await managersOf(transaction, tenantId, ofTenant, call.now);
-    if (isNeeded({ owners: ofTenant, managers }, userId, call.now)) needed.push(tenantId);
+    const keepers = all.filter(({ tenant_id: id }) => id === tenantId);
+    const managers = await managersOf(transaction, tenantId, keepers, call.now);
+    if (isNeeded({ keepers, managers }, userId, call.now)) needed.push(tenantId);
   }
   if (needed.length > 0)
     throw new Problem('CONFLICT', {
-      detail: `The person is the last owner, or the last one who manages keys, of: ${needed.join(', ')}. First give another one the role.`,
+      detail: `The person is the last owner, the last operator, or the last one who manages keys, of: ${needed.join(', ')}. First give another one the role.`,
     });
 }

@@ -10,7 +10,7 @@ import { noSuchMember } from './members.ts';
 /**
  * Removes a person from the tenant: their roles, sessions and pending invitations there end, and the keys that they made have no
  * permissions any more. The person and their other tenants stay.
- * @throws Problem 404; 403 for a member with permissions that the caller does not hold; 409 for the last owner.
+ * @throws Problem 404; 403 for a member with permissions that the caller does not hold; 409 for the last owner, and for the platform's last operator.
  */
 export async function removeMember(call: Call, userId: string): Promise<NoContent> {
   const { tenantId } = call.tenant;

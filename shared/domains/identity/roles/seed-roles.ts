@@ -6,7 +6,7 @@ import type { CrossTenantTransaction } from '../../../platform/db/tenant-databas
 /** The role of a tenant's owners. A tenant that has had one keeps at least one. */
 export const OWNER_ROLE_NAME = 'admin';
 
-/** The role of people who operate the platform. Only the platform's own tenant has it. */
+/** The role of people who operate the platform. Only the platform's own tenant has it, and keeps at least one such person too. */
 export const OPERATOR_ROLE_NAME = 'operator';
 
 const SEEDED = [

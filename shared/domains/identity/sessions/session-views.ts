@@ -1,7 +1,22 @@
 import { z } from 'zod';
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
-import { ok, type Reply } from '../../../platform/call/reply.ts';
+import type { Reply } from '../../../platform/call/reply.ts';
+import {
+  readKeyset,
+  readPlatformKeyset,
+  when,
+  type KeysetList,
+  type PageRequest,
+} from '../../../platform/db/keyset.ts';
+import {
+  cursorScope,
+  pageOf,
+  pageQuery,
+  pageReply,
+  readPage,
+  type Page,
+} from '../../../platform/http/pagination.ts';
 import { uuid } from '../../../platform/ids/uuid.ts';
 
 /** `{session_id}` in a path. */
@@ -26,26 +41,45 @@ const session = z.object({
   expires_at: z.string(),
 });
 
-/** The open sessions, the newest first. */
-export const sessionList = z.object({ items: z.array(session) });
-export type SessionList = z.output<typeof sessionList>;
+/** A page of open sessions. */
+export const sessionsPage = pageOf(session);
+/** `GET` of the open sessions of a person. */
+export const sessionsQuery = z.object(pageQuery);
 
-/** More sessions than anybody has at once. */
-const SHOWN_MAX = 200;
+type Session = z.output<typeof session>;
+type Query = z.output<typeof sessionsQuery>;
+type Row = Omit<Session, 'is_current'> & Record<string, unknown>;
 
-type Row = Omit<z.output<typeof session>, 'is_current'> & Record<string, unknown>;
+/** The open sessions of a person. */
+function openSessionsOf(call: Call, userId: string | null) {
+  return {
+    table: 'user_sessions s',
+    columns: `s.session_id, s.tenant_id, array_to_json(s.methods) as methods, host(s.ip_address) as ip_address, s.user_agent,
+      s.created_at, s.last_accessed_at, s.idle_expires_at, s.expires_at`,
+    timeColumn: 'created_at',
+    idColumn: 'session_id',
+    idType: 'text',
+    where: 's.revoked_at is null',
+    conditions: [
+      { sql: 's.user_id = ?', value: userId },
+      { sql: 's.expires_at > ?', value: call.now },
+      { sql: 's.idle_expires_at > ?', value: call.now },
+    ],
+  } as const satisfies KeysetList;
+}
 
-const COLUMNS = `s.session_id, s.tenant_id, array_to_json(s.methods) as methods, host(s.ip_address) as ip_address, s.user_agent,
-  s.created_at, s.last_accessed_at, s.idle_expires_at, s.expires_at`;
-
-/** SQL: the open sessions of a person. */
-const openSql = (userId: string, now: string): string =>
-  `s.user_id = ${userId} and s.revoked_at is null and s.expires_at > ${now} and s.idle_expires_at > ${now}
-     order by s.created_at desc limit ${SHOWN_MAX}`;
-
-function present(call: Call, rows: readonly Row[]): Reply<200, SessionList> {
-  const items = rows.map((row) => ({ ...row, is_current: row.session_id === call.principal.sessionId }));
-  return ok<SessionList>({ items });
+function page(
+  call: Call,
+  query: Query,
+  url: string,
+  read: (step: PageRequest) => Promise<readonly Row[]>,
+): Promise<Reply<200, Page<Session>>> {
+  const scope = cursorScope(call, query);
+  return pageReply<Session>(scope, url, readPage(scope, query), {
+    read: async (step) =>
+      (await read(step)).map((row) => ({ ...row, is_current: row.session_id === call.principal.sessionId })),
+    positionOf: ({ created_at: at, session_id: id }) => ({ at, id }),
+  });
 }
 
 /**
@@ -57,23 +91,24 @@ export function tenantOfOwn({ principal }: Call): string | undefined {
 }
 
 /** `GET /me/sessions`. */
-export async function listOwnSessions(call: Call): Promise<Reply<200, SessionList>> {
-  const rows = await call.services.crossTenant.core.query<Row>(
-    `select ${COLUMNS} from user_sessions s where ($3::text is null or s.tenant_id = $3) and ${openSql('$1', '$2')}`,
-    [call.principal.userId, call.now, tenantOfOwn(call) ?? null],
+export function listOwnSessions(call: Call, query: Query, url: string): Promise<Reply<200, Page<Session>>> {
+  const all = openSessionsOf(call, call.principal.userId);
+  const list = { ...all, conditions: [...all.conditions, ...when('s.tenant_id = ?', tenantOfOwn(call))] };
+  return page(call, query, url, (step) =>
+    readPlatformKeyset<Row>(call.services.crossTenant.core, list, step),
   );
-  return present(call, rows);
 }
 
 /** `GET /users/{user_id}/sessions`: a member's sessions in the tenant. @throws Problem 404. */
-export async function listMemberSessions(call: Call, userId: string): Promise<Reply<200, SessionList>> {
+export async function listMemberSessions(
+  call: Call,
+  userId: string,
+  query: Query,
+  url: string,
+): Promise<Reply<200, Page<Session>>> {
   await requireMember(call, userId);
-  const rows = await call.tenant.statement<Row>(
-    `select r.* from scope, lateral (
-       select ${COLUMNS} from user_sessions s where s.tenant_id = scope.tenant_id and ${openSql('$2', '$3')} offset 0) r`,
-    [userId, call.now],
-  );
-  return present(call, rows);
+  const list = openSessionsOf(call, userId);
+  return page(call, query, url, (step) => readKeyset<Row>(call.tenant, list, step));
 }
 
 /** @throws Problem 404 for who is not and was not a member of the tenant. */

@@ -346,6 +346,42 @@ describe('a new password', () => {
     ]);
   });
 
+  it('by e-mail is not undone by somebody who knows the old one and has a session', async () => {
+    const person = await makePerson();
+    const { token: session } = (await signIn(person)).body;
+    await post('password-resets', { email: person.email });
+    const token = await tokenFor(person.email, 'password-reset');
+    const keep = () =>
+      app.request('PUT', '/api/v1/me/password', {
+        key: session,
+        body: { current_password: person.password, new_password: person.password },
+      });
+    const reset = () => post('password-resets/confirm', { token, new_password: NEW });
+    const [done] = await Promise.all([reset(), ...Array.from({ length: 8 }, keep)]);
+    expect(done).toMatchObject({ status: 204 });
+    expect(await signIn(person)).toMatchObject(WRONG);
+    expect(await signIn({ ...person, password: NEW })).toMatchObject({ status: 201 });
+  });
+
+  it('by e-mail and a request for another token do not block each other', async () => {
+    const person = await makePerson();
+    await post('password-resets', { email: person.email });
+    const token = await tokenFor(person.email, 'password-reset');
+    const confirming = await core.begin(async (sql) => {
+      await sql`select from users where user_id = ${person.userId} for update`;
+      const waits = post('password-resets/confirm', { token, new_password: NEW });
+      await until(
+        () => core`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%user_tokens%' || 'for update%'
+          or wait_event_type = 'Lock' and query like 'select email from users%'`,
+        (rows) => rows.length > 0,
+      );
+      // As a request for a token does, which has locked the person.
+      await sql`select from ops.user_tokens where user_id = ${person.userId} for update nowait`;
+      return { waits };
+    });
+    expect(await confirming.waits).toMatchObject({ status: 204 });
+  });
+
   it('is not sent to nobody, and an old token does not count', async () => {
     const email = `nobody-${made}@example.com`;
     expect(await post('password-resets', { email })).toMatchObject({

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { seedPerson } from '../shared/domains/identity/sign-in/seed-person.ts';
 import { sessionsExpire } from '../shared/domains/identity/sessions/expire-job.ts';
 import { signIn as signInTo } from '../shared/domains/identity/sign-in/sign-in.ts';
+import { fingerprintOf } from '../shared/platform/call/idempotency-key.ts';
 import { problemOf } from '../shared/platform/call/problem-of.ts';
 import { SESSION_COOKIE } from '../shared/platform/auth/session-token.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
@@ -670,4 +671,11 @@ it('no password, token or code is in a log line, a row or an event', async () =>
   const everything = [...texts, ...app.logLines].join('\n');
   expect(secrets.size).toBeGreaterThan(50);
   expect([...secrets].filter((secret) => everything.includes(secret))).toEqual([]);
+  // Nor a fast hash of a password, which could be guessed.
+  const fingerprints = [...secrets].flatMap((password) =>
+    ['auth-totp-begin', 'auth-recovery-codes-replace'].map((route) =>
+      fingerprintOf([route, {}, { password }]).toString('hex'),
+    ),
+  );
+  expect(fingerprints.filter((hex) => everything.includes(hex))).toEqual([]);
 });

@@ -199,6 +199,10 @@ describe('signing in', () => {
     expect(await signIn(person)).toMatchObject({ status: 201, body: { tenant_id: 'globex' } });
     await core`update user_role_assignments set expires_at = now() where user_id = ${person.userId}`;
     expect(await signIn(person)).toMatchObject({ status: 403 });
+    const refused = await trail(person.userId, 'sign_in.failed', 4);
+    expect(refused.filter(({ details }) => details.reason === 'no_role')).toMatchObject(
+      [1, 2, 3].map(() => ({ tenant_id: 'platform', outcome: 'failure' })),
+    );
     expect(await core`select failed_sign_ins from users where user_id = ${person.userId}`).toMatchObject([
       { failed_sign_ins: 0 },
     ]);
@@ -513,6 +517,12 @@ describe('a second factor', () => {
     expect(await signIn({ ...here, password: renewed })).toMatchObject({ status: 201 });
     for (const action of ['totp.begun', 'totp.confirmed', 'recovery_codes.replaced', 'totp.removed'])
       expect((await trail(person.userId, action)).length).toBe(1);
+    // Who knows the password and has no code is seen too, and never locks anybody out.
+    const reasons = (await trail(person.userId, 'sign_in.failed', 9)).map(({ details }) => details.reason);
+    expect(reasons.filter((reason) => reason === 'totp_missing')).toHaveLength(2);
+    expect(
+      await core`select from audit_logs where user_id = ${person.userId} and action = 'user.locked'`,
+    ).toEqual([]);
   });
 
   it('is sealed in its row with a key of the platform, which stores no content all the same', async () => {

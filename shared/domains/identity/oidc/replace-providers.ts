@@ -1,11 +1,12 @@
 import { rolesOf, type IdentityProvider } from '../../../platform/auth/identity-provider.ts';
-import { knownPermissions } from '../../../platform/auth/permissions.ts';
+import { knownPermissions, type Permission } from '../../../platform/auth/permissions.ts';
 import { PLATFORM_TENANT } from '../../../platform/auth/principal.ts';
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem, type Fault } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { sourceFault, sourceRules } from '../../../platform/outbound/get-json.ts';
 import { lockOwnRoles } from '../roles/find-roles.ts';
+import { requireHeld } from '../roles/require-held.ts';
 import { endProviderRoles } from './provider-roles.ts';
 
 const POINTER = '/config_data/identity_providers';
@@ -19,7 +20,7 @@ interface Placed {
 /**
  * Checks the new list of a tenant's identity providers against the old one, in the transaction that replaces it, and ends the roles that
  * people had from providers that are gone or changed: the next token brings back what still holds. Whoever adds or changes one
- * needs `users:manage`, and gives no role with a permission that the caller does not hold. Every change of a provider counts,
+ * needs `users:manage`, and gives no role with a permission that the caller does not hold for good. Every change of a provider counts,
  * because its issuer and its claims decide who gets the roles.
  * @returns what is wrong with addresses and roles.
  * @throws Problem 403 for more than the caller may give.
@@ -76,9 +77,14 @@ async function faultsOf(
     throw new Problem('INSUFFICIENT_RBAC', {
       detail: `The caller cannot give what it does not have: ${[...beyond].sort().join(', ')}.`,
     });
+  // For as long as the settings say so, which is for good: else somebody with a role until tonight could keep it by a claim.
+  await requireHeld(call, transaction, permissionsOf(rows), null);
   const known = new Set(rows.map(({ role_name: name }) => name));
   return [...addresses, ...touched.flatMap((placed) => faultsOfRoles(placed, known))];
 }
+
+const permissionsOf = (rows: readonly { readonly permissions: unknown }[]): readonly Permission[] =>
+  rows.flatMap((row) => [...knownPermissions(row.permissions)]);
 
 function faultsOfAddresses({ services }: Call, { provider, pointer }: Placed): Fault[] {
   const rules = sourceRules(services.settings);

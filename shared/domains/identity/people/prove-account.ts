@@ -30,7 +30,7 @@ export interface AccountClaim {
  * with the same pauses.
  */
 export function proveAccount(services: InvitationServices, claim: AccountClaim): Proof {
-  const { request, password, now } = claim;
+  const { password, now } = claim;
   return async (userId) => {
     const principal = await findPrincipal(services, claim);
     if (principal?.userId === userId) return { stands: () => Promise.resolve(true) };

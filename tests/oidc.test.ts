@@ -441,7 +441,8 @@ describe('the keys of an issuer', () => {
 describe('a tenant’s list of identity providers', () => {
   it('loses a provider everywhere within 5 s, and what its people’s keys had from it', async () => {
     const issuer = await startIssuer();
-    await believe('acme', [ACMES, providerOf(issuer)]);
+    const provider = providerOf(issuer);
+    await believe('acme', [ACMES, provider]);
     const token = await issuer.token({ roles: ['Admin'] });
     const made = await app.request('POST', '/api/v1/api-keys', {
       key: token,
@@ -479,6 +480,12 @@ describe('a tenant’s list of identity providers', () => {
       ({ status }) => status === 401,
       5,
     );
+    const told = await until(
+      () => core`select details from audit_logs where action = 'tenant_config.replaced' and details ? 'roles_ended'
+        order by created_at desc limit 1`,
+      (rows) => rows[0]?.['details'].roles_ended === 1,
+    );
+    expect(told).toMatchObject([{ details: { providers_ended: [provider.name], roles_ended: 1 } }]);
   });
 
   it('gives no role with a permission that its writer lacks, and only with users:manage', async () => {

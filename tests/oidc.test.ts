@@ -433,6 +433,14 @@ describe('the keys of an issuer', () => {
     expect(await list(token, { tenant: 'globex' })).toMatchObject({ status: 200 });
     const people = await core`select user_id from ops.user_identities where issuer like ${`${issuer.url}%`}`;
     expect(new Set(people.map(({ user_id: id }) => id as string)).size).toBe(2);
+    // A claim that is called like a tenant makes nobody that tenant's.
+    await believe('acme', [ACMES, providerOf(issuer, { subject_claim: 'globex' })]);
+    expect(await list(await issuer.token({ roles: ['Viewer'], globex: 'ann' }))).toMatchObject({
+      status: 200,
+    });
+    const [third, ...more] = await core`select issuer from ops.user_identities
+      where issuer like ${`${issuer.url}%`} and user_id not in ${core(people.map(({ user_id: id }) => id as string))}`;
+    expect([third, more]).toEqual([{ issuer: `${issuer.url} globex` }, []]);
     await believe('globex', [providerOf(elsewhere)]);
     await believe('acme', [ACMES]);
   });

@@ -181,7 +181,7 @@ it.each<[string, unknown, number]>([
 it('a token operates the platform from no tenant, whatever a tenant’s stored settings say', async () => {
   const issuer = await startIssuer();
   const provider = providerOf(issuer, { role_mapping: [{ value: 'Op', role: 'operator' }] });
-  await core`update tenant_configs set config_data = ${core.json({ identity_providers: [provider] } as never)}
+  await core`update tenant_configs set config_data = ${core.json({ identity_providers: [provider] })}
     where tenant_id = 'globex'`;
   const token = await issuer.token({ roles: ['Op'] });
   await until(
@@ -192,7 +192,7 @@ it('a token operates the platform from no tenant, whatever a tenant’s stored s
   expect(await list(token, { tenant: 'globex', what: 'platform/users' })).toMatchObject({ status: 403 });
   const services = [{ subject: 'op', role: 'operator' }];
   const acting = [providerOf(issuer, { role_mapping: [], services })];
-  await core`update tenant_configs set config_data = ${core.json({ identity_providers: acting } as never)}
+  await core`update tenant_configs set config_data = ${core.json({ identity_providers: acting })}
     where tenant_id = 'globex'`;
   const service = await issuer.token({ sub: 'op' });
   await until(

@@ -3,7 +3,7 @@ import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { SESSION_COOKIE } from '../shared/platform/auth/session-token.ts';
 import { startTestApp, until, type TestAnswer } from './harness/app.ts';
-import { makeTenant, openMailbox, signIn } from './harness/members.ts';
+import { makeTenant, openMailbox, openSessionOf, signIn } from './harness/members.ts';
 
 const app = await startTestApp();
 const { core } = app.admin;
@@ -275,6 +275,22 @@ describe('the acceptance of an invitation', () => {
       status: 200,
       body: { user_id: person.userId },
     });
+  });
+
+  it.each([
+    ['a cookie of somebody else on the host', () => 'ARRAffinity=1'],
+    ['the cookie of a session that is over', (token: string) => `a=1; ${SESSION_COOKIE}=${token}`],
+  ])('counts by the password, although the browser sends %s', async (_, cookie) => {
+    const email = freshEmail();
+    const userId = await makePerson(email);
+    const { token: session, sessionId } = await openSessionOf(app, 'globex', userId);
+    await core`update user_sessions set revoked_at = now() where session_id = ${sessionId}`;
+    await invite(acme.owner, email);
+    const token = await tokenFor(email, 2);
+    const headers = { cookie: cookie(session), 'sec-fetch-site': 'same-origin' };
+    expect((await accept({ token, password: 'not this password' }, headers)).status).toBe(401);
+    expect((await accept({ token }, headers)).status).toBe(401);
+    expect((await accept({ token, password: PASSWORD }, headers)).status).toBe(200);
   });
 
   it('is refused for a person whom an operator has deactivated, and while the tenant is not active', async () => {

@@ -5,6 +5,7 @@ import { openServices } from '../functions/services.ts';
 import { Problem } from '../shared/platform/call/problem.ts';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
 import { startTestApp, until } from './harness/app.ts';
+import { signIn } from './harness/members.ts';
 import { AUDIENCE, inSeconds, part, startIssuer } from './harness/oidc-issuer.ts';
 
 const app = await startTestApp();
@@ -164,6 +165,45 @@ describe('a token of a person', () => {
   });
 });
 
+it.each<[string, unknown, number]>([
+  ['a text', 'Viewer', 200],
+  ['a list with other things in it', [7, null, { role: 'Admin' }, ['Admin'], 'Viewer'], 200],
+  ['an object', { Viewer: true }, 401],
+  ['a list in a list', [['Viewer']], 401],
+  ['another case', ['viewer'], 401],
+])('roles are read from a claim that is %s', async (_, roles, status) => {
+  // Okta's scopes are a list.
+  expect(await list(await ann({ sub: `r-${(names += 1)}`, roles, scp: ['access'] }))).toMatchObject({
+    status,
+  });
+});
+
+it('a token operates the platform from no tenant, whatever a tenant’s stored settings say', async () => {
+  const issuer = await startIssuer();
+  const provider = providerOf(issuer, { role_mapping: [{ value: 'Op', role: 'operator' }] });
+  await core`update tenant_configs set config_data = ${core.json({ identity_providers: [provider] })}
+    where tenant_id = 'globex'`;
+  const token = await issuer.token({ roles: ['Op'] });
+  await until(
+    () => list(token, { tenant: 'globex' }),
+    ({ status }) => status === 200,
+    5,
+  );
+  expect(await list(token, { tenant: 'globex', what: 'platform/users' })).toMatchObject({ status: 403 });
+  const services = [{ subject: 'op', role: 'operator' }];
+  const acting = [providerOf(issuer, { role_mapping: [], services })];
+  await core`update tenant_configs set config_data = ${core.json({ identity_providers: acting })}
+    where tenant_id = 'globex'`;
+  const service = await issuer.token({ sub: 'op' });
+  await until(
+    () => list(service, { tenant: 'globex' }),
+    ({ status }) => status === 200,
+    5,
+  );
+  expect(await list(service, { tenant: 'globex', what: 'platform/users' })).toMatchObject({ status: 403 });
+  expect(await believe('globex', [providerOf(elsewhere)])).toMatchObject({ status: 200 });
+});
+
 describe('a token of a service', () => {
   it.each([
     ['Entra says so', { idtyp: 'app', oid: 'svc-1', sub: 'svc-1', roles: ['Viewer'] }, 'svc-1'],
@@ -281,6 +321,7 @@ describe('a token is refused', () => {
     ['without a subject', () => ann({ sub: undefined }), 'claim'],
     ['without an end', () => ann({ exp: undefined }), 'claim'],
     ['without the time of its issue', () => ann({ iat: undefined }), 'claim'],
+    ['that ends after all dates', () => ann({ exp: 1e20 }), 'claim'],
     ['with a subject that is not text', () => ann({ sub: 7 as never }), 'claim'],
     ['that is giant', () => ann({ filler: 'x'.repeat(10_000) }), 'too large'],
     ['whose payload is no JSON', () => 'a.b.c', 'is not a token'],
@@ -392,6 +433,14 @@ describe('the keys of an issuer', () => {
     expect(await list(token, { tenant: 'globex' })).toMatchObject({ status: 200 });
     const people = await core`select user_id from ops.user_identities where issuer like ${`${issuer.url}%`}`;
     expect(new Set(people.map(({ user_id: id }) => id as string)).size).toBe(2);
+    // A claim that is called like a tenant makes nobody that tenant's.
+    await believe('acme', [ACMES, providerOf(issuer, { subject_claim: 'globex' })]);
+    expect(await list(await issuer.token({ roles: ['Viewer'], globex: 'ann' }))).toMatchObject({
+      status: 200,
+    });
+    const [third, ...more] = await core`select issuer from ops.user_identities
+      where issuer like ${`${issuer.url}%`} and user_id not in ${core(people.map(({ user_id: id }) => id as string))}`;
+    expect([third, more]).toEqual([{ issuer: `${issuer.url} globex` }, []]);
     await believe('globex', [providerOf(elsewhere)]);
     await believe('acme', [ACMES]);
   });
@@ -400,7 +449,8 @@ describe('the keys of an issuer', () => {
 describe('a tenant’s list of identity providers', () => {
   it('loses a provider everywhere within 5 s, and what its people’s keys had from it', async () => {
     const issuer = await startIssuer();
-    await believe('acme', [ACMES, providerOf(issuer)]);
+    const provider = providerOf(issuer);
+    await believe('acme', [ACMES, provider]);
     const token = await issuer.token({ roles: ['Admin'] });
     const made = await app.request('POST', '/api/v1/api-keys', {
       key: token,
@@ -438,6 +488,12 @@ describe('a tenant’s list of identity providers', () => {
       ({ status }) => status === 401,
       5,
     );
+    const told = await until(
+      () => core`select details from audit_logs where action = 'tenant_config.replaced' and details ? 'roles_ended'
+        order by created_at desc limit 1`,
+      (rows) => rows[0]?.['details'].roles_ended === 1,
+    );
+    expect(told).toMatchObject([{ details: { providers_ended: [provider.name], roles_ended: 1 } }]);
   });
 
   it('gives no role with a permission that its writer lacks, and only with users:manage', async () => {
@@ -463,6 +519,12 @@ describe('a tenant’s list of identity providers', () => {
     // What stays as it is needs nothing, and what is taken away neither.
     expect(await believe('acme', viewers, noPeople)).toMatchObject({ status: 200 });
     expect(await believe('acme', [ACMES], noPeople)).toMatchObject({ status: 200 });
+    // Nor for longer than its writer has it.
+    const { token } = await signIn(app, 'acme', { admin: new Date(Date.now() + 3_600_000) });
+    expect(await believe('acme', added, token)).toMatchObject({
+      status: 403,
+      body: { detail: expect.stringContaining('for longer') },
+    });
     const services = [{ subject: 's', role: 'operator' }];
     expect(await believe('acme', [ACMES, providerOf(issuer, { services })])).toMatchObject({
       status: 403,

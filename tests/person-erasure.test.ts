@@ -217,7 +217,7 @@ describe('an erasure', () => {
     const other = await freshTenant();
     await core`insert into user_role_assignments (tenant_id, user_id, role_name) values (${other.id}, ${person.userId}, 'user')`;
     await core`insert into ops.user_identities (issuer, subject, user_id)
-      values (${`https://idp.example ${id}`}, 'ada', ${person.userId}), (${`https://idp.example ${other.id}`}, 'ada', ${person.userId})`;
+      values (${`https://idp.example sub ${id}`}, 'ada', ${person.userId}), (${`https://idp.example sub ${other.id}`}, 'ada', ${person.userId})`;
     await core`insert into ops.invitations (tenant_id, invitation_id, email, roles, token_hash, expires_at)
       values (${id}, gen_random_uuid(), ${person.email}, '{user}', ${Buffer.from(newId())}, now() + interval '1 day')`;
     const [apiKey] =
@@ -279,7 +279,7 @@ describe('an erasure', () => {
     expect(trail[0]?.['canonical']).not.toContain(person.userId);
     // Only this tenant's traces are gone.
     expect(await core`select issuer from ops.user_identities where user_id = ${person.userId}`).toEqual([
-      { issuer: `https://idp.example ${other.id}` },
+      { issuer: `https://idp.example sub ${other.id}` },
     ]);
     expect((await request(person.userId, other.owner.token)).status).toBe(202);
     await settled(other.id);

@@ -115,7 +115,7 @@ describe('a cookie', () => {
   const KEY = { key_name: 'by cookie', permissions: ['records:read'] };
 
   it('counts like the token, and changes something only from an own page', async () => {
-    const { token } = await signIn('acme', { admin: null });
+    const { token, userId } = await signIn('acme', { admin: null });
     expect(await ask('GET', token, {})).toMatchObject({ status: 200 });
     expect(await ask('POST', token, { origin: 'https://console.example' }, KEY)).toMatchObject({
       status: 201,
@@ -130,6 +130,19 @@ describe('a cookie', () => {
       { 'sec-fetch-site': 'cross-site' },
     ] as Record<string, string>[])
       expect(await ask('POST', token, headers, KEY)).toMatchObject({ status: 403 });
+    const denied = await until(
+      () => core`select tenant_id, actor, outcome, details from audit_logs
+        where user_id = ${userId} and action = 'session.denied'`,
+      (rows) => rows.length > 0,
+    );
+    // Once a minute, so that a page cannot fill the trail.
+    expect([1, 2]).toContain(denied.length);
+    expect(denied[0]).toEqual({
+      tenant_id: 'acme',
+      actor: `user:${userId}`,
+      outcome: 'denied',
+      details: { credential: 'cookie', reason: 'other_origin' },
+    });
   });
 });
 

@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { seedPerson } from '../shared/domains/identity/sign-in/seed-person.ts';
 import { sessionsExpire } from '../shared/domains/identity/sessions/expire-job.ts';
 import { signIn as signInTo } from '../shared/domains/identity/sign-in/sign-in.ts';
+import { fingerprintOf } from '../shared/platform/call/idempotency-key.ts';
 import { problemOf } from '../shared/platform/call/problem-of.ts';
 import { SESSION_COOKIE } from '../shared/platform/auth/session-token.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
@@ -198,6 +199,10 @@ describe('signing in', () => {
     expect(await signIn(person)).toMatchObject({ status: 201, body: { tenant_id: 'globex' } });
     await core`update user_role_assignments set expires_at = now() where user_id = ${person.userId}`;
     expect(await signIn(person)).toMatchObject({ status: 403 });
+    const refused = await trail(person.userId, 'sign_in.failed', 4);
+    expect(refused.filter(({ details }) => details.reason === 'no_role')).toMatchObject(
+      [1, 2, 3].map(() => ({ tenant_id: 'platform', outcome: 'failure' })),
+    );
     expect(await core`select failed_sign_ins from users where user_id = ${person.userId}`).toMatchObject([
       { failed_sign_ins: 0 },
     ]);
@@ -346,6 +351,42 @@ describe('a new password', () => {
     ]);
   });
 
+  it('by e-mail is not undone by somebody who knows the old one and has a session', async () => {
+    const person = await makePerson();
+    const { token: session } = (await signIn(person)).body;
+    await post('password-resets', { email: person.email });
+    const token = await tokenFor(person.email, 'password-reset');
+    const keep = () =>
+      app.request('PUT', '/api/v1/me/password', {
+        key: session,
+        body: { current_password: person.password, new_password: person.password },
+      });
+    const reset = () => post('password-resets/confirm', { token, new_password: NEW });
+    const [done] = await Promise.all([reset(), ...Array.from({ length: 8 }, keep)]);
+    expect(done).toMatchObject({ status: 204 });
+    expect(await signIn(person)).toMatchObject(WRONG);
+    expect(await signIn({ ...person, password: NEW })).toMatchObject({ status: 201 });
+  });
+
+  it('by e-mail and a request for another token do not block each other', async () => {
+    const person = await makePerson();
+    await post('password-resets', { email: person.email });
+    const token = await tokenFor(person.email, 'password-reset');
+    const confirming = await core.begin(async (sql) => {
+      await sql`select from users where user_id = ${person.userId} for update`;
+      const waits = post('password-resets/confirm', { token, new_password: NEW });
+      await until(
+        () => core`select from pg_stat_activity where wait_event_type = 'Lock' and query like '%user_tokens%' || 'for update%'
+          or wait_event_type = 'Lock' and query like 'select email from users%'`,
+        (rows) => rows.length > 0,
+      );
+      // As a request for a token does, which has locked the person.
+      await sql`select from ops.user_tokens where user_id = ${person.userId} for update nowait`;
+      return { waits };
+    });
+    expect(await confirming.waits).toMatchObject({ status: 204 });
+  });
+
   it('is not sent to nobody, and an old token does not count', async () => {
     const email = `nobody-${made}@example.com`;
     expect(await post('password-resets', { email })).toMatchObject({
@@ -476,6 +517,12 @@ describe('a second factor', () => {
     expect(await signIn({ ...here, password: renewed })).toMatchObject({ status: 201 });
     for (const action of ['totp.begun', 'totp.confirmed', 'recovery_codes.replaced', 'totp.removed'])
       expect((await trail(person.userId, action)).length).toBe(1);
+    // Who knows the password and has no code is seen too, and never locks anybody out.
+    const reasons = (await trail(person.userId, 'sign_in.failed', 9)).map(({ details }) => details.reason);
+    expect(reasons.filter((reason) => reason === 'totp_missing')).toHaveLength(2);
+    expect(
+      await core`select from audit_logs where user_id = ${person.userId} and action = 'user.locked'`,
+    ).toEqual([]);
   });
 
   it('is sealed in its row with a key of the platform, which stores no content all the same', async () => {
@@ -634,4 +681,11 @@ it('no password, token or code is in a log line, a row or an event', async () =>
   const everything = [...texts, ...app.logLines].join('\n');
   expect(secrets.size).toBeGreaterThan(50);
   expect([...secrets].filter((secret) => everything.includes(secret))).toEqual([]);
+  // Nor a fast hash of a password, which could be guessed.
+  const fingerprints = [...secrets].flatMap((password) =>
+    ['auth-totp-begin', 'auth-recovery-codes-replace'].map((route) =>
+      fingerprintOf([route, {}, { password }]).toString('hex'),
+    ),
+  );
+  expect(fingerprints.filter((hex) => everything.includes(hex))).toEqual([]);
 });

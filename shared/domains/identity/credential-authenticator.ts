@@ -1,11 +1,14 @@
 import type { Authenticator, CredentialRequest, Principal } from '../../platform/auth/principal.ts';
 import type { CallServices, CredentialMemory } from '../../platform/call/call.ts';
+import { Problem } from '../../platform/call/problem.ts';
+import { count } from '../../platform/telemetry/metrics.ts';
 import { ApiKeyAuthenticator } from './api-key-authenticator.ts';
 import { isToken } from './oidc/claims.ts';
 import { TokenAuthenticator, type TokenServices } from './oidc/token-authenticator.ts';
+import { originOf, RefusalAudit } from './refusal-audit.ts';
 import { refusedCredential } from './refused-credential.ts';
 import { PersonChanges } from './sessions/person-changes.ts';
-import { SessionAuthenticator } from './sessions/session-authenticator.ts';
+import { cookieToken, SessionAuthenticator } from './sessions/session-authenticator.ts';
 
 /** Checks every kind of credential. A credential's form says which kind it is. */
 export class CredentialAuthenticator implements Authenticator, CredentialMemory {
@@ -13,13 +16,15 @@ export class CredentialAuthenticator implements Authenticator, CredentialMemory 
   readonly #sessions: SessionAuthenticator;
   readonly #tokens: TokenAuthenticator;
   readonly #changes: PersonChanges;
+  readonly #refusals: RefusalAudit;
 
   constructor(services: Pick<CallServices, 'cache'> & TokenServices) {
     const { settings, crossTenant, cache } = services;
     this.#changes = new PersonChanges(cache);
     this.#keys = new ApiKeyAuthenticator(crossTenant.core, settings, this.#changes);
     this.#sessions = new SessionAuthenticator(crossTenant.core, settings, this.#changes);
-    this.#tokens = new TokenAuthenticator(services, this.#changes);
+    this.#refusals = new RefusalAudit(services);
+    this.#tokens = new TokenAuthenticator(services, this.#changes, this.#refusals);
   }
 
   /**
@@ -32,8 +37,8 @@ export class CredentialAuthenticator implements Authenticator, CredentialMemory 
     if (bearer !== undefined) return this.#authenticateBearer(bearer, request, now);
     const key = request.headers.get('x-api-key')?.trim();
     if (key !== undefined) return this.#keys.authenticate(key, now);
-    const token = this.#sessions.cookieToken(request);
-    if (token !== undefined) return this.#sessions.authenticate(token, now);
+    const token = cookieToken(request);
+    if (token !== undefined) return this.#authenticateCookie(token, request, now);
     throw refusedCredential(
       'missing',
       'Send an API key, a session’s token or a token of your identity provider as Authorization: Bearer, or an API key as X-API-Key.',
@@ -46,6 +51,20 @@ export class CredentialAuthenticator implements Authenticator, CredentialMemory 
 
   forgetPerson(userId: string): void {
     this.#changes.note(userId);
+  }
+
+  /** A cookie that another site's page sent is a denied request of its person, who should learn of it. */
+  async #authenticateCookie(token: string, request: CredentialRequest, now: Date): Promise<Principal> {
+    const principal = await this.#sessions.authenticate(token, now);
+    if (!this.#sessions.isFromElsewhere(request)) return principal;
+    const { tenantId, userId } = principal;
+    const refusal = { action: 'session.denied', credential: 'cookie', reason: 'other_origin' } as const;
+    this.#refusals.note({ ...refusal, tenantId, userId }, originOf(request), now);
+    count('access_denials_total', { code: 'INSUFFICIENT_RBAC' });
+    throw new Problem('INSUFFICIENT_RBAC', {
+      detail:
+        'A session’s cookie counts only from a page of this API’s own origin: send the token as Authorization: Bearer.',
+    });
   }
 
   #authenticateBearer(credential: string, request: CredentialRequest, now: Date): Promise<Principal> {

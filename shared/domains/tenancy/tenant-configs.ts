@@ -101,8 +101,14 @@ export async function replaceTenantConfig(
     );
     if (before === undefined || !matches(before.version)) throw versionConflict();
     const { identity_providers: providers } = readStored(before.config_data);
+    const replaced = await replaceProviders(
+      call,
+      transaction,
+      providers,
+      body.config_data.identity_providers,
+    );
     const errors = [
-      ...(await replaceProviders(call, transaction, providers, body.config_data.identity_providers)),
+      ...replaced.faults,
       ...faultsOfCallback(call, body.config_data.callback),
       ...(await check(body.config_data, transaction, tenantId)),
     ];
@@ -118,7 +124,12 @@ export async function replaceTenantConfig(
     await keepManagedEndpoint(call, transaction, body.config_data.callback);
     return {
       reply: ok(present(row), { etag: etagOf(row.row_version) }),
-      audit: { action: 'tenant_config.replaced', resource_type: 'tenant_config', resource_id: tenantId },
+      audit: {
+        action: 'tenant_config.replaced',
+        resource_type: 'tenant_config',
+        resource_id: tenantId,
+        details: replaced.details,
+      },
     };
   });
   call.services.tenants.forget(call.tenant.tenantId);

@@ -174,11 +174,10 @@ async function answerCaller(
       ifMatch: request.headers.get('if-match'),
       ifNoneMatch: request.headers.get('if-none-match'),
     };
-    const { params = {}, body: understood } = parsed;
+    const { params = {} } = parsed;
+    const compared = endpoint.hasSecretBody ? principal.actor : comparable(parsed.body);
     const idempotency =
-      key === undefined
-        ? null
-        : { key, fingerprint: fingerprintOf([endpoint.name, params, comparable(understood)]) };
+      key === undefined ? null : { key, fingerprint: fingerprintOf([endpoint.name, params, compared]) };
     const databases = endpoint.forNamedTenant ? await databasesOfNamed(services, endpoint, params) : own;
     const bound = { ...call, params, idempotency, tenant: databases.core, databases };
     return writeReply(request, await endpoint.run(bound, input), extra);

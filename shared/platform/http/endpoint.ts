@@ -128,6 +128,11 @@ export type EndpointDefinition<
     readonly forNamedTenant?: boolean;
     /** True if that tenant may also be erased: to hold what an erasure has not deleted yet. */
     readonly openToErased?: boolean;
+    /**
+     * True if the body is a secret that people choose. The fingerprint that is kept with an Idempotency-Key then names the caller and not
+     * the body: a fast hash of a password can be guessed.
+     */
+    readonly hasSecretBody?: boolean;
   };
 
 type PublicRun<Params, Query, Body, Documented extends Responses> = (
@@ -171,6 +176,7 @@ export interface GuardedEndpoint extends Erased {
   readonly permission: Access;
   readonly forNamedTenant: boolean;
   readonly openToErased: boolean;
+  readonly hasSecretBody: boolean;
   readonly run: (call: Call, input: Input<unknown, unknown, unknown>) => Promise<Reply | NotModified>;
 }
 
@@ -210,6 +216,7 @@ export function endpoint<
     openToSuspended: definition.openToSuspended ?? false,
     forNamedTenant,
     openToErased,
+    hasSecretBody: definition.hasSecretBody ?? false,
     // The handler's types come from the same schemas that parse.
     run: definition.run as GuardedEndpoint['run'],
   };

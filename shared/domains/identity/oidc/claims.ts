@@ -17,10 +17,13 @@ const id = z
   .regex(/^[\x21-\x7e]+( [\x21-\x7e]+)*$/)
   .max(200);
 
+/** A time that a date can be: to the end of the year 9999. */
+const seconds = z.number().nonnegative().max(253_402_300_799);
+
 const claims = z.looseObject({
   iss: z.string().max(500),
-  exp: z.number(),
-  iat: z.number().nonnegative().max(253_402_300_799),
+  exp: seconds,
+  iat: seconds,
   sub: id,
   oid: id.optional(),
   tid: z.string().optional(),
@@ -28,7 +31,8 @@ const claims = z.looseObject({
   appid: id.optional(),
   client_id: id.optional(),
   idtyp: z.string().optional(),
-  scp: z.string().optional(),
+  // A text at Entra, a list at Okta. Only whether it is there counts.
+  scp: z.union([z.string(), z.array(z.unknown())]).optional(),
 });
 
 /** What a checked token says. */

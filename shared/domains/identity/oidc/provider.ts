@@ -88,9 +88,15 @@ function isUnique(names: readonly string[]): boolean {
 
 /**
  * Who vouches for a person's subject. The same issuer and claim mean the same person in every tenant. But a tenant that names the
- * keys itself could sign tokens with anyone's subject, so its people are only its own.
+ * keys itself could sign tokens with anyone's subject, so its people are only its own: three parts with its id, where others have one or
+ * two, so that no name of a claim can pass for a tenant's.
  */
 export function authorityOf(tenantId: string, { issuer, jwks_uri, subject_claim }: IdentityProvider): string {
-  const claim = subject_claim === 'sub' ? '' : ` ${subject_claim}`;
-  return jwks_uri === undefined ? `${issuer}${claim}` : `${issuer}${claim} ${tenantId}`;
+  if (jwks_uri !== undefined) return `${issuer} ${subject_claim} ${tenantId}`;
+  return subject_claim === 'sub' ? issuer : `${issuer} ${subject_claim}`;
+}
+
+/** SQL: whether an authority is that of a tenant which names the keys itself. */
+export function isOwnAuthoritySql(authority: string, tenantId: string): string {
+  return `split_part(${authority}, ' ', 3) = ${tenantId}`;
 }

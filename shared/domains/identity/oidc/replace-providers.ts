@@ -1,14 +1,23 @@
 import { rolesOf, type IdentityProvider } from '../../../platform/auth/identity-provider.ts';
-import { knownPermissions } from '../../../platform/auth/permissions.ts';
+import { knownPermissions, type Permission } from '../../../platform/auth/permissions.ts';
 import { PLATFORM_TENANT } from '../../../platform/auth/principal.ts';
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem, type Fault } from '../../../platform/call/problem.ts';
 import type { TenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { sourceFault, sourceRules } from '../../../platform/outbound/get-json.ts';
 import { lockOwnRoles } from '../roles/find-roles.ts';
+import { requireHeld } from '../roles/require-held.ts';
 import { endProviderRoles } from './provider-roles.ts';
 
 const POINTER = '/config_data/identity_providers';
+
+/** What a new list of providers means. */
+export interface ReplacedProviders {
+  /** What is wrong with addresses and roles. */
+  readonly faults: readonly Fault[];
+  /** For the audit trail: the providers that are gone or changed, and how many roles people had from them. */
+  readonly details: { readonly providers_ended?: readonly string[]; readonly roles_ended?: number };
+}
 
 /** A provider at its place in the new settings. */
 interface Placed {
@@ -19,9 +28,8 @@ interface Placed {
 /**
  * Checks the new list of a tenant's identity providers against the old one, in the transaction that replaces it, and ends the roles that
  * people had from providers that are gone or changed: the next token brings back what still holds. Whoever adds or changes one
- * needs `users:manage`, and gives no role with a permission that the caller does not hold. Every change of a provider counts,
+ * needs `users:manage`, and gives no role with a permission that the caller does not hold for good. Every change of a provider counts,
  * because its issuer and its claims decide who gets the roles.
- * @returns what is wrong with addresses and roles.
  * @throws Problem 403 for more than the caller may give.
  */
 export async function replaceProviders(
@@ -29,18 +37,19 @@ export async function replaceProviders(
   transaction: TenantTransaction,
   before: readonly IdentityProvider[],
   after: readonly IdentityProvider[],
-): Promise<readonly Fault[]> {
+): Promise<ReplacedProviders> {
   const unchanged = new Set(before.map(textOf));
   const touched = after
     .map((provider, n) => ({ provider, pointer: `${POINTER}/${n}` }))
     .filter(({ provider }) => !unchanged.has(textOf(provider)));
   const faults = touched.length === 0 ? [] : await faultsOf(call, transaction, touched);
-  if (faults.length > 0) return faults;
+  if (faults.length > 0) return { faults, details: {} };
   const kept = new Set(after.map(textOf));
   const gone = before.filter((provider) => !kept.has(textOf(provider))).map(({ name }) => name);
-  if (gone.length > 0)
-    await endProviderRoles(transaction, call.tenant.tenantId, gone, call.principal.actor, call.now);
-  return [];
+  if (gone.length === 0) return { faults, details: {} };
+  const { tenantId } = call.tenant;
+  const ended = await endProviderRoles(transaction, tenantId, gone, call.principal.actor, call.now);
+  return { faults, details: { providers_ended: gone, roles_ended: ended } };
 }
 
 /** Both lists come from the same schema, which puts members in one order. */
@@ -76,9 +85,14 @@ async function faultsOf(
     throw new Problem('INSUFFICIENT_RBAC', {
       detail: `The caller cannot give what it does not have: ${[...beyond].sort().join(', ')}.`,
     });
+  // For as long as the settings say so, which is for good: else somebody with a role until tonight could keep it by a claim.
+  await requireHeld(call, transaction, permissionsOf(rows), null);
   const known = new Set(rows.map(({ role_name: name }) => name));
   return [...addresses, ...touched.flatMap((placed) => faultsOfRoles(placed, known))];
 }
+
+const permissionsOf = (rows: readonly { readonly permissions: unknown }[]): readonly Permission[] =>
+  rows.flatMap((row) => [...knownPermissions(row.permissions)]);
 
 function faultsOfAddresses({ services }: Call, { provider, pointer }: Placed): Fault[] {
   const rules = sourceRules(services.settings);

@@ -4,15 +4,14 @@ import type { CredentialRequest, Principal } from '../../../platform/auth/princi
 import type { TenantContext } from '../../../platform/auth/tenant-context.ts';
 import type { CallServices } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
-import { clientAddress } from '../../../platform/http/client-address.ts';
 import { tenantId as tenantIdSchema } from '../../../platform/http/fields.ts';
+import { originOf, type RefusalAudit } from '../refusal-audit.ts';
 import { refusedCredential } from '../refused-credential.ts';
 import { RATE_PER_DAY_DEFAULT, RATE_PER_HOUR_DEFAULT } from '../schemas.ts';
 import type { PersonChanges } from '../sessions/person-changes.ts';
 import { callerOf } from './caller.ts';
 import { claimedIssuer, TOKEN_MAX_LENGTH } from './claims.ts';
 import { KeysUnavailable, KnownIssuers } from './issuer-keys.ts';
-import { RefusalAudit, type TokenOrigin } from './token-audit.ts';
 import { TokenMemory, type CheckedToken } from './token-memory.ts';
 import { TokenRefused } from './token-refused.ts';
 import { TokenStandings } from './token-standings.ts';
@@ -39,11 +38,11 @@ export class TokenAuthenticator {
   /** Each context's providers by issuer. */
   readonly #believed = new WeakMap<readonly IdentityProvider[], ReadonlyMap<string, Believed>>();
 
-  constructor(services: TokenServices, changes: PersonChanges) {
+  constructor(services: TokenServices, changes: PersonChanges, refusals: RefusalAudit) {
     this.#tenants = services.tenants;
     this.#issuers = new KnownIssuers(services.settings);
     this.#standings = new TokenStandings(services, changes);
-    this.#refusals = new RefusalAudit(services);
+    this.#refusals = refusals;
   }
 
   /**
@@ -67,7 +66,8 @@ export class TokenAuthenticator {
           headers: { 'retry-after': '10' },
         });
       if (!(error instanceof TokenRefused)) throw error;
-      this.#refusals.note(error.fault, tenantId, originOf(request), now);
+      const refusal = { action: 'sign_in.refused', credential: 'token', reason: error.fault } as const;
+      this.#refusals.note({ ...refusal, tenantId, userId: null }, originOf(request), now);
       throw refusedCredential(error.reason, error.detail);
     }
   }
@@ -151,11 +151,4 @@ export class TokenAuthenticator {
     }
     return providers;
   }
-}
-
-function originOf({ headers }: CredentialRequest): TokenOrigin {
-  return {
-    ip: clientAddress(headers.get('x-forwarded-for')),
-    userAgent: headers.get('user-agent')?.slice(0, 1000) ?? null,
-  };
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { PLATFORM_TENANT } from '../../../platform/auth/principal.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
-import { heldRolesSql, readHeldRoles, type HeldRole } from '../roles/held-roles.ts';
+import { heldRolesSql, permissionsInSql, readHeldRoles, type HeldRole } from '../roles/held-roles.ts';
 
 /** Whose standing in a tenant is asked for. */
 export interface StandingOf {
@@ -48,7 +48,8 @@ const SQL = `select
                               where t.tenant_id = $1 and t.user_id = u.user_id and t.source = 'token'))
      from ops.user_identities i join users u on u.user_id = i.user_id
     where i.issuer = $2 and i.subject = $3) as person,
-  (select coalesce(json_agg(json_build_object('role', r.role_name, 'permissions', r.permissions)), '[]') from user_roles r
+  (select coalesce(json_agg(json_build_object('role', r.role_name, 'permissions',
+            ${permissionsInSql('r', '$1')})), '[]') from user_roles r
     where r.role_name = any($4::text[]) and r.tenant_id in ($1, '${PLATFORM_TENANT}')) as roles,
   (select max(k.rate_limit_per_hour) from api_keys k where k.tenant_id = $1 and k.is_active) as rate_per_hour,
   (select max(k.rate_limit_per_day) from api_keys k where k.tenant_id = $1 and k.is_active) as rate_per_day`;

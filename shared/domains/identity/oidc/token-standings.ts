@@ -6,7 +6,7 @@ import type { PersonChanges } from '../sessions/person-changes.ts';
 import { authorityOf } from './provider.ts';
 import { assignedBy, endProviderRoles } from './provider-roles.ts';
 import { recordPerson } from './record-person.ts';
-import { tokenEvent, type TokenOrigin } from './token-audit.ts';
+import { credentialEvent, type CredentialOrigin } from '../credential-event.ts';
 import type { CheckedToken } from './token-memory.ts';
 import { TokenRefused } from './token-refused.ts';
 import { readStanding, type Standing } from './token-standing.ts';
@@ -49,7 +49,7 @@ export class TokenStandings {
    * The standing of a token's caller, as it is after the person's last known change.
    * @throws TokenRefused for a person who is not active, and without any role.
    */
-  async find(token: CheckedToken, origin: () => TokenOrigin, now: Date): Promise<CallerStanding> {
+  async find(token: CheckedToken, origin: () => CredentialOrigin, now: Date): Promise<CallerStanding> {
     const key = `${token.tenantId} ${token.id}`;
     // What was remembered before the token was checked again may come from other settings.
     if (!this.#recorded.has(token)) this.#memory.forget(key);
@@ -60,7 +60,7 @@ export class TokenStandings {
     return this.#memory.find(key, load);
   }
 
-  async #load(token: CheckedToken, origin: () => TokenOrigin, now: Date): Promise<CallerStanding> {
+  async #load(token: CheckedToken, origin: () => CredentialOrigin, now: Date): Promise<CallerStanding> {
     const isNew = !this.#recorded.has(token);
     let standing = await this.#read(token);
     // A token that gives nothing leaves nothing: an organisation has more people than the tenant has users.
@@ -94,7 +94,7 @@ export class TokenStandings {
   async #recordPerson(
     token: CheckedToken,
     standing: Standing,
-    origin: TokenOrigin,
+    origin: CredentialOrigin,
     now: Date,
   ): Promise<void> {
     const { tenantId, provider, caller, issuedAt } = token;
@@ -108,7 +108,7 @@ export class TokenStandings {
     };
     const done = await this.#services.crossTenant.core.transaction(async (transaction) => {
       const { userId, added, ended } = await recordPerson(transaction, person, now);
-      const event = tokenEvent({
+      const event = credentialEvent({
         tenantId,
         actor: `user:${userId}`,
         userId,
@@ -148,10 +148,10 @@ export class TokenStandings {
     { id, tenantId, provider, caller, issuedAt }: CheckedToken,
     userId: string | null,
     roles: readonly string[],
-    origin: TokenOrigin,
+    origin: CredentialOrigin,
     now: Date,
   ): Promise<void> {
-    const event = tokenEvent({
+    const event = credentialEvent({
       tenantId,
       actor: userId === null ? `service:${caller.subject}` : `user:${userId}`,
       userId,

@@ -3,6 +3,7 @@ import type {
   CrossTenantTransaction,
   TenantTransaction,
 } from '../../../platform/db/tenant-database.ts';
+import { isOwnAuthoritySql } from '../oidc/provider.ts';
 import { endMembership } from './end-membership.ts';
 import { isNeeded, lockManagers } from './managers.ts';
 import { lockPerson } from './keepers.ts';
@@ -39,7 +40,7 @@ export async function leaveForGood(
   await lockPerson(transaction, userId, 'exclusive');
   if (isNeeded(await lockManagers(transaction, tenantId, now), userId, now)) return false;
   await transaction.query(
-    `delete from ops.user_identities where user_id = $1 and right(issuer, length($2::text) + 1) = ' ' || $2::text`,
+    `delete from ops.user_identities where user_id = $1 and ${isOwnAuthoritySql('issuer', '$2::text')}`,
     [userId, tenantId],
   );
   await endMembership(transaction, of, by, now);

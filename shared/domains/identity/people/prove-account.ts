@@ -1,6 +1,7 @@
-import type { Authenticator, CredentialRequest } from '../../../platform/auth/principal.ts';
+import type { Authenticator, CredentialRequest, Principal } from '../../../platform/auth/principal.ts';
+import { SESSION_COOKIE } from '../../../platform/auth/session-token.ts';
 import type { Origin } from '../../../platform/call/call.ts';
-import { unauthorized } from '../../../platform/call/problem.ts';
+import { Problem, unauthorized } from '../../../platform/call/problem.ts';
 import { count } from '../../../platform/telemetry/metrics.ts';
 import {
   beginAttempt,
@@ -29,13 +30,12 @@ export interface AccountClaim {
  * with the same pauses.
  */
 export function proveAccount(services: InvitationServices, claim: AccountClaim): Proof {
-  const { request, password, now } = claim;
+  const { password, now } = claim;
   return async (userId) => {
-    if (['authorization', 'cookie'].some((name) => request.headers.get(name) !== null)) {
-      const principal = await services.authenticator.authenticate(request, now);
-      if (principal.userId === userId) return { stands: () => Promise.resolve(true) };
+    const principal = await findPrincipal(services, claim);
+    if (principal?.userId === userId) return { stands: () => Promise.resolve(true) };
+    if (principal !== undefined)
       throw unauthorized('The invitation is for another account than the one that has signed in.');
-    }
     if (password === undefined)
       throw unauthorized('The address has an account: sign in with it, or send its password.');
     const { core } = services.crossTenant;
@@ -55,6 +55,26 @@ export function proveAccount(services: InvitationServices, claim: AccountClaim):
       },
     };
   };
+}
+
+/**
+ * Who sends a credential; undefined without one. Browsers also send cookies that nobody chose: of others on the same host, and of a
+ * session that is over. They must not stand in the way of a password.
+ * @throws Problem 401, 403 as for any request, unless there is a password.
+ */
+async function findPrincipal(
+  { authenticator }: InvitationServices,
+  { request, password, now }: AccountClaim,
+): Promise<Principal | undefined> {
+  const { headers } = request;
+  const isCookieOnly = headers.get('authorization') === null;
+  if (isCookieOnly && headers.get('cookie')?.includes(SESSION_COOKIE) !== true) return undefined;
+  try {
+    return await authenticator.authenticate(request, now);
+  } catch (error) {
+    if (isCookieOnly && password !== undefined && error instanceof Problem) return undefined;
+    throw error;
+  }
 }
 
 /** Into the platform's trail: the person is no member of the tenant that invites. */

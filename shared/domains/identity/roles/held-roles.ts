@@ -14,14 +14,18 @@ const heldRoles = z.array(heldRole);
 
 export type HeldRole = z.output<typeof heldRole>;
 
+/** SQL: what a role gives in a tenant. Whatever gives it there, nobody operates the platform from another tenant. */
+export function permissionsInSql(role: string, tenantId: string): string {
+  return `case when ${tenantId} = '${PLATFORM_TENANT}' then ${role}.permissions else ${role}.permissions - 'platform:operate' end`;
+}
+
 /**
  * SQL: the roles that a person has in a tenant, as JSON for {@link readHeldRoles}. Ended assignments are left out; those with an
- * end say when it is. Whatever an assignment says, nobody operates the platform from another tenant.
+ * end say when it is.
  */
 export function heldRolesSql(tenantId: string, userId: string): string {
   return `(select coalesce(json_agg(json_build_object('role', a.role_name, 'permissions',
-              case when a.tenant_id = '${PLATFORM_TENANT}' then r.permissions else r.permissions - 'platform:operate' end,
-              'source', a.source, 'expires_at', a.expires_at) order by a.role_name), '[]')
+              ${permissionsInSql('r', 'a.tenant_id')}, 'source', a.source, 'expires_at', a.expires_at) order by a.role_name), '[]')
      from user_role_assignments a
      join user_roles r on r.role_name = a.role_name and r.tenant_id in (a.tenant_id, '${PLATFORM_TENANT}')
     where a.tenant_id = ${tenantId} and a.user_id = ${userId} and a.is_active)`;

@@ -2,7 +2,6 @@ import { SESSION_COOKIE, hashToken, parseSessionToken } from '../../../platform/
 import { sameHash } from '../../../platform/auth/api-key.ts';
 import type { CredentialRequest, Principal } from '../../../platform/auth/principal.ts';
 import { SingleFlightCache } from '../../../platform/cache/single-flight-cache.ts';
-import { Problem } from '../../../platform/call/problem.ts';
 import type { Settings } from '../../../platform/config/settings.ts';
 import type { CrossTenantDatabase } from '../../../platform/db/tenant-database.ts';
 import { refusedCredential } from '../refused-credential.ts';
@@ -98,18 +97,11 @@ export class SessionAuthenticator {
   }
 
   /**
-   * The session's token in the request's cookie. Another site's page could make a browser send the cookie, so a request that
-   * changes something must come from a page of the API's own origin or of one that the settings allow.
-   * @throws Problem 403 for a change from elsewhere.
+   * Whether a request with a session's cookie may come from another site's page, which can make a browser send the cookie: a change must
+   * come from a page of the API's own origin or of one that the settings allow.
    */
-  cookieToken(request: CredentialRequest): string | undefined {
-    const token = readCookie(request.headers.get('cookie'), SESSION_COOKIE);
-    if (token === undefined || SAFE_METHODS.has(request.method)) return token;
-    if (this.#isOwnPage(request.headers)) return token;
-    throw new Problem('INSUFFICIENT_RBAC', {
-      detail:
-        'A session’s cookie counts only from a page of this API’s own origin: send the token as Authorization: Bearer.',
-    });
+  isFromElsewhere({ method, headers }: CredentialRequest): boolean {
+    return !SAFE_METHODS.has(method) && !this.#isOwnPage(headers);
   }
 
   #isOwnPage(headers: CredentialRequest['headers']): boolean {
@@ -186,6 +178,11 @@ export class SessionAuthenticator {
       )
       .catch(() => undefined);
   }
+}
+
+/** The session's token in a request's cookie; undefined without it. */
+export function cookieToken({ headers }: CredentialRequest): string | undefined {
+  return readCookie(headers.get('cookie'), SESSION_COOKIE);
 }
 
 /** A cookie's value from the `Cookie` header (RFC 6265); undefined without it. */

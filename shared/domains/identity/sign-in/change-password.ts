@@ -12,10 +12,11 @@ import { setPassword } from './set-password.ts';
  */
 export async function changePassword(call: Call, body: PasswordChange): Promise<NoContent> {
   const person = requireSession(call);
-  await provePassword(call, person, body.current_password, '/current_password');
+  const requireProven = await provePassword(call, person, body.current_password, '/current_password');
   const reply = await performPlatformWrite(
     call,
     async (transaction) => {
+      await requireProven(transaction);
       await setPassword(transaction, person.userId, body.new_password, call.now, '/new_password');
       const others = { userId: person.userId, except: person.sessionId };
       const ended = await endSessions(transaction, others, call.principal.actor, call.now);

@@ -121,7 +121,8 @@ async function dropTokens(
 }
 
 /**
- * Uses a token, in the caller's transaction: of two uses at once, the second waits for the first one's end.
+ * Uses a token, in the caller's transaction: of two uses at once, the second waits for the first one's end. The person is locked before
+ * the token, as by {@link sendToken}: in the other order, a use and a request for a new token at once could block each other.
  * @throws Problem 400 for a token that is unknown, used, replaced or too old.
  */
 async function useToken(
@@ -130,6 +131,10 @@ async function useToken(
   token: string,
   now: Date,
 ): Promise<string> {
+  await transaction.query(
+    `select u.user_id from users u join ops.user_tokens t on t.user_id = u.user_id where t.token_hash = $1 for update of u`,
+    [hashToken(token)],
+  );
   const [used] = await transaction.query<{ user_id: string }>(
     `update ops.user_tokens t set used_at = $3
       where token_hash = $1 and purpose = $2 and used_at is null and expires_at > $3

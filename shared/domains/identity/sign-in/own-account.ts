@@ -1,5 +1,6 @@
 import type { Call } from '../../../platform/call/call.ts';
 import { Problem } from '../../../platform/call/problem.ts';
+import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { count } from '../../../platform/telemetry/metrics.ts';
 import { auditEvent, emitEvents } from '../../../platform/writes/caused-events.ts';
 import { beginAttempt, failureOf, forgiveAttempt, isRightPassword } from './attempts.ts';
@@ -24,7 +25,15 @@ export function requireSession({ principal }: Call): SignedInPerson {
 }
 
 /**
- * Proves that the person of a session knows the password. Failures count as those of a sign-in.
+ * Checks a password that was proven once more, in the transaction that it is for, and locks the person. A new password in the meantime
+ * ends what the old one allows: else somebody with a stolen password could undo the reset that shuts them out.
+ * @throws Problem 400 if it is no longer the password.
+ */
+export type StillProven = (transaction: CrossTenantTransaction) => Promise<void>;
+
+/**
+ * Proves that the person of a session knows the password. Failures count as those of a sign-in. Call what it returns first in the
+ * transaction.
  * @throws Problem 400 for a wrong password, and during a pause.
  */
 export async function provePassword(
@@ -32,12 +41,18 @@ export async function provePassword(
   { userId }: SignedInPerson,
   password: string,
   pointer: string,
-): Promise<void> {
+): Promise<StillProven> {
   const { core } = call.services.crossTenant;
   const attempt = await beginAttempt(core, { userId }, call.now);
   if (attempt !== undefined && (await isRightPassword(core, attempt, password))) {
     await forgiveAttempt(core, attempt);
-    return;
+    return async (transaction) => {
+      const same = await transaction.query(
+        `select 1 as one from users where user_id = $1 and password_hash = $2 for update`,
+        [userId, attempt.password_hash],
+      );
+      if (same.length === 0) throw notThePassword(pointer);
+    };
   }
   const reason = failureOf(attempt);
   count('sign_in_failures_total', { reason });
@@ -47,7 +62,11 @@ export async function provePassword(
     auditEvent(call, { ...note, action: 'password_check.failed', details: { reason } }),
     ...(isLock ? [auditEvent(call, { ...note, action: 'user.locked' })] : []),
   ]);
-  throw new Problem('INVALID_REQUEST', {
+  throw notThePassword(pointer);
+}
+
+function notThePassword(pointer: string): Problem {
+  return new Problem('INVALID_REQUEST', {
     errors: [{ pointer, detail: 'is not the password, or there were too many attempts' }],
   });
 }

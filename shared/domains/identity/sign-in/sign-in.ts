@@ -58,6 +58,8 @@ async function checkAndOpen(given: SignIn): Promise<Reply<201, SignedIn>> {
   const factor = found?.isConfirmed === true ? found : undefined;
   if (factor !== undefined && body.totp_code === undefined && body.recovery_code === undefined) {
     await forgiveAttempt(core, attempt);
+    // Whoever stops here knows the password: that is to be seen.
+    await noteFailure(given, attempt, 'totp_missing');
     throw refusedFor('totp_required', 'Send totp_code or recovery_code too.');
   }
   return openFor(given, attempt, factor);
@@ -95,6 +97,8 @@ async function openFor(
   } catch (error) {
     // The person proved everything, and the second factor was not used: another request can name the tenant.
     await forgiveAttempt(core, attempt);
+    if (error instanceof Problem && error.code === 'INSUFFICIENT_RBAC')
+      await noteFailure(given, attempt, 'no_role');
     throw error;
   }
   if (typeof outcome === 'string') {
@@ -187,11 +191,16 @@ function refusedFor(reason: string, detail: string): Problem {
   return new Problem('UNAUTHORIZED', { ...options, members: { reason } });
 }
 
+/** Why somebody with the right password was not let in. The attempt was taken back, so it begins no pause. */
+const FORGIVEN = ['not_verified', 'totp_missing', 'no_role'] as const;
+
+type Reason = ReturnType<typeof failureOf> | (typeof FORGIVEN)[number] | 'totp';
+
 /** Writes a failed attempt into the audit trail of the person's tenant, or of the platform. Never the address. */
 async function noteFailure(
   { services, body, origin, now }: SignIn,
   attempt: Attempt | undefined,
-  reason: ReturnType<typeof failureOf> | 'not_verified' | 'totp',
+  reason: Reason,
 ): Promise<void> {
   count('sign_in_failures_total', { reason });
   const { core } = services.crossTenant;
@@ -200,7 +209,7 @@ async function noteFailure(
   const by = { tenantId: trailOf(memberships, body.tenant_id), userId, outcome: 'failure' as const };
   const notes: PersonNote[] = [{ ...by, action: 'sign_in.failed', details: { reason } }];
   const locked = attempt?.locked_until ?? null;
-  if (attempt !== undefined && locked !== null && reason !== 'not_verified')
+  if (attempt !== undefined && locked !== null && !FORGIVEN.some((one) => one === reason))
     notes.push({
       ...by,
       action: 'user.locked',

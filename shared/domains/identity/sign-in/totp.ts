@@ -32,12 +32,13 @@ export async function beginTotp(
 ): Promise<Reply<200, TotpBegun>> {
   const person = requireSession(call);
   const { userId } = person;
-  await provePassword(call, person, password, '/password');
+  const requireProven = await provePassword(call, person, password, '/password');
   const key = await dataKey();
   const secret = randomBytes(SECRET_BYTES);
   return performPlatformWrite<Reply<200, TotpBegun>>(
     call,
     async (transaction) => {
+      await requireProven(transaction);
       const [begun] = await transaction.query<{ email: string | null }>(
         `with begun as (
            insert into ops.user_totp (user_id, secret_sealed, encryption_key_id, created_at) values ($1, $2, $3, $4)
@@ -90,10 +91,11 @@ export async function confirmTotp(call: Call, code: string): Promise<Reply<200, 
 export async function replaceRecoveryCodes(call: Call, password: string): Promise<Reply<200, RecoveryCodes>> {
   const person = requireSession(call);
   const { userId } = person;
-  await provePassword(call, person, password, '/password');
+  const requireProven = await provePassword(call, person, password, '/password');
   return performPlatformWrite<Reply<200, RecoveryCodes>>(
     call,
     async (transaction) => {
+      await requireProven(transaction);
       const [row] = await transaction.query(
         `select user_id from ops.user_totp where user_id = $1 and confirmed_at is not null for update`,
         [userId],
@@ -112,10 +114,11 @@ export async function replaceRecoveryCodes(call: Call, password: string): Promis
 export async function removeTotp(call: Call, password: string): Promise<NoContent> {
   const person = requireSession(call);
   const { userId } = person;
-  await provePassword(call, person, password, '/password');
+  const requireProven = await provePassword(call, person, password, '/password');
   return performPlatformWrite(
     call,
     async (transaction) => {
+      await requireProven(transaction);
       await transaction.query(`delete from ops.user_totp where user_id = $1`, [userId]);
       await transaction.query(`delete from ops.recovery_codes where user_id = $1`, [userId]);
       return { reply: noContent, audit: { ...note(userId), action: 'totp.removed' } };

@@ -541,7 +541,7 @@ describe('the platform’s operators', () => {
 });
 
 describe('a key that a person made', () => {
-  const keyBody = { key_name: 'service', permissions: ['records:read', 'api_keys:manage'] };
+  const keyBody = { key_name: 'service', permissions: ['records:read', 'api_keys:read', 'api_keys:manage'] };
 
   it('shows its maker and what counts, loses it at once with the maker, and goes on when another one adopts it', async () => {
     const { id, key } = await freshTenant();

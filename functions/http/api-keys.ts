@@ -17,11 +17,13 @@ import {
   rotation,
 } from '../../shared/domains/identity/schemas.ts';
 
-const common = { tag: 'api-keys', permission: 'api_keys:manage', openToSuspended: true } as const;
+const common = { tag: 'api-keys', openToSuspended: true } as const;
+const reads = { ...common, permission: 'api_keys:read' } as const;
+const writes = { ...common, permission: 'api_keys:manage' } as const;
 
 export const apiKeysEndpoints = [
   endpoint({
-    ...common,
+    ...writes,
     name: 'api-keys-create',
     method: 'POST',
     path: 'v1/api-keys',
@@ -31,7 +33,7 @@ export const apiKeysEndpoints = [
     run: (call, { body }) => createApiKey(call, body),
   }),
   endpoint({
-    ...common,
+    ...reads,
     name: 'api-keys-list',
     method: 'GET',
     path: 'v1/api-keys',
@@ -41,7 +43,7 @@ export const apiKeysEndpoints = [
     run: (call, { query, url }) => listApiKeys(call, query, url),
   }),
   endpoint({
-    ...common,
+    ...writes,
     name: 'api-keys-rotate',
     method: 'POST',
     path: 'v1/api-keys/{key_id}/rotate',
@@ -52,7 +54,7 @@ export const apiKeysEndpoints = [
     run: (call, { params, body }) => rotateApiKey(call, params.key_id, body),
   }),
   endpoint({
-    ...common,
+    ...writes,
     name: 'api-keys-adopt',
     method: 'POST',
     path: 'v1/api-keys/{key_id}/adopt',
@@ -64,7 +66,7 @@ export const apiKeysEndpoints = [
     run: (call, { params }) => adoptApiKey(call, params.key_id),
   }),
   endpoint({
-    ...common,
+    ...writes,
     name: 'api-keys-revoke',
     method: 'DELETE',
     path: 'v1/api-keys/{key_id}',

@@ -87,6 +87,7 @@ export const meEndpoints = [
   }),
   endpoint({
     ...members,
+    permission: 'users:read',
     name: 'user-sessions-list',
     method: 'GET',
     path: 'v1/users/{user_id}/sessions',

@@ -242,7 +242,7 @@ const OTHERS: readonly Route[] = [
     ...read('models-read-version', 'models', 'config:read', '/versions/{}'),
     subject: 'global',
   },
-  list('api-keys-list', 'api-keys', 'api_keys:manage'),
+  list('api-keys-list', 'api-keys', 'api_keys:read'),
   write('api-keys-rotate', 'POST', 'api-keys/{}/rotate', 'api_keys:manage', {}),
   write('api-keys-adopt', 'POST', 'api-keys/{}/adopt', 'api_keys:manage'),
   write('api-keys-revoke', 'DELETE', 'api-keys/{}', 'api_keys:manage'),
@@ -270,7 +270,7 @@ const OTHERS: readonly Route[] = [
   self('me-sessions-list', 'GET', 'me/sessions', 'person'),
   self('me-sessions-end-others', 'DELETE', 'me/sessions', 'person'),
   self('me-sessions-end', 'DELETE', 'me/sessions/aaaaaaaaaaaaaaaaaaaa', 'person'),
-  read('user-sessions-list', 'users', 'users:manage', '/sessions'),
+  read('user-sessions-list', 'users', 'users:read', '/sessions'),
   write('user-sessions-end-all', 'DELETE', 'users/{}/sessions', 'users:manage'),
   {
     ...write('user-sessions-end', 'DELETE', 'users/{}/sessions/{}', 'users:manage'),

@@ -66,6 +66,42 @@ describe('a request', () => {
     const [row] = await app.admin.core`select status from tenants where tenant_id = 'stayer'`;
     expect(row).toEqual({ status: 'active' });
   });
+
+  it('of an earlier leaving does not take the days of the next one', async () => {
+    const { core } = app.admin;
+    await beginLeaving(app, 'stayer', false);
+    const asked = await request('stayer', { early: true, reason: 'they asked for it' });
+    expect(asked.status).toBe(202);
+    const undo = '/api/v1/platform/tenants/stayer/offboarding/undo';
+    expect((await app.request('POST', undo, { key: operator })).status).toBe(200);
+    const leave = '/api/v1/platform/tenants/stayer/offboarding';
+    const body = { confirm: 'stayer' };
+    expect((await app.request('POST', leave, { key: operator, body })).status).toBe(200);
+    await run();
+    expect((await erasureOf('stayer')).body).toMatchObject({ status: 'cancelled' });
+    expect(await core`select status from tenants where tenant_id = 'stayer'`).toEqual([
+      { status: 'offboarding' },
+    ]);
+    expect((await app.request('POST', undo, { key: operator })).status).toBe(200);
+  });
+
+  it('has its turn, however many others are stopped by a hold', async () => {
+    const { core } = app.admin;
+    await core`insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+      values ('globex', gen_random_uuid(), 'case', 'litigation', '{}', 'x')`;
+    await core`insert into ops.erasures (tenant_id, erasure_id, scope, person_id, status, step, requested_by, requested_at)
+      select 'globex', gen_random_uuid(), 'person', gen_random_uuid(), 'waiting', 'holds', 'x', now() - interval '1 day'
+        from generate_series(1, 100)`;
+    await beginLeaving(app, 'stayer', false);
+    await request('stayer', { early: true, reason: 'they asked for it' });
+    await core`update tenants set status = 'active' where tenant_id = 'stayer'`;
+    await run();
+    await run();
+    expect((await erasureOf('stayer')).body).toMatchObject({ status: 'cancelled' });
+    await core`delete from ops.erasure_steps where tenant_id = 'globex'`;
+    await core`delete from ops.erasures where tenant_id = 'globex'`;
+    await core`delete from legal_holds where tenant_id = 'globex'`;
+  });
 });
 
 /** A copy of core, as a backup of this moment is. Its own roles sign in. */

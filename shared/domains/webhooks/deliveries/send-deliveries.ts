@@ -13,6 +13,7 @@ import {
   type AttemptOptions,
   type AttemptOutcome,
 } from './attempt.ts';
+import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import { backoffMs, quietMs } from './backoff.ts';
 import { claimDelivery, type DeliveryAttempt } from './claim-delivery.ts';
 import { recordAttempt } from './record-attempt.ts';
@@ -29,6 +30,17 @@ const REQUESTS_AT_ONCE = 4;
  * an endpoint that is down delays no other.
  */
 const FAILURES_MAX = 3;
+
+/**
+ * For so long this process then asks the endpoint nothing, nor one that alone took the time of a batch: a batch may have many parts,
+ * and each would take as long. So an endpoint that is down takes the time of a few requests once a minute, however much waits for it.
+ */
+const QUIET_MS = MINUTE_MS;
+/** The most endpoints that are quiet. One more, and all are asked again. */
+const QUIET_MAX = 10_000;
+
+/** Until when endpoints are asked nothing, on the monotonic clock. */
+const quietUntil = new Map<string, number>();
 
 /** No other delivery is begun after this time: a batch may have several parts like this one, and its locks last five minutes. */
 const BUDGET_MS = 30_000;
@@ -58,6 +70,7 @@ interface WaitingDelivery extends DeliveryAttempt {
   readonly [column: string]: unknown;
   readonly endpoint_id: string;
   readonly failing_since: string | null;
+  readonly version: number | null;
 }
 
 const ATTEMPTS = recordset({ tenant_id: 'text', delivery_id: 'uuid', attempt: 'int' });
@@ -70,12 +83,14 @@ function findWaiting(
   return inBatch(crossTenant.core, (transaction) =>
     transaction.query<WaitingDelivery>(
       `select a.tenant_id, a.delivery_id, a.attempt, d.endpoint_id,
-              (select e.failing_since from ops.webhook_endpoints e
-                where e.tenant_id = a.tenant_id and e.endpoint_id = d.endpoint_id) as failing_since
+              e.failing_since, e.version
          from ${ATTEMPTS.from('a', 1)}
         cross join lateral (
           select * from ops.webhook_deliveries w
            where w.tenant_id = a.tenant_id and w.delivery_id = a.delivery_id offset 0) d
+         left join lateral (
+          select failing_since, version from ops.webhook_endpoints o
+           where o.tenant_id = a.tenant_id and o.endpoint_id = d.endpoint_id offset 0) e on true
         where d.status = 'pending' and d.attempts = a.attempt`,
       ATTEMPTS.parameters(attempts),
     ),
@@ -93,6 +108,12 @@ async function sendDeliveries(
   const waiting = await findWaiting(services, attempts);
   const later: WaitingDelivery[] = [];
   await inParallel(inTurns(waiting), ENDPOINTS_AT_ONCE, async (deliveries) => {
+    const name = nameOf(deliveries);
+    if ((quietUntil.get(name) ?? 0) > performance.now()) {
+      later.push(...deliveries);
+      return;
+    }
+    const begun = performance.now();
     let failures = 0;
     await inParallel(deliveries, REQUESTS_AT_ONCE, async (delivery) => {
       if (failures >= FAILURES_MAX || performance.now() > until) {
@@ -102,6 +123,9 @@ async function sendDeliveries(
       const outcome = await sendOne(services, delivery, options);
       if (outcome !== undefined) failures = isHealthy(outcome) ? 0 : failures + 1;
     });
+    if (failures < FAILURES_MAX && performance.now() - begun < BUDGET_MS) return;
+    if (quietUntil.size >= QUIET_MAX) quietUntil.clear();
+    quietUntil.set(name, performance.now() + QUIET_MS);
   });
   await putBack(services, later, now);
   return waiting.length;
@@ -126,6 +150,10 @@ function inTurns(waiting: readonly WaitingDelivery[]): WaitingDelivery[][] {
     .toSorted((a, b) => Number(isFailing(a)) - Number(isFailing(b)) || a.turn - b.turn)
     .map(({ deliveries }) => deliveries);
 }
+
+/** With its version: one that was changed is asked at once. */
+const nameOf = ([first]: readonly WaitingDelivery[]): string =>
+  `${first?.tenant_id} ${first?.endpoint_id} ${first?.version}`;
 
 /** Undefined if another process has the attempt. */
 async function sendOne(

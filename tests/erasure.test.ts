@@ -9,7 +9,7 @@ import { readSettings } from '../shared/platform/config/settings.ts';
 import { binding, open } from '../shared/platform/crypto/sealing.ts';
 import { reconcile } from '../tools/reconcile/reconcile.ts';
 import { CONTAINERS } from '../shared/platform/blob/blob-store.ts';
-import { detectorResultKey } from '../shared/platform/cache/keys.ts';
+import { circuitBreakerKey, detectorResultKey, modelConfigKey } from '../shared/platform/cache/keys.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { tenantErasuresTimer } from '../functions/timer/tenant-erasures.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -19,6 +19,7 @@ import {
   blobsOf,
   countRows,
   fillTables,
+  makeGoneTenant,
   makeLeavingTenant,
   PERSON,
   SECRET,
@@ -101,6 +102,30 @@ describe('a request', () => {
     await core`delete from ops.erasure_steps where tenant_id = 'globex'`;
     await core`delete from ops.erasures where tenant_id = 'globex'`;
     await core`delete from legal_holds where tenant_id = 'globex'`;
+  });
+});
+
+describe('a tenant that is called like a folder or a part of a key', () => {
+  it('takes nothing of others with it, and its erasure ends', async () => {
+    const { blobs, cache } = app.services;
+    const named = ['audit', 'mappings'];
+    for (const tenantId of named) await makeGoneTenant(app, tenantId, 1);
+    await blobs.create(CONTAINERS.backups, 'acme/audit/theirs.json', Buffer.from('{}'), {});
+    await cache.write(modelConfigKey('mappings', '1'), { a: 1 }, 600);
+    await cache.write(circuitBreakerKey('audit'), { a: 1 }, 600);
+    const ofOthers = async () => [...(await blobsOf(app, 'leaver')), ...(await blobsOf(app, 'acme'))];
+    const before = await ofOthers();
+    expect(before.map((name) => name.split('/').slice(0, 2).join('/'))).toEqual(
+      expect.arrayContaining(['mapper-outputs/mappings', 'audit-logs/audit']),
+    );
+    for (const minutes of [0, 3]) await run(minutes);
+    for (const tenantId of named)
+      expect((await erasureOf(tenantId)).body).toMatchObject({ status: 'completed', error: null });
+    expect(await ofOthers()).toEqual(before);
+    const theirs = await blobs.read(CONTAINERS.backups, 'acme/audit/theirs.json');
+    expect(theirs?.toString('utf8')).toBe('{}');
+    expect(await blobs.read(CONTAINERS.records, 'mappings/mappings/2026/01/01/0.json')).toBeUndefined();
+    expect(await blobs.read(CONTAINERS.auditLogs, 'audit/audit/2026/01/01/a.json')).toBeUndefined();
   });
 });
 

@@ -97,3 +97,15 @@ export async function hasExports(core: CrossTenantDatabase, tenantId: string): P
   );
   return rows.length > 0;
 }
+
+/** Which of some names are ids of tenants, also of erased ones. */
+export async function findTenantIds(
+  core: CrossTenantDatabase,
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await core.query<{ tenant_id: string }>(
+    `select tenant_id from tenants where tenant_id = any($1::text[])`,
+    [names],
+  );
+  return new Set(rows.map(({ tenant_id }) => tenant_id));
+}

@@ -9,7 +9,7 @@ import { readSettings } from '../shared/platform/config/settings.ts';
 import { binding, open } from '../shared/platform/crypto/sealing.ts';
 import { reconcile } from '../tools/reconcile/reconcile.ts';
 import { CONTAINERS } from '../shared/platform/blob/blob-store.ts';
-import { detectorResultKey } from '../shared/platform/cache/keys.ts';
+import { circuitBreakerKey, detectorResultKey, modelConfigKey } from '../shared/platform/cache/keys.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
 import { tenantErasuresTimer } from '../functions/timer/tenant-erasures.ts';
 import { startTestApp, until } from './harness/app.ts';
@@ -19,6 +19,7 @@ import {
   blobsOf,
   countRows,
   fillTables,
+  makeGoneTenant,
   makeLeavingTenant,
   PERSON,
   SECRET,
@@ -65,6 +66,66 @@ describe('a request', () => {
     expect((await erasureOf('stayer')).body).toMatchObject({ status: 'cancelled', report: null });
     const [row] = await app.admin.core`select status from tenants where tenant_id = 'stayer'`;
     expect(row).toEqual({ status: 'active' });
+  });
+
+  it('of an earlier leaving does not take the days of the next one', async () => {
+    const { core } = app.admin;
+    await beginLeaving(app, 'stayer', false);
+    const asked = await request('stayer', { early: true, reason: 'they asked for it' });
+    expect(asked.status).toBe(202);
+    const undo = '/api/v1/platform/tenants/stayer/offboarding/undo';
+    expect((await app.request('POST', undo, { key: operator })).status).toBe(200);
+    const leave = '/api/v1/platform/tenants/stayer/offboarding';
+    const body = { confirm: 'stayer' };
+    expect((await app.request('POST', leave, { key: operator, body })).status).toBe(200);
+    await run();
+    expect((await erasureOf('stayer')).body).toMatchObject({ status: 'cancelled' });
+    expect(await core`select status from tenants where tenant_id = 'stayer'`).toEqual([
+      { status: 'offboarding' },
+    ]);
+    expect((await app.request('POST', undo, { key: operator })).status).toBe(200);
+  });
+
+  it('has its turn, however many others are stopped by a hold', async () => {
+    const { core } = app.admin;
+    await core`insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+      values ('globex', gen_random_uuid(), 'case', 'litigation', '{}', 'x')`;
+    await core`insert into ops.erasures (tenant_id, erasure_id, scope, person_id, status, step, requested_by, requested_at)
+      select 'globex', gen_random_uuid(), 'person', gen_random_uuid(), 'waiting', 'holds', 'x', now() - interval '1 day'
+        from generate_series(1, 100)`;
+    await beginLeaving(app, 'stayer', false);
+    await request('stayer', { early: true, reason: 'they asked for it' });
+    await core`update tenants set status = 'active' where tenant_id = 'stayer'`;
+    await run();
+    await run();
+    expect((await erasureOf('stayer')).body).toMatchObject({ status: 'cancelled' });
+    await core`delete from ops.erasure_steps where tenant_id = 'globex'`;
+    await core`delete from ops.erasures where tenant_id = 'globex'`;
+    await core`delete from legal_holds where tenant_id = 'globex'`;
+  });
+});
+
+describe('a tenant that is called like a folder or a part of a key', () => {
+  it('takes nothing of others with it, and its erasure ends', async () => {
+    const { blobs, cache } = app.services;
+    const named = ['audit', 'mappings'];
+    for (const tenantId of named) await makeGoneTenant(app, tenantId, 1);
+    await blobs.create(CONTAINERS.backups, 'acme/audit/theirs.json', Buffer.from('{}'), {});
+    await cache.write(modelConfigKey('mappings', '1'), { a: 1 }, 600);
+    await cache.write(circuitBreakerKey('audit'), { a: 1 }, 600);
+    const ofOthers = async () => [...(await blobsOf(app, 'leaver')), ...(await blobsOf(app, 'acme'))];
+    const before = await ofOthers();
+    expect(before.map((name) => name.split('/').slice(0, 2).join('/'))).toEqual(
+      expect.arrayContaining(['mapper-outputs/mappings', 'audit-logs/audit']),
+    );
+    for (const minutes of [0, 3]) await run(minutes);
+    for (const tenantId of named)
+      expect((await erasureOf(tenantId)).body).toMatchObject({ status: 'completed', error: null });
+    expect(await ofOthers()).toEqual(before);
+    const theirs = await blobs.read(CONTAINERS.backups, 'acme/audit/theirs.json');
+    expect(theirs?.toString('utf8')).toBe('{}');
+    expect(await blobs.read(CONTAINERS.records, 'mappings/mappings/2026/01/01/0.json')).toBeUndefined();
+    expect(await blobs.read(CONTAINERS.auditLogs, 'audit/audit/2026/01/01/a.json')).toBeUndefined();
   });
 });
 

@@ -2,6 +2,7 @@ import { createHash, randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { declaredResources } from '../functions/declared-resources.ts';
 import { tenantTables } from '../functions/tenant-tables.ts';
+import { tenantExportsJob } from '../shared/domains/tenancy/exports/export-job.ts';
 import { tenantExportsTimer } from '../functions/timer/tenant-exports.ts';
 import type { ExportStore } from '../shared/platform/blob/export-store.ts';
 import { runJob, type JobRun } from '../shared/platform/jobs/job.ts';
@@ -9,6 +10,7 @@ import { newId } from '../shared/platform/ids/ids.ts';
 import { isExported } from '../shared/platform/tenant-data/read-rows.ts';
 import { startBillingApp } from './harness/billing-app.ts';
 import { until } from './harness/app.ts';
+import { makeTestPerson } from './harness/people.ts';
 import { rowMaker } from './harness/row-maker.ts';
 import { takeTour } from './harness/tour.ts';
 
@@ -23,7 +25,12 @@ const MANY = 450;
 
 type Services = JobRun['services'];
 
+const [member, leaver] = await Promise.all([1, 2].map(() => makeTestPerson(app, { acme: 'viewer' })));
+if (member === undefined || leaver === undefined) throw new Error('nobody was made');
+
 beforeAll(async () => {
+  await app.admin
+    .core`update user_role_assignments set is_active = false, ended_at = now() where user_id = ${leaver.userId}`;
   await takeTour(app);
   const body = { detector: STRANGER, source_data: STRANGER, model_version: 'v' };
   await app.request('POST', '/api/v1/mappings', { key: app.keys.globex.owner, body });
@@ -246,6 +253,38 @@ describe('an export', () => {
     expect(secrets.length).toBeGreaterThan(20);
     const all = [...whole.texts.values()].join('\n');
     expect(secrets.filter((secret) => all.includes(secret))).toEqual([]);
+  });
+
+  it('says who has which role: of members also the address and the name', () => {
+    const source = whole.manifest.tables.find(({ table }) => table === 'user_role_assignments') as Source;
+    const rows = rowsOf(source, whole.texts);
+    expect(rows.find((row) => row['user_id'] === member.userId)).toMatchObject({
+      role_name: 'viewer',
+      email: member.email,
+      first_name: 'Jo',
+      last_name: null,
+    });
+    expect(rows.find((row) => row['user_id'] === leaver.userId)).toMatchObject({
+      email: null,
+      first_name: null,
+    });
+  });
+
+  it('begins again where another release has another table before the place that it has reached', async () => {
+    const exportId = await request();
+    await whenQuiet();
+    counts = await countRows();
+    const older = tenantTables.slice(1);
+    const copyBlobs = () => Promise.reject(new Error('ended here'));
+    await runJob(app.services, tenantExportsJob({ tables: older, copyBlobs }), {
+      triggeredBy: 'test',
+    }).catch(() => undefined);
+    expect((await read(exportId)).status).toBe('running');
+    await run();
+    const { manifest } = await download(exportId);
+    expect(
+      new Map(manifest.tables.map(({ database, table, rows }) => [`${database}/${table}`, rows])),
+    ).toEqual(counts);
   });
 
   it('says what is not exported, with the reason', () => {

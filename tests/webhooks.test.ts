@@ -465,6 +465,30 @@ describe('a delivery that fails is tried again', () => {
     expect(await endpointRow(endpoint)).toMatchObject({ is_active: true, disabled_reason: null });
   });
 
+  it('and is not switched off for a failure of long ago: the delivery has its own 24 hours', async () => {
+    const endpoint = await makeEndpoint(['record.archived']);
+    answer(endpoint.path, 503);
+    await core`update ops.webhook_endpoints set failing_since = ${ago(5 * DAY_MS)} where endpoint_id = ${endpoint.id}`;
+    const delivery = await addDelivery(endpoint);
+    await send([delivery]);
+    expect(await read(delivery.delivery_id)).toMatchObject({ status: 'pending', attempts: 1 });
+    expect(await endpointRow(endpoint)).toMatchObject({ is_active: true, disabled_reason: null });
+  });
+
+  it('and an answer of the address that it had before says nothing about the new one', async () => {
+    const endpoint = await makeEndpoint(['record.archived']);
+    const moved = receiver.url(`/${randomUUID()}`);
+    receiver.answer(endpoint.path, (response) => {
+      void core`update ops.webhook_endpoints set url = ${moved} where endpoint_id = ${endpoint.id}`.then(() =>
+        response.writeHead(410).end(),
+      );
+    });
+    const delivery = await addDelivery(endpoint);
+    await send([delivery]);
+    expect(await read(delivery.delivery_id)).toMatchObject({ status: 'pending', outcome: 'gone' });
+    expect(await endpointRow(endpoint)).toMatchObject({ is_active: true, failing_since: null });
+  });
+
   it('but not after 410: the endpoint is gone', async () => {
     const endpoint = await makeEndpoint(['record.archived']);
     answer(endpoint.path, 410);
@@ -472,6 +496,58 @@ describe('a delivery that fails is tried again', () => {
     await send(deliveries);
     expect(await endpointRow(endpoint)).toMatchObject({ is_active: false, disabled_reason: 'gone' });
     for (const { delivery_id: id } of deliveries) expect(await read(id)).toMatchObject({ status: 'failed' });
+  });
+});
+
+describe('an endpoint that does not answer', () => {
+  it('takes no place from other tenants', async () => {
+    const dead = await Promise.all(Array.from({ length: 17 }, () => makeEndpoint(['record.archived'])));
+    for (const { path } of dead) receiver.answer(path, () => undefined);
+    const other = await makeEndpoint(['record.archived'], app.keys.globex.owner);
+    const before = receiver.received.length;
+    const waiting = await Promise.all(dead.map((endpoint) => addDelivery(endpoint)));
+    await send([...waiting, await addDelivery(other, { tenant_id: 'globex' })], 500);
+    const order = receiver.received.slice(before).map(({ path }) => path);
+    expect(order.indexOf(other.path)).toBeLessThan(16);
+    expect(order).toHaveLength(18);
+  });
+
+  it('is asked nothing for a minute after a few failures, however much waits for it', async () => {
+    const dead = await makeEndpoint(['record.archived']);
+    receiver.answer(dead.path, () => undefined);
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => Promise.all(Array.from({ length: 6 }, () => addDelivery(dead)))),
+    );
+    await send(first ?? [], 200);
+    const asked = receiver.at(dead.path).length;
+    await send(second ?? [], 200);
+    expect(receiver.at(dead.path)).toHaveLength(asked);
+    for (const { delivery_id: id } of second ?? [])
+      expect(await read(id)).toMatchObject({ status: 'pending', attempts: 0 });
+  });
+
+  it('is left to the timer, the longer the longer it fails, so that its facts do not come to every batch', async () => {
+    const [dead, well] = await Promise.all([
+      makeEndpoint(['record.archived']),
+      makeEndpoint(['record.archived']),
+    ]);
+    await core`update ops.webhook_endpoints set failing_since = ${ago(DAY_MS / 12)} where endpoint_id = ${dead.id}`;
+    const now = new Date();
+    const fact: Fact = {
+      tenantId: 'acme',
+      type: 'record.archived',
+      eventId: newId(),
+      at: now,
+      data: { n: 1 },
+    };
+    await fanOut(app.services, [fact], now);
+    await deliveriesTo(well, 'delivered');
+    const [row] = await core`select * from ops.webhook_deliveries where endpoint_id = ${dead.id}`;
+    expect(row).toMatchObject({ status: 'pending', attempts: 0 });
+    const wait = Number(row?.['next_attempt_at']) - now.getTime();
+    expect(wait).toBeGreaterThanOrEqual(DAY_MS / 48);
+    expect(wait).toBeLessThan(DAY_MS / 48 + 60_000);
+    expect(receiver.at(dead.path)).toEqual([]);
   });
 });
 

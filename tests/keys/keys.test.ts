@@ -337,6 +337,7 @@ describe('the pepper of API keys', () => {
   it('operators see how many keys are under each, and which are left', async () => {
     const left = idOf(await keyUnder(other));
     const stranger = idOf(await keyUnder('s'.repeat(32)));
+    const over = idOf(await keyUnder('e'.repeat(32), { expires_at: new Date(0) }));
     const seen = await readKeys({
       services: openWith({ API_KEY_PEPPER_PREVIOUS: other }),
       now: new Date(),
@@ -352,6 +353,9 @@ describe('the pepper of API keys', () => {
     });
     const ids = body.api_keys_to_rehash.keys.map((one: { key_id: string }) => one.key_id);
     expect(ids).toEqual(expect.arrayContaining([left, stranger]));
+    // Nobody can use it again, so it would be left for ever.
+    expect(ids).not.toContain(over);
+    expect(Object.keys(roles)).not.toContain(pepperId('e'.repeat(32)));
     expect(body.api_keys_to_rehash.count).toBe(ids.length);
   });
 

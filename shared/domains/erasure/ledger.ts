@@ -136,10 +136,13 @@ export function readSteps(queries: Queries, of: ErasureKey): Promise<ErasureStep
   );
 }
 
-/** Erasures that are not over, in the order of their requests. */
+/**
+ * Erasures that are not over. Those that waited longest for their turn come first, so that neither a large one nor many that a hold stops
+ * keep the others waiting.
+ */
 export function findOpenErasures(core: CrossTenantDatabase, limit: number): Promise<Erasure[]> {
   return core.query<Erasure>(
-    `select ${COLUMNS} from ops.erasures where finished_at is null order by requested_at, erasure_id limit $1`,
+    `select ${COLUMNS} from ops.erasures where finished_at is null order by updated_at, requested_at, erasure_id limit $1`,
     [limit],
   );
 }

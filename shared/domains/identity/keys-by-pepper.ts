@@ -10,16 +10,19 @@ export interface KeyUnderOtherPepper {
   readonly last_used_at: string | null;
 }
 
-/** How many API keys that are not revoked have their hash under each pepper. Null: not known. */
+/** Keys that may still be used. An expired one is never used again, so nothing can hash it again, and nothing is lost with it. */
+const IS_USABLE = `revoked_at is null and (expires_at is null or expires_at > now())`;
+
+/** How many API keys that are neither revoked nor expired have their hash under each pepper. Null: not known. */
 export function countKeysByPepper(
   database: CrossTenantDatabase,
 ): Promise<{ readonly pepper_id: string | null; readonly api_keys: number }[]> {
   return database.query<{ pepper_id: string | null; api_keys: number }>(
-    `select pepper_id, count(*) as api_keys from api_keys where revoked_at is null group by 1 order by 1`,
+    `select pepper_id, count(*) as api_keys from api_keys where ${IS_USABLE} group by 1 order by 1`,
   );
 }
 
-/** The first keys that are not revoked and not under a pepper. */
+/** The first keys that are neither revoked nor expired, and not under a pepper. */
 export function listKeysUnderOtherPeppers(
   database: CrossTenantDatabase,
   pepperId: string,
@@ -27,7 +30,7 @@ export function listKeysUnderOtherPeppers(
 ): Promise<KeyUnderOtherPepper[]> {
   return database.query<KeyUnderOtherPepper>(
     `select tenant_id, key_id, pepper_id, last_used_at from api_keys
-      where revoked_at is null and pepper_id is distinct from $1 order by pepper_id, key_id limit $2`,
+      where ${IS_USABLE} and pepper_id is distinct from $1 order by pepper_id, key_id limit $2`,
     [pepperId, limit],
   );
 }

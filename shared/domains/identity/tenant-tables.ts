@@ -1,5 +1,10 @@
 import { tenantTable, type TenantTable } from '../../platform/tenant-data/tenant-table.ts';
 
+/** Of a member now. Who has left is the tenant's no longer, and an account may be other tenants' too. */
+const ofMember = (column: string): string =>
+  `(select u.${column} from users u
+     where u.user_id = t.user_id and t.is_active and (t.expires_at is null or t.expires_at > now()))`;
+
 export const identityTables: readonly TenantTable[] = [
   tenantTable('core', {
     table: 'api_keys',
@@ -31,6 +36,14 @@ export const identityTables: readonly TenantTable[] = [
   tenantTable('core', {
     table: 'user_role_assignments',
     key: ['user_id', 'role_name', 'source'],
+    // Accounts have no tenant. Without this, nobody could tell whose roles these are.
+    export: {
+      also: {
+        email: ofMember('email'),
+        first_name: ofMember('first_name'),
+        last_name: ofMember('last_name'),
+      },
+    },
     person: { user_id: 'delete', assigned_by: 'pseudonym', ended_by: 'pseudonym' },
   }),
   tenantTable('core', { table: 'user_roles', key: ['role_name'] }),

@@ -37,16 +37,21 @@ export async function isTenantErased(
   return rows.length > 0;
 }
 
-/** Marks a tenant erased, if it is leaving. From then on nobody signs in for it, within seconds everywhere. True if it is erased. */
+/**
+ * Marks a tenant erased, if it is leaving and its days are over, or were cut short while it was leaving: a wish of an earlier leaving that
+ * was undone does not count for this one. From then on nobody signs in for it, within seconds everywhere. True if it is erased.
+ */
 export async function markErased(
   transaction: CrossTenantTransaction,
   tenantId: string,
+  wish: { readonly early: boolean; readonly requestedAt: string },
   now: Date,
 ): Promise<boolean> {
   await transaction.query(
     `update tenants set status = 'erased', updated_at = $2, version = version + 1
-      where tenant_id = $1 and status = 'offboarding'`,
-    [tenantId, now],
+      where tenant_id = $1 and status = 'offboarding'
+        and (offboarding_ends_at <= $2 or ($3 and coalesce(status_changed_at <= $4, true)))`,
+    [tenantId, now, wish.early, wish.requestedAt],
   );
   // An export has everything in clear. The job that makes exports deletes those whose time is over.
   await transaction.query(
@@ -91,4 +96,16 @@ export async function hasExports(core: CrossTenantDatabase, tenantId: string): P
     [tenantId],
   );
   return rows.length > 0;
+}
+
+/** Which of some names are ids of tenants, also of erased ones. */
+export async function findTenantIds(
+  core: CrossTenantDatabase,
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = await core.query<{ tenant_id: string }>(
+    `select tenant_id from tenants where tenant_id = any($1::text[])`,
+    [names],
+  );
+  return new Set(rows.map(({ tenant_id }) => tenant_id));
 }

@@ -34,6 +34,23 @@ export const tenantKeyPatterns = (tenantId: string): readonly string[] => [
   detectorResultKey(tenantId, '*'),
   `${rateLimitPrefix}:${tenantId}:*`,
 ];
+/** Keys whose words stand for something else, where a tenant may have the same name. */
+const OF_NO_TENANT = [
+  modelConfigKey('', '').slice(0, -1),
+  userSessionKey(''),
+  circuitBreakerKey(''),
+  healthCheckKey('', '').slice(0, -1),
+];
+/** Keys that name their tenant right after this. */
+const OF_TENANT = [mapperResponseKey('', '').slice(0, -1), detectorResultKey('', '').slice(0, -1)];
+
+/** Whether a key that {@link namingKeyPatterns} finds really names the tenant. An unknown key does. */
+export function namesTenant(key: string, tenantId: string): boolean {
+  if (OF_NO_TENANT.some((prefix) => key.startsWith(prefix))) return false;
+  const of = OF_TENANT.find((prefix) => key.startsWith(prefix));
+  return of === undefined || key.startsWith(`${of}${tenantId}:`);
+}
+
 /** Patterns of every key that names a tenant in any part, also one that {@link tenantKeyPatterns} forgets. */
 export const namingKeyPatterns = (tenantId: string): readonly string[] => [
   `*:${tenantId}:*`,

@@ -32,6 +32,11 @@ it.each([
   ['an error', (response) => response.writeHead(500).end('{}'), 'status'],
   ['what is no JSON', (response) => response.end('<html>'), 'not_json'],
   ['more than is allowed', (response) => response.end(`"${'x'.repeat(1_000)}"`), 'too_large'],
+  [
+    'an answer that asks for another protocol',
+    ({ socket }) => socket?.write('HTTP/1.1 101 x\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'),
+    'unreachable',
+  ],
   ['an answer that breaks off', (response) => response.writeHead(200).destroy(), 'unreachable'],
 ] satisfies [string, (response: Parameters<RequestListener>[1]) => unknown, string][])(
   'takes not %s, and asks once',

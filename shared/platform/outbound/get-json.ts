@@ -90,6 +90,7 @@ function exchange({ url, rules, timeoutMs, maxBytes, resolve }: Reading): Promis
     const signal = AbortSignal.timeout(timeoutMs);
     const refuse = (error: unknown): void =>
       fail(signal.aborted ? new ReadingFailed('timeout') : asError(error));
+    let isAnswered = false;
     const request = (isTls ? httpsRequest : httpRequest)(
       {
         method: 'GET',
@@ -106,9 +107,16 @@ function exchange({ url, rules, timeoutMs, maxBytes, resolve }: Reading): Promis
         ...(isTls ? tlsOfTarget(url, rules.extraCa) : {}),
         signal,
       },
-      (response) => void readAll(response, maxBytes).then(done, refuse),
+      (response) => {
+        isAnswered = true;
+        void readAll(response, maxBytes).then(done, refuse);
+      },
     );
     request.on('error', refuse);
+    // An answer that asks for another protocol (101) is no response and no error, and then no time limit ends the request either.
+    request.on('close', () => {
+      if (!isAnswered) refuse(new Error('closed without an answer'));
+    });
     request.end();
   });
 }

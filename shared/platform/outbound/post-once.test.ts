@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { startWebhookReceiver } from '../../../tests/harness/webhook-receiver.ts';
-import type { FoundAddress } from './checked-lookup.ts';
+import { checkedLookup, type FoundAddress } from './checked-lookup.ts';
 import { postOnce, type Posting } from './post-once.ts';
 
 const receiver = await startWebhookReceiver();
@@ -106,6 +106,27 @@ test('who does not answer, breaks off, is not there or has no name is told apart
   expect(await post({ url: `https://127.0.0.1:${port}/`, rules })).toEqual({ failure: 'unreachable' });
   const unknown = Object.assign(new Error('no such name'), { code: 'ENOTFOUND' });
   expect(await post({ resolve: () => Promise.reject(unknown) })).toEqual({ failure: 'unreachable' });
+});
+
+test('an answer that asks for another protocol is none, and does not hold the sender', async () => {
+  const answer = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n';
+  receiver.answer('/upgrade', (response) => response.socket?.write(answer));
+  expect(await post({ url: receiver.url('/upgrade') })).toEqual({ failure: 'broken_off' });
+});
+
+test('a status counts as soon as it is there: its body gets a second, not all of the time', async () => {
+  receiver.answer('/held', (response) => response.writeHead(200).write('x'));
+  const start = performance.now();
+  expect(await post({ url: receiver.url('/held'), timeoutMs: 60_000 })).toEqual({ status: 200 });
+  expect(performance.now() - start).toBeLessThan(5_000);
+});
+
+test('a look-up takes none of the threads that files, hashes and databases need', async () => {
+  const looking = new Promise((done) =>
+    checkedLookup(() => true)('slow.hooks.invalid', { all: true }, done as never),
+  );
+  expect(process.getActiveResourcesInfo()).not.toContain('GetAddrInfoReqWrap');
+  await looking;
 });
 
 test('a body that never ends does not hold the sender longer than its time', async () => {

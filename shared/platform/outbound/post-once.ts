@@ -21,8 +21,9 @@ export type PostFailure = 'refused' | 'unreachable' | 'tls' | 'timeout' | 'broke
 /** The answer's status, or why there is none. */
 export type PostResult = { readonly status: number } | { readonly failure: PostFailure };
 
-/** Of a body only this much is read, so that a small answer ends normally. Nothing of it is kept. */
+/** Of a body only this much is read, and only for so long, so that a small answer ends normally. Nothing of it is kept. */
 const BODY_MAX_BYTES = 4 * 1024;
+const BODY_MAX_MS = 1_000;
 
 class TimedOut extends Error {
   override name = 'TimedOut';
@@ -72,6 +73,10 @@ function exchange({ url, headers, body, timeoutMs, rules, resolve }: Posting): P
       if (answered !== undefined) done(answered);
       else fail(signal.aborted ? new TimedOut() : error);
     });
+    // An answer that asks for another protocol (101) is no response and no error, and then no time limit ends the request either.
+    request.on('close', () => {
+      if (answered === undefined) fail(new Error('closed without an answer'));
+    });
     request.end(body);
   });
 }
@@ -80,17 +85,21 @@ function exchange({ url, headers, body, timeoutMs, rules, resolve }: Posting): P
 function drain(response: IncomingMessage): Promise<void> {
   return new Promise((done) => {
     let bytes = 0;
+    const timer = setTimeout(() => response.destroy(), BODY_MAX_MS);
     response.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > BODY_MAX_BYTES) response.destroy();
     });
     response.on('error', () => undefined);
-    response.on('close', done);
+    response.on('close', () => {
+      clearTimeout(timer);
+      done();
+    });
   });
 }
 
 const UNREACHABLE =
-  /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ETIMEDOUT|EADDRNOTAVAIL|ENOTFOUND|EAI_\w+)$/;
+  /^(ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ETIMEDOUT|EADDRNOTAVAIL|ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|ETIMEOUT|EAI_\w+)$/;
 
 function failureOf(error: unknown): PostFailure {
   if (error instanceof AddressRefused) return 'refused';

@@ -72,7 +72,7 @@ export async function openTable(
 }
 
 function pageText(
-  { table, key }: ExportableTable,
+  { table, key, export: { also = {} } }: ExportableTable,
   sealed: readonly SealedColumn[],
   typeOf: ReadonlyMap<string, string>,
   isLater: boolean,
@@ -83,7 +83,8 @@ function pageText(
     ({ column, keyId, boundTo }, n) =>
       `, t.${column} as sealed_${n}, t.${keyId}::text as key_${n}, t.${boundTo}::text as bound_${n}`,
   );
-  return `select (to_jsonb(t) - $2::text[])::text as line,
+  const added = Object.entries(also).map(([name, sql]) => `'${name}', ${sql}`);
+  return `select ((to_jsonb(t) - $2::text[]) || jsonb_build_object(${added.join(', ')}))::text as line,
                  json_build_array(${columns.map((column) => `${column}::text`).join(', ')}) as place ${opened.join('')}
             from ${table} t
            where t.tenant_id = $1 ${isLater ? `and (${columns.join(', ')}) > (${places.join(', ')})` : ''}

@@ -14,6 +14,8 @@ export interface SealedColumn {
 export interface ExportedTable {
   /** Columns that never leave: hashes of secrets, and what only this service's machinery compares. A comment says why. */
   readonly leaveOut?: readonly string[];
+  /** What a row has in an export besides its columns, as SQL over the row `t`: what another table without a tenant says of it. */
+  readonly also?: Readonly<Record<string, string>>;
   /** Columns that are opened, as text. */
   readonly sealed?: readonly SealedColumn[];
 }

@@ -17,8 +17,7 @@ const CALLS_AT_ONCE = 16;
 export async function listBlobs(work: ErasureWork): Promise<StepOutcome> {
   const { services, erasure, now } = work;
   const { core } = services.crossTenant;
-  for await (const page of listTenantBlobs(services.blobs, erasure.tenant_id))
-    await addBlobs(core, erasure, page);
+  for await (const page of listTenantBlobs(services, erasure.tenant_id)) await addBlobs(core, erasure, page);
   await finishStep(core, erasure, stepAfter(erasure.step), {}, now);
   return 'done';
 }

@@ -1,4 +1,4 @@
-import { namingKeyPatterns, tenantKeyPatterns } from '../../../platform/cache/keys.ts';
+import { namesTenant, namingKeyPatterns, tenantKeyPatterns } from '../../../platform/cache/keys.ts';
 import { DependencyUnavailable } from '../../../platform/db/errors.ts';
 import { finishStep } from '../ledger.ts';
 import { stepAfter } from '../steps.ts';
@@ -17,7 +17,8 @@ export async function clearCache(work: ErasureWork): Promise<StepOutcome> {
 export async function countCacheKeys(work: ErasureWork): Promise<number> {
   const found = new Set<string>();
   for (const pattern of namingKeyPatterns(work.erasure.tenant_id))
-    for await (const keys of keysOf(work, pattern)) for (const key of keys) found.add(key);
+    for await (const keys of keysOf(work, pattern))
+      for (const key of keys) if (namesTenant(key, work.erasure.tenant_id)) found.add(key);
   return found.size;
 }
 

@@ -136,7 +136,7 @@ function explain(work: ErasureWork, { database, table, own, naming }: TableFound
 /** Blobs of the tenant that are not on the list of those that stay. */
 async function countUnlisted({ services, erasure }: ErasureWork): Promise<number> {
   let found = 0;
-  for await (const page of listTenantBlobs(services.blobs, erasure.tenant_id)) found += page.length;
+  for await (const page of listTenantBlobs(services, erasure.tenant_id)) found += page.length;
   const { remaining } = await remainingBlobs(services.crossTenant.core, erasure);
   return Math.max(0, found - remaining);
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Job, JobRun } from '../../../platform/jobs/job.ts';
 import { errorFields, log } from '../../../platform/log/log.ts';
 import { isExported, openTable, type ExportPage } from '../../../platform/tenant-data/read-rows.ts';
@@ -83,10 +84,11 @@ async function work(run: JobRun, { tables, copyBlobs }: Exported, row: OpenExpor
   }
   const exportable = tables.filter(isExported);
   const names = [...exportable.map(sourceOf), BLOBS, DONE];
+  const sources = createHash('sha256').update(names.join('\n')).digest('hex').slice(0, 16);
   let stored: unknown = row.position;
   let at = positionOf(row);
-  if (at.source !== undefined && !names.includes(at.source)) {
-    // Another release has other tables.
+  if (at.source !== undefined && (at.sources !== sources || !names.includes(at.source))) {
+    // Another release has other tables. One that is new may come before this place.
     await restart(core, row);
     [stored, at] = [{}, positionOf({ position: {} })];
   }
@@ -106,6 +108,7 @@ async function work(run: JobRun, { tables, copyBlobs }: Exported, row: OpenExpor
       const { part, after } = at.source === name ? at : { part: 1, after: undefined };
       const written = await writePart(run, row.export_id, source, { part, after });
       const to: Position = {
+        sources,
         source: written.next === undefined ? (names[n + 1] ?? DONE) : name,
         part: written.next === undefined ? 1 : part + 1,
         ...(written.next === undefined ? {} : { after: [...written.next] }),

@@ -14,6 +14,8 @@ import type { ExportFile } from './manifest.ts';
 
 /** What is written already. Empty before the first file. */
 const position = z.object({
+  /** Tells whether the sources are the same as when the export began. */
+  sources: z.string().optional(),
   source: z.string().optional(),
   /** The number of the next file of the source. */
   part: z.number().default(1),

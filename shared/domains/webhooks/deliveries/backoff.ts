@@ -1,4 +1,4 @@
-import { DAY_MS, HOUR_MS } from '../../../platform/time/clock.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../platform/time/clock.ts';
 
 /** How long a delivery is tried, from its first attempt on. */
 export const GIVE_UP_MS = DAY_MS;
@@ -20,4 +20,17 @@ export function backoffMs(attempts: number, random: () => number = Math.random):
 export function nextAttemptAt(attempts: number, giveUpAt: Date, now: Date): Date {
   const next = now.getTime() + backoffMs(attempts);
   return new Date(Math.max(now.getTime(), Math.min(next, giveUpAt.getTime())));
+}
+
+/** What waits for an endpoint that fails waits at least so long, and at most so long. */
+const QUIET_MIN_MS = MINUTE_MS;
+const QUIET_MAX_MS = HOUR_MS;
+
+/**
+ * How long the deliveries of an endpoint that fails wait without an attempt: a quarter of the time for which it has failed already. Each
+ * attempt takes as long as its time limit, so what waits for a dead endpoint must not come to every batch.
+ */
+export function quietMs(failingSince: string | null, now: Date): number {
+  const failingMs = failingSince === null ? 0 : now.getTime() - Date.parse(failingSince);
+  return Math.min(QUIET_MAX_MS, Math.max(QUIET_MIN_MS, failingMs / 4));
 }

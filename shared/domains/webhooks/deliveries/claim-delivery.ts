@@ -6,7 +6,7 @@ import { GIVE_UP_MS } from './backoff.ts';
  * How long an attempt may take before the delivery is tried again: a process that dies between sending and recording leaves the
  * delivery claimed. Several times longer than an attempt's timeout.
  */
-const CLAIM_MS = 2 * MINUTE_MS;
+export const CLAIM_MS = 2 * MINUTE_MS;
 
 /** One attempt of a delivery. */
 export interface DeliveryAttempt {

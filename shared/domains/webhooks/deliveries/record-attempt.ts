@@ -8,7 +8,7 @@ import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
 import { ENDPOINT_AUDIT_TYPE } from '../endpoints/endpoint-row.ts';
 import { STATUS_WITHOUT_REQUEST, type AttemptResult } from './attempt.ts';
 import { GIVE_UP_MS, nextAttemptAt } from './backoff.ts';
-import type { ClaimedDelivery } from './claim-delivery.ts';
+import { CLAIM_MS, type ClaimedDelivery } from './claim-delivery.ts';
 
 /** The actor in the audit trail. */
 const ACTOR = 'service:webhook-deliveries';
@@ -89,12 +89,11 @@ async function recordFailure(
   const entries = await services.crossTenant.core.transaction(async (transaction) => {
     const reason = await disabledReason(transaction, delivery, result, now);
     const entry = reason === undefined ? undefined : await disable(transaction, delivery, reason, now);
-    const isOver = reason !== undefined || now >= giveUpAt;
     await settle(
       transaction,
       delivery,
       result,
-      isOver
+      reason !== undefined || now >= giveUpAt
         ? { status: 'failed' }
         : { status: 'pending', next: nextAttemptAt(delivery.attempts, giveUpAt, now) },
     );
@@ -104,24 +103,27 @@ async function recordFailure(
 }
 
 /**
- * Why the endpoint is to be disabled; undefined if it is not. A fault of this service says nothing about the endpoint. An endpoint
- * that accepted anything within the 24 hours stays: then only the one delivery fails.
+ * Why the endpoint is to be disabled; undefined if it is not. A fault of this service says nothing about the endpoint, nor does an
+ * answer of the address that it had before. Only a delivery whose own 24 hours are over can say that it fails: an earlier failure may be
+ * long ago, with nothing sent since. An endpoint that accepted anything within them stays: then only the one delivery fails.
  */
 async function disabledReason(
   transaction: CrossTenantTransaction,
-  { tenant_id: tenantId, endpoint_id: endpointId }: ClaimedDelivery,
+  { tenant_id: tenantId, endpoint_id: endpointId, url, give_up_at: giveUpAt }: ClaimedDelivery,
   { outcome }: AttemptResult,
   now: Date,
 ): Promise<DisabledReason | undefined> {
   if (outcome === 'not_sent') return undefined;
-  if (outcome === 'gone') return 'gone';
   const [endpoint] = await transaction.query<{ failing_since: string }>(
     `update ops.webhook_endpoints set failing_since = coalesce(failing_since, $3)
-      where tenant_id = $1 and endpoint_id = $2 returning failing_since`,
-    [tenantId, endpointId, now],
+      where tenant_id = $1 and endpoint_id = $2 and url = $4 returning failing_since`,
+    [tenantId, endpointId, now, url],
   );
   if (endpoint === undefined) return undefined;
-  return now.getTime() - Date.parse(endpoint.failing_since) >= GIVE_UP_MS ? 'failing' : undefined;
+  if (outcome === 'gone') return 'gone';
+  const endMs = Date.parse(giveUpAt);
+  const failsSinceTheFirst = Date.parse(endpoint.failing_since) <= endMs - GIVE_UP_MS + CLAIM_MS;
+  return now.getTime() >= endMs && failsSinceTheFirst ? 'failing' : undefined;
 }
 
 /** Switches an endpoint off, once, and tells its tenant: in the audit trail, and at the tenant's other endpoints. */

@@ -7,14 +7,14 @@ import {
 import type { ConsumeServices, TenantlessConsumer } from '../../../platform/consume/event-consumer.ts';
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import { recordset } from '../../../platform/db/recordset.ts';
-import { MINUTE_MS } from '../../../platform/time/clock.ts';
 import {
   attemptDelivery,
   STATUS_WITHOUT_REQUEST,
   type AttemptOptions,
   type AttemptOutcome,
 } from './attempt.ts';
-import { backoffMs } from './backoff.ts';
+import { MINUTE_MS } from '../../../platform/time/clock.ts';
+import { backoffMs, quietMs } from './backoff.ts';
 import { claimDelivery, type DeliveryAttempt } from './claim-delivery.ts';
 import { recordAttempt } from './record-attempt.ts';
 
@@ -31,11 +31,19 @@ const REQUESTS_AT_ONCE = 4;
  */
 const FAILURES_MAX = 3;
 
+/**
+ * For so long this process then asks the endpoint nothing, nor one that alone took the time of a batch: a batch may have many parts,
+ * and each would take as long. So an endpoint that is down takes the time of a few requests once a minute, however much waits for it.
+ */
+const QUIET_MS = MINUTE_MS;
+/** The most endpoints that are quiet. One more, and all are asked again. */
+const QUIET_MAX = 10_000;
+
+/** Until when endpoints are asked nothing, on the monotonic clock. */
+const quietUntil = new Map<string, number>();
+
 /** No other delivery is begun after this time: a batch may have several parts like this one, and its locks last five minutes. */
 const BUDGET_MS = 30_000;
-
-/** What was not begun is queued again after this. */
-const LATER_MS = MINUTE_MS;
 
 /** Sends deliveries that are due. A failure is in the row, which says when it is tried again: so its message is done. */
 export function deliveriesConsumerWith(options: AttemptOptions): TenantlessConsumer<WebhookDeliveryDueData> {
@@ -61,6 +69,8 @@ export const deliveriesConsumer = deliveriesConsumerWith({});
 interface WaitingDelivery extends DeliveryAttempt {
   readonly [column: string]: unknown;
   readonly endpoint_id: string;
+  readonly failing_since: string | null;
+  readonly version: number | null;
 }
 
 const ATTEMPTS = recordset({ tenant_id: 'text', delivery_id: 'uuid', attempt: 'int' });
@@ -72,10 +82,15 @@ function findWaiting(
 ): Promise<WaitingDelivery[]> {
   return inBatch(crossTenant.core, (transaction) =>
     transaction.query<WaitingDelivery>(
-      `select a.tenant_id, a.delivery_id, a.attempt, d.endpoint_id from ${ATTEMPTS.from('a', 1)}
+      `select a.tenant_id, a.delivery_id, a.attempt, d.endpoint_id,
+              e.failing_since, e.version
+         from ${ATTEMPTS.from('a', 1)}
         cross join lateral (
           select * from ops.webhook_deliveries w
            where w.tenant_id = a.tenant_id and w.delivery_id = a.delivery_id offset 0) d
+         left join lateral (
+          select failing_since, version from ops.webhook_endpoints o
+           where o.tenant_id = a.tenant_id and o.endpoint_id = d.endpoint_id offset 0) e on true
         where d.status = 'pending' and d.attempts = a.attempt`,
       ATTEMPTS.parameters(attempts),
     ),
@@ -91,15 +106,14 @@ async function sendDeliveries(
 ): Promise<number> {
   const until = performance.now() + BUDGET_MS;
   const waiting = await findWaiting(services, attempts);
-  const byEndpoint = new Map<string, WaitingDelivery[]>();
-  for (const delivery of waiting) {
-    const name = `${delivery.tenant_id} ${delivery.endpoint_id}`;
-    const own = byEndpoint.get(name);
-    if (own === undefined) byEndpoint.set(name, [delivery]);
-    else own.push(delivery);
-  }
   const later: WaitingDelivery[] = [];
-  await inParallel([...byEndpoint.values()], ENDPOINTS_AT_ONCE, async (deliveries) => {
+  await inParallel(inTurns(waiting), ENDPOINTS_AT_ONCE, async (deliveries) => {
+    const name = nameOf(deliveries);
+    if ((quietUntil.get(name) ?? 0) > performance.now()) {
+      later.push(...deliveries);
+      return;
+    }
+    const begun = performance.now();
     let failures = 0;
     await inParallel(deliveries, REQUESTS_AT_ONCE, async (delivery) => {
       if (failures >= FAILURES_MAX || performance.now() > until) {
@@ -109,10 +123,37 @@ async function sendDeliveries(
       const outcome = await sendOne(services, delivery, options);
       if (outcome !== undefined) failures = isHealthy(outcome) ? 0 : failures + 1;
     });
+    if (failures < FAILURES_MAX && performance.now() - begun < BUDGET_MS) return;
+    if (quietUntil.size >= QUIET_MAX) quietUntil.clear();
+    quietUntil.set(name, performance.now() + QUIET_MS);
   });
   await putBack(services, later, now);
   return waiting.length;
 }
+
+/**
+ * The deliveries of each endpoint, in the order in which the endpoints have their turns: a tenant's second endpoint comes after the
+ * first one of every tenant, and those that fail come last. So no tenant takes all places with endpoints that do not answer.
+ */
+function inTurns(waiting: readonly WaitingDelivery[]): WaitingDelivery[][] {
+  const tenants = new Map<string, Map<string, WaitingDelivery[]>>();
+  for (const delivery of waiting) {
+    const { tenant_id: tenantId, endpoint_id: endpointId } = delivery;
+    const endpoints = tenants.get(tenantId) ?? new Map<string, WaitingDelivery[]>();
+    tenants.set(tenantId, endpoints.set(endpointId, [...(endpoints.get(endpointId) ?? []), delivery]));
+  }
+  const turns = [...tenants.values()].flatMap((endpoints) =>
+    [...endpoints.values()].map((deliveries, turn) => ({ deliveries, turn })),
+  );
+  const isFailing = ({ deliveries }: (typeof turns)[number]) => deliveries[0]?.failing_since != null;
+  return turns
+    .toSorted((a, b) => Number(isFailing(a)) - Number(isFailing(b)) || a.turn - b.turn)
+    .map(({ deliveries }) => deliveries);
+}
+
+/** With its version: one that was changed is asked at once. */
+const nameOf = ([first]: readonly WaitingDelivery[]): string =>
+  `${first?.tenant_id} ${first?.endpoint_id} ${first?.version}`;
 
 /** Undefined if another process has the attempt. */
 async function sendOne(
@@ -139,8 +180,9 @@ async function putBack(
   now: Date,
 ): Promise<void> {
   if (deliveries.length === 0) return;
-  const at = (attempt: number) => new Date(now.getTime() + Math.max(LATER_MS, backoffMs(attempt + 1)));
-  const rows = deliveries.map((one) => ({ ...one, next_attempt_at: at(one.attempt) }));
+  const at = ({ attempt, failing_since: since }: WaitingDelivery) =>
+    new Date(now.getTime() + Math.max(quietMs(since, now), backoffMs(attempt + 1)));
+  const rows = deliveries.map((one) => ({ ...one, next_attempt_at: at(one) }));
   const ordered = rows.toSorted((a, b) => (a.delivery_id < b.delivery_id ? -1 : 1));
   await inBatch(crossTenant.core, (transaction) =>
     transaction.query(

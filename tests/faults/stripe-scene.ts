@@ -9,6 +9,9 @@ import { expectNoProcess } from './verify-leftovers.ts';
 
 /** Timers run every minute. */
 export const NEXT_TIMER_S = 100;
+const MINUTE_MS = 60_000;
+/** The second of each minute at which `stripe-reconcile` runs. */
+const RECONCILE_S = 30;
 
 /** A tenant with its owner's key. */
 interface Tenant {
@@ -157,6 +160,14 @@ export async function openStripeScene() {
     notePids(faults);
   }
 
+  /** Starts the host again, with its clock ahead so that `stripe-reconcile` runs for the first time after so many seconds. */
+  async function restartHost(firstReconcileS: number): Promise<void> {
+    await killHost();
+    const then = Date.now() + firstReconcileS * 1_000;
+    faults.setClock((((RECONCILE_S * 1_000 - then) % MINUTE_MS) + MINUTE_MS) % MINUTE_MS);
+    await startHost();
+  }
+
   const waiting = () =>
     sql.billing`select type, attempts, error, next_attempt_at from stripe_events where status = 'received'`;
 
@@ -200,6 +211,7 @@ export async function openStripeScene() {
     holdNext,
     killHost,
     startHost,
+    restartHost,
     waiting,
     untilProcessed,
     expectAllStored,

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './tests/harness/longest-first.ts';
 import { findMemoryFolder } from './tests/harness/memory-folder.ts';
 
 // Files wait for PostgreSQL and Azurite more than they compute: two at once leave two cores idle for two fifths of the time.
@@ -15,6 +17,10 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: WORKERS,
     globalSetup: ['tests/harness/global-setup.ts'],
+    // Node itself loads the code: all of it is erasable TypeScript, and no test mocks a module. Vite would transform and wrap each file.
+    experimental: { viteModuleRunner: false, nodeLoader: false },
+    setupFiles: [fileURLToPath(new URL('tests/harness/load-typescript.js', import.meta.url))],
+    sequence: { sequencer: LongestFirst },
     // Bounds, not expectations: a test that reaches one hangs.
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { until } from '../harness/app.ts';
 import { signatureOf, stripeEvent, WEBHOOK_PATH } from '../harness/stripe-webhooks.ts';
 import { notePids } from './fault-stack.ts';
-import { NEXT_TIMER_S, openStripeScene } from './stripe-scene.ts';
+import { NEXT_TIMER_S, openStripeScene, RECONCILE_SOON, RELAY_SOON } from './stripe-scene.ts';
 import { expectNothingLeft } from './verify-leftovers.ts';
 
 // Billing on real processes: the host dies between Stripe and the database, Stripe is away, PostgreSQL restarts.
@@ -77,7 +77,7 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
       await killHost();
       await held.release('cut');
       expect(await lost).toBeInstanceOf(Error);
-      await startHost();
+      await startHost(RELAY_SOON);
       const again = await checkOut(tenant, 'buy');
       expect(again.status).toBe(201);
       await pay(again);
@@ -128,6 +128,8 @@ describe('one customer, one subscription, one charge', { timeout: SCENARIO_MS },
 
 describe('while Stripe is away', { timeout: SCENARIO_MS }, () => {
   test('a checkout is 503 within two seconds, all else works, and events are taken and processed when it is back', async () => {
+    await killHost();
+    await startHost(RECONCILE_SOON);
     const payer = await addPayer();
     const tenant = await addTenant();
     const [subscription] = (await everythingOf(payer)).subscriptions;

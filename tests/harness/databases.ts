@@ -61,7 +61,8 @@ async function clone(
   name: string,
   database: DatabaseName,
 ): Promise<void> {
-  await sql.unsafe(`create database ${name} template ${template} owner ${OWNER_ROLE}`);
+  // Copies the files as they are. The default way sends each page through the cache and the log: more than twice the work.
+  await sql.unsafe(`create database ${name} template ${template} strategy file_copy owner ${OWNER_ROLE}`);
   // Grants on a database are not cloned.
   await sql.unsafe(`revoke all on database ${name} from public`);
   await sql.unsafe(`grant connect on database ${name} to ${listConnectingRoles(database).join(', ')}`);

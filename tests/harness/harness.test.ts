@@ -1,9 +1,14 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import postgres from 'postgres';
 import { BlobServiceClient } from '@azure/storage-blob';
 import { Redis } from 'ioredis';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openBlobAccount } from './blobs.ts';
 import { openDatabases } from './databases.ts';
+import { LONGEST } from './longest-first.ts';
 import { openRedis } from './redis.ts';
 
 const databases = await openDatabases();
@@ -20,6 +25,10 @@ async function askWho(url: string): Promise<unknown> {
     await sql.end();
   }
 }
+
+test('every file that begins first is there', () => {
+  expect(LONGEST.filter((file) => !existsSync(path.join(import.meta.dirname, '../..', file)))).toEqual([]);
+});
 
 describe('a test file', () => {
   test.each([
@@ -42,6 +51,24 @@ describe('a test file', () => {
     } finally {
       await Promise.all([first.end(), second.end()]);
     }
+  });
+
+  test('loads a module as it is now, and its errors tell their own line', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'comply-load-'));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const file = path.join(folder, 'one.ts');
+    const load = async (query: string, text: string): Promise<Error> => {
+      writeFileSync(file, text);
+      const { made } = (await import(`${pathToFileURL(file).href}?${query}`)) as { made: Error };
+      return made;
+    };
+    const first = await load(
+      '1',
+      `interface A {\n  a: 1;\n}\nexport const made = new Error('first') satisfies Error;`,
+    );
+    const second = await load('2', `export const made: Error = new Error('second');`);
+    expect([first.message, second.message]).toEqual(['first', 'second']);
+    expect(first.stack).toMatch(/one\.ts:4:21\b/);
   });
 
   test('has its own Redis database', async () => {

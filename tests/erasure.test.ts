@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import postgres from 'postgres';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runErasures } from '../shared/domains/erasure/erasure-job.ts';
+import { writePersonTombstone } from '../shared/domains/erasure/person-tombstones.ts';
+import { newId } from '../shared/platform/ids/ids.ts';
 import { tenantTables } from '../functions/tenant-tables.ts';
 import { DataKeyDestroyed } from '../shared/platform/crypto/data-keys.ts';
 import { openServices, type Services } from '../functions/services.ts';
 import { readSettings } from '../shared/platform/config/settings.ts';
 import { binding, open } from '../shared/platform/crypto/sealing.ts';
-import { reconcile } from '../tools/reconcile/reconcile.ts';
+import { reconcile, type ReconcileOptions } from '../tools/reconcile/reconcile.ts';
 import { CONTAINERS } from '../shared/platform/blob/blob-store.ts';
 import { circuitBreakerKey, detectorResultKey, modelConfigKey } from '../shared/platform/cache/keys.ts';
 import { runJob } from '../shared/platform/jobs/job.ts';
@@ -171,9 +173,11 @@ function restored(
 describe('an erasure', async () => {
   const { ownerKey, recordId } = await makeLeavingTenant(app, 'leaver');
   await fillTables(app, 'leaver');
-  const [only, shared] = await Promise.all([
+  const [only, shared, gone, back] = await Promise.all([
     makeTestPerson(app, { leaver: 'viewer' }),
     makeTestPerson(app, { leaver: 'admin', acme: 'viewer' }),
+    makeTestPerson(app, { acme: 'viewer' }),
+    makeTestPerson(app, { acme: 'viewer', globex: 'viewer' }),
   ]);
   const { core } = app.admin;
   const before = await countRows(app, 'leaver');
@@ -190,6 +194,9 @@ describe('an erasure', async () => {
     .getBlobClient('leaver/held.json')
     .getBlobLeaseClient();
   await app.services.cache.write(detectorResultKey('leaver', 'x'), { a: 1 }, 600);
+  // Of the tenant's own people one was erased before.
+  const earlier = { tenant_id: 'leaver', user_id: only.userId, erasure_id: newId() };
+  await writePersonTombstone(app.services.blobs, earlier, new Date());
   const backup = await copyCore();
   const [sealed] =
     await core`select source_data, encryption_key_id, source_id from storage_records where id = ${recordId}`;
@@ -450,6 +457,101 @@ describe('an erasure', async () => {
       const later = { core: new Date(Date.now() + DAY_MS) };
       const again = await reconcile(fresh, { ...options, moments: later, mend: false });
       expect(again.findings.filter(({ tenantId }) => tenantId === 'leaver')).toEqual([]);
+    });
+  });
+
+  describe('of a person, and a backup from before it', () => {
+    const undone = ['person_erasure_undone', false, gone.userId];
+    const joined = ['person_joined_again', false, back.userId];
+    const personsIn = async (services: Services, options: Partial<ReconcileOptions> = {}) => {
+      const given = { moments: { core: backup.takenAt }, waitMs: 0, mend: false, ...options };
+      const { findings } = await reconcile(services, given);
+      return findings.flatMap(({ kind, mended, items }) =>
+        kind.startsWith('person_') ? items.map(({ user_id: userId }) => [kind, mended, userId]) : [],
+      );
+    };
+    const stateIn = (services: Services, userId: string) =>
+      services.crossTenant.core.query(
+        `select (select e.status from ops.erasures e where e.person_id = $1 order by requested_at desc limit 1) as erasure,
+                exists (select from user_role_assignments where user_id = $1 and tenant_id = 'acme' and is_active) as is_member,
+                exists (select from users where user_id = $1) as has_account`,
+        [userId],
+      );
+    const join = (services: Services) =>
+      services.crossTenant.core.query(
+        `insert into user_role_assignments (tenant_id, user_id, role_name) values ('acme', $1, 'user')`,
+        [back.userId],
+      );
+
+    it('leaves a tombstone, which has ids only', async () => {
+      for (const { userId } of [gone, back]) {
+        const path = `/api/v1/users/${userId}/erasure`;
+        const asked = await app.request('POST', path, { key: app.keys.acme.owner, body: {} });
+        expect(asked.status).toBe(202);
+      }
+      await until(
+        () => core`select from ops.outbox where tenant_id = 'acme'`,
+        (rows) => rows.length === 0,
+      );
+      for (const minutes of [0, 3]) await run(minutes);
+      for (const [person, hasAccount] of [
+        [gone, false],
+        [back, true],
+      ] as const)
+        expect(await stateIn(app.services, person.userId)).toEqual([
+          { erasure: 'completed', is_member: false, has_account: hasAccount },
+        ]);
+      const folder = 'erased-people/acme/';
+      const names: string[] = [];
+      for await (const page of app.services.blobs.list(CONTAINERS.auditLogs, folder)) names.push(...page);
+      expect(names).toHaveLength(2);
+      for (const name of names) {
+        const bytes = await app.services.blobs.read(CONTAINERS.auditLogs, name);
+        expect(Object.keys(JSON.parse(String(bytes)) as object).sort()).toEqual([
+          'erased_at',
+          'erasure_id',
+          'schema',
+          'tenant_id',
+          'user_id',
+        ]);
+      }
+    });
+
+    it('is found, done again, and then over; who joined again is only reported', async () => {
+      const services = restored(backup.environment);
+      const stoppedAt = new Date();
+      expect(await personsIn(services)).toEqual(
+        [undone, ['person_erasure_undone', false, back.userId]].sort(),
+      );
+      const later = new Date(Date.now() + DAY_MS);
+      expect(await personsIn(services, { moments: { core: later } })).toEqual([]);
+      await join(services);
+      expect(await personsIn(services)).toEqual([undone, joined]);
+      expect(await personsIn(services, { mend: true })).toEqual([
+        ['person_erasure_undone', true, gone.userId],
+        joined,
+      ]);
+      for (const minutes of [0, 3])
+        await runErasures({
+          services,
+          tables: tenantTables,
+          now: new Date(Date.now() + minutes * MINUTE_MS),
+          hasTime: () => true,
+        });
+      expect(await stateIn(services, gone.userId)).toEqual([
+        { erasure: 'completed', is_member: false, has_account: false },
+      ]);
+      expect(await stateIn(services, back.userId)).toEqual([
+        { erasure: null, is_member: true, has_account: true },
+      ]);
+      expect(await personsIn(services, { until: stoppedAt })).toEqual([joined]);
+    });
+
+    it('is found where only billing was restored, although the ledger has the erasure', async () => {
+      await join(app.services);
+      const moments = { billing: backup.takenAt };
+      const stoppedAt = new Date(Date.now() + DAY_MS);
+      expect(await personsIn(app.services, { moments, until: stoppedAt })).toEqual([undone, joined]);
     });
   });
 

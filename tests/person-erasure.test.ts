@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { tenantTables } from '../functions/tenant-tables.ts';
 import type { Services } from '../functions/services.ts';
+import { auditConsumer } from '../shared/domains/audit/consume-audit.ts';
+import { usageConsumer } from '../shared/domains/billing/metering/consume-usage.ts';
 import { runErasures } from '../shared/domains/erasure/erasure-job.ts';
 import { hashToken } from '../shared/platform/auth/session-token.ts';
+import { AUDIT_RECORDED, USAGE_RECORDED } from '../shared/platform/bus/events.ts';
+import { openBatch } from '../shared/platform/consume/consume.ts';
+import { receivedMessages } from '../shared/platform/consume/received-message.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
 import { DATABASES } from '../tools/migrate/databases.ts';
 import { Killed, mortalServices } from './faults/mortal-services.ts';
@@ -370,6 +375,135 @@ describe('an erasure', () => {
     await Promise.allSettled([run(), run()]);
     await run();
     expect(await plainReport(raced.person.userId, raced.key)).toEqual(undisturbed);
+  });
+});
+
+describe('a late message', () => {
+  const DAY = 86_400_000;
+  /** Consumes events that name a person, as those do that were on their way. */
+  async function arrive(tenantId: string, userId: string): Promise<void> {
+    const event = (type: string, data: Readonly<Record<string, unknown>>) => ({
+      specversion: '1.0',
+      id: newId(),
+      source: '/late',
+      type,
+      time: new Date().toISOString(),
+      data: { tenant_id: tenantId, user_id: userId, ...data },
+    });
+    const usage = event(USAGE_RECORDED, { usage_type: 'late', usage_amount: 1 });
+    const act = event(AUDIT_RECORDED, {
+      actor: `user:${userId}`,
+      action: 'thing.late',
+      resource_type: 'thing',
+    });
+    await openBatch(app.services, 'usage-events', [usageConsumer], receivedMessages([usage], {})).consume();
+    await openBatch(app.services, 'audit-events', [auditConsumer], receivedMessages([act], {})).consume();
+  }
+  const namesIn = async (tenantId: string, userId: string) =>
+    (await tablesWith(tenantId, userId)).filter(
+      (table) => !/ops\.(erasures|idempotency|outbox)$/.test(table),
+    );
+  /** An erased person, and the moment of some days after it. */
+  async function erased(more: (person: TestMember) => Promise<unknown> = () => Promise.resolve()) {
+    const { id, key } = await freshTenant();
+    const person = await signIn(app, id, { user: null });
+    await more(person);
+    expect((await request(person.userId, key)).status).toBe(202);
+    await settled(id);
+    await run();
+    await run();
+    const { body } = await erasureOf(person.userId, key);
+    expect(body).toMatchObject({ status: 'completed' });
+    // Others' late passes are not the matter here.
+    await core`update ops.erasures set watch_ended = true where scope = 'person' and tenant_id <> ${id}`;
+    const passAt = (days: number, services: Services = app.services) =>
+      runErasures({
+        services,
+        tables: tenantTables,
+        now: new Date(new Date(body.finished_at).getTime() + days * DAY),
+        hasTime: () => true,
+      });
+    const watched = async () =>
+      (await core`select watch_ended, pseudonym_key from ops.erasures where tenant_id = ${id}`)[0];
+    return { id, key, userId: person.userId, passAt, watched };
+  }
+
+  it('is found for 15 days after the erasure, killed anywhere, not under a hold, and the person gets a fresh pseudonym', async () => {
+    const { id, key, userId, passAt, watched } = await erased();
+    await arrive(id, userId);
+    const late = ['core audit_logs', 'billing usage_records'];
+    expect(await namesIn(id, userId)).toEqual(expect.arrayContaining(late));
+    await core`insert into legal_holds (tenant_id, hold_id, name, reason, scope, placed_by)
+      values (${id}, gen_random_uuid(), 'late', 'litigation', '{}', 'operator')`;
+    await passAt(1);
+    expect(await namesIn(id, userId)).toEqual(expect.arrayContaining(late));
+    await core`update legal_holds set released_at = now(), released_by = 'operator' where tenant_id = ${id}`;
+    // Not yet, and then again and again until it is through.
+    await passAt(0.9);
+    expect(await namesIn(id, userId)).toEqual(expect.arrayContaining(late));
+    for (const left of [40, 60, 50])
+      await expect(passAt(1, mortalServices(app.services, { left, before: false }))).rejects.toBeInstanceOf(
+        Killed,
+      );
+    await passAt(1);
+    expect(await namesIn(id, userId)).toEqual([]);
+    const [entry] = await core`select actor, user_id, leaf_hash = sha256('\\x00'::bytea || canonical) as fits
+      from audit_logs where tenant_id = ${id} and action = 'thing.late'`;
+    expect(entry).toEqual({
+      actor: expect.stringMatching(/^user:erased-/),
+      user_id: String(entry?.['actor']).slice('user:'.length),
+      fits: true,
+    });
+    const used =
+      await billing`select user_id from usage_records where tenant_id = ${id} and usage_type = 'late'`;
+    expect(used).toEqual([{ user_id: expect.stringMatching(/^erased-/) }]);
+    const { body } = await erasureOf(userId, key);
+    expect(body.report).toMatchObject({ account: 'deleted' });
+    expect(body.report.places).toContainEqual({
+      database: 'billing',
+      place: 'usage_records.user_id',
+      done: 1,
+    });
+
+    await arrive(id, userId);
+    await passAt(1.5);
+    expect(await namesIn(id, userId)).toEqual(expect.arrayContaining(late));
+    expect(await watched()).toEqual({ watch_ended: false, pseudonym_key: null });
+    await passAt(15);
+    expect(await namesIn(id, userId)).toEqual([]);
+    expect(await watched()).toEqual({ watch_ended: true, pseudonym_key: null });
+    await arrive(id, userId);
+    await passAt(30);
+    expect(await namesIn(id, userId)).toEqual(expect.arrayContaining(late));
+    const [ended] = await core`select erasure_id from ops.erasures where tenant_id = ${id}`;
+    await expect(
+      app.services.crossTenant.core.query(
+        `select ops.erase_person_page($1, $2, 'mapper_requests', 'reviewed_by', '["x"]', null, 10)`,
+        [id, String(ended?.['erasure_id'])],
+      ),
+    ).rejects.toMatchObject({ code: '42501' });
+  });
+
+  it('is left alone when the person has joined the tenant again: then it is no trace of before', async () => {
+    const elsewhere = await freshTenant();
+    const { id, userId, passAt, watched } = await erased(
+      (person) =>
+        core`insert into user_role_assignments (tenant_id, user_id, role_name) values (${elsewhere.id}, ${person.userId}, 'user')`,
+    );
+    await core`insert into user_role_assignments (tenant_id, user_id, role_name) values (${id}, ${userId}, 'user')`;
+    await arrive(id, userId);
+    const [erasure] = await core`select erasure_id from ops.erasures where tenant_id = ${id}`;
+    await expect(
+      app.services.crossTenant.core.query(
+        `select ops.erase_person_page($1, $2, 'user_role_assignments', 'user_id', $3, null, 10)`,
+        [id, String(erasure?.['erasure_id']), [userId]],
+      ),
+    ).rejects.toMatchObject({ code: '42501' });
+    await passAt(1);
+    expect(await namesIn(id, userId)).toEqual(
+      expect.arrayContaining(['core user_role_assignments', 'core audit_logs', 'billing usage_records']),
+    );
+    expect(await watched()).toMatchObject({ watch_ended: true });
   });
 });
 

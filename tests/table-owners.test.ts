@@ -39,6 +39,11 @@ const FUNCTION_OWNERS: Readonly<Record<string, string>> = {
   'ops.erase_person': 'domains/erasure',
   'ops.erase_rows': 'domains/erasure',
   'ops.clear_rows': 'domains/erasure',
+  'ops.check_person_pass': 'domains/erasure',
+  'ops.erase_page': 'domains/erasure',
+  'ops.erase_rows_page': 'domains/erasure',
+  'ops.clear_rows_page': 'domains/erasure',
+  'ops.erase_person_page': 'domains/erasure',
   'ops.pseudonymise_entries': 'domains/audit',
   'ops.guard_data_key': 'platform',
 };

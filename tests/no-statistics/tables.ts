@@ -523,6 +523,23 @@ export const FILLED = {
       unhealthy: '1',
     },
   },
+  /** Only the batch's name somebody. */
+  trail: {
+    database: 'core',
+    table: 'audit_logs',
+    partition: `audit_logs_m${month}`,
+    columns: {
+      tenant_id: TENANT,
+      id: ID,
+      ...EVENT,
+      action: `'a'`,
+      resource_type: `'r'`,
+      canonical: `convert_to(jsonb_build_object('tenant_id', ${TENANT}, 'id', ${ID}, 'actor', 'user:' || ids[1], 'user_id', null,
+        'resource_id', null, 'details', '{}'::jsonb, 'user_agent', null)::text, 'UTF8')`,
+      leaf_hash: `'\\x00'`,
+      created_at: 'at',
+    },
+  },
   audit_logs: {
     database: 'core',
     table: 'audit_logs',

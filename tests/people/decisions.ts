@@ -26,12 +26,12 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
       shown: 'tenant_id erasure_id container_name blob_name may_go_at is_immutable',
       hidden: '',
     },
-    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: 'position' },
     'ops.erasure_steps': { shown: 'tenant_id erasure_id step started_at finished_at', hidden: 'details' },
     'ops.erasures': {
       shown:
         'tenant_id erasure_id scope status step early requested_by requested_at started_at finished_at held_by attempts error next_pass_at updated_at',
-      hidden: 'person_id reason position pseudonym_key report',
+      hidden: 'person_id reason position pseudonym_key report next_watch_at watch_ended',
     },
     'ops.idempotency': {
       shown: '',
@@ -207,7 +207,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
   },
   billing: {
-    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: 'position' },
     'ops.checkout_sessions': {
       shown: 'tenant_id checkout_id plan_id billing_cycle promotional_code status created_at expires_at',
       hidden: 'stripe_session_id wish',
@@ -300,7 +300,7 @@ export const DECISIONS: PerDatabase<Readonly<Record<string, Decision>>> = {
     },
   },
   analytics: {
-    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: '' },
+    'ops.erasure_places': { shown: 'tenant_id erasure_id place done finished_at', hidden: 'position' },
     'ops.health_periods': {
       shown: 'service_name granularity period_start checks degraded unhealthy',
       hidden: '',

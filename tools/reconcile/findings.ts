@@ -25,6 +25,16 @@ export const KINDS = {
     mend: 'Nobody can sign in for them, and the timer tenant-erasures erases them again.',
     byTool: true,
   },
+  person_erasure_undone: {
+    what: 'erased persons whom a restored database may have again',
+    mend: 'Their erasure is requested again: the timer tenant-erasures does it.',
+    byTool: true,
+  },
+  person_joined_again: {
+    what: 'erased persons of whom a restored database may have old rows, and who joined the tenant again since',
+    mend: 'They are members, so nothing is erased. Ask the tenant: it can request the erasure again.',
+    byTool: false,
+  },
   usage_behind: {
     what: 'usage events of existing writes that billing or analytics does not have',
     mend: 'Published again under the same identities.',

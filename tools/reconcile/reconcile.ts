@@ -7,7 +7,7 @@ import type { DatabaseName } from '../../shared/platform/call/call.ts';
 import { DAY_MS } from '../../shared/platform/time/clock.ts';
 import { countOutbox } from '../../shared/platform/writes/outbox.ts';
 import { compareActs, noteRestore } from './compare-acts.ts';
-import { compareErased } from './compare-erased.ts';
+import { compareErased, compareErasedPeople } from './compare-erased.ts';
 import { compareBilling } from './compare-billing.ts';
 import { compareTenantBlobs } from './compare-blobs.ts';
 import { compareTenantRollUps } from './compare-roll-ups.ts';
@@ -79,6 +79,8 @@ export async function reconcile(services: Services, options: ReconcileOptions): 
       .filter(({ status }) => status !== 'erased')
       .map(({ tenant_id: tenantId, plan_id: planId }) => ({ tenantId, planId })),
   };
+  onStep?.('erased persons');
+  await compareErasedPeople(scope);
   onStep?.('queues and outboxes');
   await compareBacklog(scope);
   onStep?.('acts of people');

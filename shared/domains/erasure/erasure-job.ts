@@ -9,6 +9,7 @@ import { findOffboarded } from '../tenancy/erase-tenant.ts';
 import {
   beginStep,
   findDuePasses,
+  findDuePersonPasses,
   findOpenErasures,
   noteFailure,
   noteHeld,
@@ -17,6 +18,7 @@ import {
   type Erasure,
 } from './ledger.ts';
 import { passOver } from './later-pass.ts';
+import { passOverPerson } from './later-person-pass.ts';
 import type { StepName } from './steps.ts';
 import { pseudonymisePerson, pseudonymiseTrail } from './steps/audit.ts';
 import { deleteBlobs, listBlobs } from './steps/blobs.ts';
@@ -112,11 +114,15 @@ export async function runErasures(given: ErasureRun): Promise<{ examined: number
       left = (await advance(given, erasure)) === 'more' || left;
     });
   }
-  const due = await findDuePasses(core, now, AT_ONCE);
+  const due = [
+    ...(await findDuePasses(core, now, AT_ONCE)),
+    ...(await findDuePersonPasses(core, now, AT_ONCE)),
+  ];
   for (const erasure of due) {
     if (!hasTime()) return { examined: open.length + due.length, left: true };
+    const pass = erasure.scope === 'tenant' ? passOver : passOverPerson;
     await attempt(failures, services, erasure, async () => {
-      left = !(await passOver({ ...given, erasure })) || left;
+      left = !(await pass({ ...given, erasure })) || left;
     });
   }
   if (failures.length > 0) throw failures[0];

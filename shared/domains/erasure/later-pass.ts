@@ -6,7 +6,7 @@ import { DATABASES, reportOf } from './steps/verify.ts';
 import type { ErasureWork } from './work.ts';
 
 /** A message of before can come this late: messages live for two weeks. */
-const WATCHED_DAYS = 15;
+export const WATCHED_DAYS = 15;
 
 /**
  * Looks at an erased tenant once more: blobs whose immutability is over go, invoices that the law no longer wants, and rows that a late

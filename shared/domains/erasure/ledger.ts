@@ -28,6 +28,8 @@ export interface Erasure {
   readonly attempts: number;
   readonly error: string | null;
   readonly report: ErasureReport | null;
+  /** Only of those that {@link findDuePersonPasses} finds. */
+  readonly next_watch_at?: string | null;
 }
 
 /** A step of an erasure, as the ledger has it. */
@@ -41,6 +43,9 @@ export interface ErasureStep {
 
 const COLUMNS = `tenant_id, erasure_id, scope, person_id, status, step, early, reason, requested_by, requested_at, started_at,
   finished_at, held_by, attempts, error, report`;
+
+/** What stays is looked at again this often. */
+export const PASS_EVERY_DAYS = 1;
 
 type Queries = Pick<CrossTenantTransaction, 'query'>;
 /** Whose row it is. */
@@ -155,6 +160,20 @@ export function findDuePasses(core: CrossTenantDatabase, now: Date, limit: numbe
   );
 }
 
+/**
+ * Completed erasures of persons that are looked at once more: each a day after its end or its last pass, until the watch has ended. Also
+ * those that a release without these passes completed.
+ */
+export function findDuePersonPasses(core: CrossTenantDatabase, now: Date, limit: number): Promise<Erasure[]> {
+  return core.query<Erasure>(
+    `select ${COLUMNS}, next_watch_at from ops.erasures
+      where scope = 'person' and status = 'completed' and not watch_ended
+        and coalesce(next_watch_at, finished_at + $2 * interval '1 day') <= $1
+      order by coalesce(next_watch_at, finished_at), erasure_id limit $3`,
+    [now, PASS_EVERY_DAYS, limit],
+  );
+}
+
 /** Notes that a step begins. A step that begins again keeps its first beginning. */
 export async function beginStep(core: CrossTenantDatabase, of: Erasure, now: Date): Promise<void> {
   await core.transaction(async (transaction) => {
@@ -252,9 +271,6 @@ export async function cancelErasure(queries: Queries, of: Erasure, now: Date): P
   );
 }
 
-/** What stays is looked at again this often. */
-const PASS_EVERY_DAYS = 1;
-
 /** Ends an erasure with its report. True for the run that did it. */
 export async function completeErasure(
   queries: Queries,
@@ -292,6 +308,19 @@ export async function notePass(
   await core.query(
     `update ops.erasures set report = $3, next_pass_at = $4, updated_at = $5 where tenant_id = $1 and erasure_id = $2`,
     [of.tenant_id, of.erasure_id, json(report), isLast ? null : addDays(now, PASS_EVERY_DAYS), now],
+  );
+}
+
+/** Notes that a pass over a person's erasure is over, and when the next one is; null: it was the last. */
+export async function notePersonPass(
+  queries: Queries,
+  of: Erasure,
+  { report, now, next }: { readonly report: ErasureReport; readonly now: Date; readonly next: Date | null },
+): Promise<void> {
+  await queries.query(
+    `update ops.erasures set report = $3, next_watch_at = $4, watch_ended = $4::timestamptz is null, updated_at = $5
+      where tenant_id = $1 and erasure_id = $2`,
+    [of.tenant_id, of.erasure_id, json(report), next, now],
   );
 }
 

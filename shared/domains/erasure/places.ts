@@ -37,32 +37,68 @@ export async function countDone(
   );
 }
 
-/** Notes that nothing is left in a place. */
-export async function finishPlace(queries: Queries, of: ErasureKey, place: string, now: Date): Promise<void> {
+/**
+ * Notes that nothing is left in a place. It keeps the first time; a later pass (`again`) notes its own, so that it knows what it has done.
+ */
+export async function finishPlace(
+  queries: Queries,
+  of: ErasureKey,
+  place: string,
+  now: Date,
+  again = false,
+): Promise<void> {
   await queries.query(
-    `update ops.erasure_places set finished_at = coalesce(finished_at, $4)
+    `update ops.erasure_places set finished_at = case when $5 then $4 else coalesce(finished_at, $4) end
       where tenant_id = $1 and erasure_id = $2 and place = $3`,
-    [of.tenant_id, of.erasure_id, place, now],
+    [of.tenant_id, of.erasure_id, place, now, again],
   );
 }
 
-/** The places of a database where nothing is left. */
+/** The places of a database where nothing is left; with `since`, those that were finished then or later. */
 export async function finishedPlaces(
   database: CrossTenantDatabase,
   of: ErasureKey,
+  since: Date | null = null,
 ): Promise<ReadonlySet<string>> {
   const rows = await database.query<{ place: string }>(
-    `select place from ops.erasure_places where tenant_id = $1 and erasure_id = $2 and finished_at is not null`,
-    [of.tenant_id, of.erasure_id],
+    `select place from ops.erasure_places where tenant_id = $1 and erasure_id = $2
+        and finished_at >= coalesce($3::timestamptz, '-infinity')`,
+    [of.tenant_id, of.erasure_id, since],
   );
   return new Set(rows.map(({ place }) => place));
 }
 
-/** Has every place of a database looked at again. */
+/** Has every place of a database looked at again, from its first row. */
 export async function reopenPlaces(database: CrossTenantDatabase, of: ErasureKey): Promise<void> {
   await database.query(
-    `update ops.erasure_places set finished_at = null where tenant_id = $1 and erasure_id = $2`,
+    `update ops.erasure_places set finished_at = null, position = null where tenant_id = $1 and erasure_id = $2`,
     [of.tenant_id, of.erasure_id],
+  );
+}
+
+/** Where the walk over a place is. Locks it: one run at a time works from it. */
+export async function lockPlace(
+  transaction: CrossTenantTransaction,
+  of: ErasureKey,
+  place: string,
+): Promise<unknown> {
+  const [row] = await transaction.query<{ position: unknown }>(
+    `select position from ops.erasure_places where tenant_id = $1 and erasure_id = $2 and place = $3 for update`,
+    [of.tenant_id, of.erasure_id, place],
+  );
+  return row?.position ?? undefined;
+}
+
+/** Saves where the walk over a place is; null at its end. */
+export async function savePlace(
+  queries: Queries,
+  of: ErasureKey,
+  place: string,
+  position: unknown,
+): Promise<void> {
+  await queries.query(
+    `update ops.erasure_places set position = $4 where tenant_id = $1 and erasure_id = $2 and place = $3`,
+    [of.tenant_id, of.erasure_id, place, position === null ? null : json(position)],
   );
 }
 
@@ -74,36 +110,52 @@ export function readPlaces(database: CrossTenantDatabase, of: ErasureKey): Promi
   );
 }
 
-/** Deletes the next rows of a table, and counts them. 0: none is left. */
-export async function eraseRows(
-  database: CrossTenantDatabase,
-  of: ErasureKey,
-  table: string,
-  size: number,
-  before: Date | null = null,
-): Promise<number> {
-  const [row] = await database.query<{ gone: number }>(
-    `select ops.erase_rows($1, $2, $3, $4, $5) as gone`,
-    [of.tenant_id, of.erasure_id, table, size, before],
-    { prepare: false },
-  );
-  return row?.gone ?? 0;
+// A batch looks at the next `looks` rows of the tenant, and the one after it goes on behind them. The database notes where that is.
+
+/** What a batch did, and whether it came to the end of its table. */
+export interface PageDone {
+  readonly [column: string]: unknown;
+  readonly done: number;
+  readonly is_over: boolean;
 }
 
-/** Replaces columns of the next rows that stay, and counts them. 0: none is left. */
+function pageOf([page]: readonly PageDone[]): PageDone {
+  if (page === undefined) throw new Error('a batch has no outcome');
+  return page;
+}
+
+/** Deletes the next rows of a table, and counts them. */
+export async function eraseRows(
+  queries: Queries,
+  of: ErasureKey,
+  table: string,
+  looks: number,
+  before: Date | null = null,
+): Promise<PageDone> {
+  return pageOf(
+    await queries.query<PageDone>(
+      `select done, is_over from ops.erase_rows_page($1, $2, $3, $4, $5)`,
+      [of.tenant_id, of.erasure_id, table, looks, before],
+      { prepare: false },
+    ),
+  );
+}
+
+/** Replaces columns of the next rows that stay, and counts the rows that had another value. */
 export async function clearRows(
-  database: CrossTenantDatabase,
+  queries: Queries,
   of: ErasureKey,
   table: string,
   cleared: Readonly<Record<string, string | null>>,
-  size: number,
-): Promise<number> {
-  const [row] = await database.query<{ changed: number }>(
-    `select ops.clear_rows($1, $2, $3, $4, $5) as changed`,
-    [of.tenant_id, of.erasure_id, table, json(cleared), size],
-    { prepare: false },
+  looks: number,
+): Promise<PageDone> {
+  return pageOf(
+    await queries.query<PageDone>(
+      `select done, is_over from ops.clear_rows_page($1, $2, $3, $4, $5)`,
+      [of.tenant_id, of.erasure_id, table, json(cleared), looks],
+      { prepare: false },
+    ),
   );
-  return row?.changed ?? 0;
 }
 
 /** What stands instead of a person's names in a column: nothing, because the rows go, or their pseudonyms. */
@@ -115,17 +167,18 @@ export interface PersonChange {
   readonly asId: string;
 }
 
-/** Deletes or changes the next rows that name a person in a column, and counts them. 0: none is left. */
+/** Looks at the next rows of a table, and deletes or changes those that name a person in a column. Counts these. */
 export async function erasePerson(
-  database: CrossTenantDatabase,
+  queries: Queries,
   of: ErasureKey,
   { table, column, names, asId }: PersonChange,
-  size: number,
-): Promise<number> {
-  const [row] = await database.query<{ done: number }>(
-    `select ops.erase_person($1, $2, $3, $4, $5, $6, $7) as done`,
-    [of.tenant_id, of.erasure_id, table, column, json(names), asId, size],
-    { prepare: false },
+  looks: number,
+): Promise<PageDone> {
+  return pageOf(
+    await queries.query<PageDone>(
+      `select done, is_over from ops.erase_person_page($1, $2, $3, $4, $5, $6, $7)`,
+      [of.tenant_id, of.erasure_id, table, column, json(names), asId, looks],
+      { prepare: false },
+    ),
   );
-  return row?.done ?? 0;
 }

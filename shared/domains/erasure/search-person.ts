@@ -10,7 +10,8 @@ const NEVER = '$2::text[] is null';
 
 /**
  * Searches the tenant's next rows of a table for a person, in every column of text, JSON or ids. `own`: rows that name the person where
- * the erasure removes names. `naming`: rows that do so elsewhere.
+ * the erasure removes names. `naming`: rows that do so elsewhere. It walks in the order of the primary key. Where that does not begin
+ * with the tenant, others' rows are read too, and count: a page of the tenant's rows could be anywhere.
  */
 export async function searchPersonPage(
   database: CrossTenantDatabase,
@@ -21,6 +22,7 @@ export async function searchPersonPage(
   if (!table.has_tenant) return { own: 0, naming: 0, next: undefined };
   const { tenantId, person, columns } = given;
   const keys = table.key.map(({ name }) => `t.${quoted(name)}`).join(', ');
+  const isOrdered = table.key[0]?.name === 'tenant_id';
   const bounds = table.key.map(({ type }, n) => `$${n + 5}::${type}`).join(', ');
   const texts = table.columns.filter(({ is_bytes: isBytes }) => !isBytes).map(({ name }) => name);
   const exact = texts.filter((name) => columns[name] === 'delete' || columns[name] === 'pseudonym');
@@ -36,9 +38,11 @@ export async function searchPersonPage(
     transaction.query<{ own: number; naming: number; rows: number; last: string[] | null }>(
       `with page as materialized (
          select t.* from ${table.name} t
-          where t.tenant_id = $1 ${after === undefined ? '' : `and (${keys}) > (${bounds})`} order by ${keys} limit $4),
+          where ${isOrdered ? 't.tenant_id = $1' : '$1::text is not null'}
+            ${after === undefined ? '' : `and (${keys}) > (${bounds})`} order by ${keys} limit $4),
        judged as (
-         select ${[NEVER, ...isOwn].join(' or ')} as is_own, ${['$3::text is null', ...inText(others)].join(' or ')} as names
+         select t.tenant_id = $1 and (${[NEVER, ...isOwn].join(' or ')}) as is_own,
+                t.tenant_id = $1 and (${['$3::text is null', ...inText(others)].join(' or ')}) as names
            from page t)
        select count(*) filter (where is_own) as own, count(*) filter (where names and not is_own) as naming, count(*) as rows,
               (select json_build_array(${table.key.map(({ name }) => `t.${quoted(name)}::text`).join(', ')})

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import {
   pseudonymiseEntries,
   TRAIL_PLACE,
@@ -23,9 +24,13 @@ import { pseudonymsOf, withoutPersons, type Pseudonym } from '../pseudonyms.ts';
 import { stepAfter } from '../steps.ts';
 import type { ErasureWork, StepOutcome } from '../work.ts';
 
-const ENTRIES_AT_ONCE = 500;
+/** Entries that a batch looks at. */
+export const ENTRIES_AT_ONCE = 500;
 
-const position = z.object({ after: trailPlace.default(TRAIL_START) }).catch({ after: TRAIL_START });
+/** Where a walk over the trail is. */
+export const trailPosition = z
+  .object({ after: trailPlace.default(TRAIL_START) })
+  .catch({ after: TRAIL_START });
 
 /** Replaces every person in the tenant's trail by a pseudonym. */
 export function pseudonymiseTrail(work: ErasureWork): Promise<StepOutcome> {
@@ -49,13 +54,13 @@ async function rewriteTrail(
   await openPlace(core, erasure, TRAIL_PLACE);
   const of = { tenantId: erasure.tenant_id, erasureId: erasure.erasure_id };
   while (hasTime()) {
-    const isOver = await core.transaction(async (transaction) => {
+    const isOver = await inBatch(core, async (transaction) => {
       const stored = await lockPosition(transaction, erasure);
       if (stored === undefined) return true;
       const pseudonym = pseudonymsOf(
         await pseudonymKeyOf(transaction, erasure, randomBytes(PSEUDONYM_KEY_BYTES)),
       );
-      const page = { ...position.parse(stored), limit: ENTRIES_AT_ONCE };
+      const page = { ...trailPosition.parse(stored), limit: ENTRIES_AT_ONCE };
       const after = await pseudonymiseEntries(transaction, of, page, (facts) => change(facts, pseudonym));
       if (after !== undefined) {
         await savePosition(transaction, erasure, { after });

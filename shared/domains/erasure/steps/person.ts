@@ -1,16 +1,24 @@
 import { randomBytes } from 'node:crypto';
+import type { DatabaseName } from '../../../platform/call/call.ts';
 import { inBatch } from '../../../platform/db/batch-transaction.ts';
 import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts';
 import { addressOf, leaveForGood, type PersonOf } from '../../identity/people/erased-person.ts';
 import { finishStep, lockPosition, PSEUDONYM_KEY_BYTES, pseudonymKeyOf, type Erasure } from '../ledger.ts';
 import { namesOf, personPseudonyms, type Person, type PersonPseudonyms } from '../person-names.ts';
-import { erasePerson, finishedPlaces, finishPlace, openPlace } from '../places.ts';
+import {
+  erasePerson,
+  finishedPlaces,
+  finishPlace,
+  openPlace,
+  type PageDone,
+  type PersonChange,
+} from '../places.ts';
 import { stepAfter } from '../steps.ts';
 import { ErasureFault, type ErasureWork, type StepOutcome } from '../work.ts';
 import { refuseHeld } from './holds.ts';
 
-/** Rows in one batch. */
-const BATCH_SIZE = 1_000;
+/** Rows that a batch looks at. */
+export const LOOKS = 2_000;
 const ACTOR = 'job:tenant-erasures';
 
 /** Whom an erasure is of. */
@@ -49,44 +57,68 @@ export async function erasePersonRows(work: ErasureWork): Promise<StepOutcome> {
     return personPseudonyms(key, person);
   });
   if (pseudonyms === undefined) return 'moved';
-  for (const database of ['core', 'billing', 'analytics'] as const) {
-    const finished = await finishedPlaces(services.crossTenant[database], erasure);
-    for (const table of work.tables.filter((one) => one.database === database))
-      if (!(await eraseColumns(work, table, { person, pseudonyms, finished }))) return 'more';
-  }
+  const batch: ColumnBatch = async (database, change) => {
+    // In core the database looks itself, in the transaction of the batch.
+    if (database !== 'core') await refuseHeld(work);
+    return erasePerson(services.crossTenant[database], erasure, change, LOOKS);
+  };
+  if (!(await eraseAllColumns(work, { names: namesOf(person), pseudonyms }, batch))) return 'more';
   await finishStep(core, erasure, stepAfter(erasure.step, erasure.scope), {}, now);
   return 'done';
 }
 
-/** What is done in each column. */
+/** What a column may have, and what stands there instead. */
 interface PersonErasure {
-  readonly person: Person;
+  readonly names: readonly string[];
   readonly pseudonyms: PersonPseudonyms;
-  /** Columns where nothing is left. */
-  readonly finished: ReadonlySet<string>;
+  /** Only columns that were finished before this do not count as finished: a later pass looks at all again. */
+  readonly since?: Date;
 }
 
-/** Handles the columns of a table. False if the run's time ended before. */
-async function eraseColumns(
+/** Looks at a table's next rows. @throws what stops the erasure. */
+export type ColumnBatch = (database: DatabaseName, change: PersonChange) => Promise<PageDone>;
+
+/** Handles every declared column. False if the run's time ended before. */
+export async function eraseAllColumns(
   work: ErasureWork,
-  { database: name, table, person: columns = {} }: TenantTable,
-  { person, pseudonyms, finished }: PersonErasure,
+  { names, pseudonyms, since }: PersonErasure,
+  batch: ColumnBatch,
 ): Promise<boolean> {
-  const { services, erasure, now } = work;
-  const database = services.crossTenant[name];
-  for (const [column, what] of Object.entries(columns)) {
-    const place = `${table}.${column}`;
-    if ((what !== 'delete' && what !== 'pseudonym') || finished.has(place)) continue;
-    const names = what === 'delete' ? namesOf(person) : pseudonyms.byName;
-    await openPlace(database, erasure, place);
-    do {
-      if (!work.hasTime()) return false;
-      // In core the database looks itself, in the transaction of the batch.
-      if (name !== 'core') await refuseHeld(work);
-    } while (
-      (await erasePerson(database, erasure, { table, column, names, asId: pseudonyms.asId }, BATCH_SIZE)) > 0
-    );
-    await finishPlace(database, erasure, place, now);
+  const { services, erasure, now, hasTime } = work;
+  for (const name of ['core', 'billing', 'analytics'] as const) {
+    const database = services.crossTenant[name];
+    const finished = await finishedPlaces(database, erasure, since);
+    for (const [table, column, what] of columnsOf(work.tables, name)) {
+      const place = `${table}.${column}`;
+      if (finished.has(place)) continue;
+      await openPlace(database, erasure, place);
+      const change = {
+        table,
+        column,
+        names: what === 'delete' ? names : pseudonyms.byName,
+        asId: pseudonyms.asId,
+      };
+      let isOver = false;
+      while (!isOver) {
+        if (!hasTime()) return false;
+        ({ is_over: isOver } = await batch(name, change));
+      }
+      await finishPlace(database, erasure, place, now, since !== undefined);
+    }
   }
   return true;
+}
+
+/** The columns of a database where rows go or a pseudonym stands. */
+function columnsOf(
+  tables: readonly TenantTable[],
+  database: DatabaseName,
+): (readonly [string, string, 'delete' | 'pseudonym'])[] {
+  return tables
+    .filter((one) => one.database === database)
+    .flatMap(({ table, person = {} }) =>
+      Object.entries(person).flatMap(([column, what]) =>
+        what === 'delete' || what === 'pseudonym' ? [[table, column, what] as const] : [],
+      ),
+    );
 }

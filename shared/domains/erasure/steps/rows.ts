@@ -72,15 +72,16 @@ async function emptyTable(work: ErasureWork, declared: TenantTable): Promise<boo
   const cleared = onErasure === 'delete' ? undefined : onErasure.clear;
   if (onErasure !== 'delete' && cleared === undefined) return true;
   await openPlace(database, erasure, table);
-  do {
+  let isOver = false;
+  while (!isOver) {
     if (!work.hasTime()) return false;
     // In core the database looks itself, in the transaction of the batch.
     if (declared.database !== 'core') await refuseHeld(work);
-  } while (
-    (cleared === undefined
-      ? await eraseRows(database, erasure, table, BATCH_SIZE)
-      : await clearRows(database, erasure, table, literalsOf(cleared), BATCH_SIZE)) > 0
-  );
+    ({ is_over: isOver } =
+      cleared === undefined
+        ? await eraseRows(database, erasure, table, BATCH_SIZE)
+        : await clearRows(database, erasure, table, literalsOf(cleared), BATCH_SIZE));
+  }
   await finishPlace(database, erasure, table, now);
   return true;
 }
@@ -91,10 +92,12 @@ export async function eraseKeptByLaw(work: ErasureWork): Promise<boolean> {
   const before = keptByLawSince(services.settings, now);
   for (const { database: name, table, onErasure } of work.tables) {
     if (onErasure === 'delete' || onErasure.byLaw !== true) continue;
-    do {
+    let isOver = false;
+    while (!isOver) {
       if (!work.hasTime()) return false;
       await refuseHeld(work);
-    } while ((await eraseRows(services.crossTenant[name], erasure, table, BATCH_SIZE, before)) > 0);
+      ({ is_over: isOver } = await eraseRows(services.crossTenant[name], erasure, table, BATCH_SIZE, before));
+    }
   }
   return true;
 }

@@ -2,6 +2,7 @@ import type { TenantTable } from '../../../platform/tenant-data/tenant-table.ts'
 import { isNamedInOutbox } from '../../../platform/writes/outbox.ts';
 import { deleteUnusedAccount } from '../../identity/people/erased-person.ts';
 import { isErasedElsewhere } from '../ledger.ts';
+import { writePersonTombstone } from '../person-tombstones.ts';
 import { searchPersonPage } from '../search-person.ts';
 import type { ErasureReport } from '../schemas.ts';
 import { personPattern, type Person } from '../person-names.ts';
@@ -46,6 +47,12 @@ export async function verifyPerson(work: ErasureWork): Promise<StepOutcome> {
   const explained = found.flatMap((one) => explain(declared(one.database, one.table), one));
   const report = await reportOf(work, erasure, { cacheKeys: 0, found: explained });
   const { tenantId, userId } = erasedPerson(erasure);
+  // Outside the databases, so that a restored one can be told. The real time: every name went before.
+  await writePersonTombstone(
+    services.blobs,
+    { tenant_id: tenantId, user_id: userId, erasure_id: erasure.erasure_id },
+    new Date(),
+  );
   await complete(work, report, async (transaction) => {
     const isUsed = () => isErasedElsewhere(transaction, tenantId, userId);
     const isGone = await deleteUnusedAccount(transaction, userId, isUsed);

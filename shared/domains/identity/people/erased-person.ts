@@ -26,6 +26,20 @@ export async function isKnownIn(
   return rows.length > 0;
 }
 
+/** When somebody was first given a role in a tenant after a time, as text; undefined if never. For the cross-tenant role. */
+export async function joinedSince(
+  core: CrossTenantDatabase,
+  { tenantId, userId }: PersonOf,
+  time: Date,
+): Promise<string | undefined> {
+  const [first] = await core.query<{ at: string }>(
+    `select a.assigned_at as at from user_role_assignments a
+      where a.tenant_id = $1 and a.user_id = $2 and a.assigned_at > $3 order by a.assigned_at limit 1`,
+    [tenantId, userId, time],
+  );
+  return first?.at;
+}
+
 /**
  * Ends what came back since the erasure was requested: roles from a token. Identities of the tenant's own issuers go first, so that a
  * later token makes another person. False if the tenant cannot do without the person any more.

@@ -20,7 +20,7 @@ const IMMUTABLE: Readonly<Record<string, RetentionClass>> = {
 /** Folders at the top of a container that have one folder for each tenant. A tenant may have the same name. */
 const SHARED_FOLDERS: Readonly<Record<string, readonly string[]>> = {
   [CONTAINERS.records]: ['mappings'],
-  [CONTAINERS.auditLogs]: ['audit', 'erased-keys'],
+  [CONTAINERS.auditLogs]: ['audit', 'erased-keys', 'erased-people'],
 };
 
 /**

@@ -189,12 +189,12 @@ describe('a key that a person made', () => {
     const maker = await signIn('acme', { admin: null, viewer: null });
     const made = await app.request('POST', '/api/v1/api-keys', {
       key: maker.token,
-      body: { key_name: 'deputy', permissions: ['records:read', 'api_keys:manage'] },
+      body: { key_name: 'deputy', permissions: ['records:read', 'api_keys:read', 'api_keys:manage'] },
     });
     const key = made.body.api_key as string;
     const second = await app.request('POST', '/api/v1/api-keys', {
       key,
-      body: { key_name: 'deputy of the deputy', permissions: ['api_keys:manage'] },
+      body: { key_name: 'deputy of the deputy', permissions: ['api_keys:read', 'api_keys:manage'] },
     });
     expect(await list(key, 'api-keys')).toMatchObject({ status: 200 });
     await core`update user_role_assignments set is_active = false, ended_at = now()

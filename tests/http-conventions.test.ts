@@ -94,17 +94,24 @@ describe('HEAD', () => {
   it.each(operations.filter(({ method }) => method === 'GET').map((operation) => [operation.id, operation]))(
     'works where GET does, with its status and headers and no body: %s',
     async (_id, operation) => {
-      const [get, head] = await Promise.all(
-        ['GET', 'HEAD'].map((method) => app.request(method, pathOf(operation), { key: keyFor(operation) })),
-      );
-      if (get === undefined || head === undefined) throw new Error('no answer');
-      expect([head.status, head.body]).toEqual([get.status, '']);
-      const { 'content-length': length, ...rest } = headersOf(get);
-      const { 'content-length': headLength, ...headRest } = headersOf(head);
-      expect(headRest).toEqual(rest);
-      expect(Number(headLength)).toBeGreaterThan(0);
+      const ask = async (): Promise<readonly string[]> => {
+        const [get, head] = await Promise.all(
+          ['GET', 'HEAD'].map((method) => app.request(method, pathOf(operation), { key: keyFor(operation) })),
+        );
+        if (get === undefined || head === undefined) throw new Error('no answer');
+        expect([head.status, head.body]).toEqual([get.status, '']);
+        const { 'content-length': length = '', ...rest } = headersOf(get);
+        const { 'content-length': headLength = '', ...headRest } = headersOf(head);
+        expect(headRest).toEqual(rest);
+        expect(Number(headLength)).toBeGreaterThan(0);
+        return [headLength, length];
+      };
+      let [headLength, length] = await ask();
       // Answers with times and latencies differ in length.
-      if (!/health|openapi|jobs/.test(operation.path)) expect(headLength).toBe(length);
+      if (/health|openapi|jobs/.test(operation.path)) return;
+      // A count can get one digit more between the two requests, as in the app's own metrics. It does not do so each time.
+      for (let again = 0; headLength !== length && again < 3; again++) [headLength, length] = await ask();
+      expect(headLength).toBe(length);
     },
   );
 

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { claimDelivery } from '../shared/domains/webhooks/deliveries/claim-delivery.ts';
 import { fanOut } from '../shared/domains/webhooks/deliveries/fan-out.ts';
 import type { Fact } from '../shared/domains/webhooks/facts/fact.ts';
@@ -11,6 +11,8 @@ import {
 } from '../shared/platform/bus/events.ts';
 import { PERMISSION_SETS } from '../shared/platform/auth/permissions.ts';
 import { newId } from '../shared/platform/ids/ids.ts';
+import { until } from './harness/app.ts';
+import { openMailbox, signIn } from './harness/members.ts';
 import {
   CLOSED_PORT,
   DELIVERIES,
@@ -417,6 +419,12 @@ describe('a delivery that fails is tried again', () => {
       makeEndpoint(['record.archived']),
       makeEndpoint(['webhook.endpoint_disabled']),
     ]);
+    const [owner, viewer] = [
+      await signIn(app, 'acme', { admin: null }),
+      await signIn(app, 'acme', { viewer: null }),
+    ];
+    const mailbox = openMailbox(app);
+    onTestFinished(() => mailbox.close());
     answer(failing.path, 503);
     const [last, waiting] = await Promise.all([
       addDelivery(failing, { give_up_at: ago(0) }),
@@ -432,6 +440,20 @@ describe('a delivery that fails is tried again', () => {
       type: 'webhook.endpoint_disabled',
       data: { tenant_id: 'acme', endpoint_id: failing.id, reason: 'failing' },
     });
+    const told = await until(
+      () => mailbox.endpointsDisabledTo(owner.email),
+      ({ length }) => length > 0,
+    );
+    expect(told).toEqual([
+      {
+        tenant_id: 'acme',
+        email: owner.email,
+        endpoint_id: failing.id,
+        reason: 'failing',
+        disabled_at: expect.any(String),
+      },
+    ]);
+    expect(await mailbox.endpointsDisabledTo(viewer.email)).toEqual([]);
     const query = `action=webhook_endpoint.disabled&resource_id=${failing.id}`;
     expect((await app.request('GET', `/api/v1/audit-logs?${query}`, { key })).body.items).toHaveLength(1);
     const shown = await app.request('GET', `${ENDPOINTS}/${failing.id}`, { key });

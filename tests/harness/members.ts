@@ -1,9 +1,12 @@
 import { ServiceBusClient } from '@azure/service-bus';
 import { openSession } from '../../shared/domains/identity/sessions/open-session.ts';
 import {
+  endpointDisabledData,
   notificationData,
   USER_INVITED,
   userInvitedData,
+  WEBHOOK_ENDPOINT_DISABLED,
+  type EndpointDisabledData,
   type UserInvitedData,
 } from '../../shared/platform/bus/events.ts';
 import { newId } from '../../shared/platform/ids/ids.ts';
@@ -54,20 +57,32 @@ export async function makeTenant(app: TestApp, tenantId: string): Promise<string
 export function openMailbox(app: TestApp): {
   /** The invitations to an address that have come so far, oldest first. */
   readonly invitationsTo: (email: string) => Promise<UserInvitedData[]>;
+  /** What has come so far for an address about endpoints that were switched off. */
+  readonly endpointsDisabledTo: (email: string) => Promise<EndpointDisabledData[]>;
   readonly close: () => Promise<void>;
 } {
   const client = new ServiceBusClient(app.broker.connectionString);
   const receiver = client.createReceiver('notifications', { receiveMode: 'receiveAndDelete' });
-  const seen: UserInvitedData[] = [];
+  const invitations: UserInvitedData[] = [];
+  const disabled: EndpointDisabledData[] = [];
+  const receive = async (): Promise<void> => {
+    for (const { body } of await receiver.receiveMessages(50, { maxWaitTimeInMs: 200 })) {
+      const events: unknown = typeof body === 'string' ? JSON.parse(body) : body;
+      for (const event of (Array.isArray(events) ? events : [events]) as { type: string; data: unknown }[])
+        if (event.type === USER_INVITED) invitations.push(userInvitedData.parse(event.data));
+        else if (event.type === WEBHOOK_ENDPOINT_DISABLED)
+          disabled.push(endpointDisabledData.parse(event.data));
+        else notificationData.parse(event.data);
+    }
+  };
   return {
-    invitationsTo: async (email) => {
-      for (const { body } of await receiver.receiveMessages(50, { maxWaitTimeInMs: 200 })) {
-        const events: unknown = typeof body === 'string' ? JSON.parse(body) : body;
-        for (const event of (Array.isArray(events) ? events : [events]) as { type: string; data: unknown }[])
-          if (event.type === USER_INVITED) seen.push(userInvitedData.parse(event.data));
-          else notificationData.parse(event.data);
-      }
-      return seen.filter((data) => data.email === email);
+    async invitationsTo(email) {
+      await receive();
+      return invitations.filter((data) => data.email === email);
+    },
+    async endpointsDisabledTo(email) {
+      await receive();
+      return disabled.filter((data) => data.email === email);
     },
     close: () => client.close(),
   };

@@ -15,6 +15,7 @@ export const BILLING_CHANGED = 'com.comply-ai.billing.changed.v1';
 export const ALERT_TRIGGERED = 'com.comply-ai.alert.triggered.v1';
 export const ALERT_RESOLVED = 'com.comply-ai.alert.resolved.v1';
 export const WEBHOOK_DELIVERY_DUE = 'com.comply-ai.webhook.delivery-due.v1';
+export const WEBHOOK_ENDPOINT_DISABLED = 'com.comply-ai.webhook.endpoint-disabled.v1';
 
 export const USER_INVITED = 'com.comply-ai.user.invited.v1';
 export const EMAIL_VERIFICATION_REQUESTED = 'com.comply-ai.user.email-verification-requested.v1';
@@ -132,6 +133,16 @@ export const userInvitedData = notificationData.extend({
 });
 export type UserInvitedData = z.output<typeof userInvitedData>;
 
+/** An owner is to be told by e-mail that nothing is sent to an endpoint any more. Without a token. */
+export const endpointDisabledData = z.object({
+  tenant_id: tenantId,
+  email: text(320),
+  endpoint_id: uuid,
+  reason: z.enum(['failing', 'gone']),
+  disabled_at: z.iso.datetime(),
+});
+export type EndpointDisabledData = z.output<typeof endpointDisabledData>;
+
 /**
  * The envelope (CloudEvents 1.0, JSON format). Extension attributes are allowed and dropped. An event's identity is `source`
  * + `id`.
@@ -197,6 +208,7 @@ export function queueOf(type: string): string | undefined {
     case USER_INVITED:
     case EMAIL_VERIFICATION_REQUESTED:
     case PASSWORD_RESET_REQUESTED:
+    case WEBHOOK_ENDPOINT_DISABLED:
       return 'notifications';
     case BILLING_CHANGED:
       return 'billing-changes';

@@ -1,10 +1,18 @@
 import type { ConsumeServices } from '../../../platform/consume/event-consumer.ts';
-import { AUDIT_RECORDED, newEvent, type AuditData } from '../../../platform/bus/events.ts';
+import {
+  AUDIT_RECORDED,
+  newEvent,
+  WEBHOOK_ENDPOINT_DISABLED,
+  type AuditData,
+  type CloudEvent,
+  type EndpointDisabledData,
+} from '../../../platform/bus/events.ts';
 import type { OutboxEntry } from '../../../platform/call/call.ts';
 import type { CrossTenantTransaction } from '../../../platform/db/tenant-database.ts';
 import { log } from '../../../platform/log/log.ts';
 import { count } from '../../../platform/telemetry/metrics.ts';
 import { addToOutbox, newEntry } from '../../../platform/writes/outbox.ts';
+import { addressesOfOwners } from '../../identity/people/keepers.ts';
 import { ENDPOINT_AUDIT_TYPE } from '../endpoints/endpoint-row.ts';
 import { STATUS_WITHOUT_REQUEST, type AttemptResult } from './attempt.ts';
 import { GIVE_UP_MS, nextAttemptAt } from './backoff.ts';
@@ -126,7 +134,7 @@ async function disabledReason(
   return now.getTime() >= endMs && failsSinceTheFirst ? 'failing' : undefined;
 }
 
-/** Switches an endpoint off, once, and tells its tenant: in the audit trail, and at the tenant's other endpoints. */
+/** Switches an endpoint off, once, and tells its tenant: in the audit trail, at the tenant's other endpoints, and its owners by e-mail. */
 async function disable(
   transaction: CrossTenantTransaction,
   { tenant_id: tenantId, endpoint_id: endpointId }: ClaimedDelivery,
@@ -151,7 +159,18 @@ async function disable(
     outcome: 'success',
     details: { reason, failing_since: row.failing_since },
   };
-  const entry = newEntry('core', tenantId, [newEvent(AUDIT_RECORDED, data, now)], now);
+  const mails = (await addressesOfOwners(transaction, tenantId)).map((email) =>
+    mailOf(
+      { tenant_id: tenantId, email, endpoint_id: endpointId, reason, disabled_at: now.toISOString() },
+      now,
+    ),
+  );
+  const entry = newEntry('core', tenantId, [newEvent(AUDIT_RECORDED, data, now), ...mails], now);
   await addToOutbox(transaction, [entry]);
   return entry;
+}
+
+/** What the sender of mails needs. A tenant with one endpoint hears of it in no other way. */
+function mailOf(data: EndpointDisabledData, now: Date): CloudEvent<EndpointDisabledData> {
+  return newEvent(WEBHOOK_ENDPOINT_DISABLED, data, now);
 }

@@ -47,10 +47,10 @@ export async function lockKeepers(transaction: Queries, tenantIds: readonly stri
 /** The verified addresses of a tenant's active owners. For the cross-tenant role. */
 export async function addressesOfOwners(transaction: Queries, tenantId: string): Promise<string[]> {
   const rows = await transaction.query<{ email: string }>(
-    `select u.email from user_role_assignments a join users u on u.user_id = a.user_id
+    `select distinct u.email from user_role_assignments a join users u on u.user_id = a.user_id
       where a.tenant_id = $1 and a.role_name = '${OWNER_ROLE_NAME}' and a.is_active
         and (a.expires_at is null or a.expires_at > now()) and u.is_active and u.is_verified and u.email is not null
-      order by u.user_id`,
+      order by u.email`,
     [tenantId],
   );
   return rows.map(({ email }) => email);
